@@ -1,0 +1,195 @@
+//! Collects the steps of a network while blocks describe themselves.
+
+use super::operation::{Convolution, DySampleLayer, Interpolation, Operation, RepConvolution, Step, Value};
+use crate::config::Activation;
+use crate::dysample::Definition;
+
+/// A sentence about channels that do not fit; the caller knows the row.
+pub(super) type Built<T = Value> = Result<T, String>;
+
+/// No published network comes near; a bound for hostile files.
+const MAX_STEPS: usize = 100_000;
+
+pub(super) struct Builder {
+    steps: Vec<Step>,
+    values: usize,
+    row: usize,
+    /// Activation of blocks that do not say otherwise.
+    activation: Activation,
+}
+
+/// Kernel, stride and the rest of a convolution, beside its channels.
+#[derive(Clone, Copy)]
+pub(super) struct Geometry {
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+    pub(super) dilation: usize,
+    pub(super) groups: usize,
+}
+
+impl Geometry {
+    /// Padding that keeps the size at stride 1.
+    pub(super) fn same(kernel: usize, stride: usize) -> Self {
+        Self { kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 }
+    }
+
+    pub(super) fn grouped(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+}
+
+impl Builder {
+    pub(super) fn new(activation: Activation) -> Self {
+        Self { steps: Vec::new(), values: 1, row: 0, activation }
+    }
+
+    pub(super) fn start_row(&mut self, row: usize) {
+        self.row = row;
+    }
+
+    pub(super) fn into_steps(self) -> Vec<Step> {
+        self.steps
+    }
+
+    pub(super) fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    fn push(&mut self, operation: Operation, inputs: &[Value], channels: &[usize]) -> Built<Vec<Value>> {
+        if self.steps.len() >= MAX_STEPS {
+            return Err(format!("the network has more than {MAX_STEPS} operations"));
+        }
+        let outputs: Vec<Value> = channels
+            .iter()
+            .enumerate()
+            .map(|(n, channels)| Value { id: self.values + n, channels: *channels })
+            .collect();
+        self.values += outputs.len();
+        self.steps.push(Step { row: self.row, operation, inputs: inputs.to_vec(), outputs: outputs.clone() });
+        Ok(outputs)
+    }
+
+    fn push_one(&mut self, operation: Operation, inputs: &[Value], channels: usize) -> Built {
+        Ok(self.push(operation, inputs, &[channels])?[0])
+    }
+
+    /// A `Conv` block of the given kernel and stride with the network's activation.
+    pub(super) fn conv(&mut self, x: Value, path: String, output: usize, kernel: usize, stride: usize) -> Built {
+        let activation = self.activation;
+        self.conv_with(x, path, output, Geometry::same(kernel, stride), activation)
+    }
+
+    /// A `Conv` block with everything spelt out.
+    pub(super) fn conv_with(
+        &mut self,
+        x: Value,
+        path: String,
+        output: usize,
+        geometry: Geometry,
+        activation: Activation,
+    ) -> Built {
+        self.convolution(x, convolution(x, path, output, geometry).normalised(activation))
+    }
+
+    /// A bare conv2d with bias, no activation.
+    pub(super) fn plain_conv(&mut self, x: Value, path: String, output: usize, geometry: Geometry) -> Built {
+        self.convolution(x, convolution(x, path, output, geometry))
+    }
+
+    fn convolution(&mut self, x: Value, convolution: Convolution) -> Built {
+        check_groups(&convolution)?;
+        let output = convolution.output;
+        self.push_one(Operation::Convolution(convolution), &[x], output)
+    }
+
+    /// `RepConvN`: kernel 3, stride 1.
+    pub(super) fn rep_conv(&mut self, x: Value, path: String, output: usize) -> Built {
+        let branch = |name: &str, kernel| {
+            convolution(x, format!("{path}.{name}"), output, Geometry::same(kernel, 1)).normalised(Activation::Identity)
+        };
+        let (large, small) = (branch("conv1", 3), branch("conv2", 1));
+        check_groups(&large)?;
+        let activation = self.activation;
+        self.push_one(Operation::RepConvolution(RepConvolution { path, large, small, activation }), &[x], output)
+    }
+
+    pub(super) fn average_pool(&mut self, x: Value, kernel: usize, stride: usize) -> Built {
+        self.push_one(Operation::AveragePool { kernel, stride }, &[x], x.channels)
+    }
+
+    pub(super) fn max_pool(&mut self, x: Value, kernel: usize, stride: usize, padding: usize) -> Built {
+        self.push_one(Operation::MaxPool { kernel, stride, padding }, &[x], x.channels)
+    }
+
+    pub(super) fn split(&mut self, x: Value, sizes: &[usize]) -> Built<Vec<Value>> {
+        self.push(Operation::Split { sizes: sizes.to_vec() }, &[x], sizes)
+    }
+
+    /// Both halves of the channels.
+    pub(super) fn halves(&mut self, x: Value) -> Built<[Value; 2]> {
+        if !x.channels.is_multiple_of(2) || x.channels == 0 {
+            return Err(format!("{} channels cannot be halved", x.channels));
+        }
+        let half = x.channels / 2;
+        let parts = self.split(x, &[half, half])?;
+        Ok([parts[0], parts[1]])
+    }
+
+    pub(super) fn concat(&mut self, xs: &[Value]) -> Built {
+        self.push_one(Operation::Concat, xs, xs.iter().map(|x| x.channels).sum())
+    }
+
+    pub(super) fn add(&mut self, a: Value, b: Value) -> Built {
+        self.push_one(Operation::Add, &[a, b], a.channels)
+    }
+
+    pub(super) fn fuse_nearest(&mut self, xs: &[Value]) -> Built {
+        let target = *xs.last().ok_or("needs at least one input")?;
+        if let Some(other) = xs.iter().find(|x| x.channels != target.channels) {
+            return Err(format!("sums maps of {} and {} channels", other.channels, target.channels));
+        }
+        self.push_one(Operation::FuseNearest, xs, target.channels)
+    }
+
+    pub(super) fn upsample(&mut self, x: Value, scale: usize, interpolation: Interpolation) -> Built {
+        self.push_one(Operation::Upsample { scale, interpolation }, &[x], x.channels)
+    }
+
+    pub(super) fn dysample(&mut self, x: Value, path: String, definition: Definition) -> Built {
+        self.push_one(Operation::DySample(DySampleLayer { path, definition }), &[x], x.channels)
+    }
+}
+
+fn convolution(x: Value, path: String, output: usize, geometry: Geometry) -> Convolution {
+    let Geometry { kernel, stride, padding, dilation, groups } = geometry;
+    Convolution {
+        path,
+        input: x.channels,
+        output,
+        kernel,
+        stride,
+        padding,
+        dilation,
+        groups,
+        normalised: false,
+        activation: Activation::Identity,
+    }
+}
+
+impl Convolution {
+    fn normalised(self, activation: Activation) -> Self {
+        Self { normalised: true, activation, ..self }
+    }
+}
+
+fn check_groups(convolution: &Convolution) -> Built<()> {
+    let Convolution { path, input, output, groups, .. } = convolution;
+    if *input == 0 || *output == 0 {
+        return Err(format!("{path}: a convolution from {input} to {output} channels"));
+    }
+    if *groups == 0 || !input.is_multiple_of(*groups) || !output.is_multiple_of(*groups) {
+        return Err(format!("{path}: {input} input and {output} output channels cannot be split into {groups} groups"));
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Ways in which a configuration describes no network.
+
+use thiserror::Error;
+
+/// Why a configuration cannot be built.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ArchitectureError {
+    /// A row's arguments, wiring or channels are wrong.
+    #[error("config {config}: {row}: {message}")]
+    Row {
+        /// The configuration.
+        config: String,
+        /// The row with its module and line.
+        row: String,
+        /// What is wrong, what was expected and found.
+        message: String,
+    },
+    /// There is no detection head, or not at the end.
+    #[error(
+        "config {config}: the last row must be a detection head (Detect, DDetect, DualDetect, DualDDetect, \
+         TripleDetect or TripleDDetect), found {found}"
+    )]
+    NoHead {
+        /// The configuration.
+        config: String,
+        /// The last row.
+        found: String,
+    },
+}

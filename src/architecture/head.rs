@@ -1,0 +1,143 @@
+//! The detection head: per level a box branch (64 channels: 4 sides of 16 bins) and a class branch.
+//!
+//! Dual and triple heads list their auxiliary levels first; only the last group serves inference. Its parameters carry
+//! the names `cv4`/`cv5` (dual) or `cv6`/`cv7` (triple).
+
+use super::Role;
+use super::blocks::at;
+use super::builder::{Builder, Built, Geometry};
+use super::operation::Value;
+use super::resolve::make_divisible;
+use crate::config::ModuleKind;
+
+/// Bins of the distribution over the distance to each side (`reg_max`).
+pub(crate) const REG_MAX: usize = 16;
+
+/// Widths of a head branch that released checkpoints choose differently from the official formula.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadWidths {
+    /// Hidden channels of the box branch (`c2`).
+    pub boxes: usize,
+    /// Groups of the second and third convolution of the box branch: 4 in `DDetect`, else 1.
+    pub box_groups: usize,
+    /// Hidden channels of the class branch (`c3`).
+    pub classes: usize,
+}
+
+/// One level of a branch.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLevel {
+    /// Input pixels per cell.
+    pub stride: usize,
+    /// Box distributions, `[N, 64, H, W]`: left, top, right, bottom with 16 bins each.
+    pub boxes: Value,
+    /// Class logits, `[N, nc, H, W]`.
+    pub classes: Value,
+}
+
+/// One group of levels with its own parameters.
+#[derive(Debug, Clone)]
+pub struct HeadBranch {
+    /// The last group is the main one.
+    pub role: Role,
+    /// Prefix of the box branch, such as `model.22.cv2`.
+    pub box_path: String,
+    /// Prefix of the class branch, such as `model.22.cv3`.
+    pub class_path: String,
+    /// Path of the constant DFL convolution, such as `model.22.dfl`.
+    pub dfl_path: String,
+    /// Hidden widths.
+    pub widths: HeadWidths,
+    /// From the finest to the coarsest.
+    pub levels: Vec<HeadLevel>,
+}
+
+/// The head of a network.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Index of its row.
+    pub row: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// Auxiliary branches first, the main one last; never empty.
+    pub branches: Vec<HeadBranch>,
+}
+
+impl Head {
+    /// The branch that inference uses.
+    ///
+    /// # Panics
+    /// Never: a head has at least one branch.
+    #[must_use]
+    pub fn main(&self) -> &HeadBranch {
+        self.branches.last().expect("a head is built with at least one branch")
+    }
+}
+
+/// Builds all branches. `widths` overrides the formula for the first branches.
+pub(super) fn build(
+    b: &mut Builder,
+    kind: ModuleKind,
+    inputs: &[Value],
+    place: (usize, usize),
+    widths: &[HeadWidths],
+) -> Built<Head> {
+    let (row, classes) = place;
+    let count = branch_count(kind);
+    if inputs.is_empty() || !inputs.len().is_multiple_of(count) {
+        return Err(format!("{} inputs cannot be divided among {count} branches of levels", inputs.len()));
+    }
+    let path = format!("model.{row}");
+    let mut branches = Vec::with_capacity(count);
+    for (n, levels) in inputs.chunks_exact(inputs.len() / count).enumerate() {
+        let widths = widths.get(n).copied().unwrap_or_else(|| official_widths(kind, levels[0].channels, classes));
+        let mut branch = HeadBranch {
+            role: if n + 1 == count { Role::Main } else { Role::Auxiliary },
+            box_path: at(&path, &format!("cv{}", 2 * n + 2)),
+            class_path: at(&path, &format!("cv{}", 2 * n + 3)),
+            dfl_path: at(&path, &if n == 0 { "dfl".to_owned() } else { format!("dfl{}", n + 1) }),
+            widths,
+            levels: Vec::with_capacity(levels.len()),
+        };
+        for (level, x) in levels.iter().enumerate() {
+            branch.levels.push(build_level(b, *x, (&branch, level), classes)?);
+        }
+        branches.push(branch);
+    }
+    Ok(Head { row, classes, branches })
+}
+
+fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: usize) -> Built<HeadLevel> {
+    let (HeadBranch { widths, box_path, class_path, .. }, level) = place;
+    let (boxes, cls) = (at(box_path, &level.to_string()), at(class_path, &level.to_string()));
+    let grouped = |kernel| Geometry::same(kernel, 1).grouped(widths.box_groups);
+    let activation = b.activation();
+
+    let y = b.conv(x, at(&boxes, "0"), widths.boxes, 3, 1)?;
+    let y = b.conv_with(y, at(&boxes, "1"), widths.boxes, grouped(3), activation)?;
+    let boxes = b.plain_conv(y, at(&boxes, "2"), 4 * REG_MAX, grouped(1))?;
+
+    let y = b.conv(x, at(&cls, "0"), widths.classes, 3, 1)?;
+    let y = b.conv(y, at(&cls, "1"), widths.classes, 3, 1)?;
+    let classes = b.plain_conv(y, at(&cls, "2"), classes, Geometry::same(1, 1))?;
+    Ok(HeadLevel { stride: 0, boxes, classes })
+}
+
+fn branch_count(kind: ModuleKind) -> usize {
+    match kind {
+        ModuleKind::DualDetect | ModuleKind::DualDDetect => 2,
+        ModuleKind::TripleDetect | ModuleKind::TripleDDetect => 3,
+        _ => 1,
+    }
+}
+
+/// The widths of the official constructors, from the channels of the branch's first level.
+fn official_widths(kind: ModuleKind, first: usize, classes: usize) -> HeadWidths {
+    let boxes = (first / 4).max(4 * REG_MAX);
+    let decoupled = matches!(kind, ModuleKind::DDetect | ModuleKind::DualDDetect | ModuleKind::TripleDDetect);
+    HeadWidths {
+        boxes: if decoupled { make_divisible(boxes as f64, 4) } else { boxes },
+        box_groups: if decoupled { 4 } else { 1 },
+        classes: first.max((2 * classes).min(128)),
+    }
+}

@@ -1,0 +1,79 @@
+//! Feature map sizes, and the strides that follow from them.
+
+use super::operation::{Operation, Value};
+use super::{Architecture, ArchitectureError};
+use crate::Size;
+
+/// The official code, too, finds the strides with an input of this side.
+const PROBE: Size = Size::square(256);
+
+pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size>, ArchitectureError> {
+    let mut sizes = vec![input];
+    for step in &architecture.steps {
+        let inputs: Vec<Size> = step.inputs.iter().map(|value: &Value| sizes[value.id]).collect();
+        let output = output_size(&step.operation, &inputs).map_err(|message| {
+            let row = &architecture.layers[step.row].row;
+            ArchitectureError::Row {
+                config: architecture.name.clone(),
+                row: row.to_string(),
+                message: format!("{message} (for a {input} input)"),
+            }
+        })?;
+        sizes.resize(sizes.len() + step.outputs.len(), output);
+    }
+    Ok(sizes)
+}
+
+fn output_size(operation: &Operation, inputs: &[Size]) -> Result<Size, String> {
+    let first = *inputs.first().ok_or("reads no input")?;
+    match operation {
+        Operation::Convolution(c) => window(first, c.dilation * (c.kernel - 1) + 1, c.stride, c.padding),
+        Operation::RepConvolution(_) | Operation::Split { .. } => Ok(first),
+        Operation::AveragePool { kernel, stride } => window(first, *kernel, *stride, 0),
+        Operation::MaxPool { kernel, stride, padding } => window(first, *kernel, *stride, *padding),
+        Operation::Concat | Operation::Add => match inputs.iter().find(|size| **size != first) {
+            None => Ok(first),
+            Some(other) => Err(format!("meets maps of different sizes: {first} and {other}")),
+        },
+        Operation::FuseNearest => Ok(inputs[inputs.len() - 1]),
+        Operation::Upsample { scale, .. } => grow(first, *scale),
+        Operation::DySample(layer) => grow(first, layer.definition.scale),
+    }
+}
+
+fn grow(size: Size, scale: usize) -> Result<Size, String> {
+    let grown = Size::new(size.width.saturating_mul(scale), size.height.saturating_mul(scale));
+    if grown.width.max(grown.height) > 1 << 24 {
+        return Err(format!("upsampling reaches {grown}"));
+    }
+    Ok(grown)
+}
+
+fn window(size: Size, kernel: usize, stride: usize, padding: usize) -> Result<Size, String> {
+    let along = |length: usize| (length + 2 * padding).checked_sub(kernel).map(|room| room / stride + 1);
+    match (along(size.width), along(size.height)) {
+        (Some(width), Some(height)) => Ok(Size { width, height }),
+        _ => Err(format!("a window of {kernel} does not fit into a map of {size}")),
+    }
+}
+
+impl Architecture {
+    /// Gives every level of the head its stride, by following a picture through the network.
+    pub(super) fn measure_strides(&mut self) -> Result<(), ArchitectureError> {
+        let sizes = sizes(self, PROBE)?;
+        for branch in &mut self.head.branches {
+            for level in &mut branch.levels {
+                let size = sizes[level.boxes.id];
+                level.stride = PROBE.height / size.height;
+                if size != Size::square(PROBE.height / level.stride.max(1)) {
+                    return Err(ArchitectureError::Row {
+                        config: self.name.clone(),
+                        row: self.layers[self.head.row].row.to_string(),
+                        message: format!("a level of {size} cells for a {PROBE} input has no whole stride"),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,51 @@
+//! Values in the `args` list of a row.
+
+use std::fmt;
+
+/// One argument of a module, after the names that the dialect knows (`nc`, `anchors`, `None`) were recognised.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Argument {
+    /// `None` or null.
+    None,
+    /// The number of classes, written `nc`.
+    Classes,
+    /// The number of anchors, written `anchors`.
+    Anchors,
+    /// An integer.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// True or false.
+    Bool(bool),
+    /// Any other string.
+    Text(String),
+    /// A nested list.
+    List(Vec<Argument>),
+}
+
+impl fmt::Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Argument::None => f.write_str("None"),
+            Argument::Classes => f.write_str("nc"),
+            Argument::Anchors => f.write_str("anchors"),
+            Argument::Int(value) => write!(f, "{value}"),
+            Argument::Float(value) => write!(f, "{value}"),
+            Argument::Bool(value) => f.write_str(if *value { "True" } else { "False" }),
+            Argument::Text(value) => write!(f, "'{value}'"),
+            Argument::List(items) => write_list(f, items),
+        }
+    }
+}
+
+/// Writes `[a, b]` as the YAML files do.
+pub(crate) fn write_list<T: fmt::Display>(f: &mut impl fmt::Write, items: &[T]) -> fmt::Result {
+    f.write_char('[')?;
+    for (position, item) in items.iter().enumerate() {
+        if position > 0 {
+            f.write_str(", ")?;
+        }
+        write!(f, "{item}")?;
+    }
+    f.write_char(']')
+}

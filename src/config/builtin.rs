@@ -1,0 +1,81 @@
+//! The configurations embedded in the program, by name.
+
+use super::ConfigError;
+use super::module::nearest_name;
+
+/// An embedded model configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct BuiltinConfig {
+    /// Name, such as `yolov9-c-dysample`.
+    pub name: &'static str,
+    /// Its YAML text.
+    pub yaml: &'static str,
+}
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        &[$(BuiltinConfig { name: $name, yaml: include_str!(concat!("../../configs/", $name, ".yaml")) }),*]
+    };
+}
+
+const BUILTIN: &[BuiltinConfig] = builtin![
+    "yolov9-t",
+    "yolov9-t-dysample",
+    "yolov9-s",
+    "yolov9-s-dysample",
+    "yolov9-m",
+    "yolov9-m-dysample",
+    "yolov9-c",
+    "yolov9-c-dysample",
+    "yolov9-e",
+    "yolov9-e-dysample",
+    "gelan-t",
+    "gelan-t-dysample",
+    "gelan-s",
+    "gelan-s-dysample",
+    "gelan-m",
+    "gelan-m-dysample",
+    "gelan-c",
+    "gelan-c-dysample",
+    "gelan-e",
+    "gelan-e-dysample",
+];
+
+/// All embedded configurations: YOLOv9 and GELAN in five sizes, each with its DySample twin.
+#[must_use]
+pub fn builtin_configs() -> &'static [BuiltinConfig] {
+    BUILTIN
+}
+
+pub(super) fn find(name: &str) -> Result<&'static BuiltinConfig, ConfigError> {
+    let plain = name.strip_suffix(".yaml").unwrap_or(name);
+    BUILTIN.iter().find(|config| config.name.eq_ignore_ascii_case(plain)).ok_or_else(|| ConfigError::UnknownBuiltin {
+        name: name.into(),
+        nearest: nearest_name(plain, BUILTIN.iter().map(|config| config.name)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{ModelConfig, ModuleKind};
+
+    use super::*;
+
+    #[test]
+    fn every_builtin_parses_and_its_twin_differs_in_one_row() {
+        for twin in BUILTIN.iter().filter(|config| config.name.ends_with("-dysample")) {
+            let plain = ModelConfig::builtin(twin.name.trim_end_matches("-dysample")).unwrap();
+            let twin = ModelConfig::builtin(twin.name).unwrap();
+            let changed: Vec<_> =
+                plain.rows.iter().zip(&twin.rows).filter(|(a, b)| (a.module, &a.args) != (b.module, &b.args)).collect();
+            let [(before, after)] = changed.as_slice() else { panic!("{}: {changed:?}", twin.name) };
+            assert_eq!((before.module, after.module), (ModuleKind::Upsample, ModuleKind::DySample));
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_the_nearest() {
+        let error = find("yolov9-c-dysampl").unwrap_err().to_string();
+        assert!(error.ends_with("did you mean `yolov9-c-dysample`?"), "{error}");
+    }
+}

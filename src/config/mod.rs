@@ -1,0 +1,127 @@
+//! What a YOLOv9 YAML file says, and nothing more: rows of `[from, number, module, args]`, the class count and the
+//! default activation. Channels and tensors are the business of [`architecture`](crate::architecture).
+//!
+//! The dialect is that of the official repository. A checkpoint stores the same dictionary; written as JSON it is
+//! read by the same parser, because JSON is YAML.
+
+mod argument;
+mod builtin;
+mod error;
+mod module;
+mod names;
+mod parse;
+mod yaml;
+
+pub use argument::Argument;
+pub use builtin::{BuiltinConfig, builtin_configs};
+pub use error::ConfigError;
+pub use module::ModuleKind;
+pub(crate) use module::nearest_name;
+pub use names::class_names_from_file;
+
+use std::fmt;
+use std::path::Path;
+
+/// The activation function of `Conv` and `RepConvN` blocks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`, the default of YOLOv9.
+    Silu,
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` for positive `x`, else `slope * x`.
+    LeakyRelu {
+        /// The factor for negative values.
+        slope: f32,
+    },
+    /// No activation.
+    Identity,
+}
+
+/// One row of `backbone` or `head`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Position over backbone and head together, from 0; the `i` of the parameter names `model.i.…`.
+    pub index: usize,
+    /// Line in the YAML file, from 1, where the row came from a file.
+    pub line: Option<u64>,
+    /// Where the input comes from: negative is relative to this row, otherwise the index of a row.
+    pub from: Vec<i64>,
+    /// How often the module is repeated, before `depth_multiple`.
+    pub number: usize,
+    /// Which module.
+    pub module: ModuleKind,
+    /// The module's arguments as written.
+    pub args: Vec<Argument>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "row {} ({})", self.index, self.module)?;
+        match self.line {
+            Some(line) => write!(f, ", line {line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A parsed model configuration: syntactically complete, module names known, wiring not yet checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// How messages call it: a built-in name or a file's path.
+    pub name: String,
+    /// Number of classes (`nc`).
+    pub classes: usize,
+    /// Factor on the repeat counts (`depth_multiple`); 1 in every YOLOv9 file.
+    pub depth_multiple: f64,
+    /// Factor on the output channels (`width_multiple`); 1 in every YOLOv9 file.
+    pub width_multiple: f64,
+    /// Number of anchors per cell that the inherited YOLOv5 parser derives from `anchors`. YOLOv9 has no anchors;
+    /// the number only decides when channel rounding is skipped (see [`crate::architecture`]).
+    pub anchors: usize,
+    /// Activation of every block that does not say otherwise.
+    pub activation: Activation,
+    /// Channels of the input picture (`ch`).
+    pub input_channels: usize,
+    /// Backbone and head rows in order.
+    pub rows: Vec<Row>,
+    /// The text this was read from.
+    pub source: String,
+}
+
+impl ModelConfig {
+    /// Parses the YAML text of a model. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Names the line, the row and what was expected; for a misspelt module also the nearest known one.
+    pub fn from_yaml(name: &str, text: &str) -> Result<Self, ConfigError> {
+        parse::parse(name, text)
+    }
+
+    /// Reads a YAML file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] when the file cannot be read, otherwise as [`ModelConfig::from_yaml`].
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        // The official loader drops undecodable bytes too: they occur in comments only.
+        Self::from_yaml(&name, &String::from_utf8_lossy(&bytes))
+    }
+
+    /// The embedded configuration of that name, such as `yolov9-c-dysample`.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownBuiltin`] with the nearest name.
+    pub fn builtin(name: &str) -> Result<Self, ConfigError> {
+        let config = builtin::find(name)?;
+        Self::from_yaml(config.name, config.yaml)
+    }
+
+    /// The same configuration for another number of classes, as training on other data makes it.
+    #[must_use]
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        self.classes = classes;
+        self
+    }
+}

@@ -1,0 +1,127 @@
+//! The modules that a row may name.
+
+use std::fmt;
+
+/// A module of the official YOLOv9 files, or DySample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the variants are the names of the table below; architecture::Module describes each")]
+pub enum ModuleKind {
+    Silence,
+    Conv,
+    AConv,
+    ADown,
+    Elan1,
+    RepNCspElan4,
+    SppElan,
+    SppCspc,
+    MaxPool,
+    Upsample,
+    DySample,
+    Concat,
+    CbLinear,
+    CbFuse,
+    Detect,
+    DDetect,
+    DualDetect,
+    DualDDetect,
+    TripleDetect,
+    TripleDDetect,
+}
+
+/// Names as YAML files write them. The first name of a kind is the one that we print.
+const NAMES: &[(&str, ModuleKind)] = &[
+    ("Silence", ModuleKind::Silence),
+    ("nn.Identity", ModuleKind::Silence),
+    ("Conv", ModuleKind::Conv),
+    ("AConv", ModuleKind::AConv),
+    ("ADown", ModuleKind::ADown),
+    ("ELAN1", ModuleKind::Elan1),
+    ("RepNCSPELAN4", ModuleKind::RepNCspElan4),
+    ("SPPELAN", ModuleKind::SppElan),
+    ("SPPCSPC", ModuleKind::SppCspc),
+    ("MP", ModuleKind::MaxPool),
+    ("nn.Upsample", ModuleKind::Upsample),
+    ("Upsample", ModuleKind::Upsample),
+    ("DySample", ModuleKind::DySample),
+    ("Concat", ModuleKind::Concat),
+    ("CBLinear", ModuleKind::CbLinear),
+    ("CBFuse", ModuleKind::CbFuse),
+    ("Detect", ModuleKind::Detect),
+    ("DDetect", ModuleKind::DDetect),
+    ("DualDetect", ModuleKind::DualDetect),
+    ("DualDDetect", ModuleKind::DualDDetect),
+    ("TripleDetect", ModuleKind::TripleDetect),
+    ("TripleDDetect", ModuleKind::TripleDDetect),
+];
+
+impl ModuleKind {
+    /// The kind that a YAML name stands for.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
+    /// The name that YAML files use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
+    }
+
+    /// Whether this is a detection head, which ends a network.
+    #[must_use]
+    pub fn is_head(self) -> bool {
+        use ModuleKind::{DDetect, Detect, DualDDetect, DualDetect, TripleDDetect, TripleDetect};
+        matches!(self, Detect | DDetect | DualDetect | DualDDetect | TripleDetect | TripleDDetect)
+    }
+
+    /// The known name that is spelt most like `name`.
+    #[must_use]
+    pub fn nearest(name: &str) -> Option<&'static str> {
+        nearest_name(name, NAMES.iter().map(|(known, _)| *known))
+    }
+}
+
+impl fmt::Display for ModuleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The candidate spelt most like `name`, or nothing when none is close enough to be a typo of it.
+pub(crate) fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(2))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_a_kind_and_back() {
+        for (name, kind) in NAMES {
+            assert_eq!(ModuleKind::from_name(name), Some(*kind));
+            assert_eq!(ModuleKind::from_name(kind.name()), Some(*kind));
+        }
+    }
+
+    #[test]
+    fn typos_find_the_module_that_was_meant() {
+        struct Case(&'static str, Option<&'static str>);
+        for Case(typo, meant) in [
+            Case("DySampel", Some("DySample")),
+            Case("dysample", Some("DySample")),
+            Case("RepNCSPELAN", Some("RepNCSPELAN4")),
+            Case("nn.upsample", Some("nn.Upsample")),
+            Case("DualDDetec", Some("DualDDetect")),
+            Case("TransformerEncoderLayer", None),
+        ] {
+            assert_eq!(ModuleKind::nearest(typo), meant, "{typo}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Class names from the files that people already have.
+
+use std::path::Path;
+
+use super::ConfigError;
+use super::yaml::{self, Node};
+
+/// Reads class names from a data YAML (`names:` as a list, or as a map from id to name) or from a text file with one
+/// name per line. The position of a name is its class id.
+///
+/// # Errors
+/// [`ConfigError::Read`] when the file cannot be read; [`ConfigError::Names`] when it holds no names, or a map whose
+/// ids have gaps.
+pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
+    let shown = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+    let text = String::from_utf8_lossy(&bytes);
+    let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+    let names = if is_yaml { from_yaml(&text) } else { Ok(from_lines(&text)) };
+    match names {
+        Ok(names) if names.is_empty() => Err(ConfigError::Names { path: shown, message: "no names found".into() }),
+        Ok(names) => Ok(names),
+        Err(message) => Err(ConfigError::Names { path: shown, message }),
+    }
+}
+
+fn from_lines(text: &str) -> Vec<String> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn from_yaml(text: &str) -> Result<Vec<String>, String> {
+    let Node::Map(entries) = yaml::parse(text)? else { return Err("not a map".into()) };
+    let (_, names) = entries.into_iter().find(|(key, _)| key == "names").ok_or("key `names` is missing")?;
+    match names.value {
+        Node::List(items) => Ok(items.into_iter().map(|item| plain(&item.value)).collect()),
+        Node::Map(entries) => from_map(entries.into_iter().map(|(id, name)| (id, plain(&name.value))).collect()),
+        other => Err(format!("`names` is {}", other.describe())),
+    }
+}
+
+fn from_map(entries: Vec<(String, String)>) -> Result<Vec<String>, String> {
+    let mut numbered = Vec::with_capacity(entries.len());
+    for (id, name) in entries {
+        let id: usize = id.parse().map_err(|_| format!("`{id}` is not a class id"))?;
+        numbered.push((id, name));
+    }
+    numbered.sort();
+    match numbered.iter().enumerate().find(|(expected, (id, _))| expected != id) {
+        Some((expected, _)) => Err(format!("class id {expected} has no name")),
+        None => Ok(numbered.into_iter().map(|(_, name)| name).collect()),
+    }
+}
+
+/// A scalar as people wrote it; `names: [no, 3]` has names too.
+fn plain(node: &Node) -> String {
+    match node {
+        Node::Text(text) => text.clone(),
+        other => other.describe().trim_matches('`').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_maps_and_lines_give_names() {
+        let dir = tempfile::tempdir().unwrap();
+        struct Case(&'static str, &'static str, Result<&'static [&'static str], &'static str>);
+        for Case(file, text, expected) in [
+            Case("a.yaml", "path: x\nnames: [cat, dog]\n", Ok(&["cat", "dog"])),
+            Case("b.yml", "names:\n  1: dog\n  0: cat\n", Ok(&["cat", "dog"])),
+            Case("c.txt", "cat\n\n dog \n", Ok(&["cat", "dog"])),
+            Case("d.yaml", "names: {0: cat, 2: dog}", Err("class id 1 has no name")),
+            Case("e.yaml", "nc: 3", Err("key `names` is missing")),
+            Case("f.txt", "\n", Err("no names found")),
+        ] {
+            let path = dir.path().join(file);
+            std::fs::write(&path, text).unwrap();
+            match (class_names_from_file(&path), expected) {
+                (Ok(names), Ok(expected)) => assert_eq!(names, expected),
+                (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+                (got, expected) => panic!("{file}: {got:?} instead of {expected:?}"),
+            }
+        }
+    }
+}

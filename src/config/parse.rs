@@ -1,0 +1,291 @@
+//! From the YAML tree to [`ModelConfig`].
+
+use serde_saphyr::Spanned;
+
+use super::yaml::{self, Node};
+use super::{Activation, Argument, ConfigError, ModelConfig, ModuleKind, Row, nearest_name};
+
+const KEYS: &[&str] = &["nc", "depth_multiple", "width_multiple", "anchors", "activation", "ch", "backbone", "head"];
+
+pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> {
+    let root = yaml::parse(text).map_err(|message| ConfigError::Syntax { name: name.into(), message })?;
+    let Node::Map(entries) = root else {
+        let message = format!("expected a map with the keys `nc`, `backbone` and `head`, found {}", root.describe());
+        return Err(ConfigError::Syntax { name: name.into(), message });
+    };
+    let document = Document { name, entries: &entries };
+
+    let classes = document.count("nc")?.ok_or_else(|| document.missing("nc"))?;
+    let backbone = document.list("backbone")?;
+    let head = document.list("head")?;
+    let mut rows = Vec::with_capacity(backbone.len() + head.len());
+    for node in backbone.iter().chain(head) {
+        rows.push(document.row(rows.len(), node)?);
+    }
+    Ok(ModelConfig {
+        name: name.into(),
+        classes,
+        depth_multiple: document.number("depth_multiple")?.unwrap_or(1.0),
+        width_multiple: document.number("width_multiple")?.unwrap_or(1.0),
+        anchors: document.anchors()?,
+        activation: document.activation()?,
+        input_channels: document.count("ch")?.unwrap_or(3),
+        rows,
+        source: text.into(),
+    })
+}
+
+/// The top-level map and the name that errors carry.
+struct Document<'a> {
+    name: &'a str,
+    entries: &'a [(String, Spanned<Node>)],
+}
+
+impl Document<'_> {
+    fn get(&self, key: &str) -> Option<&Spanned<Node>> {
+        self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value)
+    }
+
+    fn missing(&self, key: &'static str) -> ConfigError {
+        let unknown = self.entries.iter().map(|(k, _)| k.as_str()).filter(|k| !KEYS.contains(k));
+        ConfigError::MissingKey { name: self.name.into(), key, hint: nearest_name(key, unknown).map(str::to_owned) }
+    }
+
+    fn wrong(&self, node: &Spanned<Node>, what: impl Into<String>, expected: &'static str) -> ConfigError {
+        ConfigError::Value {
+            name: self.name.into(),
+            line: node.referenced.line(),
+            what: what.into(),
+            expected,
+            found: node.value.describe(),
+        }
+    }
+
+    fn count(&self, key: &'static str) -> Result<Option<usize>, ConfigError> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        match node.value {
+            Node::Int(value @ 1..=1_000_000) => Ok(Some(value as usize)),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a whole number of at least 1")),
+        }
+    }
+
+    fn number(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        match node.value {
+            Node::Int(value) if value > 0 => Ok(Some(value as f64)),
+            Node::Float(value) if value > 0.0 && value.is_finite() => Ok(Some(value)),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a number above 0")),
+        }
+    }
+
+    fn list(&self, key: &'static str) -> Result<&[Spanned<Node>], ConfigError> {
+        let node = self.get(key).ok_or_else(|| self.missing(key))?;
+        match &node.value {
+            Node::List(items) if !items.is_empty() => Ok(items),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a list of rows [from, number, module, args]")),
+        }
+    }
+
+    /// `anchors: 3`, or a list of per-level lists of width-height pairs.
+    fn anchors(&self) -> Result<usize, ConfigError> {
+        let Some(node) = self.get("anchors") else { return Ok(3) };
+        match &node.value {
+            Node::Int(value @ 1..=1000) => Ok(*value as usize),
+            Node::List(levels) => match levels.first().map(|level| &level.value) {
+                Some(Node::List(pairs)) => Ok(pairs.len() / 2),
+                _ => Err(self.wrong(node, "`anchors`", "a number or a list of lists")),
+            },
+            _ => Err(self.wrong(node, "`anchors`", "a number or a list of lists")),
+        }
+    }
+
+    fn activation(&self) -> Result<Activation, ConfigError> {
+        let Some(node) = self.get("activation") else { return Ok(Activation::Silu) };
+        match &node.value {
+            Node::Null => Ok(Activation::Silu),
+            Node::Text(text) => parse_activation(text).ok_or(()),
+            _ => Err(()),
+        }
+        .map_err(|()| self.wrong(node, "`activation`", "nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity()"))
+    }
+
+    fn row(&self, index: usize, node: &Spanned<Node>) -> Result<Row, ConfigError> {
+        let Node::List(items) = &node.value else {
+            return Err(self.wrong(node, format!("row {index}"), "[from, number, module, args]"));
+        };
+        let [from, number, module, args] = items.as_slice() else {
+            return Err(self.wrong(node, format!("row {index}"), "the four items [from, number, module, args]"));
+        };
+        let number = match number.value {
+            Node::Int(value @ 1..=1000) => value as usize,
+            _ => return Err(self.wrong(number, format!("row {index}: number"), "a whole number of 1 to 1000")),
+        };
+        Ok(Row {
+            index,
+            line: Some(node.referenced.line()).filter(|line| *line > 0),
+            from: self.from(index, from)?,
+            number,
+            module: self.module(index, module)?,
+            args: self.args(index, args)?,
+        })
+    }
+
+    fn from(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<i64>, ConfigError> {
+        let wrong = || self.wrong(node, format!("row {index}: from"), "a whole number or a list of them");
+        match &node.value {
+            Node::Int(value) => Ok(vec![*value]),
+            Node::List(items) if !items.is_empty() => items
+                .iter()
+                .map(|item| match item.value {
+                    Node::Int(value) => Ok(value),
+                    _ => Err(wrong()),
+                })
+                .collect(),
+            _ => Err(wrong()),
+        }
+    }
+
+    fn module(&self, index: usize, node: &Spanned<Node>) -> Result<ModuleKind, ConfigError> {
+        let Node::Text(module) = &node.value else {
+            return Err(self.wrong(node, format!("row {index}: module"), "a module's name"));
+        };
+        ModuleKind::from_name(module).ok_or_else(|| ConfigError::UnknownModule {
+            name: self.name.into(),
+            line: node.referenced.line(),
+            row: index,
+            module: module.clone(),
+            nearest: ModuleKind::nearest(module),
+        })
+    }
+
+    fn args(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<Argument>, ConfigError> {
+        match &node.value {
+            Node::List(items) => items.iter().map(|item| self.argument(index, item)).collect(),
+            _ => Err(self.wrong(node, format!("row {index}: args"), "a list")),
+        }
+    }
+
+    fn argument(&self, index: usize, node: &Spanned<Node>) -> Result<Argument, ConfigError> {
+        Ok(match &node.value {
+            Node::Null => Argument::None,
+            Node::Bool(value) => Argument::Bool(*value),
+            Node::Int(value) => Argument::Int(*value),
+            Node::Float(value) => Argument::Float(*value),
+            Node::Text(text) => match text.as_str() {
+                // `None` is a plain string in YAML; the official parser evaluates it as Python.
+                "None" => Argument::None,
+                "nc" => Argument::Classes,
+                "anchors" => Argument::Anchors,
+                "True" => Argument::Bool(true),
+                "False" => Argument::Bool(false),
+                _ => Argument::Text(text.clone()),
+            },
+            Node::List(_) => Argument::List(self.args(index, node)?),
+            Node::Map(_) => return Err(self.wrong(node, format!("row {index}: argument"), "a plain value or a list")),
+        })
+    }
+}
+
+/// `nn.ReLU()`, `nn.LeakyReLU(0.1)` and so on. Parsed, never evaluated.
+fn parse_activation(text: &str) -> Option<Activation> {
+    let text = text.trim();
+    let call = text.strip_prefix("torch.").unwrap_or(text).strip_prefix("nn.")?;
+    let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+    let arguments = arguments.trim();
+    match name {
+        "SiLU" => Some(Activation::Silu),
+        "ReLU" => Some(Activation::Relu),
+        "Identity" => Some(Activation::Identity),
+        "LeakyReLU" if arguments.is_empty() => Some(Activation::LeakyRelu { slope: 0.01 }),
+        "LeakyReLU" => {
+            let first = arguments.split(',').next()?.trim();
+            let slope = first.strip_prefix("negative_slope=").unwrap_or(first).parse().ok()?;
+            Some(Activation::LeakyRelu { slope })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "\
+# parameters
+nc: 3  # number of classes
+depth_multiple: 1.
+anchors: 3
+activation: nn.LeakyReLU(0.1)
+backbone:
+  [
+   [-1, 1, Conv, [16, 3, 2]],  # 0
+   [-1, 1, nn.Upsample, [None, 2, 'nearest']],
+  ]
+head:
+  [[[-1, 0], 1, Concat, [1]], [[1, 2], 1, DDetect, [nc]]]
+";
+
+    #[test]
+    fn the_official_dialect_is_read() {
+        let config = ModelConfig::from_yaml("small", SMALL).unwrap();
+        assert_eq!((config.classes, config.depth_multiple, config.anchors), (3, 1.0, 3));
+        assert_eq!(config.activation, Activation::LeakyRelu { slope: 0.1 });
+        assert_eq!(config.rows.len(), 4);
+        let upsample = &config.rows[1];
+        assert_eq!((upsample.module, upsample.line), (ModuleKind::Upsample, Some(9)));
+        assert_eq!(upsample.args, [Argument::None, Argument::Int(2), Argument::Text("nearest".into())]);
+        assert_eq!(config.rows[2].from, [-1, 0]);
+        assert_eq!(config.rows[3].args, [Argument::Classes]);
+    }
+
+    #[test]
+    fn json_from_a_checkpoint_is_read_too() {
+        let json = r#"{"nc": 2, "backbone": [[-1, 1, "Conv", [8, 3, 2]]], "head": [[[0], 1, "DDetect", ["nc"]]]}"#;
+        let config = ModelConfig::from_yaml("json", json).unwrap();
+        assert_eq!((config.classes, config.rows.len(), config.activation), (2, 2, Activation::Silu));
+    }
+
+    #[test]
+    fn each_mistake_is_named_with_its_place() {
+        struct Case {
+            replace: (&'static str, &'static str),
+            message: &'static str,
+        }
+        for case in [
+            Case {
+                replace: ("Conv, [16", "Cnov, [16"),
+                message: "config x, line 8: row 0: unknown module `Cnov`; did you mean `Conv`?",
+            },
+            Case {
+                replace: ("nc: 3", "nc: three"),
+                message: "config x, line 2: `nc`: expected a whole number of at least 1, found `three`",
+            },
+            Case { replace: ("nc: 3", "cn: 3"), message: "config x: key `nc` is missing; did you mean that by `cn`?" },
+            Case {
+                replace: ("backbone", "bakbone"),
+                message: "config x: key `backbone` is missing; did you mean that by `bakbone`?",
+            },
+            Case {
+                replace: ("[-1, 1, Conv, [16, 3, 2]]", "[-1, Conv, [16, 3, 2]]"),
+                message: "config x, line 8: row 0: expected the four items [from, number, module, args], found a list of 3",
+            },
+            Case {
+                replace: ("nn.LeakyReLU(0.1)", "__import__('os').system('id')"),
+                message: "config x, line 5: `activation`: expected nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity(), found `__import__('os').system('id')`",
+            },
+            Case {
+                replace: ("[-1, 0], 1, Concat", "[-1, x], 1, Concat"),
+                message: "config x, line 12: row 2: from: expected a whole number or a list of them, found a list of 2",
+            },
+        ] {
+            let text = SMALL.replace(case.replace.0, case.replace.1);
+            assert_eq!(ModelConfig::from_yaml("x", &text).unwrap_err().to_string(), case.message);
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_yaml_says_where() {
+        let error = ModelConfig::from_yaml("x", "nc: [1, 2\nbackbone: ]").unwrap_err().to_string();
+        assert!(error.starts_with("config x: not valid YAML") && error.contains("line"), "{error}");
+    }
+}
