@@ -2,9 +2,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod architecture;
+pub mod checkpoint;
 pub mod config;
+pub mod detect;
 pub mod dysample;
+pub mod graph;
+mod network;
 pub mod onnx;
+pub mod picture;
+pub mod runtime;
 mod size;
+pub mod weights;
 
+pub use network::{Network, NetworkError};
 pub use size::Size;

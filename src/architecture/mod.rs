@@ -19,6 +19,7 @@ mod shapes;
 
 pub use cost::Cost;
 pub use error::ArchitectureError;
+pub(crate) use head::REG_MAX;
 pub use head::{Head, HeadBranch, HeadLevel, HeadWidths};
 pub use operation::{Convolution, DySampleLayer, Interpolation, Operation, RepConvolution, Step, Value};
 pub use parameters::Parameter;

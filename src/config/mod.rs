@@ -38,6 +38,17 @@ pub enum Activation {
     Identity,
 }
 
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Activation::Silu => f.write_str("SiLU"),
+            Activation::Relu => f.write_str("ReLU"),
+            Activation::LeakyRelu { slope } => write!(f, "LeakyReLU({slope})"),
+            Activation::Identity => f.write_str("Identity"),
+        }
+    }
+}
+
 /// One row of `backbone` or `head`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {

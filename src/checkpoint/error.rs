@@ -1,0 +1,88 @@
+//! Ways in which a checkpoint can be unreadable.
+
+use thiserror::Error;
+
+/// Why a checkpoint was refused.
+#[derive(Debug, Error)]
+#[error("weights {file}: {problem}")]
+pub struct CheckpointError {
+    /// The file, or what stands for it.
+    pub file: String,
+    /// What is wrong with it.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What is wrong with a checkpoint.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The operating system refused.
+    #[error("cannot be read: {source}")]
+    Read {
+        /// Its reason.
+        source: std::io::Error,
+    },
+    /// Beyond any published checkpoint.
+    #[error("has {length} bytes; more than {limit} are not read")]
+    TooLarge {
+        /// Length in bytes.
+        length: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Recognised, but not something this program reads.
+    #[error("{what}; {remedy}")]
+    Unsupported {
+        /// What the file is.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Begins like nothing known.
+    #[error("not a checkpoint: {looks_like}; expected a PyTorch .pt file (zip) or a .safetensors file")]
+    Unrecognised {
+        /// What the first bytes look like.
+        looks_like: String,
+    },
+    /// The zip container is damaged.
+    #[error("damaged or truncated zip file: {reason}")]
+    Zip {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The pickle inside is damaged or beyond a limit.
+    #[error("damaged pickle at byte {offset}: {reason}")]
+    Pickle {
+        /// Position in `data.pkl`.
+        offset: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A readable pickle that does not hold a model where one is expected.
+    #[error("holds no model: {reason}")]
+    NoModel {
+        /// What was found instead.
+        reason: String,
+    },
+    /// A tensor's description contradicts itself or the file.
+    #[error("tensor {name}: {reason}")]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A tensor that does not exist was asked for.
+    #[error("has no tensor {name}")]
+    NoTensor {
+        /// The name.
+        name: String,
+    },
+    /// The safetensors container is damaged.
+    #[error("damaged safetensors file: {reason}")]
+    Safetensors {
+        /// What is wrong.
+        reason: String,
+    },
+}

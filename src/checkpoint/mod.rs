@@ -1,0 +1,189 @@
+//! Hostile bytes in, named tensors and metadata out.
+//!
+//! Reads `torch.save` zip files of the official YOLOv9 code (whole models and state dicts) and safetensors. A pickle is
+//! treated as data: symbols stay symbols, nothing is imported, called or looked up (see `pickle/`). Tensors are views
+//! into the file's bytes until somebody asks for their numbers, so a file cannot make the reader allocate more than a
+//! small multiple of its own length.
+
+mod archive;
+mod error;
+mod model;
+mod pickle;
+mod recognise;
+mod safetensors;
+mod state_dict;
+mod tensor;
+mod torch;
+
+pub use error::{CheckpointError, Problem};
+pub use tensor::{Dtype, StoredTensor};
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::config::Activation;
+
+/// Larger files are refused before they are read into memory; the largest published training checkpoint has 0.6 GB.
+const MAX_FILE: u64 = 8 << 30;
+
+/// What a whole-model checkpoint says about a submodule that its tensors do not show.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModuleFact {
+    /// A conv2d's geometry (rows, columns), authoritative over the configuration.
+    Convolution {
+        /// Step.
+        stride: [usize; 2],
+        /// Zero padding.
+        padding: [usize; 2],
+        /// Distance between taps.
+        dilation: [usize; 2],
+        /// Channel groups.
+        groups: usize,
+    },
+    /// The epsilon that the variance of a batch normalisation is increased by.
+    BatchNorm {
+        /// Epsilon.
+        eps: f64,
+    },
+    /// A block's activation; nothing when it is of a class that is not known.
+    Activation(Option<Activation>),
+}
+
+/// What a checkpoint says besides its tensors. Absent where the file does not say it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metadata {
+    /// The model's YAML configuration (a dictionary from a pickle appears as JSON, which is YAML).
+    pub config: Option<String>,
+    /// Class names by class id.
+    pub class_names: Option<Vec<String>>,
+    /// Anything else worth keeping, in the file's order.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// Named tensors with metadata.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    name: String,
+    description: String,
+    bytes: Cow<'static, [u8]>,
+    tensors: BTreeMap<String, StoredTensor>,
+    modules: BTreeMap<String, ModuleFact>,
+    metadata: Metadata,
+    warnings: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Reads a file. What it is shows in its content, not in its name.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] names the file and says what it looks like, what is wrong with it and where.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let name = path.display().to_string();
+        let failed = |problem| CheckpointError { file: name.clone(), problem };
+        let length = std::fs::metadata(path).map_err(|source| failed(Problem::Read { source }))?.len();
+        if length > MAX_FILE {
+            return Err(failed(Problem::TooLarge { length, limit: MAX_FILE }));
+        }
+        let bytes = std::fs::read(path).map_err(|source| failed(Problem::Read { source }))?;
+        Self::from_bytes(&name, bytes)
+    }
+
+    /// Reads a checkpoint that is already in memory. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, CheckpointError> {
+        let bytes = bytes.into();
+        recognise::read(&bytes)
+            .map(|contents| Self {
+                name: name.into(),
+                description: contents.description,
+                tensors: contents.tensors,
+                modules: contents.modules,
+                metadata: contents.metadata,
+                warnings: contents.warnings,
+                bytes,
+            })
+            .map_err(|problem| CheckpointError { file: name.into(), problem })
+    }
+
+    /// What messages call this checkpoint: usually the file's path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What kind of file it is, in words.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Metadata.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Things in the file that a user should hear about although it could be read.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// All tensors by name.
+    #[must_use]
+    pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
+        &self.tensors
+    }
+
+    /// The shape of a tensor, if there is one of that name.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(StoredTensor::shape)
+    }
+
+    /// What the file says about the submodule at `path`.
+    #[must_use]
+    pub fn module(&self, path: &str) -> Option<&ModuleFact> {
+        self.modules.get(path)
+    }
+
+    /// The numbers of a tensor, row-major, widened to f32.
+    ///
+    /// # Errors
+    /// When there is no such tensor, its bytes are damaged, or it holds something other than real numbers.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let failed = |problem| CheckpointError { file: self.name.clone(), problem };
+        let tensor = self.tensors.get(name).ok_or_else(|| failed(Problem::NoTensor { name: name.into() }))?;
+        tensor.to_f32(&self.bytes).map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))
+    }
+
+    /// This checkpoint as a safetensors file of ours: tensors as stored, metadata and normalisation epsilons kept.
+    ///
+    /// # Errors
+    /// When a tensor's bytes are damaged or its kind of number has no safetensors equivalent.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, CheckpointError> {
+        safetensors::write(self, &self.bytes).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
+    }
+
+    /// Adds a fact to the metadata, such as where the weights come from.
+    pub fn add_fact(&mut self, key: &str, value: &str) {
+        self.metadata.facts.insert(key.into(), value.into());
+    }
+
+    pub(crate) fn modules(&self) -> &BTreeMap<String, ModuleFact> {
+        &self.modules
+    }
+}
+
+/// What a reader of one format gives.
+#[derive(Debug, Default)]
+struct Contents {
+    description: String,
+    tensors: BTreeMap<String, StoredTensor>,
+    modules: BTreeMap<String, ModuleFact>,
+    metadata: Metadata,
+    warnings: Vec<String>,
+}

@@ -1,0 +1,213 @@
+//! A pickled `nn.Module`: its parameters and buffers under the names of a state dict, and what its plain attributes say.
+
+use std::collections::BTreeMap;
+
+use super::pickle::{Arena, Id, Node};
+use super::torch::TorchFile;
+use super::{Contents, Metadata, ModuleFact, Problem, StoredTensor};
+use crate::config::Activation;
+
+/// The deepest published network nests 9 modules.
+const MAX_DEPTH: usize = 64;
+/// Modules may be shared, so a small file can describe exponentially many paths.
+const MAX_MODULES: usize = 200_000;
+
+pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Contents, Problem> {
+    let class = class_of(&file.arena, root).unwrap_or_default();
+    refuse_other_dialects(&class)?;
+    let mut walk = Walk { file, tensors: BTreeMap::new(), modules: BTreeMap::new(), visited: 0 };
+    walk.module(root, "", 0)?;
+    if walk.tensors.is_empty() {
+        return Err(Problem::NoModel { reason: format!("the object of class {class} has no tensors") });
+    }
+    Ok(Contents {
+        description: format!("{kind}, class {class}"),
+        tensors: walk.tensors,
+        modules: walk.modules,
+        metadata: metadata(file, root),
+        warnings: Vec::new(),
+    })
+}
+
+fn refuse_other_dialects(class: &str) -> Result<(), Problem> {
+    let unsupported = |what: String, remedy| Err(Problem::Unsupported { what, remedy });
+    if class.starts_with("ultralytics.") {
+        return unsupported(
+            format!("an Ultralytics checkpoint (class {class})"),
+            "that dialect is not read yet; give a checkpoint of the official YOLOv9 repository",
+        );
+    }
+    if class.ends_with("SegmentationModel") || class.ends_with("ClassificationModel") {
+        return unsupported(format!("a model of class {class}"), "only detection models can be run");
+    }
+    Ok(())
+}
+
+struct Walk<'a> {
+    file: &'a TorchFile<'a>,
+    tensors: BTreeMap<String, StoredTensor>,
+    modules: BTreeMap<String, ModuleFact>,
+    visited: usize,
+}
+
+impl Walk<'_> {
+    /// Adds the parameters and buffers of a module and of all below it. `prefix` ends in a full stop or is empty.
+    fn module(&mut self, id: Id, prefix: &str, depth: usize) -> Result<(), Problem> {
+        self.visited += 1;
+        if depth > MAX_DEPTH || self.visited > MAX_MODULES {
+            return Err(Problem::NoModel { reason: format!("more than {MAX_MODULES} modules, or {MAX_DEPTH} nested") });
+        }
+        let file = self.file;
+        let arena = &file.arena;
+        let Some(state) = state_of(arena, id) else { return Ok(()) };
+        let skipped =
+            arena.entry(state, "_non_persistent_buffers_set").map(|set| texts(arena, set)).unwrap_or_default();
+        for group in ["_parameters", "_buffers"] {
+            for (key, value) in children(arena, state, group) {
+                if !(group == "_buffers" && skipped.contains(&key)) {
+                    self.tensor(format!("{prefix}{key}"), value)?;
+                }
+            }
+        }
+        if let Some(fact) = fact(arena, id, state) {
+            self.modules.insert(prefix.trim_end_matches('.').to_owned(), fact);
+        }
+        for (key, child) in children(arena, state, "_modules") {
+            let child_prefix = format!("{prefix}{key}.");
+            if key == "act" {
+                self.modules.insert(format!("{prefix}act"), ModuleFact::Activation(activation(arena, child)));
+            }
+            self.module(child, &child_prefix, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn tensor(&mut self, name: String, value: Id) -> Result<(), Problem> {
+        match self.file.tensor(value) {
+            Some(Ok(tensor)) => {
+                self.tensors.insert(name, tensor);
+                Ok(())
+            }
+            Some(Err(reason)) => Err(Problem::Tensor { name, reason }),
+            // A bias that is switched off is None.
+            None => Ok(()),
+        }
+    }
+}
+
+/// The named entries of one of a module's dictionaries.
+fn children<'a>(arena: &Arena<'a>, state: Id, group: &str) -> Vec<(&'a str, Id)> {
+    let entries = arena.entry(state, group).and_then(|id| arena.entries(id)).unwrap_or_default();
+    entries.iter().filter_map(|(key, value)| Some((arena.text(*key)?, *value))).collect()
+}
+
+fn texts<'a>(arena: &Arena<'a>, id: Id) -> Vec<&'a str> {
+    match arena.get(id) {
+        Node::Set(items) => items.iter().filter_map(|item| arena.text(*item)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn state_of(arena: &Arena<'_>, id: Id) -> Option<Id> {
+    match arena.get(id) {
+        Node::Object { state, .. } | Node::Call { state, .. } => *state,
+        _ => None,
+    }
+}
+
+fn class_of(arena: &Arena<'_>, id: Id) -> Option<String> {
+    let Node::Object { class, .. } = arena.get(id) else { return None };
+    arena.global(*class).map(|(module, name)| format!("{module}.{name}"))
+}
+
+fn fact(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleFact> {
+    let class = class_of(arena, id)?;
+    let pair = |key: &str| {
+        let id = arena.entry(state, key)?;
+        match arena.indices(id)?.as_slice() {
+            [rows, columns] => Some([*rows, *columns]),
+            _ => None,
+        }
+    };
+    match class.as_str() {
+        "torch.nn.modules.conv.Conv2d" => Some(ModuleFact::Convolution {
+            stride: pair("stride")?,
+            padding: pair("padding")?,
+            dilation: pair("dilation")?,
+            groups: arena.index(arena.entry(state, "groups")?)?,
+        }),
+        "torch.nn.modules.batchnorm.BatchNorm2d" => match arena.get(arena.entry(state, "eps")?) {
+            Node::Float(eps) => Some(ModuleFact::BatchNorm { eps: *eps }),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn activation(arena: &Arena<'_>, id: Id) -> Option<Activation> {
+    match class_of(arena, id)?.as_str() {
+        "torch.nn.modules.activation.SiLU" => Some(Activation::Silu),
+        "torch.nn.modules.activation.ReLU" => Some(Activation::Relu),
+        "torch.nn.modules.linear.Identity" => Some(Activation::Identity),
+        "torch.nn.modules.activation.LeakyReLU" => {
+            match arena.get(arena.entry(state_of(arena, id)?, "negative_slope")?) {
+                Node::Float(slope) => Some(Activation::LeakyRelu { slope: *slope as f32 }),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn metadata(file: &TorchFile<'_>, root: Id) -> Metadata {
+    let arena = &file.arena;
+    let Some(state) = state_of(arena, root) else { return Metadata::default() };
+    Metadata {
+        config: arena.entry(state, "yaml").and_then(|yaml| json(arena, yaml, 0)).map(|yaml| yaml.to_string()),
+        class_names: arena.entry(state, "names").and_then(|names| class_names(arena, names)),
+        facts: BTreeMap::new(),
+    }
+}
+
+/// `names` as a list, or as a dictionary from class id to name.
+fn class_names(arena: &Arena<'_>, id: Id) -> Option<Vec<String>> {
+    if let Some(items) = arena.items(id) {
+        return items.iter().map(|item| arena.text(*item).map(str::to_owned)).collect();
+    }
+    let mut numbered = Vec::new();
+    for (key, value) in arena.entries(id)? {
+        numbered.push((arena.index(*key)?, arena.text(*value)?.to_owned()));
+    }
+    numbered.sort();
+    let complete = numbered.iter().enumerate().all(|(expected, (id, _))| expected == *id);
+    complete.then(|| numbered.into_iter().map(|(_, name)| name).collect())
+}
+
+/// A plain value (a parsed YAML document) as JSON.
+fn json(arena: &Arena<'_>, id: Id, depth: usize) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    if depth > 8 {
+        return None;
+    }
+    Some(match arena.get(id) {
+        Node::None => Value::Null,
+        Node::Bool(value) => Value::Bool(*value),
+        Node::Int(value) => Value::from(*value),
+        Node::Float(value) => Value::from(*value),
+        Node::Text(value) => Value::from(*value),
+        Node::List(items) | Node::Tuple(items) => {
+            items.iter().map(|item| json(arena, *item, depth + 1)).collect::<Option<Vec<_>>>()?.into()
+        }
+        Node::Dict(entries) => {
+            let mut map = serde_json::Map::new();
+            for (key, value) in entries {
+                // Attributes that are not plain values (a path, say) are no part of the model's description.
+                if let (Some(key), Some(value)) = (arena.text(*key), json(arena, *value, depth + 1)) {
+                    map.insert(key.to_owned(), value);
+                }
+            }
+            Value::Object(map)
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,127 @@
+//! What a pickle describes.
+
+/// Number of a value in its [`Arena`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::checkpoint) struct Id(pub(super) u32);
+
+/// One value. Text is borrowed from the pickle.
+#[derive(Debug, Clone)]
+pub(in crate::checkpoint) enum Node<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// An integer beyond 64 bits; nothing in a checkpoint depends on one.
+    HugeInt,
+    Float(f64),
+    Text(&'a str),
+    /// Binary data, or text that is not UTF-8; nothing in a checkpoint depends on it.
+    Bytes,
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Set(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    /// A class or function by name. Never resolved.
+    Global {
+        module: &'a str,
+        name: &'a str,
+    },
+    /// A call that PyTorch would make. Never made.
+    Call {
+        callable: Id,
+        args: Id,
+        state: Option<Id>,
+    },
+    /// An instance that PyTorch would create. Only its description.
+    Object {
+        class: Id,
+        state: Option<Id>,
+    },
+    /// A reference to a storage outside the pickle.
+    Persistent(Id),
+}
+
+/// All values of a pickle.
+#[derive(Debug, Default)]
+pub(in crate::checkpoint) struct Arena<'a> {
+    nodes: Vec<Node<'a>>,
+}
+
+impl<'a> Arena<'a> {
+    pub(super) fn add(&mut self, node: Node<'a>) -> Id {
+        self.nodes.push(node);
+        Id(self.nodes.len() as u32 - 1)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn get_mut(&mut self, id: Id) -> &mut Node<'a> {
+        &mut self.nodes[id.0 as usize]
+    }
+
+    pub(in crate::checkpoint) fn get(&self, id: Id) -> &Node<'a> {
+        &self.nodes[id.0 as usize]
+    }
+
+    pub(in crate::checkpoint) fn text(&self, id: Id) -> Option<&'a str> {
+        match self.get(id) {
+            Node::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub(in crate::checkpoint) fn index(&self, id: Id) -> Option<usize> {
+        match self.get(id) {
+            Node::Int(value) => usize::try_from(*value).ok(),
+            _ => None,
+        }
+    }
+
+    /// The items of a tuple or list.
+    pub(in crate::checkpoint) fn items(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Node::Tuple(items) | Node::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// A tuple or list of whole numbers, also inside `torch.Size(…)`.
+    pub(in crate::checkpoint) fn indices(&self, id: Id) -> Option<Vec<usize>> {
+        let id = match self.get(id) {
+            Node::Call { callable, args, .. } if self.global(*callable) == Some(("torch", "Size")) => {
+                *self.items(*args)?.first()?
+            }
+            _ => id,
+        };
+        self.items(id)?.iter().map(|item| self.index(*item)).collect()
+    }
+
+    pub(in crate::checkpoint) fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
+        match self.get(id) {
+            Node::Dict(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The value under a text key of a dictionary. The last one wins, as in Python.
+    pub(in crate::checkpoint) fn entry(&self, id: Id, key: &str) -> Option<Id> {
+        self.entries(id)?.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, value)| *value)
+    }
+
+    pub(in crate::checkpoint) fn global(&self, id: Id) -> Option<(&'a str, &'a str)> {
+        match self.get(id) {
+            Node::Global { module, name } => Some((module, name)),
+            _ => None,
+        }
+    }
+
+    /// Every class or function that the pickle names.
+    pub(in crate::checkpoint) fn globals(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Global { module, name } => Some((*module, *name)),
+            _ => None,
+        })
+    }
+}

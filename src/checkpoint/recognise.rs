@@ -1,0 +1,77 @@
+//! Which format a file has, from its content.
+
+use super::{Contents, Problem, archive, safetensors, torch};
+
+/// The magic number that opens a `torch.save` file of before version 1.6.
+const LEGACY_TORCH: &[u8] = &[0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
+
+pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
+        return torch::read(&archive::Archive::open(bytes)?);
+    }
+    if safetensors::looks_like(bytes) {
+        return safetensors::read(bytes);
+    }
+    if bytes.starts_with(LEGACY_TORCH) {
+        return Err(Problem::Unsupported {
+            what: "a torch.save file in the legacy format of before PyTorch 1.6 (not a zip)".into(),
+            remedy: "save it again with a current PyTorch, for example torch.save(torch.load(file), new_file)",
+        });
+    }
+    Err(Problem::Unrecognised { looks_like: describe(bytes) })
+}
+
+fn describe(bytes: &[u8]) -> String {
+    let known: &[(&[u8], &str)] = &[
+        (b"version https://git-lfs", "a Git LFS pointer (the real file was not downloaded: run `git lfs pull`)"),
+        (b"<!DOCTYPE", "an HTML page (a download that went wrong)"),
+        (b"<html", "an HTML page (a download that went wrong)"),
+        (b"\x89HDF", "an HDF5 file"),
+        (b"\x80\x02", "a bare Python pickle"),
+        (b"\x80\x03", "a bare Python pickle"),
+        (b"\x80\x04", "a bare Python pickle"),
+        (b"\x80\x05", "a bare Python pickle"),
+        (b"GGUF", "a GGUF file"),
+        (b"\x1f\x8b", "a gzip file"),
+        (b"\xff\xd8\xff", "a JPEG picture"),
+        (b"\x89PNG", "a PNG picture"),
+    ];
+    if bytes.is_empty() {
+        return "the file is empty".into();
+    }
+    if let Some((_, what)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return (*what).into();
+    }
+    if bytes.get(257..262) == Some(b"ustar") {
+        return "a tar file (the oldest torch.save format)".into();
+    }
+    // An ONNX file opens with its ir_version, and the producer's name follows soon.
+    if bytes.first() == Some(&0x08) && bytes.windows(4).take(200).any(|window| window == b"onnx" || window == b"pyto") {
+        return "an ONNX file".into();
+    }
+    let text = bytes.iter().take(512).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
+    if text { "a text file".into() } else { "unknown binary data".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_called_by_their_names() {
+        struct Case(&'static [u8], &'static str);
+        for Case(bytes, expected) in [
+            Case(b"", "the file is empty"),
+            Case(b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "Git LFS pointer"),
+            Case(b"<!DOCTYPE html>", "an HTML page"),
+            Case(b"nc: 80\nbackbone: []", "a text file"),
+            Case(b"\x00\x01\x02", "unknown binary data"),
+            Case(b"\x08\x07\x12\x07pytorch", "an ONNX file"),
+            Case(LEGACY_TORCH, "legacy format of before PyTorch 1.6"),
+            Case(b"\xff\xd8\xff\xe0", "a JPEG picture"),
+        ] {
+            let message = read(bytes).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}

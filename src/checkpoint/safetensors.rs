@@ -1,0 +1,147 @@
+//! safetensors: our own model files, and anybody's state dict in that container.
+//!
+//! Our metadata keys: `format` (`yolo9`), `config` (YAML), `names` (JSON), `batch_norm_eps` (JSON, from
+//! the module's path to its epsilon, `*` for all others); every other key is a fact that is kept as it is.
+
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype as StDtype, SafeTensors};
+
+use super::tensor::{Dtype, Storage, StoredTensor};
+use super::{Checkpoint, Contents, Metadata, ModuleFact, Problem};
+
+const FORMAT: &str = "yolo9";
+/// The container's own limit.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Eight bytes of header length and a JSON object.
+pub(super) fn looks_like(bytes: &[u8]) -> bool {
+    let length = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length));
+    length.is_some_and(|length| length <= MAX_HEADER) && bytes.get(8) == Some(&b'{')
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
+    let damaged = |error: safetensors::SafeTensorError| Problem::Safetensors { reason: error.to_string() };
+    let (header, parsed) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let data_start = header + 8;
+    let mut tensors = BTreeMap::new();
+    for (name, info) in parsed.tensors() {
+        let wrong = |reason: String| Problem::Tensor { name: name.clone(), reason };
+        let dtype = from_container(info.dtype)
+            .ok_or_else(|| wrong(format!("stored as {:?}, which is not supported", info.dtype)))?;
+        let (start, end) = info.data_offsets;
+        let storage = Storage { start: data_start + start, length: end - start, crc32: None };
+        let strides = StoredTensor::contiguous_strides(&info.shape);
+        tensors.insert(name.clone(), StoredTensor::new(dtype, info.shape.clone(), strides, 0, storage).map_err(wrong)?);
+    }
+    let fields = parsed.metadata().clone().unwrap_or_default();
+    let modules = epsilons(&fields, &tensors)?;
+    let description = match fields.get("format").map(String::as_str) {
+        Some(FORMAT) => "a yolo9 model (safetensors)",
+        _ => "a state dict (safetensors)",
+    };
+    Ok(Contents {
+        description: description.into(),
+        tensors,
+        modules,
+        metadata: metadata(fields)?,
+        warnings: Vec::new(),
+    })
+}
+
+fn json<T: serde::de::DeserializeOwned>(fields: &HashMap<String, String>, key: &str) -> Result<Option<T>, Problem> {
+    let Some(text) = fields.get(key) else { return Ok(None) };
+    serde_json::from_str(text)
+        .map(Some)
+        .map_err(|error| Problem::Safetensors { reason: format!("metadata `{key}` is not what yolo9 writes: {error}") })
+}
+
+fn metadata(mut fields: HashMap<String, String>) -> Result<Metadata, Problem> {
+    if fields.get("format").map(String::as_str) != Some(FORMAT) {
+        return Ok(Metadata { facts: fields.into_iter().collect(), ..Metadata::default() });
+    }
+    let class_names = json(&fields, "names")?;
+    let config = fields.remove("config");
+    for known in ["format", "names", "batch_norm_eps"] {
+        fields.remove(known);
+    }
+    Ok(Metadata { config, class_names, facts: fields.into_iter().collect() })
+}
+
+/// The epsilon of every normalisation that the tensors show.
+fn epsilons(
+    fields: &HashMap<String, String>,
+    tensors: &BTreeMap<String, StoredTensor>,
+) -> Result<BTreeMap<String, ModuleFact>, Problem> {
+    let Some(stated) = json::<BTreeMap<String, f64>>(fields, "batch_norm_eps")? else { return Ok(BTreeMap::new()) };
+    let paths = tensors.keys().filter_map(|name| name.strip_suffix(".running_var"));
+    let facts = paths.filter_map(|path| {
+        let eps = *stated.get(path).or_else(|| stated.get("*"))?;
+        Some((path.to_owned(), ModuleFact::BatchNorm { eps }))
+    });
+    Ok(facts.collect())
+}
+
+/// The most frequent epsilon as `*`, and the exceptions by path.
+fn stated_epsilons(modules: &BTreeMap<String, ModuleFact>) -> BTreeMap<&str, f64> {
+    let all: Vec<(&str, f64)> = modules
+        .iter()
+        .filter_map(|(path, fact)| match fact {
+            ModuleFact::BatchNorm { eps } => Some((path.as_str(), *eps)),
+            _ => None,
+        })
+        .collect();
+    let Some((_, common)) = all.first().copied() else { return BTreeMap::new() };
+    let exceptions = all.into_iter().filter(|(_, eps)| *eps != common);
+    exceptions.chain([("*", common)]).collect()
+}
+
+pub(super) fn write(checkpoint: &Checkpoint, file: &[u8]) -> Result<Vec<u8>, Problem> {
+    let mut data = Vec::with_capacity(checkpoint.tensors().len());
+    for (name, tensor) in checkpoint.tensors() {
+        let bytes = tensor.to_bytes(file).map_err(|reason| Problem::Tensor { name: name.clone(), reason })?;
+        data.push((name.as_str(), tensor, bytes));
+    }
+    let mut views = Vec::with_capacity(data.len());
+    for (name, tensor, bytes) in &data {
+        let view = TensorView::new(to_container(tensor.dtype()), tensor.shape().to_vec(), bytes)
+            .map_err(|error| Problem::Tensor { name: (*name).into(), reason: error.to_string() })?;
+        views.push((*name, view));
+    }
+    let metadata = checkpoint.metadata();
+    let mut fields: HashMap<String, String> = metadata.facts.clone().into_iter().collect();
+    fields.insert("format".into(), FORMAT.into());
+    if let Some(config) = &metadata.config {
+        fields.insert("config".into(), config.clone());
+    }
+    if let Some(names) = &metadata.class_names {
+        fields.insert("names".into(), serde_json::json!(names).to_string());
+    }
+    let epsilons = stated_epsilons(checkpoint.modules());
+    if !epsilons.is_empty() {
+        fields.insert("batch_norm_eps".into(), serde_json::json!(epsilons).to_string());
+    }
+    safetensors::serialize(views, Some(fields)).map_err(|error| Problem::Safetensors { reason: error.to_string() })
+}
+
+const KINDS: &[(Dtype, StDtype)] = &[
+    (Dtype::F64, StDtype::F64),
+    (Dtype::F32, StDtype::F32),
+    (Dtype::F16, StDtype::F16),
+    (Dtype::Bf16, StDtype::BF16),
+    (Dtype::I64, StDtype::I64),
+    (Dtype::I32, StDtype::I32),
+    (Dtype::I16, StDtype::I16),
+    (Dtype::I8, StDtype::I8),
+    (Dtype::U8, StDtype::U8),
+    (Dtype::Bool, StDtype::BOOL),
+];
+
+fn from_container(dtype: StDtype) -> Option<Dtype> {
+    KINDS.iter().find(|(_, theirs)| *theirs == dtype).map(|(ours, _)| *ours)
+}
+
+fn to_container(dtype: Dtype) -> StDtype {
+    KINDS.iter().find(|(ours, _)| *ours == dtype).map_or(StDtype::U8, |(_, theirs)| *theirs)
+}

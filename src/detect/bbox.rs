@@ -1,0 +1,94 @@
+//! Axis-aligned boxes.
+
+use crate::Size;
+
+/// A box by its left, top, right and bottom edge, in pixels. Which picture's pixels, the owner says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoxXyxy {
+    /// Left edge.
+    pub x1: f32,
+    /// Top edge.
+    pub y1: f32,
+    /// Right edge.
+    pub x2: f32,
+    /// Bottom edge.
+    pub y2: f32,
+}
+
+impl BoxXyxy {
+    /// Width; negative if the edges are swapped.
+    #[must_use]
+    pub fn width(&self) -> f32 {
+        self.x2 - self.x1
+    }
+
+    /// Height; negative if the edges are swapped.
+    #[must_use]
+    pub fn height(&self) -> f32 {
+        self.y2 - self.y1
+    }
+
+    /// Area; zero for a degenerate box.
+    #[must_use]
+    pub fn area(&self) -> f32 {
+        self.width().max(0.0) * self.height().max(0.0)
+    }
+
+    /// Intersection over union, 0 to 1; zero where the union is empty.
+    #[must_use]
+    pub fn iou(&self, other: &Self) -> f32 {
+        let width = self.x2.min(other.x2) - self.x1.max(other.x1);
+        let height = self.y2.min(other.y2) - self.y1.max(other.y1);
+        let intersection = width.max(0.0) * height.max(0.0);
+        let union = self.area() + other.area() - intersection;
+        if union > 0.0 { intersection / union } else { 0.0 }
+    }
+
+    /// The part inside a picture of that size.
+    #[must_use]
+    pub fn clip(&self, size: Size) -> Self {
+        let (width, height) = (size.width as f32, size.height as f32);
+        Self {
+            x1: self.x1.clamp(0.0, width),
+            y1: self.y1.clamp(0.0, height),
+            x2: self.x2.clamp(0.0, width),
+            y2: self.y2.clamp(0.0, height),
+        }
+    }
+
+    /// Whether all edges are finite numbers.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        [self.x1, self.y1, self.x2, self.y2].iter().all(|edge| edge.is_finite())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(x1: f32, y1: f32, x2: f32, y2: f32) -> BoxXyxy {
+        BoxXyxy { x1, y1, x2, y2 }
+    }
+
+    #[test]
+    fn iou_of_known_pairs() {
+        struct Case(BoxXyxy, BoxXyxy, f32);
+        let unit = boxed(0.0, 0.0, 2.0, 2.0);
+        for Case(a, b, iou) in [
+            Case(unit, unit, 1.0),
+            Case(unit, boxed(1.0, 0.0, 3.0, 2.0), 1.0 / 3.0),
+            Case(unit, boxed(1.0, 1.0, 3.0, 3.0), 1.0 / 7.0),
+            Case(unit, boxed(2.0, 0.0, 4.0, 2.0), 0.0),
+            Case(unit, boxed(5.0, 5.0, 6.0, 6.0), 0.0),
+            Case(boxed(1.0, 1.0, 1.0, 1.0), boxed(1.0, 1.0, 1.0, 1.0), 0.0),
+        ] {
+            assert!((a.iou(&b) - iou).abs() < 1e-6 && (b.iou(&a) - iou).abs() < 1e-6, "{a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn clipping_keeps_what_is_inside() {
+        assert_eq!(boxed(-5.0, 1.0, 12.0, 9.0).clip(Size::new(10, 8)), boxed(0.0, 1.0, 10.0, 8.0));
+    }
+}

@@ -1,0 +1,143 @@
+//! Sparse decoding: softmax, expectation and sigmoid only for the cells above the threshold.
+
+use ndarray::{ArrayView1, s};
+
+use super::BoxXyxy;
+use crate::graph::{BINS, HeadLayout};
+use crate::runtime::LevelOutput;
+
+/// A cell above the threshold, before suppression.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// In pixels of the network's input.
+    pub bbox: BoxXyxy,
+    /// The most probable class; the first one among equals.
+    pub class: usize,
+    /// Its probability.
+    pub score: f32,
+}
+
+/// All cells whose most probable class scores more than `confidence`, in the order of levels, rows and columns.
+///
+/// Cells whose logits or box are not finite numbers are left out.
+#[must_use]
+pub fn decode(head: &HeadLayout, levels: &[LevelOutput], confidence: f32) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for (layout, level) in head.levels.iter().zip(levels) {
+        let (_, _, width) = level.classes.dim();
+        for (cell, class, logit) in best_classes(level, confidence) {
+            let score = sigmoid(logit);
+            if score <= confidence {
+                continue;
+            }
+            let bbox = decode_cell(level, layout.stride, cell / width, cell % width);
+            if bbox.is_finite() {
+                candidates.push(Candidate { bbox, class, score });
+            }
+        }
+    }
+    candidates
+}
+
+/// Cell number, class and logit of the highest logit of each cell that may pass the threshold.
+fn best_classes(level: &LevelOutput, confidence: f32) -> Vec<(usize, usize, f32)> {
+    let cells = level.classes.len() / level.classes.dim().0.max(1);
+    let mut best = vec![f32::NEG_INFINITY; cells];
+    let mut class_of = vec![0u32; cells];
+    for (class, logits) in level.classes.outer_iter().enumerate() {
+        // Rows of one class are contiguous: this loop is the one that touches every logit.
+        for ((best, class_of), logit) in best.iter_mut().zip(&mut class_of).zip(logits.iter()) {
+            if *logit > *best {
+                *best = *logit;
+                *class_of = class as u32;
+            }
+        }
+    }
+    // Slightly below the exact threshold, which is applied to the score itself.
+    let least = (confidence / (1.0 - confidence)).ln() - 1e-3;
+    let passing = best.into_iter().zip(class_of).enumerate().filter(|(_, (best, _))| *best >= least);
+    passing.map(|(cell, (best, class))| (cell, class as usize, best)).collect()
+}
+
+/// The box of one cell in pixels of the input (formula of *Generalized Focal Loss*, arXiv 2006.04388): the distance to
+/// each side is the expectation of its distribution, in units of the stride, from the cell's centre.
+///
+/// # Panics
+/// If the cell is outside the map.
+#[must_use]
+pub fn decode_cell(level: &LevelOutput, stride: usize, row: usize, column: usize) -> BoxXyxy {
+    let bins = level.boxes.slice(s![.., row, column]);
+    let side = |n: usize| expectation(bins.slice(s![n * BINS..(n + 1) * BINS]));
+    let (x, y, stride) = (column as f32 + 0.5, row as f32 + 0.5, stride as f32);
+    BoxXyxy {
+        x1: (x - side(0)) * stride,
+        y1: (y - side(1)) * stride,
+        x2: (x + side(2)) * stride,
+        y2: (y + side(3)) * stride,
+    }
+}
+
+/// Mean of 0, 1, 2, … under the softmax of the logits.
+fn expectation(logits: ArrayView1<'_, f32>) -> f32 {
+    let largest = logits.fold(f32::NEG_INFINITY, |largest, logit| largest.max(*logit));
+    let (mut total, mut weighted) = (0.0, 0.0);
+    for (bin, logit) in logits.iter().enumerate() {
+        let weight = (logit - largest).exp();
+        total += weight;
+        weighted += bin as f32 * weight;
+    }
+    weighted / total
+}
+
+/// Probability of a logit.
+fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::graph::LevelLayout;
+
+    fn head(classes: usize) -> HeadLayout {
+        HeadLayout { classes, levels: vec![LevelLayout { stride: 8, boxes: "b".into(), classes: "c".into() }] }
+    }
+
+    /// A 2x3 map of two classes whose boxes reach 0, 1, 2 and 3 strides to the four sides.
+    fn level() -> LevelOutput {
+        let mut boxes = Array3::from_elem((4 * BINS, 2, 3), -100.0);
+        for side in 0..4 {
+            boxes.slice_mut(s![side * BINS + side, .., ..]).fill(100.0);
+        }
+        LevelOutput { boxes, classes: Array3::from_elem((2, 2, 3), -10.0) }
+    }
+
+    #[test]
+    fn a_cell_above_the_threshold_gives_its_box() {
+        let mut level = level();
+        level.classes[[1, 1, 2]] = 2.0;
+        let found = decode(&head(2), &[level], 0.25);
+        let expected = BoxXyxy { x1: 20.0, y1: 4.0, x2: 36.0, y2: 36.0 };
+        assert_eq!(found, [Candidate { bbox: expected, class: 1, score: sigmoid(2.0) }]);
+    }
+
+    #[test]
+    fn the_threshold_is_exclusive_and_the_first_class_wins_ties() {
+        let mut level = level();
+        level.classes.slice_mut(s![.., 0, 0]).fill(0.0);
+        assert_eq!(decode(&head(2), &[level.clone()], 0.5), []);
+        let found = decode(&head(2), &[level], 0.499_99);
+        assert_eq!(found.iter().map(|c| (c.class, c.score)).collect::<Vec<_>>(), [(0, 0.5)]);
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_give_nothing() {
+        let mut level = level();
+        level.classes[[0, 0, 0]] = f32::NAN;
+        level.classes[[0, 0, 1]] = 3.0;
+        level.boxes[[0, 0, 1]] = f32::INFINITY;
+        assert_eq!(decode(&head(2), &[level], 0.25), []);
+    }
+}

@@ -1,0 +1,149 @@
+//! Picture in, detections out.
+
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+use thiserror::Error;
+
+use super::{BoxXyxy, Candidate, Detection, Settings, decode, suppress};
+use crate::Size;
+use crate::picture::{Letterbox, to_tensor};
+use crate::runtime::{Model, RuntimeError};
+
+/// Why a picture could not be searched.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DetectError {
+    /// The model failed.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// How long the parts of one detection took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Letterbox and tensor.
+    pub preprocess: Duration,
+    /// The network.
+    pub inference: Duration,
+    /// Decoding, suppression, scaling back.
+    pub postprocess: Duration,
+}
+
+/// What was found in one picture.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// By falling score.
+    pub detections: Vec<Detection>,
+    /// Size of the network's input.
+    pub input: Size,
+    /// How long it took.
+    pub timing: Timing,
+}
+
+/// A model with its settings.
+#[derive(Debug)]
+pub struct Detector<M> {
+    model: M,
+    settings: Settings,
+}
+
+impl<M: Model> Detector<M> {
+    /// A detector.
+    pub fn new(model: M, settings: Settings) -> Self {
+        Self { model, settings }
+    }
+
+    /// Finds the objects of one picture.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn detect(&mut self, picture: &RgbImage) -> Result<Found, DetectError> {
+        let start = Instant::now();
+        let size = Size::new(picture.width() as usize, picture.height() as usize);
+        let letterbox = Letterbox::new(size, &self.settings.fit);
+        let tensor = to_tensor(picture, &letterbox);
+        let prepared = Instant::now();
+        let levels = self.model.run(tensor.view())?;
+        let inferred = Instant::now();
+        let thresholds = &self.settings.thresholds;
+        let mut candidates = decode(self.model.head(), &levels, thresholds.confidence);
+        if let Some(classes) = &thresholds.classes {
+            candidates.retain(|candidate| classes.contains(&candidate.class));
+        }
+        let kept = suppress(candidates, thresholds);
+        let detections = kept.iter().map(|candidate| to_picture(candidate, &letterbox)).collect();
+        let timing =
+            Timing { preprocess: prepared - start, inference: inferred - prepared, postprocess: inferred.elapsed() };
+        Ok(Found { detections, input: letterbox.input, timing })
+    }
+}
+
+fn to_picture(candidate: &Candidate, letterbox: &Letterbox) -> Detection {
+    let (x1, y1) = letterbox.to_original(candidate.bbox.x1, candidate.bbox.y1);
+    let (x2, y2) = letterbox.to_original(candidate.bbox.x2, candidate.bbox.y2);
+    let bbox = BoxXyxy { x1, y1, x2, y2 }.clip(letterbox.original);
+    Detection { bbox, class: candidate.class, score: candidate.score }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array3, ArrayView4};
+
+    use super::*;
+    use crate::detect::Preset;
+    use crate::graph::{BINS, HeadLayout, LevelLayout};
+    use crate::picture::{Fit, InputShape};
+    use crate::runtime::LevelOutput;
+
+    /// Sees an object of class 1, two strides wide and high, centred on every cell whose centre is bright red.
+    struct RedModel(HeadLayout);
+
+    impl Model for RedModel {
+        fn head(&self) -> &HeadLayout {
+            &self.0
+        }
+
+        fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<LevelOutput>, RuntimeError> {
+            let (_, _, height, width) = input.dim();
+            let mut boxes = Array3::from_elem((4 * BINS, height / 8, width / 8), -100.0);
+            (0..4).for_each(|side| boxes.index_axis_mut(ndarray::Axis(0), side * BINS + 1).fill(100.0));
+            let classes = Array3::from_shape_fn((2, height / 8, width / 8), |(class, row, column)| {
+                let pixel = |channel| input[[0, channel, row * 8 + 4, column * 8 + 4]];
+                if class == 1 && pixel(0) > 0.9 && pixel(1) < 0.1 { 5.0 } else { -5.0 }
+            });
+            Ok(vec![LevelOutput { boxes, classes }])
+        }
+    }
+
+    fn detector(classes: Option<Vec<usize>>) -> Detector<RedModel> {
+        let level = LevelLayout { stride: 8, boxes: "b".into(), classes: "c".into() };
+        let preset = Preset::Yolov9;
+        let fit = Fit::new(Size::square(64), 8, InputShape::Rectangular, preset.scale_back());
+        let settings = Settings { fit, thresholds: super::super::Thresholds { classes, ..preset.thresholds() } };
+        Detector::new(RedModel(HeadLayout { classes: 2, levels: vec![level] }), settings)
+    }
+
+    /// 256x128 with a red square of 32 pixels from (64, 32): one cell after scaling by a quarter.
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(256, 128, |x, y| {
+            let inside = (64..96).contains(&x) && (32..64).contains(&y);
+            image::Rgb(if inside { [255, 0, 0] } else { [0, 0, 255] })
+        })
+    }
+
+    #[test]
+    fn a_box_comes_back_in_pixels_of_the_picture() {
+        let found = detector(None).detect(&picture()).unwrap();
+        assert_eq!(found.input, Size::new(64, 32));
+        let [detection] = found.detections.as_slice() else { panic!("{:?}", found.detections) };
+        let bbox = BoxXyxy { x1: 48.0, y1: 16.0, x2: 112.0, y2: 80.0 };
+        assert_eq!((detection.class, detection.bbox), (1, bbox));
+    }
+
+    #[test]
+    fn other_classes_can_be_filtered_out() {
+        assert_eq!(detector(Some(vec![0])).detect(&picture()).unwrap().detections, []);
+        assert_eq!(detector(Some(vec![1])).detect(&picture()).unwrap().detections.len(), 1);
+    }
+}

@@ -1,0 +1,131 @@
+//! Assembles the graph: values get names, weights become initializers.
+
+use std::collections::HashMap;
+
+use super::{HeadLayout, INPUT, LevelLayout, OnnxModel};
+use crate::Size;
+use crate::architecture::{Architecture, Value};
+use crate::dysample;
+use crate::onnx::{
+    Dim, GraphProto, IR_VERSION, ModelProto, NodeProto, OPSET, OperatorSetIdProto, float_tensor, int_tensor, value_info,
+};
+use crate::weights::{Kernel, Weights};
+
+/// Builds the model of the main branch. Takes the weights, which move into the model without being copied.
+///
+/// # Panics
+/// If `weights` were bound to another architecture.
+#[must_use]
+pub fn build(architecture: &Architecture, weights: Weights) -> OnnxModel {
+    let head = layout(architecture);
+    let mut builder = GraphBuilder::new(architecture, &head, weights);
+    for step in architecture.main_steps() {
+        builder.lower(step);
+    }
+    let GraphBuilder { mut graph, uses_dysample, .. } = builder;
+    let side = [Dim::Named("height"), Dim::Named("width")];
+    graph.name = Some(architecture.name().to_owned());
+    graph.input =
+        vec![value_info(INPUT, &[Dim::Fixed(1), Dim::Fixed(architecture.input_channels()), side[0], side[1]])];
+    graph.output = outputs(&head);
+    let import = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
+    let mut proto = ModelProto {
+        ir_version: Some(IR_VERSION),
+        producer_name: Some("yolo9".into()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+        graph: Some(graph),
+        opset_import: vec![import("", OPSET)],
+        ..Default::default()
+    };
+    if uses_dysample {
+        proto.opset_import.push(import(dysample::DOMAIN, 1));
+        proto.functions.push(dysample::onnx_function());
+    }
+    OnnxModel { proto, head }
+}
+
+fn layout(architecture: &Architecture) -> HeadLayout {
+    let levels = architecture.head().main().levels.iter().enumerate();
+    HeadLayout {
+        classes: architecture.head().classes,
+        levels: levels
+            .map(|(n, level)| LevelLayout {
+                stride: level.stride,
+                boxes: format!("boxes_{n}"),
+                classes: format!("classes_{n}"),
+            })
+            .collect(),
+    }
+}
+
+fn outputs(head: &HeadLayout) -> Vec<crate::onnx::ValueInfoProto> {
+    let mut outputs = Vec::with_capacity(2 * head.levels.len());
+    for level in &head.levels {
+        let (height, width) = (format!("height/{}", level.stride), format!("width/{}", level.stride));
+        let mut declare = |name: &str, channels| {
+            let dims = [Dim::Fixed(1), Dim::Fixed(channels), Dim::Named(&height), Dim::Named(&width)];
+            outputs.push(value_info(name, &dims));
+        };
+        declare(&level.boxes, 4 * super::BINS);
+        declare(&level.classes, head.classes);
+    }
+    outputs
+}
+
+/// Name of a value that is neither input nor output.
+pub(super) fn value_name(value: Value) -> String {
+    format!("v{}", value.id)
+}
+
+/// The graph under construction.
+pub(super) struct GraphBuilder {
+    pub(super) graph: GraphProto,
+    pub(super) weights: Weights,
+    pub(super) uses_dysample: bool,
+    names: HashMap<usize, String>,
+    /// Sizes of all values for one input: their ratios are those of any other.
+    sizes: Vec<Size>,
+}
+
+impl GraphBuilder {
+    fn new(architecture: &Architecture, head: &HeadLayout, weights: Weights) -> Self {
+        let mut names = HashMap::from([(0, INPUT.to_owned())]);
+        for (level, layout) in architecture.head().main().levels.iter().zip(&head.levels) {
+            names.insert(level.boxes.id, layout.boxes.clone());
+            names.insert(level.classes.id, layout.classes.clone());
+        }
+        let probe = Size::square(architecture.stride() * 8);
+        let sizes = architecture.sizes(probe).expect("the constructor has measured the strides");
+        Self { graph: GraphProto::default(), weights, uses_dysample: false, names, sizes }
+    }
+
+    /// Name of a value in the graph.
+    pub(super) fn name(&self, value: Value) -> String {
+        self.names.get(&value.id).cloned().unwrap_or_else(|| value_name(value))
+    }
+
+    /// By how much `to` is larger than `from`.
+    pub(super) fn ratio(&self, from: Value, to: Value) -> f32 {
+        self.sizes[to.id].width as f32 / self.sizes[from.id].width as f32
+    }
+
+    pub(super) fn push(&mut self, node: NodeProto) {
+        self.graph.node.push(node);
+    }
+
+    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        self.graph.initializer.push(float_tensor(name, shape, values));
+    }
+
+    pub(super) fn ints(&mut self, name: &str, values: &[i64]) {
+        self.graph.initializer.push(int_tensor(name, values));
+    }
+
+    /// Stores a kernel `[output, input, k, k]` and its bias; gives the names that a Conv node reads.
+    pub(super) fn kernel(&mut self, path: &str, shape: [usize; 4], kernel: Kernel) -> [String; 2] {
+        let names = [format!("{path}.weight"), format!("{path}.bias")];
+        self.floats(&names[0], &shape, kernel.weight);
+        self.floats(&names[1], &shape[..1], kernel.bias);
+        names
+    }
+}

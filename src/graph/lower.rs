@@ -1,0 +1,161 @@
+//! Each primitive operation as ONNX nodes.
+
+use super::builder::GraphBuilder;
+use crate::architecture::{Convolution, DySampleLayer, Interpolation, Operation, Step, Value};
+use crate::config::Activation;
+use crate::dysample::{DOMAIN, NAME, OffsetKernels};
+use crate::onnx::{Attribute, node};
+use crate::weights::Kernel;
+
+impl GraphBuilder {
+    pub(super) fn lower(&mut self, step: &Step) {
+        let inputs: Vec<String> = step.inputs.iter().map(|value| self.name(*value)).collect();
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let output = self.name(step.outputs[0]);
+        match &step.operation {
+            Operation::Convolution(convolution) => self.convolution(inputs[0], convolution, &output),
+            Operation::RepConvolution(rep) => self.convolution(inputs[0], &rep.merged(), &output),
+            Operation::AveragePool { kernel, stride } => {
+                self.pool("AveragePool", [inputs[0], &output], [*kernel, *stride, 0]);
+            }
+            Operation::MaxPool { kernel, stride, padding } => {
+                self.pool("MaxPool", [inputs[0], &output], [*kernel, *stride, *padding]);
+            }
+            Operation::Split { sizes } => self.split(inputs[0], sizes, &step.outputs),
+            Operation::Concat => self.push(node("Concat", &inputs, &[&output], &[("axis", Attribute::Int(1))])),
+            Operation::Add => self.push(node("Add", &inputs, &[&output], &[])),
+            Operation::FuseNearest => self.fuse_nearest(&step.inputs, &output),
+            Operation::Upsample { scale, interpolation } => {
+                self.resize([inputs[0], &output], *scale as f32, *interpolation);
+            }
+            Operation::DySample(layer) => self.dysample(inputs[0], layer, &output),
+        }
+    }
+
+    fn convolution(&mut self, input: &str, convolution: &Convolution, output: &str) {
+        let path = &convolution.path;
+        let kernel = self.weights.kernels.remove(path).expect("bound to this architecture");
+        let [weight, bias] = self.kernel(path, convolution.weight_shape(), kernel);
+        let activated = convolution.activation != Activation::Identity;
+        let linear = if activated { format!("{output}.linear") } else { output.to_owned() };
+        let side = |n: usize| [n as i64; 2];
+        let mut conv = node(
+            "Conv",
+            &[input, &weight, &bias],
+            &[&linear],
+            &[
+                ("kernel_shape", Attribute::Ints(&side(convolution.kernel))),
+                ("strides", Attribute::Ints(&side(convolution.stride))),
+                ("pads", Attribute::Ints(&[convolution.padding as i64; 4])),
+                ("dilations", Attribute::Ints(&side(convolution.dilation))),
+                ("group", Attribute::Int(convolution.groups as i64)),
+            ],
+        );
+        conv.name = Some(path.clone());
+        self.push(conv);
+        self.activation(&linear, convolution.activation, output);
+    }
+
+    fn activation(&mut self, input: &str, activation: Activation, output: &str) {
+        match activation {
+            Activation::Identity => {}
+            Activation::Silu => {
+                let gate = format!("{output}.gate");
+                self.push(node("Sigmoid", &[input], &[&gate], &[]));
+                self.push(node("Mul", &[input, &gate], &[output], &[]));
+            }
+            Activation::Relu => self.push(node("Relu", &[input], &[output], &[])),
+            Activation::LeakyRelu { slope } => {
+                self.push(node("LeakyRelu", &[input], &[output], &[("alpha", Attribute::Float(slope))]));
+            }
+        }
+    }
+
+    fn pool(&mut self, operator: &str, wires: [&str; 2], geometry: [usize; 3]) {
+        let [kernel, stride, padding] = geometry.map(|n| n as i64);
+        let attributes = [
+            ("kernel_shape", Attribute::Ints(&[kernel; 2])),
+            ("strides", Attribute::Ints(&[stride; 2])),
+            ("pads", Attribute::Ints(&[padding; 4])),
+        ];
+        self.push(node(operator, &[wires[0]], &[wires[1]], &attributes));
+    }
+
+    fn split(&mut self, input: &str, sizes: &[usize], outputs: &[Value]) {
+        let names: Vec<String> = outputs.iter().map(|value| self.name(*value)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let lengths = format!("{}.lengths", names[0]);
+        self.ints(&lengths, &sizes.iter().map(|n| *n as i64).collect::<Vec<_>>());
+        self.push(node("Split", &[input, &lengths], &names, &[("axis", Attribute::Int(1))]));
+    }
+
+    fn resize(&mut self, wires: [&str; 2], scale: f32, interpolation: Interpolation) {
+        let scales = format!("{}.scales", wires[1]);
+        self.floats(&scales, &[4], vec![1.0, 1.0, scale, scale]);
+        let (mode, coordinates) = match interpolation {
+            Interpolation::Nearest => ("nearest", "asymmetric"),
+            Interpolation::Bilinear => ("linear", "half_pixel"),
+        };
+        let attributes = [
+            ("mode", Attribute::Text(mode)),
+            ("coordinate_transformation_mode", Attribute::Text(coordinates)),
+            ("nearest_mode", Attribute::Text("floor")),
+        ];
+        self.push(node("Resize", &[wires[0], "", &scales], &[wires[1]], &attributes));
+    }
+
+    fn fuse_nearest(&mut self, inputs: &[Value], output: &str) {
+        let Some(target) = inputs.last().copied() else { return };
+        let mut terms = Vec::with_capacity(inputs.len());
+        for (n, value) in inputs.iter().enumerate() {
+            let name = self.name(*value);
+            let ratio = self.ratio(*value, target);
+            if ratio == 1.0 {
+                terms.push(name);
+                continue;
+            }
+            let resized = format!("{output}.term{n}");
+            self.resize([&name, &resized], ratio, Interpolation::Nearest);
+            terms.push(resized);
+        }
+        let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
+        self.push(node("Sum", &terms, &[output], &[]));
+    }
+
+    /// A 1x1 convolution predicts the offsets in pixels; the operator samples at them.
+    fn dysample(&mut self, input: &str, layer: &DySampleLayer, output: &str) {
+        let path = &layer.path;
+        let offset = format!("{output}.offset");
+        match self.weights.offsets.remove(path).expect("bound to this architecture") {
+            OffsetKernels::Static { weight, bias } => {
+                self.offset_conv([input, &offset], layer, "offset", Kernel { weight, bias });
+            }
+            OffsetKernels::Dynamic { weight, bias, scope_weight, scope_bias, init_pos } => {
+                let named = |part: &str| format!("{output}.{part}");
+                let (direction, scope, reach) = (named("direction"), named("scope"), named("reach"));
+                self.offset_conv([input, &direction], layer, "offset", Kernel { weight, bias });
+                self.offset_conv([input, &scope], layer, "scope", Kernel { weight: scope_weight, bias: scope_bias });
+                self.push(node("Sigmoid", &[&scope], &[&reach], &[]));
+                let scaled = named("scaled");
+                self.push(node("Mul", &[&direction, &reach], &[&scaled], &[]));
+                let constant = format!("{path}.init_pos");
+                self.floats(&constant, &[1, init_pos.len(), 1, 1], init_pos);
+                self.push(node("Add", &[&scaled, &constant], &[&offset], &[]));
+            }
+        }
+        self.uses_dysample = true;
+        let attributes = [
+            ("scale", Attribute::Int(layer.definition.scale as i64)),
+            ("groups", Attribute::Int(layer.definition.groups as i64)),
+        ];
+        let mut operator = node(&format!("{DOMAIN}:{NAME}"), &[input, &offset], &[output], &attributes);
+        operator.name = Some(path.clone());
+        self.push(operator);
+    }
+
+    fn offset_conv(&mut self, wires: [&str; 2], layer: &DySampleLayer, part: &str, kernel: Kernel) {
+        let shape = [layer.definition.offset_channels(), layer.definition.channels, 1, 1];
+        let [weight, bias] = self.kernel(&format!("{}.{part}", layer.path), shape, kernel);
+        self.push(node("Conv", &[wires[0], &weight, &bias], &[wires[1]], &[]));
+    }
+}

@@ -1,0 +1,93 @@
+//! The network as an ONNX model.
+//!
+//! Input `images` is `[1, 3, H, W]`, RGB in 0 to 1, with `H` and `W` multiples of the stride. The graph ends at the
+//! main head's raw maps: for level `l` the outputs `boxes_l` (`[1, 64, h, w]`: distributions over the distance to the
+//! left, top, right and bottom side, 16 bins each, before softmax) and `classes_l` (`[1, nc, h, w]`, logits). Softmax
+//! and sigmoid over all cells would cost 7 % of a small network's time; [`detect`](crate::detect) takes them for the
+//! cells that matter only. [`HeadLayout`] describes the outputs, so that nobody has to guess from shapes.
+
+mod builder;
+mod lower;
+
+pub use builder::build;
+
+use std::collections::HashSet;
+
+use prost::Message;
+
+use crate::architecture::Architecture;
+use crate::onnx::{Dim, ModelProto, value_info};
+
+/// Name of the graph's input.
+pub const INPUT: &str = "images";
+/// Bins of a box distribution.
+pub const BINS: usize = crate::architecture::REG_MAX;
+
+/// One level of the head, as outputs of the graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelLayout {
+    /// Input pixels per cell.
+    pub stride: usize,
+    /// Name of the output with the box distributions.
+    pub boxes: String,
+    /// Name of the output with the class logits.
+    pub classes: String,
+}
+
+/// What the outputs of a graph mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadLayout {
+    /// Number of classes.
+    pub classes: usize,
+    /// From the finest to the coarsest level.
+    pub levels: Vec<LevelLayout>,
+}
+
+impl HeadLayout {
+    /// The largest stride: input sizes are multiples of it.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        self.levels.iter().map(|level| level.stride).max().unwrap_or(32)
+    }
+}
+
+/// A complete model file in memory, with the meaning of its outputs.
+#[derive(Debug, Clone)]
+pub struct OnnxModel {
+    /// The file.
+    pub proto: ModelProto,
+    /// Its outputs.
+    pub head: HeadLayout,
+}
+
+impl OnnxModel {
+    /// Makes the outputs of all layers that the model computes outputs of the graph too, to find the first one that
+    /// differs from another implementation (see docs/debugging-numerics.md). Gives row index, position among the
+    /// row's outputs, and the output's name.
+    pub fn expose_layers(&mut self, architecture: &Architecture) -> Vec<(usize, usize, String)> {
+        let Some(graph) = &mut self.proto.graph else { return Vec::new() };
+        let computed: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
+        let mut exposed = Vec::new();
+        for layer in architecture.layers() {
+            for (position, value) in layer.outputs.iter().enumerate() {
+                let name = builder::value_name(*value);
+                if computed.contains(&name) {
+                    exposed.push((layer.row.index, position, name));
+                }
+            }
+        }
+        for (row, position, name) in &exposed {
+            let axis = |axis: &str| format!("{axis} of {row}.{position}");
+            let (channels, height, width) = (axis("channels"), axis("height"), axis("width"));
+            let dims = [Dim::Fixed(1), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
+            graph.output.push(value_info(name, &dims));
+        }
+        exposed
+    }
+
+    /// The bytes of the `.onnx` file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.proto.encode_to_vec()
+    }
+}

@@ -1,0 +1,104 @@
+//! From a checkpoint to a model that can run: configuration, architecture, weights and graph in one call.
+
+use thiserror::Error;
+
+use crate::architecture::Architecture;
+use crate::checkpoint::Checkpoint;
+use crate::config::{ConfigError, ModelConfig};
+use crate::graph::{self, OnnxModel};
+use crate::weights::{self, WeightsError};
+
+/// Why no network could be put together.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// The checkpoint holds tensors only.
+    #[error(
+        "weights {weights} are {description}, which does not say what network they belong to; name its config with \
+         --config (`yolo9 configs` lists the built-in ones)"
+    )]
+    NoConfig {
+        /// The checkpoint.
+        weights: String,
+        /// What kind of file it is.
+        description: String,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The weights do not fit it.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The number of names is not the number of classes.
+    #[error("{found} class names for {expected} classes ({source_of_names}); expected one name per class")]
+    Names {
+        /// Where the names come from.
+        source_of_names: String,
+        /// Classes of the network.
+        expected: usize,
+        /// Names given.
+        found: usize,
+    },
+}
+
+/// A network with its weights, ready for a runtime.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Layers, wires, costs.
+    pub architecture: Architecture,
+    /// The model file.
+    pub onnx: OnnxModel,
+    /// One name per class.
+    pub class_names: Vec<String>,
+    /// Whether the names were made up because the checkpoint has none.
+    pub names_are_placeholders: bool,
+}
+
+impl Network {
+    /// Builds the network that `config` describes, or, without one, that the checkpoint carries.
+    ///
+    /// # Errors
+    /// When neither says what the network is, or the two do not fit together.
+    pub fn assemble(checkpoint: &Checkpoint, config: Option<&ModelConfig>) -> Result<Self, NetworkError> {
+        let embedded;
+        let config = match (config, &checkpoint.metadata().config) {
+            (Some(config), _) => config,
+            (None, Some(yaml)) => {
+                embedded = ModelConfig::from_yaml(&format!("inside {}", checkpoint.name()), yaml)?;
+                &embedded
+            }
+            (None, None) => {
+                return Err(NetworkError::NoConfig {
+                    weights: checkpoint.name().into(),
+                    description: checkpoint.description().into(),
+                });
+            }
+        };
+        let (architecture, weights) = weights::bind(config, checkpoint)?;
+        let classes = architecture.head().classes;
+        let stored = checkpoint.metadata().class_names.clone().filter(|names| names.len() == classes);
+        let names_are_placeholders = stored.is_none();
+        let onnx = graph::build(&architecture, weights);
+        Ok(Self {
+            architecture,
+            onnx,
+            class_names: stored.unwrap_or_else(|| (0..classes).map(|id| format!("class{id}")).collect()),
+            names_are_placeholders,
+        })
+    }
+
+    /// Replaces the class names.
+    ///
+    /// # Errors
+    /// When there is not one name per class. `source_of_names` is what the message calls them.
+    pub fn with_class_names(mut self, names: Vec<String>, source_of_names: &str) -> Result<Self, NetworkError> {
+        let expected = self.class_names.len();
+        if names.len() != expected {
+            let source_of_names = source_of_names.into();
+            return Err(NetworkError::Names { source_of_names, expected, found: names.len() });
+        }
+        self.class_names = names;
+        self.names_are_placeholders = false;
+        Ok(self)
+    }
+}

@@ -1,0 +1,60 @@
+//! The network's input: resized, padded, planar, 0 to 1.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+use ndarray::Array4;
+
+use super::Letterbox;
+
+/// The grey that YOLO pads with, of 255.
+const PADDING: f32 = 114.0;
+
+/// Scales a picture as `cv2.resize(…, INTER_LINEAR)` does (half-pixel centres, no antialiasing; within one level of
+/// it), pads with grey, and gives `[1, 3, H, W]`, RGB in 0 to 1.
+///
+/// # Panics
+/// If the picture has not the size that the letterbox was made for.
+#[must_use]
+pub fn to_tensor(picture: &RgbImage, letterbox: &Letterbox) -> Array4<f32> {
+    let original = letterbox.original;
+    assert_eq!((picture.width() as usize, picture.height() as usize), (original.width, original.height));
+    let input = letterbox.input;
+    let mut tensor = Array4::from_elem((1, 3, input.height, input.width), PADDING / 255.0);
+    if letterbox.resized == original {
+        place(picture.as_raw(), letterbox, &mut tensor);
+    } else {
+        place(&resize(picture, letterbox), letterbox, &mut tensor);
+    }
+    tensor
+}
+
+fn resize(picture: &RgbImage, letterbox: &Letterbox) -> Vec<u8> {
+    let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+        .expect("an RgbImage holds width x height x 3 bytes");
+    let size = letterbox.resized;
+    let mut target = Image::new(size.width as u32, size.height as u32, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut target, &options).expect("both images hold RGB bytes");
+    target.into_vec()
+}
+
+/// Interleaved bytes into the planes of the tensor: HWC => CHW.
+fn place(rgb: &[u8], letterbox: &Letterbox, tensor: &mut Array4<f32>) {
+    let (input, size) = (letterbox.input, letterbox.resized);
+    let plane = input.width * input.height;
+    let values = tensor.as_slice_mut().expect("a fresh array is contiguous");
+    let (red, rest) = values.split_at_mut(plane);
+    let (green, blue) = rest.split_at_mut(plane);
+    for (row, pixels) in rgb.chunks_exact(3 * size.width).enumerate() {
+        let start = (letterbox.top + row) * input.width + letterbox.left;
+        let range = start..start + size.width;
+        let planes = red[range.clone()].iter_mut().zip(&mut green[range.clone()]).zip(&mut blue[range]);
+        for (pixel, ((r, g), b)) in pixels.as_chunks::<3>().0.iter().zip(planes) {
+            // A division, as in the original; its reciprocal differs in the last bit.
+            *r = f32::from(pixel[0]) / 255.0;
+            *g = f32::from(pixel[1]) / 255.0;
+            *b = f32::from(pixel[2]) / 255.0;
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Ways in which running a model can fail.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why ONNX Runtime cannot be had, or failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// A library that the user named does not work.
+    #[error(
+        "ONNX Runtime library {path} (from {origin}) cannot be used: {reason}; give another path, or unset it to let yolo9 find or fetch the library"
+    )]
+    Named {
+        /// The file.
+        path: PathBuf,
+        /// The flag or variable that named it.
+        origin: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No usable library, and fetching is forbidden.
+    #[error(
+        "no ONNX Runtime library found, and fetching is switched off (--offline or YOLO9_OFFLINE); looked {searched}; \
+         run once without it, or give the path of {file} 1.{minor} or later with --onnxruntime or ORT_DYLIB_PATH"
+    )]
+    Offline {
+        /// Where it was looked for, with what was wrong there.
+        searched: String,
+        /// Name of the library on this platform.
+        file: &'static str,
+        /// Least minor version.
+        minor: u32,
+    },
+    /// Fetching failed.
+    #[error(
+        "ONNX Runtime {version} could not be fetched: {reason}; check the network and that `python3 -m pip` works, or \
+         give the path of the library with --onnxruntime or ORT_DYLIB_PATH"
+    )]
+    Fetch {
+        /// The pinned version.
+        version: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A file of the cache folder cannot be written or read.
+    #[error("cache folder {path}: {reason}; make it writable, or choose another one with YOLO9_CACHE")]
+    Cache {
+        /// The folder or file.
+        path: PathBuf,
+        /// The operating system's reason.
+        reason: String,
+    },
+    /// ONNX Runtime does not accept the model.
+    #[error("ONNX Runtime does not accept the model {model}: {reason}")]
+    Load {
+        /// The model's name.
+        model: String,
+        /// Its message.
+        reason: String,
+    },
+    /// ONNX Runtime failed while running.
+    #[error("ONNX Runtime failed on an input of {shape:?}: {reason}")]
+    Run {
+        /// Shape of the input.
+        shape: Vec<usize>,
+        /// Its message.
+        reason: String,
+    },
+}

@@ -1,0 +1,155 @@
+//! Finds the ONNX Runtime library, or fetches it once.
+//!
+//! Order: an explicit path; `ORT_DYLIB_PATH`; beside the executable; the cache folder; an installed Python
+//! `onnxruntime`; fetched. A path that the user named must work; anything found on the way is skipped, with a note,
+//! when it does not.
+
+mod fetch;
+mod inspect;
+mod pinned;
+mod python;
+
+pub use pinned::{MIN_MINOR, VERSION};
+
+use std::path::{Path, PathBuf};
+
+use super::RuntimeError;
+
+/// How to find the library.
+#[derive(Debug, Clone, Default)]
+pub struct LibraryOptions {
+    /// A path that the user gave.
+    pub path: Option<PathBuf>,
+    /// Whether fetching is forbidden. `YOLO9_OFFLINE` forbids it too.
+    pub offline: bool,
+}
+
+/// Where a library was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Named by the user with an option.
+    Option,
+    /// Named by `ORT_DYLIB_PATH`.
+    Variable,
+    /// Beside the executable.
+    Executable,
+    /// In the cache folder.
+    Cache,
+    /// Part of an installed Python package.
+    Python,
+}
+
+impl Origin {
+    /// In words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Origin::Option => "--onnxruntime",
+            Origin::Variable => "ORT_DYLIB_PATH",
+            Origin::Executable => "beside the executable",
+            Origin::Cache => "cache folder",
+            Origin::Python => "Python package onnxruntime",
+        }
+    }
+}
+
+/// A library file that passed inspection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// Where it was found.
+    pub origin: Origin,
+}
+
+/// File name of the library on this platform.
+#[must_use]
+pub fn file_name() -> &'static str {
+    if cfg!(windows) {
+        "onnxruntime.dll"
+    } else if cfg!(target_os = "macos") {
+        "libonnxruntime.dylib"
+    } else {
+        "libonnxruntime.so"
+    }
+}
+
+/// The folder that fetched files live in: `YOLO9_CACHE`, else the user's cache folder.
+///
+/// # Errors
+/// When neither the variable nor a home folder is set.
+pub fn cache_folder() -> Result<PathBuf, RuntimeError> {
+    if let Some(folder) = std::env::var_os("YOLO9_CACHE").filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
+    }
+    use etcetera::BaseStrategy;
+    let strategy = etcetera::choose_base_strategy().map_err(|error| RuntimeError::Cache {
+        path: "(unknown)".into(),
+        reason: format!("no home folder: {error}"),
+    })?;
+    Ok(strategy.cache_dir().join("yolo9"))
+}
+
+/// Tries each place in turn with `load` until it succeeds. `load` gives its reason when a library does not work.
+///
+/// # Errors
+/// When a library that the user named does not work, when none is found and fetching is forbidden, or when it fails.
+pub fn find<T>(
+    options: &LibraryOptions,
+    load: impl Fn(&Library) -> Result<T, String>,
+) -> Result<(Library, T), RuntimeError> {
+    if let Some(named) = named(options) {
+        let library = Library { path: absolute(&named.path), ..named };
+        return match inspect::check(&library.path).and_then(|()| load(&library)) {
+            Ok(loaded) => Ok((library, loaded)),
+            Err(reason) => Err(RuntimeError::Named { path: library.path, origin: library.origin.describe(), reason }),
+        };
+    }
+    let cache = cache_folder()?;
+    let mut searched = Vec::new();
+    let places: [(&str, &dyn Fn() -> Option<Library>); 3] = [
+        ("beside the executable", &beside_executable),
+        ("in the cache folder", &|| fetch::cached(&cache)),
+        ("for a Python package onnxruntime", &python::installed),
+    ];
+    for (place, candidate) in places {
+        let Some(library) = candidate() else {
+            searched.push(place.to_owned());
+            continue;
+        };
+        match inspect::check(&library.path).and_then(|()| load(&library)) {
+            Ok(loaded) => return Ok((library, loaded)),
+            Err(reason) => {
+                log::warn!("{} is not usable and was passed over: {reason}", library.path.display());
+                searched.push(format!("{place} ({}: {reason})", library.path.display()));
+            }
+        }
+    }
+    if options.offline || std::env::var_os("YOLO9_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0") {
+        let searched = searched.join(", ");
+        return Err(RuntimeError::Offline { searched, file: file_name(), minor: MIN_MINOR });
+    }
+    let library = fetch::fetch(&cache)?;
+    match inspect::check(&library.path).and_then(|()| load(&library)) {
+        Ok(loaded) => Ok((library, loaded)),
+        Err(reason) => Err(RuntimeError::Fetch { version: VERSION, reason }),
+    }
+}
+
+fn named(options: &LibraryOptions) -> Option<Library> {
+    if let Some(path) = &options.path {
+        return Some(Library { path: path.clone(), origin: Origin::Option });
+    }
+    let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())?;
+    Some(Library { path: variable.into(), origin: Origin::Variable })
+}
+
+fn beside_executable() -> Option<Library> {
+    let path = std::env::current_exe().ok()?.parent()?.join(file_name());
+    path.is_file().then_some(Library { path, origin: Origin::Executable })
+}
+
+/// `ort` would take a relative path as relative to the executable.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}

@@ -1,0 +1,248 @@
+//! Takes every tensor that the main branch needs out of a checkpoint.
+
+use std::collections::HashSet;
+
+use super::error::{Mismatch, WeightsError};
+use super::fuse::{BatchNorm, fold, merge};
+use super::{Kernel, Weights, fit};
+use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, RepConvolution};
+use crate::checkpoint::{Checkpoint, ModuleFact};
+use crate::config::{Activation, ModelConfig};
+use crate::dysample::{OffsetParameters, offset_kernels};
+
+/// Epsilon of every batch normalisation of YOLOv9 (PyTorch's own default, 1e-5, is not in effect).
+const OFFICIAL_EPS: f64 = 1e-3;
+
+/// Fits the head of `config` to the checkpoint's shapes and takes the weights of the main branch, fused.
+///
+/// # Errors
+/// [`WeightsError::Mismatch`] with every missing, misshapen and unexpected tensor; [`WeightsError::NotFinite`] for NaN
+/// and infinities; errors of the checkpoint and of the configuration.
+pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architecture, Weights), WeightsError> {
+    let architecture = fit::fitted(config, checkpoint)?;
+    let mut binder = Binder { checkpoint, known: HashSet::new(), mismatches: Vec::new() };
+    let mut weights = Weights::default();
+    for step in architecture.main_steps() {
+        match &step.operation {
+            Operation::Convolution(convolution) => {
+                if let Some(kernel) = binder.convolution(convolution)? {
+                    weights.kernels.insert(convolution.path.clone(), kernel);
+                }
+            }
+            Operation::RepConvolution(rep) => {
+                if let Some(kernel) = binder.rep_convolution(rep)? {
+                    weights.kernels.insert(rep.path.clone(), kernel);
+                }
+            }
+            Operation::DySample(layer) => {
+                if let Some(parameters) = binder.dysample(layer)? {
+                    weights.offsets.insert(layer.path.clone(), offset_kernels(&layer.definition, &parameters));
+                }
+            }
+            _ => {}
+        }
+    }
+    binder.note_unexpected(&architecture);
+    if binder.mismatches.is_empty() {
+        return Ok((architecture, weights));
+    }
+    let hint = hint(&binder.mismatches, &architecture);
+    Err(WeightsError::Mismatch {
+        weights: checkpoint.name().into(),
+        config: config.name.clone(),
+        mismatches: binder.mismatches,
+        hint,
+    })
+}
+
+struct Binder<'a> {
+    checkpoint: &'a Checkpoint,
+    /// Names that were asked for, as opposed to those that nothing explains.
+    known: HashSet<String>,
+    mismatches: Vec<Mismatch>,
+}
+
+impl Binder<'_> {
+    /// A tensor of that shape, or nothing and a note.
+    fn take(&mut self, name: &str, expected: &[usize]) -> Result<Option<Vec<f32>>, WeightsError> {
+        self.known.insert(name.into());
+        match self.checkpoint.shape(name) {
+            None => {
+                self.mismatches.push(Mismatch::Missing { name: name.into(), expected: expected.into() });
+                Ok(None)
+            }
+            Some(found) if found != expected => {
+                let (expected, found) = (expected.into(), found.into());
+                self.mismatches.push(Mismatch::Shape { name: name.into(), expected, found });
+                Ok(None)
+            }
+            Some(_) => {
+                let values = self.checkpoint.read_f32(name)?;
+                match values.iter().position(|value| !value.is_finite()) {
+                    None => Ok(Some(values)),
+                    Some(position) => Err(WeightsError::NotFinite {
+                        weights: self.checkpoint.name().into(),
+                        tensor: name.into(),
+                        value: values[position],
+                        position,
+                    }),
+                }
+            }
+        }
+    }
+
+    fn convolution(&mut self, convolution: &Convolution) -> Result<Option<Kernel>, WeightsError> {
+        self.check_geometry(convolution);
+        self.check_activation(&convolution.path, convolution.activation);
+        let kernel_path = convolution.kernel_path();
+        let weight = self.take(&convolution.weight_name(), &convolution.weight_shape())?;
+        let fused_bias = format!("{kernel_path}.bias");
+        // A model that was saved after PyTorch's own fusing has a bias in place of the normalisation.
+        if !convolution.normalised || self.checkpoint.shape(&fused_bias).is_some() {
+            let bias = self.take(&fused_bias, &[convolution.output])?;
+            return Ok(weight.zip(bias).map(|(weight, bias)| Kernel { weight, bias }));
+        }
+        let norm = self.batch_norm(&convolution.path, convolution.output)?;
+        Ok(weight.zip(norm).map(|(weight, norm)| fold(&weight, &norm)))
+    }
+
+    fn batch_norm(&mut self, path: &str, channels: usize) -> Result<Option<BatchNorm>, WeightsError> {
+        let path = format!("{path}.bn");
+        let eps = match self.checkpoint.module(&path) {
+            Some(ModuleFact::BatchNorm { eps }) => *eps,
+            _ => OFFICIAL_EPS,
+        };
+        self.known.insert(format!("{path}.num_batches_tracked"));
+        let mut part = |name: &str| self.take(&format!("{path}.{name}"), &[channels]);
+        let (gamma, beta) = (part("weight")?, part("bias")?);
+        let (mean, variance) = (part("running_mean")?, part("running_var")?);
+        Ok(match (gamma, beta, mean, variance) {
+            (Some(gamma), Some(beta), Some(mean), Some(variance)) => {
+                Some(BatchNorm { gamma, beta, mean, variance, eps })
+            }
+            _ => None,
+        })
+    }
+
+    fn rep_convolution(&mut self, rep: &RepConvolution) -> Result<Option<Kernel>, WeightsError> {
+        let merged = rep.merged();
+        if self.checkpoint.shape(&merged.weight_name()).is_some() {
+            return self.convolution(&merged);
+        }
+        self.check_activation(&rep.path, rep.activation);
+        let (large, small) = (self.convolution(&rep.large)?, self.convolution(&rep.small)?);
+        Ok(large.zip(small).map(|(large, small)| merge(large, &small)))
+    }
+
+    fn dysample(&mut self, layer: &DySampleLayer) -> Result<Option<OffsetParameters>, WeightsError> {
+        let DySampleLayer { path, definition } = layer;
+        let shape = definition.stored_weight_shape();
+        self.known.insert(format!("{path}.init_pos"));
+        let weight = self.take(&format!("{path}.offset.weight"), &shape)?;
+        let bias = self.take(&format!("{path}.offset.bias"), &shape[..1])?;
+        let mut scope = None;
+        if definition.dyscope {
+            let scope_weight = self.take(&format!("{path}.scope.weight"), &shape)?;
+            let scope_bias = format!("{path}.scope.bias");
+            // The official module has no bias here; a widespread tutorial's copy has.
+            let scope_bias = match self.checkpoint.shape(&scope_bias) {
+                Some(_) => self.take(&scope_bias, &shape[..1])?,
+                None => Some(vec![0.0; shape[0]]),
+            };
+            scope = scope_weight.zip(scope_bias);
+            if scope.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(weight.zip(bias).map(|(weight, bias)| OffsetParameters { weight, bias, scope }))
+    }
+
+    /// A whole-model file knows each convolution's geometry; a configuration of the same shapes may still differ in it.
+    fn check_geometry(&mut self, convolution: &Convolution) {
+        let name = convolution.kernel_path();
+        let Some(ModuleFact::Convolution { stride, padding, dilation, groups }) = self.checkpoint.module(&name) else {
+            return;
+        };
+        let both = |n: usize| [n, n];
+        for (what, expected, found) in [
+            ("stride", both(convolution.stride), *stride),
+            ("padding", both(convolution.padding), *padding),
+            ("dilation", both(convolution.dilation), *dilation),
+            ("groups", both(convolution.groups), both(*groups)),
+        ] {
+            if expected != found {
+                self.mismatches.push(Mismatch::Attribute {
+                    name: format!("{name} {what}"),
+                    expected: format!("{}", expected[0]),
+                    found: if found[0] == found[1] { format!("{}", found[0]) } else { format!("{found:?}") },
+                });
+            }
+        }
+    }
+
+    /// Blocks whose activation differs from that of the others are not something that a configuration can say.
+    fn check_activation(&mut self, path: &str, expected: Activation) {
+        let Some(ModuleFact::Activation(found)) = self.checkpoint.module(&format!("{path}.act")) else { return };
+        if *found != Some(expected) {
+            self.mismatches.push(Mismatch::Attribute {
+                name: format!("{path} activation"),
+                expected: expected.to_string(),
+                found: found.map_or_else(|| "an unknown one".into(), |found| found.to_string()),
+            });
+        }
+    }
+
+    /// Tensors that no layer explains, auxiliary ones included, would be dropped in silence otherwise.
+    fn note_unexpected(&mut self, architecture: &Architecture) {
+        self.known.extend(architecture.parameters().into_iter().map(|parameter| parameter.name));
+        for (name, tensor) in self.checkpoint.tensors() {
+            let explained =
+                self.known.contains(name) || is_auxiliary(architecture, name) || is_stale(architecture, name);
+            if !explained {
+                self.mismatches.push(Mismatch::Unexpected { name: name.clone(), found: tensor.shape().into() });
+            }
+        }
+    }
+}
+
+/// Tensors of rows and head branches that inference does not use; a fused save names them differently.
+fn is_auxiliary(architecture: &Architecture, name: &str) -> bool {
+    let head = architecture.head();
+    let within = |path: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    let layers = architecture.layers().iter().filter(|layer| layer.role == crate::architecture::Role::Auxiliary);
+    let mut rows = layers.map(|layer| format!("model.{}", layer.row.index));
+    let branches = head.branches.split_last().map(|(_, auxiliary)| auxiliary).unwrap_or_default();
+    rows.any(|path| within(&path)) || branches.iter().any(|b| within(&b.box_path) || within(&b.class_path))
+}
+
+/// Buffers that the head caches for the size of its last picture.
+fn is_stale(architecture: &Architecture, name: &str) -> bool {
+    let head = format!("model.{}.", architecture.head().row);
+    name.strip_prefix(&head).is_some_and(|rest| matches!(rest, "anchors" | "strides" | "stride"))
+}
+
+/// The likely reason of a mismatch.
+fn hint(mismatches: &[Mismatch], architecture: &Architecture) -> String {
+    let dysample_paths = architecture.main_steps().filter_map(|step| match &step.operation {
+        Operation::DySample(layer) => Some(layer.path.as_str()),
+        _ => None,
+    });
+    for path in dysample_paths {
+        let offset = format!("{path}.offset.weight");
+        if mismatches.iter().any(|m| matches!(m, Mismatch::Missing { name, .. } if *name == offset)) {
+            return format!(
+                "the config has DySample at {path} and the weights do not: they were trained with another upsampler"
+            );
+        }
+    }
+    let unexpected_offset =
+        |m: &Mismatch| matches!(m, Mismatch::Unexpected { name, .. } if name.ends_with(".offset.weight"));
+    if mismatches.iter().any(unexpected_offset) {
+        return "the weights have DySample where the config has another upsampler: use its -dysample twin, or no \
+                --config when the checkpoint carries its own"
+            .into();
+    }
+    "the weights belong to another architecture: leave --config away if the checkpoint carries its own, or name the \
+     one that it was trained with"
+        .into()
+}

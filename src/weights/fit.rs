@@ -1,0 +1,61 @@
+//! What a checkpoint says about the network that its configuration does not: the activation of a whole-model file, and
+//! the head's class count, hidden widths and groups.
+//!
+//! The official formula for the class branch's width changed between the code and released files, so shapes decide.
+//! The activation is a class attribute in the official code, which scripts set without touching the YAML; so the
+//! activation that was pickled decides.
+
+use crate::architecture::{Architecture, HeadBranch, HeadWidths};
+use crate::checkpoint::{Checkpoint, ModuleFact};
+use crate::config::{Activation, ModelConfig};
+
+use super::WeightsError;
+
+/// The architecture of `config` with the activation and the head that `checkpoint` holds. Branches of which the
+/// checkpoint holds nothing keep the official widths.
+pub(super) fn fitted(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Architecture, WeightsError> {
+    let mut config = config.clone();
+    if let Some(activation) = common_activation(checkpoint).filter(|found| *found != config.activation) {
+        log::warn!(
+            "{} was trained with {activation}; its config says {}. The weights decide",
+            checkpoint.name(),
+            config.activation
+        );
+        config.activation = activation;
+    }
+    let official = Architecture::new(&config)?;
+    let head = official.head();
+    let classes = shape_of(checkpoint, &head.main().class_path, "2.weight").map_or(head.classes, |shape| shape[0]);
+    let widths: Vec<HeadWidths> = head.branches.iter().map(|branch| widths(branch, checkpoint)).collect();
+    if classes == head.classes && widths.iter().zip(&head.branches).all(|(found, branch)| *found == branch.widths) {
+        return Ok(official);
+    }
+    Ok(Architecture::with_head_widths(&config.with_classes(classes.max(1)), &widths)?)
+}
+
+/// The activation of every block that has one, if they all have the same.
+fn common_activation(checkpoint: &Checkpoint) -> Option<Activation> {
+    let mut activations = checkpoint.modules().values().filter_map(|fact| match fact {
+        ModuleFact::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
+        _ => None,
+    });
+    let first = activations.next()??;
+    activations.all(|other| other == Some(first)).then_some(first)
+}
+
+fn widths(branch: &HeadBranch, checkpoint: &Checkpoint) -> HeadWidths {
+    let official = branch.widths;
+    let boxes = shape_of(checkpoint, &branch.box_path, "0.conv.weight").map(|shape| shape[0]);
+    let grouped = shape_of(checkpoint, &branch.box_path, "1.conv.weight").map(|shape| shape[0] / shape[1].max(1));
+    let classes = shape_of(checkpoint, &branch.class_path, "0.conv.weight").map(|shape| shape[0]);
+    HeadWidths {
+        boxes: boxes.filter(|n| *n > 0).unwrap_or(official.boxes),
+        box_groups: grouped.filter(|n| *n > 0).unwrap_or(official.box_groups),
+        classes: classes.filter(|n| *n > 0).unwrap_or(official.classes),
+    }
+}
+
+/// Shape of a convolution's weight at level 0 of a branch.
+fn shape_of(checkpoint: &Checkpoint, path: &str, name: &str) -> Option<[usize; 4]> {
+    checkpoint.shape(&format!("{path}.0.{name}"))?.try_into().ok()
+}

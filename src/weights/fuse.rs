@@ -1,0 +1,97 @@
+//! Arithmetic of inference: fewer operations, the same function.
+
+use super::Kernel;
+
+/// The statistics and parameters of a batch normalisation, each of one value per channel.
+#[derive(Debug, Clone)]
+pub(super) struct BatchNorm {
+    pub(super) gamma: Vec<f32>,
+    pub(super) beta: Vec<f32>,
+    pub(super) mean: Vec<f32>,
+    pub(super) variance: Vec<f32>,
+    pub(super) eps: f64,
+}
+
+/// Folds a normalisation into the convolution before it, which has no bias of its own:
+/// `s = gamma / sqrt(variance + eps)`, `W' = W·s`, `b' = beta - mean·s`.
+pub(super) fn fold(weight: &[f32], norm: &BatchNorm) -> Kernel {
+    let channels = norm.gamma.len();
+    let per_channel = weight.len() / channels.max(1);
+    let mut kernel = Kernel { weight: Vec::with_capacity(weight.len()), bias: Vec::with_capacity(channels) };
+    for (channel, weights) in weight.chunks_exact(per_channel.max(1)).enumerate() {
+        let scale = f64::from(norm.gamma[channel]) / (f64::from(norm.variance[channel]) + norm.eps).sqrt();
+        kernel.weight.extend(weights.iter().map(|w| (f64::from(*w) * scale) as f32));
+        kernel.bias.push((f64::from(norm.beta[channel]) - f64::from(norm.mean[channel]) * scale) as f32);
+    }
+    kernel
+}
+
+/// Merges a 3x3 and a parallel 1x1 convolution (both folded) into one 3x3: the 1x1 weight is added at the centre.
+pub(super) fn merge(mut large: Kernel, small: &Kernel) -> Kernel {
+    const CENTRE: usize = 4;
+    for (window, point) in large.weight.chunks_exact_mut(9).zip(&small.weight) {
+        window[CENTRE] += point;
+    }
+    for (bias, other) in large.bias.iter_mut().zip(&small.bias) {
+        *bias += other;
+    }
+    large
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kernel(outputs: usize, inputs: usize, side: usize) -> impl Strategy<Value = Kernel> {
+        let weight = prop::collection::vec(-2.0f32..2.0, outputs * inputs * side * side);
+        (weight, prop::collection::vec(-2.0f32..2.0, outputs)).prop_map(|(weight, bias)| Kernel { weight, bias })
+    }
+
+    /// One output pixel of a convolution over a 3x3 neighbourhood of `inputs` channels.
+    fn apply(kernel: &Kernel, side: usize, patch: &[f32]) -> Vec<f32> {
+        let inputs = patch.len() / 9;
+        let per_output = inputs * side * side;
+        kernel
+            .bias
+            .iter()
+            .enumerate()
+            .map(|(o, bias)| {
+                let weights = &kernel.weight[o * per_output..(o + 1) * per_output];
+                let taps = |i: usize, t: usize| if side == 3 { patch[i * 9 + t] } else { patch[i * 9 + 4] };
+                bias + weights
+                    .iter()
+                    .enumerate()
+                    .map(|(n, w)| w * taps(n / (side * side), n % (side * side)))
+                    .sum::<f32>()
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn merged_branches_sum(large in kernel(3, 2, 3), small in kernel(3, 2, 1), patch in prop::collection::vec(-1.0f32..1.0, 18)) {
+            let sum: Vec<f32> = apply(&large, 3, &patch).iter().zip(apply(&small, 1, &patch)).map(|(a, b)| a + b).collect();
+            for (merged, sum) in apply(&merge(large, &small), 3, &patch).iter().zip(sum) {
+                prop_assert!((merged - sum).abs() < 1e-4);
+            }
+        }
+
+        #[test]
+        fn folding_equals_normalising(
+            bare in kernel(2, 2, 3),
+            patch in prop::collection::vec(-1.0f32..1.0, 18),
+            statistics in prop::collection::vec((0.5f32..2.0, -1.0f32..1.0, -1.0f32..1.0, 0.01f32..4.0), 2),
+        ) {
+            let bare = Kernel { bias: vec![0.0; 2], ..bare };
+            let part = |f: fn(&(f32, f32, f32, f32)) -> f32| statistics.iter().map(f).collect::<Vec<f32>>();
+            let norm = BatchNorm { gamma: part(|s| s.0), beta: part(|s| s.1), mean: part(|s| s.2), variance: part(|s| s.3), eps: 1e-3 };
+            let folded = apply(&fold(&bare.weight, &norm), 3, &patch);
+            for (channel, x) in apply(&bare, 3, &patch).into_iter().enumerate() {
+                let expected = (x - norm.mean[channel]) / (norm.variance[channel] + 1e-3).sqrt() * norm.gamma[channel] + norm.beta[channel];
+                prop_assert!((folded[channel] - expected).abs() < 1e-3 * expected.abs().max(1.0));
+            }
+        }
+    }
+}
