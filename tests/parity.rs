@@ -2,7 +2,13 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use yolo9::checkpoint::Checkpoint;
+use yolo9::config::ModelConfig;
+use yolo9::detect::{BoxXyxy, Detector, Preset, Settings};
+use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::{Network, Size};
 
 /// The networks of the official code; those of other projects have other names.
 fn official_networks() -> Option<Vec<PathBuf>> {
@@ -23,4 +29,87 @@ fn official_networks_equal_pytorch() {
 #[test]
 fn every_layer_of_the_official_networks_equals_pytorch() {
     official_networks().iter().flatten().for_each(|folder| common::assert_layers(folder));
+}
+
+/// A detection of the reference files, in pixels of the picture.
+struct Expected {
+    bbox: BoxXyxy,
+    class: usize,
+    score: f32,
+}
+
+/// Pictures and detections of `coco/detections-*.json`.
+fn expected_detections(folder: &Path, file: &str) -> Vec<(String, Vec<Expected>)> {
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap();
+    let pictures = json["results"].as_array().unwrap().iter().map(|picture| {
+        let detections = picture["detections"].as_array().unwrap().iter().map(|detection| {
+            let [x1, y1, x2, y2]: [f32; 4] = serde_json::from_value(detection["box"].clone()).unwrap();
+            Expected {
+                bbox: BoxXyxy { x1, y1, x2, y2 },
+                class: detection["cls"].as_u64().unwrap() as usize,
+                score: detection["conf"].as_f64().unwrap() as f32,
+            }
+        });
+        (picture["image"].as_str().unwrap().to_owned(), detections.collect())
+    });
+    pictures.collect()
+}
+
+#[test]
+fn photos_give_the_detections_of_the_official_pipeline() {
+    let Some(coco) = common::reference("coco") else { return };
+    let network = common::network(&coco.join("coco-gelan-t-official.pt"));
+    let preset = Preset::Yolov9;
+    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
+    let mut detector = Detector::new(common::session(&network, 2), Settings { fit, thresholds: preset.thresholds() });
+    let pictures = expected_detections(&coco, "detections-official.json");
+    assert_eq!(pictures.len(), 7);
+    for (name, expected) in pictures {
+        let picture = Picture::open(&coco.join("images").join(&name), DEFAULT_MAX_PIXELS).unwrap();
+        let mut found = detector.detect(&picture.pixels).unwrap().detections;
+        for wanted in &expected {
+            let best = found.iter().position(|detection| {
+                detection.class == wanted.class
+                    && detection.bbox.iou(&wanted.bbox) >= 0.98
+                    && (detection.score - wanted.score).abs() <= 0.01
+            });
+            let best =
+                best.unwrap_or_else(|| panic!("{name}: no {} at {:?} among {found:?}", wanted.class, wanted.bbox));
+            found.remove(best);
+        }
+        found.retain(|detection| detection.score > 0.27);
+        assert!(found.is_empty(), "{name}: beyond the expected ones: {found:?}");
+    }
+}
+
+/// Every form of the same network that is read must give the same output; what is not read must say what it is.
+#[test]
+fn every_form_of_a_checkpoint_is_read_or_named() {
+    let Some(formats) = common::reference("formats") else { return };
+    let config = ModelConfig::from_file(&formats.join("model.yaml")).unwrap();
+    for name in [
+        "f32",
+        "channels-last",
+        "ema-only",
+        "ema-preferred",
+        "evil-os-system",
+        "state-dict",
+        "state-dict-ddp-prefix",
+        "unstripped-with-numpy-and-path",
+    ] {
+        let checkpoint = Checkpoint::open(&formats.join(format!("{name}.pt"))).unwrap();
+        let config = name.starts_with("state-dict").then_some(&config);
+        let network = Network::assemble(&checkpoint, config).unwrap();
+        common::assert_output(&network, &formats, name);
+        assert_eq!(checkpoint.warnings().is_empty(), name != "evil-os-system", "{name}: {:?}", checkpoint.warnings());
+    }
+    for (name, what) in
+        [("legacy-not-zip", "legacy format of before PyTorch 1.6"), ("torchscript", "a TorchScript file")]
+    {
+        let error = Checkpoint::open(&formats.join(format!("{name}.pt"))).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+    let bare = Checkpoint::open(&formats.join("state-dict.pt")).unwrap();
+    let error = Network::assemble(&bare, None).unwrap_err().to_string();
+    assert!(error.contains("--config"), "{error}");
 }

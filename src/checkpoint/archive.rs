@@ -19,7 +19,11 @@ pub(super) struct Archive<'a> {
 impl<'a> Archive<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Problem> {
         let damaged = |reason: String| Problem::Zip { reason };
-        let mut zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(error.to_string()))?;
+        // torch.save puts nothing before the archive. Left to detect that, zip 9.8 takes the second entry for the first
+        // when the first one's header has the length of the two zip64 records (a root folder of 21 characters).
+        let config = zip::read::Config { archive_offset: zip::read::ArchiveOffset::Known(0) };
+        let mut zip =
+            zip::ZipArchive::with_config(config, Cursor::new(bytes)).map_err(|error| damaged(error.to_string()))?;
         if zip.len() > MAX_ENTRIES {
             return Err(damaged(format!("{} entries; more than {MAX_ENTRIES} are not read", zip.len())));
         }

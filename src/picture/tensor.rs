@@ -1,17 +1,16 @@
 //! The network's input: resized, padded, planar, 0 to 1.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use ndarray::Array4;
 
 use super::Letterbox;
+use super::resize::resize_bilinear;
 
 /// The grey that YOLO pads with, of 255.
 const PADDING: f32 = 114.0;
 
-/// Scales a picture as `cv2.resize(…, INTER_LINEAR)` does (half-pixel centres, no antialiasing; within one level of
-/// it), pads with grey, and gives `[1, 3, H, W]`, RGB in 0 to 1.
+/// Scales a picture as the letterbox says (see [`resize_bilinear`]), pads with grey, and gives `[1, 3, H, W]`, RGB in 0
+/// to 1.
 ///
 /// # Panics
 /// If the picture has not the size that the letterbox was made for.
@@ -24,19 +23,9 @@ pub fn to_tensor(picture: &RgbImage, letterbox: &Letterbox) -> Array4<f32> {
     if letterbox.resized == original {
         place(picture.as_raw(), letterbox, &mut tensor);
     } else {
-        place(&resize(picture, letterbox), letterbox, &mut tensor);
+        place(resize_bilinear(picture, letterbox.resized).as_raw(), letterbox, &mut tensor);
     }
     tensor
-}
-
-fn resize(picture: &RgbImage, letterbox: &Letterbox) -> Vec<u8> {
-    let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
-        .expect("an RgbImage holds width x height x 3 bytes");
-    let size = letterbox.resized;
-    let mut target = Image::new(size.width as u32, size.height as u32, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).expect("both images hold RGB bytes");
-    target.into_vec()
 }
 
 /// Interleaved bytes into the planes of the tensor: HWC => CHW.

@@ -96,16 +96,19 @@ const SEEDS: std::ops::Range<u32> = 0..4;
 /// the input by half of f32's last bit moves our own output by more than the tolerance divided by `NOISE`, that
 /// movement sets the tolerance, and the comparison of all layers in `assert_layers` is what finds mistakes.
 pub fn assert_golden(folder: &Path) {
-    let network = network(&folder.join("model.pt"));
+    assert_output(&network(&folder.join("model.pt")), folder, &folder.file_name().unwrap().to_string_lossy());
+}
+
+/// As [`assert_golden`] for a network that is already put together.
+pub fn assert_output(network: &Network, folder: &Path, name: &str) {
     let input = golden_input(folder);
     let expected: Array3<f32> = ndarray_npy::read_npy(folder.join("output.npy")).unwrap();
     for threads in [1, 2] {
-        let mut model = session(&network, threads);
+        let mut model = session(network, threads);
         let output = all_cells(&mut model, &input);
         let (boxes, scores) = differences(output.view(), expected.index_axis(Axis(0), 0));
         let moved = SEEDS.map(|seed| differences(output.view(), all_cells(&mut model, &nudged(&input, seed)).view()));
         let (moved_boxes, moved_scores) = moved.fold((0.0f32, 0.0f32), |a, b| (a.0.max(b.0), a.1.max(b.1)));
-        let name = folder.file_name().unwrap().to_string_lossy();
         println!(
             "{name:<34} {threads} threads: boxes {boxes:.1e} px, scores {scores:.1e}; nudged by half a bit: \
              {moved_boxes:.1e} px, {moved_scores:.1e}"
