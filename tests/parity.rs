@@ -1,5 +1,7 @@
 //! The reference collection: skipped where it is not at hand (see `common::reference`).
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failed unwrap fails the test")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -201,7 +201,7 @@ impl Resolver<'_> {
         let geometry = Geometry {
             kernel,
             stride: args.integer_or(2, "stride", 1)?,
-            padding: args.padding_or(3, (dilation * (kernel - 1) + 1) / 2)?,
+            padding: args.padding_or(3, (dilation * (kernel - 1)).div_ceil(2))?,
             dilation,
             groups: args.integer_or(4, "groups", 1)?,
         };

@@ -122,7 +122,24 @@ pub(super) fn write(checkpoint: &Checkpoint, file: &[u8]) -> Result<Vec<u8>, Pro
     if !epsilons.is_empty() {
         fields.insert("batch_norm_eps".into(), serde_json::json!(epsilons).to_string());
     }
-    safetensors::serialize(views, Some(fields)).map_err(|error| Problem::Safetensors { reason: error.to_string() })
+    let bytes = safetensors::serialize(views, Some(fields))
+        .map_err(|error| Problem::Safetensors { reason: error.to_string() })?;
+    Ok(with_sorted_metadata(&bytes))
+}
+
+/// The library writes the metadata in the order of a hash map; the same model should give the same bytes.
+fn with_sorted_metadata(bytes: &[u8]) -> Vec<u8> {
+    let (length, rest) = bytes.split_first_chunk::<8>().expect("the library writes a header");
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(header).expect("the library writes a JSON object");
+    if let Some(serde_json::Value::Object(metadata)) = header.get_mut("__metadata__") {
+        metadata.sort_keys();
+    }
+    let mut header = serde_json::to_vec(&header).expect("a JSON value can be written");
+    // Tensors start at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
 }
 
 const KINDS: &[(Dtype, StDtype)] = &[
@@ -144,4 +161,37 @@ fn from_container(dtype: StDtype) -> Option<Dtype> {
 
 fn to_container(dtype: Dtype) -> StDtype {
     KINDS.iter().find(|(ours, _)| *ours == dtype).map_or(StDtype::U8, |(_, theirs)| *theirs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_model_reads_back_identical() {
+        for model in crate::embedded::models() {
+            let original = model.checkpoint().unwrap();
+            let bytes = original.to_safetensors().unwrap();
+            assert_eq!(bytes, original.to_safetensors().unwrap(), "writing twice gives the same bytes");
+            let copy = Checkpoint::from_bytes("copy", bytes).unwrap();
+            assert_eq!((copy.metadata(), copy.modules()), (original.metadata(), original.modules()));
+            assert!(copy.tensors().keys().eq(original.tensors().keys()));
+            for name in original.tensors().keys().filter(|name| !name.ends_with("num_batches_tracked")) {
+                assert_eq!(copy.read_f32(name).unwrap(), original.read_f32(name).unwrap(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let good = crate::embedded::models()[0].checkpoint().unwrap().to_safetensors().unwrap();
+        let mut cases: Vec<Vec<u8>> = (1..50).map(|n| good[..good.len() * n / 50].to_vec()).collect();
+        let mut wrong_offset = good.clone();
+        let at = good.windows(14).position(|window| window == b"data_offsets\":").unwrap();
+        wrong_offset[at + 15] = b'9';
+        cases.push(wrong_offset);
+        for bytes in cases {
+            assert!(Checkpoint::from_bytes("x", bytes).is_err());
+        }
+    }
 }

@@ -15,8 +15,7 @@ mod yaml;
 pub use argument::Argument;
 pub use builtin::{BuiltinConfig, builtin_configs};
 pub use error::ConfigError;
-pub use module::ModuleKind;
-pub(crate) use module::nearest_name;
+pub use module::{ModuleKind, nearest_name};
 pub use names::class_names_from_file;
 
 use std::fmt;

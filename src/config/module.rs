@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A module of the official YOLOv9 files, or DySample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the variants are the names of the table below; architecture::Module describes each")]
+#[expect(missing_docs, reason = "the variants are the names of the table below; architecture/blocks.rs describes each")]
 pub enum ModuleKind {
     Silence,
     Conv,
@@ -67,6 +67,11 @@ impl ModuleKind {
         NAMES.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
     }
 
+    /// All names that YAML files may use.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name)
+    }
+
     /// Whether this is a detection head, which ends a network.
     #[must_use]
     pub fn is_head(self) -> bool {
@@ -88,7 +93,8 @@ impl fmt::Display for ModuleKind {
 }
 
 /// The candidate spelt most like `name`, or nothing when none is close enough to be a typo of it.
-pub(crate) fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     candidates
         .into_iter()

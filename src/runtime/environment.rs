@@ -34,7 +34,7 @@ impl Runtime {
         if let Some(runtime) = &*loaded {
             return Ok(runtime.clone());
         }
-        let (library, environment) = library::find(options, |library| start(library))?;
+        let (library, environment) = library::find(options, start)?;
         let runtime = Self { library, environment };
         *loaded = Some(runtime.clone());
         Ok(runtime)

@@ -1,4 +1,5 @@
 //! What the integration tests share.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failed unwrap fails the test")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::path::{Path, PathBuf};

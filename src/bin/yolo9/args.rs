@@ -1,0 +1,161 @@
+//! The command line: what can be typed. What it means is in the file of each subcommand.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use yolo9::Size;
+use yolo9::runtime::SessionOptions;
+use yolo9::runtime::library::LibraryOptions;
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 wrong usage or model, 2 some inputs failed, 3 no input found, 130 interrupted.";
+
+/// YOLOv9 detection without Python: reads YAML configs and PyTorch checkpoints, runs on ONNX Runtime, knows DySample.
+#[derive(Debug, Parser)]
+#[command(name = "yolo9", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Only results and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Also what was found, read and decided on the way (-vv: ONNX Runtime's own messages too).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find objects in pictures.
+    Detect(crate::detect::DetectArgs),
+    /// Write a checkpoint as a safetensors file that carries its config and class names.
+    Convert(crate::convert::ConvertArgs),
+    /// List the built-in configs, or print one.
+    Configs(crate::configs::ConfigsArgs),
+    /// Say what was found on this machine, and try the embedded model.
+    Doctor(crate::doctor::DoctorArgs),
+}
+
+/// Which network.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Checkpoint (.pt of the official YOLOv9 code, or .safetensors) or embedded model.
+    #[arg(short, long, env = "YOLO9_WEIGHTS", value_name = "FILE|NAME", default_value = "codes-dysample")]
+    pub(crate) weights: String,
+
+    /// Architecture, if not that of the checkpoint: a YAML file, or a built-in name (see `yolo9 configs`).
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) config: Option<String>,
+
+    /// Class names, if not those of the checkpoint: a data YAML with `names:`, or one name per line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) names: Option<PathBuf>,
+}
+
+/// How it runs.
+#[derive(Debug, Args)]
+pub(crate) struct RuntimeArgs {
+    /// Threads for inference; by default all that the system grants.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// Never fetch anything (also YOLO9_OFFLINE=1).
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// The ONNX Runtime library to load (also ORT_DYLIB_PATH); by default it is found or fetched.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+impl RuntimeArgs {
+    pub(crate) fn library(&self) -> LibraryOptions {
+        LibraryOptions { path: self.onnxruntime.clone(), offline: self.offline }
+    }
+
+    pub(crate) fn session(&self) -> SessionOptions {
+        self.threads.map_or_else(SessionOptions::default, |threads| SessionOptions { threads: threads.into() })
+    }
+}
+
+pub(crate) fn parse() -> Cli {
+    Cli::parse_from(join_sizes(std::env::args_os()))
+}
+
+/// `--imgsz 480 640` as Python users type it. An option of one or two values would take the first picture for its
+/// second one, so two numbers are joined before the arguments are parsed.
+fn join_sizes(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_number = |argument: Option<&OsString>| {
+        argument.and_then(|a| a.to_str()).is_some_and(|a| !a.is_empty() && a.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mut joined: Vec<OsString> = Vec::new();
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next() {
+        let after_option = joined.last().is_some_and(|last| last == "--imgsz" || last == "--img");
+        if after_option && is_number(Some(&argument)) && is_number(arguments.peek()) {
+            let mut size = argument;
+            size.push("x");
+            size.push(arguments.next().unwrap_or_default());
+            joined.push(size);
+        } else {
+            joined.push(argument);
+        }
+    }
+    joined
+}
+
+/// `640`, or height and width: `480x640`, `480,640`.
+pub(crate) fn parse_size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| match text.trim().parse::<usize>() {
+        Ok(side @ 1..=16_384) => Ok(side),
+        _ => Err(format!("`{text}` is not a side of 1 to 16384 pixels; expected 640, or height and width as 480x640")),
+    };
+    match text.split_once(['x', ',']) {
+        Some((height, width)) => Ok(Size::new(side(width)?, side(height)?)),
+        None => side(text).map(Size::square),
+    }
+}
+
+/// A probability.
+pub(crate) fn parse_share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is not a number from 0 to 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn two_numbers_after_imgsz_are_one_size() {
+        struct Case(&'static str, &'static str);
+        for Case(typed, parsed) in [
+            Case("detect --imgsz 480 640 a.jpg", "detect --imgsz 480x640 a.jpg"),
+            Case("detect --imgsz 640 a.jpg", "detect --imgsz 640 a.jpg"),
+            Case("detect --imgsz 640", "detect --imgsz 640"),
+            Case("detect a.jpg --conf 0.5 1", "detect a.jpg --conf 0.5 1"),
+        ] {
+            let joined = join_sizes(typed.split(' ').map(OsString::from));
+            assert_eq!(joined, parsed.split(' ').map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn sizes_are_height_then_width() {
+        assert_eq!(parse_size("480x640"), Ok(Size::new(640, 480)));
+        assert_eq!(parse_size("320"), Ok(Size::square(320)));
+        assert!(parse_size("0").is_err() && parse_size("1x").is_err() && parse_size("99999").is_err());
+    }
+}

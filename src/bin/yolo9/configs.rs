@@ -1,0 +1,38 @@
+//! `yolo9 configs`.
+
+use clap::Args;
+use yolo9::Size;
+use yolo9::architecture::Architecture;
+use yolo9::config::{ModelConfig, ModuleKind, builtin_configs};
+
+use crate::Outcome;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigsArgs {
+    /// Print the YAML of this one.
+    #[arg(value_name = "NAME", conflicts_with = "modules")]
+    name: Option<String>,
+
+    /// List the modules that a config may use.
+    #[arg(long)]
+    modules: bool,
+}
+
+pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<Outcome> {
+    if let Some(name) = &args.name {
+        print!("{}", ModelConfig::builtin(name)?.source);
+        return Ok(Outcome::Done);
+    }
+    if args.modules {
+        ModuleKind::names().for_each(|name| println!("{name}"));
+        return Ok(Outcome::Done);
+    }
+    println!("{:<20} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
+    for config in builtin_configs() {
+        let architecture = Architecture::new(&ModelConfig::builtin(config.name)?)?;
+        let cost = architecture.deployed_cost(Size::square(640))?;
+        let layers = architecture.layers().len() - architecture.auxiliary_layers();
+        println!("{:<20} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
+    }
+    Ok(Outcome::Done)
+}

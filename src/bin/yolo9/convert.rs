@@ -1,0 +1,49 @@
+//! `yolo9 convert`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use yolo9::output::write_atomically;
+
+use crate::Outcome;
+use crate::model::open_weights;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Checkpoint.
+    #[arg(value_name = "FILE")]
+    input: String,
+
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE.safetensors")]
+    output: PathBuf,
+
+    /// Notes to keep in the file, such as --fact licence=MIT.
+    #[arg(long, value_name = "KEY=TEXT", value_parser = parse_fact)]
+    fact: Vec<(String, String)>,
+
+    /// Replace an existing file.
+    #[arg(long)]
+    exist_ok: bool,
+}
+
+fn parse_fact(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err(format!("`{text}` is not of the form key=text")),
+    }
+}
+
+pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
+    if args.output.exists() && !args.exist_ok {
+        anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", args.output.display());
+    }
+    let mut checkpoint = open_weights(&args.input)?;
+    for (key, value) in &args.fact {
+        checkpoint.add_fact(key, value);
+    }
+    let bytes = checkpoint.to_safetensors()?;
+    write_atomically(&args.output, &bytes)?;
+    log::info!("{}: {} tensors, {} bytes", args.output.display(), checkpoint.tensors().len(), bytes.len());
+    Ok(Outcome::Done)
+}

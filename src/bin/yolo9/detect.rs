@@ -1,0 +1,316 @@
+//! `yolo9 detect`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use yolo9::detect::{Detector, Found, Preset, Settings, Thresholds};
+use yolo9::output::{PictureResult, Style, annotate, encode_picture, write_atomically, yolo_lines};
+use yolo9::picture::{Fit, InputShape, Picture};
+use yolo9::runtime::{OrtModel, Runtime};
+use yolo9::{Network, Size, embedded};
+
+use crate::Outcome;
+use crate::args::{ModelArgs, RuntimeArgs, parse_share, parse_size};
+use crate::interrupt::Interrupt;
+use crate::model;
+use crate::outputs::{JsonOutput, RunFolder};
+use crate::report::Report;
+use crate::sources::{self, Source};
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Pictures and folders; without any, the embedded sample picture.
+    #[arg(value_name = "PICTURE|FOLDER")]
+    inputs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+
+    /// Size of the network's input: one side, or height and width (640, 480 640, 480x640). Rounded up to the stride.
+    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
+    imgsz: Size,
+
+    /// Pad to the whole input instead of the smallest rectangle.
+    #[arg(long)]
+    square: bool,
+
+    /// Defaults and geometry of that tool: yolov9 (IoU 0.45, 1000 detections) or ultralytics (0.7, 300).
+    #[arg(long, value_enum, default_value_t = PresetArg::Yolov9)]
+    preset: PresetArg,
+
+    /// Least confidence [preset: 0.25].
+    #[arg(long, value_name = "0..1", value_parser = parse_share)]
+    conf: Option<f32>,
+
+    /// Largest overlap of two boxes of one class [preset: 0.45 or 0.7].
+    #[arg(long, value_name = "0..1", value_parser = parse_share)]
+    iou: Option<f32>,
+
+    /// Most detections of one picture [preset: 1000 or 300].
+    #[arg(long, value_name = "N")]
+    max_det: Option<usize>,
+
+    /// Boxes of different classes suppress each other too.
+    #[arg(long)]
+    agnostic: bool,
+
+    /// Only these classes, by name or id: person,2.
+    #[arg(long, value_name = "NAME|ID", value_delimiter = ',')]
+    classes: Option<Vec<String>>,
+
+    /// Search folders below the given ones too.
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Refuse pictures with more millions of pixels.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    max_megapixels: u64,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What is written.
+#[derive(Debug, Args)]
+struct OutputArgs {
+    /// Output folder [default: the first free one of runs/detect/exp, exp2, …].
+    #[arg(short, long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+
+    /// Write into an output folder with something in it, replacing files of the same name.
+    #[arg(long)]
+    exist_ok: bool,
+
+    /// Write no pictures.
+    #[arg(long)]
+    no_draw: bool,
+
+    /// Width of the lines in pixels [default: by the picture's size].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    line_width: Option<u32>,
+
+    /// Boxes without labels.
+    #[arg(long)]
+    hide_labels: bool,
+
+    /// Labels without confidence.
+    #[arg(long)]
+    hide_conf: bool,
+
+    /// Write the detections of all pictures as a JSON array; `-` is stdout.
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+
+    /// Write a YOLO label file for each picture with detections (labels/… in the output folder).
+    #[arg(long)]
+    txt: bool,
+
+    /// With the confidence as last number of each line of --txt.
+    #[arg(long, requires = "txt")]
+    save_conf: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PresetArg {
+    Yolov9,
+    Ultralytics,
+}
+
+pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
+    let interrupt = Interrupt::install()?;
+    let sources = sources::expand(&args.inputs, args.recursive);
+    let use_sample = args.inputs.is_empty();
+    if !use_sample && sources.pictures.is_empty() {
+        return Ok(no_pictures(args, &sources.failed));
+    }
+    let network = model::open_network(&args.model)?;
+    let settings = settings(args, &network)?;
+    // Places for results before the work, so that a wrong path costs no time.
+    let mut run = Run::create(args, &network)?;
+    let runtime = Runtime::load(&args.runtime.library())?;
+    log::debug!("ONNX Runtime: {}", runtime.library().path.display());
+    let model = OrtModel::new(&runtime, network.onnx, &args.runtime.session())?;
+    let mut detector = Detector::new(model, settings);
+
+    let total = sources.pictures.len().max(usize::from(use_sample)) + sources.failed.len();
+    let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
+    let mut report = Report::new(total, quiet, json_on_stdout);
+    for (path, reason) in &sources.failed {
+        report.failure(&path.display().to_string(), reason);
+    }
+    let mut pictures = sources.pictures;
+    if use_sample {
+        pictures.push(Source { path: PathBuf::new(), relative: embedded::SAMPLE_NAME.into() });
+    }
+    let max_pixels = args.max_megapixels * 1_000_000;
+    let mut interrupted = false;
+    for source in &pictures {
+        if interrupt.requested() {
+            interrupted = true;
+            break;
+        }
+        let name = if use_sample { embedded::SAMPLE_NAME.to_owned() } else { source.path.display().to_string() };
+        let picture = if use_sample {
+            Picture::decode(embedded::SAMPLE_PICTURE, max_pixels)
+        } else {
+            Picture::open(&source.path, max_pixels)
+        };
+        match picture {
+            Ok(picture) => {
+                let found = detector.detect(&picture.pixels).with_context(|| name.clone())?;
+                run.write(&name, source, (picture, &found), &mut report)?;
+            }
+            Err(error) => report.failure(&name, &error.to_string()),
+        }
+    }
+    report.finish(interrupted);
+    run.finish(quiet)?;
+    Ok(match (interrupted, report.failed()) {
+        (true, _) => Outcome::Interrupted,
+        (false, 0) => Outcome::Done,
+        (false, _) => Outcome::SomeFailed,
+    })
+}
+
+fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {
+    for (path, reason) in failed {
+        eprintln!("error: {}: {reason}", path.display());
+    }
+    let inputs: Vec<_> = args.inputs.iter().map(|input| input.display().to_string()).collect();
+    let hint = if args.recursive { "" } else { "; --recursive also searches the folders below" };
+    eprintln!("error: no picture found in {}{hint}", inputs.join(", "));
+    Outcome::NoInput
+}
+
+fn settings(args: &DetectArgs, network: &Network) -> anyhow::Result<Settings> {
+    let preset = match args.preset {
+        PresetArg::Yolov9 => Preset::Yolov9,
+        PresetArg::Ultralytics => Preset::Ultralytics,
+    };
+    let shape = if args.square { InputShape::Full } else { InputShape::Rectangular };
+    let fit = Fit::new(args.imgsz, network.architecture.stride(), shape, preset.scale_back());
+    if fit.target != args.imgsz {
+        let (asked, stride) = (args.imgsz, fit.stride);
+        log::warn!("--imgsz {asked} is rounded up to {}, a multiple of the stride {stride}", fit.target);
+    }
+    let defaults = preset.thresholds();
+    let classes = args.classes.as_deref().map(|wanted| class_ids(wanted, &network.class_names)).transpose()?;
+    let thresholds = Thresholds {
+        confidence: args.conf.unwrap_or(defaults.confidence),
+        iou: args.iou.unwrap_or(defaults.iou),
+        max_detections: args.max_det.unwrap_or(defaults.max_detections),
+        agnostic: args.agnostic,
+        classes,
+    };
+    Ok(Settings { fit, thresholds })
+}
+
+/// Ids of classes given by name (in any case) or id.
+fn class_ids(wanted: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> {
+    let id_of = |wanted: &String| {
+        let wanted = wanted.trim();
+        let by_name = names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
+        by_name.or_else(|| wanted.parse().ok().filter(|id| *id < names.len())).with_context(|| {
+            let nearest = yolo9::config::nearest_name(wanted, names.iter().map(String::as_str));
+            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let known = names.iter().take(12).map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("--classes {wanted}: no such class{hint} (there are {}: {known}, …)", names.len())
+        })
+    };
+    wanted.iter().map(id_of).collect()
+}
+
+/// The places that results go to.
+struct Run<'a> {
+    args: &'a OutputArgs,
+    class_names: Vec<String>,
+    folder: Option<RunFolder>,
+    json: Option<JsonOutput>,
+    labels: usize,
+}
+
+impl<'a> Run<'a> {
+    fn create(args: &'a DetectArgs, network: &Network) -> anyhow::Result<Self> {
+        let args = &args.output;
+        let needs_folder = !args.no_draw || args.txt || args.out.is_some();
+        let json = args.json.as_deref().map(|path| JsonOutput::create(path, args.exist_ok)).transpose()?;
+        let folder = needs_folder.then(|| RunFolder::create(args.out.as_deref(), args.exist_ok)).transpose()?;
+        Ok(Self { args, class_names: network.class_names.clone(), folder, json, labels: 0 })
+    }
+
+    /// Everything that is written of one picture. What cannot be written is reported; the run goes on.
+    fn write(
+        &mut self,
+        name: &str,
+        source: &Source,
+        (picture, found): (Picture, &Found),
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let class_names = std::mem::take(&mut self.class_names);
+        let result = PictureResult {
+            source: name,
+            size: picture.size(),
+            input: found.input,
+            detections: &found.detections,
+            class_names: &class_names,
+        };
+        report.picture(&result, found).context("stdout cannot be written")?;
+        if let Some(json) = &mut self.json {
+            json.push(&result).context("the JSON output cannot be written")?;
+        }
+        if let Err(error) = self.write_files(source, picture, &result) {
+            report.write_failure(name, &format!("{error:#}"));
+        }
+        self.class_names = class_names;
+        Ok(())
+    }
+
+    fn write_files(&mut self, source: &Source, picture: Picture, result: &PictureResult<'_>) -> anyhow::Result<()> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        if self.args.txt && !result.detections.is_empty() {
+            let path = folder.claim(&Path::new("labels").join(source.relative.with_extension("txt")));
+            write_atomically(&path, yolo_lines(result, self.args.save_conf).as_bytes())?;
+            self.labels += 1;
+        }
+        if !self.args.no_draw {
+            let Picture { mut pixels, format } = picture;
+            let OutputArgs { line_width, hide_labels, hide_conf, .. } = *self.args;
+            annotate(&mut pixels, result, &Style { line_width, hide_labels, hide_confidence: hide_conf });
+            write_atomically(&folder.claim(&source.relative), &encode_picture(&pixels, format)?)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, quiet: bool) -> anyhow::Result<()> {
+        if let Some(json) = self.json {
+            json.finish()?;
+        }
+        if let (Some(folder), false) = (&self.folder, quiet) {
+            eprintln!("Results saved to {}", folder.path().display());
+            if self.args.txt {
+                let labels = folder.path().join("labels");
+                eprintln!("{} labels saved to {}", self.labels, labels.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_found_by_name_and_id() {
+        let names = ["person".to_owned(), "car".to_owned(), "traffic light".to_owned()];
+        let ids = |wanted: &[&str]| class_ids(&wanted.iter().map(|&w| w.to_owned()).collect::<Vec<_>>(), &names);
+        assert_eq!(ids(&["Car", "0", "traffic light"]).unwrap(), [1, 0, 2]);
+        let error = ids(&["persn"]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `person`?"), "{error}");
+        assert!(ids(&["3"]).is_err());
+    }
+}

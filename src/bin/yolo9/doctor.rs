@@ -1,0 +1,59 @@
+//! `yolo9 doctor`.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::Args;
+use yolo9::detect::{Detector, Preset, Settings};
+use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::runtime::library::cache_folder;
+use yolo9::runtime::{OrtModel, Runtime};
+use yolo9::{Network, Size, embedded};
+
+use crate::Outcome;
+use crate::args::RuntimeArgs;
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+}
+
+pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
+    println!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    println!("cache folder   {}", cache_folder()?.display());
+    println!("threads        {} granted, {} used", granted_threads(), args.runtime.session().threads);
+    let start = Instant::now();
+    let runtime = Runtime::load(&args.runtime.library())?;
+    let library = runtime.library();
+    println!("ONNX Runtime   {}", library.path.display());
+    println!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
+    println!("  build        {}", runtime.build_info());
+    self_check(args, &runtime).context("self-check")
+}
+
+fn granted_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The embedded model on the embedded picture: a wrong library, a broken CPU feature or a damaged program shows here.
+fn self_check(args: &DoctorArgs, runtime: &Runtime) -> anyhow::Result<Outcome> {
+    let model = embedded::models().first().context("no embedded model")?;
+    let network = Network::assemble(&model.checkpoint()?, None)?;
+    let preset = Preset::default();
+    let stride = network.architecture.stride();
+    let fit = Fit::new(Size::square(640), stride, InputShape::Rectangular, preset.scale_back());
+    let session = OrtModel::new(runtime, network.onnx, &args.runtime.session())?;
+    let mut detector = Detector::new(session, Settings { fit, thresholds: preset.thresholds() });
+    let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS)?;
+    let found = detector.detect(&picture.pixels)?;
+    let (count, expected) = (found.detections.len(), embedded::SAMPLE_DETECTIONS);
+    println!(
+        "self-check     {} on the sample picture: {count} objects, {expected} expected, {:.1} ms inference",
+        model.name,
+        found.timing.inference.as_secs_f64() * 1e3
+    );
+    anyhow::ensure!(count == expected, "the embedded model found {count} objects instead of {expected}");
+    println!("all is well");
+    Ok(Outcome::Done)
+}

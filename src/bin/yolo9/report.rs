@@ -1,0 +1,129 @@
+//! What people see while a run goes on: a line per picture or a bar, failures, the closing lines.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use yolo9::detect::{Found, Timing};
+use yolo9::output::{PictureResult, summary, table_rows};
+
+/// From this number on a terminal shows a bar instead of lines.
+const MANY: usize = 20;
+
+pub(crate) struct Report {
+    quiet: bool,
+    total: usize,
+    number: usize,
+    bar: Option<ProgressBar>,
+    /// Whether rows of detections go to stdout.
+    rows: bool,
+    sum: Timing,
+    done: u32,
+    shape: (usize, usize),
+    failures: Vec<(String, String)>,
+}
+
+impl Report {
+    /// `json_on_stdout` leaves stdout to the JSON.
+    pub(crate) fn new(total: usize, quiet: bool, json_on_stdout: bool) -> Self {
+        let bar = (total >= MANY && !quiet && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} ETA {eta} {msg}");
+            ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        // A bar means too many pictures to read their boxes off the screen.
+        let rows = !(json_on_stdout || bar.is_some() && std::io::stdout().is_terminal());
+        Self {
+            quiet,
+            total,
+            number: 0,
+            bar,
+            rows,
+            sum: Timing::default(),
+            done: 0,
+            shape: (0, 0),
+            failures: Vec::new(),
+        }
+    }
+
+    pub(crate) fn picture(&mut self, result: &PictureResult<'_>, found: &Found) -> std::io::Result<()> {
+        self.number += 1;
+        self.done += 1;
+        self.sum.preprocess += found.timing.preprocess;
+        self.sum.inference += found.timing.inference;
+        self.sum.postprocess += found.timing.postprocess;
+        self.shape = (found.input.height, found.input.width);
+        match &self.bar {
+            Some(bar) => bar.inc(1),
+            None if self.quiet => {}
+            None => eprintln!(
+                "image {}/{} {}: {}, {:.1}ms",
+                self.number,
+                self.total,
+                result.source,
+                summary(result),
+                milliseconds(found.timing.inference)
+            ),
+        }
+        if self.rows {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(table_rows(result).as_bytes())?;
+            stdout.flush()?;
+        }
+        Ok(())
+    }
+
+    /// A picture that could not be searched: said at once, and again in the end if there were many.
+    pub(crate) fn failure(&mut self, source: &str, reason: &str) {
+        self.number += 1;
+        let line = format!("error: {source}: {reason}");
+        match &self.bar {
+            Some(bar) => {
+                bar.inc(1);
+                bar.println(line);
+            }
+            None => eprintln!("{line}"),
+        }
+        self.failures.push((source.to_owned(), reason.to_owned()));
+    }
+
+    /// A picture whose results could not all be written.
+    pub(crate) fn write_failure(&mut self, source: &str, reason: &str) {
+        self.number = self.number.saturating_sub(1);
+        self.failure(source, reason);
+    }
+
+    pub(crate) fn failed(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// The closing lines.
+    pub(crate) fn finish(&self, interrupted: bool) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        if interrupted {
+            eprintln!("Interrupted after {} of {} pictures; their results are complete", self.number, self.total);
+        }
+        if !self.failures.is_empty() && self.total > 1 {
+            eprintln!("{} of {} inputs failed:", self.failures.len(), self.total);
+            self.failures.iter().for_each(|(source, reason)| eprintln!("  {source}: {reason}"));
+        }
+        if self.quiet || self.done == 0 {
+            return;
+        }
+        let mean = |sum: Duration| milliseconds(sum) / f64::from(self.done);
+        eprintln!(
+            "Speed: {:.1}ms pre-process, {:.1}ms inference, {:.1}ms NMS per image at shape (1, 3, {}, {})",
+            mean(self.sum.preprocess),
+            mean(self.sum.inference),
+            mean(self.sum.postprocess),
+            self.shape.0,
+            self.shape.1
+        );
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}

@@ -1,0 +1,86 @@
+//! From the arguments to a list of pictures.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
+use yolo9::picture::EXTENSIONS;
+
+/// One picture of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Where its results go below the output folder: the tree of a folder is mirrored.
+    pub(crate) relative: PathBuf,
+}
+
+/// Pictures, and what could not be used with the reason.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    pub(crate) pictures: Vec<Source>,
+    pub(crate) failed: Vec<(PathBuf, String)>,
+}
+
+/// Expands folders (files with a picture's extension, sorted by path). A file is taken whatever its name.
+pub(crate) fn expand(inputs: &[PathBuf], recursive: bool) -> Sources {
+    let mut sources = Sources::default();
+    for input in inputs {
+        match std::fs::metadata(input) {
+            Err(error) => sources.failed.push((input.clone(), error.to_string())),
+            Ok(metadata) if metadata.is_dir() => folder(input, recursive, &mut sources),
+            Ok(_) => {
+                let relative = input.file_name().map_or_else(|| input.clone(), PathBuf::from);
+                sources.pictures.push(Source { path: input.clone(), relative });
+            }
+        }
+    }
+    sources
+}
+
+fn folder(folder: &Path, recursive: bool, sources: &mut Sources) {
+    let depth = if recursive { usize::MAX } else { 1 };
+    // Follows links to files and folders; WalkDir reports a loop as an error.
+    let walk = WalkDir::new(folder).max_depth(depth).follow_links(true).sort_by_file_name();
+    for entry in walk {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && is_picture(entry.path()) => {
+                let path = entry.into_path();
+                let relative = path.strip_prefix(folder).map_or_else(|_| path.clone(), Path::to_path_buf);
+                sources.pictures.push(Source { path, relative });
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_path_buf();
+                sources.failed.push((path, error.to_string()));
+            }
+        }
+    }
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_give_their_pictures_with_mirrored_places() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["b.JPG", "a.png", "notes.txt", "sub/c.webp"] {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let relative = |recursive| {
+            let sources = expand(&[dir.path().to_path_buf(), dir.path().join("notes.txt")], recursive);
+            assert!(sources.failed.is_empty());
+            sources.pictures.iter().map(|s| s.relative.display().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(relative(false), ["a.png", "b.JPG", "notes.txt"]);
+        assert_eq!(relative(true), ["a.png", "b.JPG", "sub/c.webp", "notes.txt"]);
+        assert_eq!(expand(&[dir.path().join("none.jpg")], false).failed.len(), 1);
+    }
+}

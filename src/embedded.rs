@@ -1,0 +1,53 @@
+//! The models and the sample picture inside the program, so that `yolo9 detect` works at once and offline.
+
+use std::borrow::Cow;
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+
+/// A model inside the program.
+#[derive(Debug, Clone, Copy)]
+pub struct EmbeddedModel {
+    /// The name that `--weights` takes.
+    pub name: &'static str,
+    /// What it finds.
+    pub about: &'static str,
+    bytes: &'static [u8],
+}
+
+const MODELS: &[EmbeddedModel] = &[
+    EmbeddedModel {
+        name: "codes-dysample",
+        about: "qr codes, barcodes and other codes, DySample upsampling",
+        bytes: include_bytes!("../models/codes-dysample.safetensors"),
+    },
+    EmbeddedModel {
+        name: "codes-nearest",
+        about: "the same with nearest upsampling",
+        bytes: include_bytes!("../models/codes-nearest.safetensors"),
+    },
+];
+
+/// File name of the sample picture.
+pub const SAMPLE_NAME: &str = "sample-parcels.jpg";
+
+/// Parcels with 24 codes on them, 1280x960, drawn by a program.
+pub const SAMPLE_PICTURE: &[u8] = include_bytes!("../models/sample-parcels.jpg");
+
+/// How many objects the default model finds on the sample picture with default settings, as the original PyTorch code.
+pub const SAMPLE_DETECTIONS: usize = 24;
+
+/// All models inside the program; the first one is the default.
+#[must_use]
+pub fn models() -> &'static [EmbeddedModel] {
+    MODELS
+}
+
+impl EmbeddedModel {
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// Never for a program that was built from a whole source tree.
+    pub fn checkpoint(&self) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::from_bytes(self.name, Cow::Borrowed(self.bytes))
+    }
+}

@@ -1,0 +1,197 @@
+//! Boxes and labels on a picture.
+
+use ab_glyph::{Font, FontRef, PxScale};
+use image::{Rgb, RgbImage};
+use imageproc::drawing::{draw_filled_rect_mut, draw_text_mut, text_size};
+use imageproc::rect::Rect;
+
+use super::PictureResult;
+use super::label::{Patch, place};
+use crate::Size;
+use crate::detect::Detection;
+
+/// DejaVu Sans (licence beside it): Latin, Greek, Cyrillic and many symbols.
+const FONT: &[u8] = include_bytes!("font/DejaVuSans.ttf");
+
+/// Smaller text is not readable; where it does not fit, only the box is drawn.
+const LEAST_FONT_SIZE: f32 = 8.0;
+
+/// How boxes are drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Width of the lines in pixels; chosen by the picture's size if absent.
+    pub line_width: Option<u32>,
+    /// Boxes without labels.
+    pub hide_labels: bool,
+    /// Labels without confidence.
+    pub hide_confidence: bool,
+}
+
+/// Draws all detections, the best one on top, then their labels.
+pub fn annotate(picture: &mut RgbImage, result: &PictureResult<'_>, style: &Style) {
+    let size = Size::new(picture.width() as usize, picture.height() as usize);
+    let mean_side = (size.width + size.height) as f32 / 2.0;
+    let line = style.line_width.unwrap_or_else(|| (mean_side * 0.003).round().max(2.0) as u32).max(1) as i32;
+    for detection in result.detections.iter().rev() {
+        outline(picture, patch_of(detection, size), line, colour(detection.class));
+    }
+    if style.hide_labels {
+        return;
+    }
+    let Ok(font) = FontRef::try_from_slice(FONT) else { return };
+    let font_size = (mean_side * 0.016).clamp(12.0, 160.0);
+    let mut taken = Vec::new();
+    for detection in result.detections {
+        let text = label_text(detection, result, style, &font);
+        draw_label(picture, patch_of(detection, size), &text, (&font, font_size, detection.class), &mut taken);
+    }
+}
+
+/// The pixels that a box covers, at least one.
+fn patch_of(detection: &Detection, picture: Size) -> Patch {
+    let bbox = detection.bbox.clip(picture);
+    let axis = |start: f32, end: f32, limit: usize| {
+        let first = (start.round() as i32).clamp(0, limit as i32 - 1);
+        (first, ((end.round() as i32) - first).clamp(1, limit as i32 - first))
+    };
+    let (x, width) = axis(bbox.x1, bbox.x2, picture.width);
+    let (y, height) = axis(bbox.y1, bbox.y2, picture.height);
+    Patch { x, y, width, height }
+}
+
+fn fill(picture: &mut RgbImage, patch: Patch, colour: Rgb<u8>) {
+    if patch.width > 0 && patch.height > 0 {
+        draw_filled_rect_mut(
+            picture,
+            Rect::at(patch.x, patch.y).of_size(patch.width as u32, patch.height as u32),
+            colour,
+        );
+    }
+}
+
+/// Four bars inside the box's edges, no thicker than the box.
+fn outline(picture: &mut RgbImage, bbox: Patch, line: i32, colour: Rgb<u8>) {
+    let Patch { x, y, width, height } = bbox;
+    let (across, down) = (line.min(width), line.min(height));
+    for bar in [
+        Patch { height: down, ..bbox },
+        Patch { y: y + height - down, height: down, ..bbox },
+        Patch { width: across, ..bbox },
+        Patch { x: x + width - across, width: across, ..bbox },
+    ] {
+        fill(picture, bar, colour);
+    }
+}
+
+fn label_text(detection: &Detection, result: &PictureResult<'_>, style: &Style, font: &FontRef<'_>) -> String {
+    let name = result.name_of(detection.class);
+    let drawable = name.chars().all(|c| c == ' ' || font.glyph_id(c).0 != 0);
+    // A name in a script that the font lacks would be a row of empty boxes.
+    let name = if drawable { name.into_owned() } else { format!("class {}", detection.class) };
+    if style.hide_confidence { name } else { format!("{name} {:.2}", detection.score) }
+}
+
+fn draw_label(
+    picture: &mut RgbImage,
+    bbox: Patch,
+    text: &str,
+    (font, font_size, class): (&FontRef<'_>, f32, usize),
+    taken: &mut Vec<Patch>,
+) {
+    let size = Size::new(picture.width() as usize, picture.height() as usize);
+    let Some((font_size, width, height, padding)) = fitting(text, font, font_size, size) else { return };
+    let patch = place(bbox, width, height, size, taken);
+    let background = colour(class);
+    fill(picture, patch, background);
+    let ink = if is_light(background) { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) };
+    draw_text_mut(picture, ink, patch.x + padding, patch.y + padding / 2, PxScale::from(font_size), font, text);
+    taken.push(patch);
+}
+
+/// Font size, width and height of the label's patch and padding: as wanted, or smaller where the picture is small.
+fn fitting(text: &str, font: &FontRef<'_>, wanted: f32, picture: Size) -> Option<(f32, i32, i32, i32)> {
+    let mut font_size = wanted;
+    loop {
+        let padding = (font_size * 0.25).ceil() as i32;
+        let (text_width, _) = text_size(PxScale::from(font_size), font, text);
+        let (width, height) = (text_width as i32 + 2 * padding, font_size.ceil() as i32 + padding);
+        if width <= picture.width as i32 && height <= picture.height as i32 {
+            return Some((font_size, width, height, padding));
+        }
+        font_size *= 0.85;
+        if font_size < LEAST_FONT_SIZE {
+            return None;
+        }
+    }
+}
+
+/// A colour for each class: hues a golden angle apart, so that neighbouring ids differ most.
+fn colour(class: usize) -> Rgb<u8> {
+    let hue = (class as f32 * 137.508 + 20.0) % 360.0 / 60.0;
+    // Every other turn is darker, for many classes.
+    let (value, saturation) = if class % 4 < 2 { (0.95, 0.85) } else { (0.72, 0.9) };
+    let channel = |offset: f32| {
+        let k = (offset + hue) % 6.0;
+        let share = value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0);
+        (share * 255.0).round() as u8
+    };
+    Rgb([channel(5.0), channel(3.0), channel(1.0)])
+}
+
+/// Whether black text contrasts better than white: the luminance (WCAG) where both are equal is 0.179.
+fn is_light(Rgb(channels): Rgb<u8>) -> bool {
+    let linear = channels.map(|c| (f32::from(c) / 255.0).powf(2.2));
+    0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] > 0.179
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::BoxXyxy;
+
+    fn draw(size: Size, bbox: BoxXyxy, names: &[String], style: &Style) -> RgbImage {
+        let mut picture = RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([90, 90, 90]));
+        let detections = [Detection { bbox, class: 0, score: 0.5 }];
+        let result = PictureResult { source: "x", size, input: size, detections: &detections, class_names: names };
+        annotate(&mut picture, &result, style);
+        picture
+    }
+
+    #[test]
+    fn the_outline_lies_on_the_box_and_the_inside_stays() {
+        let bbox = BoxXyxy { x1: 10.0, y1: 20.0, x2: 60.0, y2: 70.0 };
+        let style = Style { hide_labels: true, line_width: Some(3), ..Style::default() };
+        let picture = draw(Size::square(100), bbox, &[], &style);
+        for (x, y, on) in
+            [(10, 20, true), (59, 69, true), (12, 45, true), (13, 45, false), (9, 45, false), (60, 45, false)]
+        {
+            assert_eq!(*picture.get_pixel(x, y) == colour(0), on, "{x},{y}");
+        }
+    }
+
+    #[test]
+    fn any_box_and_any_picture_can_be_drawn() {
+        let names = ["a rather long class name".to_owned()];
+        for size in [Size::square(1), Size::new(3, 200), Size::new(64, 16)] {
+            for bbox in [
+                BoxXyxy { x1: -5.0, y1: -5.0, x2: 500.0, y2: 500.0 },
+                BoxXyxy { x1: 0.2, y1: 0.2, x2: 0.3, y2: 0.3 },
+                BoxXyxy { x1: 400.0, y1: 400.0, x2: 300.0, y2: 300.0 },
+            ] {
+                draw(size, bbox, &names, &Style { line_width: Some(50), ..Style::default() });
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_the_font_lacks_become_numbers() {
+        let font = FontRef::try_from_slice(FONT).unwrap();
+        let names = ["二维码".to_owned(), "Straße №1".to_owned()];
+        let bbox = BoxXyxy { x1: 0.0, y1: 0.0, x2: 1.0, y2: 1.0 };
+        let detections = [0, 1].map(|class| Detection { bbox, class, score: 0.25 });
+        let size = Size::square(9);
+        let result = PictureResult { source: "", size, input: size, detections: &detections, class_names: &names };
+        let texts = detections.map(|d| label_text(&d, &result, &Style::default(), &font));
+        assert_eq!(texts, ["class 0 0.25", "Straße №1 0.25"]);
+    }
+}

@@ -1,0 +1,146 @@
+//! JSON: one object per picture, in an array.
+//!
+//! ```json
+//! {"image": "a.jpg", "width": 1280, "height": 960, "input": {"width": 640, "height": 480},
+//!  "detections": [{"class": 0, "name": "person", "confidence": 0.91074,
+//!                  "box": {"x1": 48.7, "y1": 396.518, "x2": 245.125, "y2": 904.141}}]}
+//! ```
+//!
+//! Boxes are in pixels of the picture after its EXIF orientation, with three decimals; the confidence has five. There is
+//! no time in it: two runs give the same bytes.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::PictureResult;
+use crate::Size;
+
+#[derive(Serialize)]
+struct Picture<'a> {
+    image: &'a str,
+    width: usize,
+    height: usize,
+    input: Sides,
+    detections: Vec<Object<'a>>,
+}
+
+#[derive(Serialize)]
+struct Sides {
+    width: usize,
+    height: usize,
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    class: usize,
+    name: std::borrow::Cow<'a, str>,
+    confidence: f64,
+    r#box: Corners,
+}
+
+#[derive(Serialize)]
+struct Corners {
+    x1: f64,
+    y1: f64,
+    x2: f64,
+    y2: f64,
+}
+
+/// The object of one picture.
+///
+/// # Panics
+/// Never: numbers and text can always be written as JSON.
+#[must_use]
+pub fn to_json(result: &PictureResult<'_>) -> String {
+    let pixels = |value: f32| rounded(value, 1e3);
+    let detections = result.detections.iter().map(|detection| Object {
+        class: detection.class,
+        name: result.name_of(detection.class),
+        confidence: rounded(detection.score, 1e5),
+        r#box: Corners {
+            x1: pixels(detection.bbox.x1),
+            y1: pixels(detection.bbox.y1),
+            x2: pixels(detection.bbox.x2),
+            y2: pixels(detection.bbox.y2),
+        },
+    });
+    let Size { width, height } = result.input;
+    let picture = Picture {
+        image: result.source,
+        width: result.size.width,
+        height: result.size.height,
+        input: Sides { width, height },
+        detections: detections.collect(),
+    };
+    serde_json::to_string(&picture).expect("numbers and text always serialise")
+}
+
+fn rounded(value: f32, per_unit: f64) -> f64 {
+    (f64::from(value) * per_unit).round() / per_unit
+}
+
+/// An array that is complete after every element but for its closing bracket, which [`JsonArray::finish`] writes.
+#[derive(Debug)]
+pub struct JsonArray<W: Write> {
+    writer: W,
+    empty: bool,
+}
+
+impl<W: Write> JsonArray<W> {
+    /// An array that goes to `writer`.
+    pub fn new(writer: W) -> Self {
+        Self { writer, empty: true }
+    }
+
+    /// Adds the object of one picture.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn push(&mut self, result: &PictureResult<'_>) -> io::Result<()> {
+        self.writer.write_all(if self.empty { b"[\n" } else { b",\n" })?;
+        self.empty = false;
+        self.writer.write_all(to_json(result).as_bytes())
+    }
+
+    /// Closes the array and gives the writer back.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.writer.write_all(if self.empty { b"[]\n" } else { b"\n]\n" })?;
+        self.writer.flush()?;
+        Ok(self.writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{BoxXyxy, Detection};
+
+    #[test]
+    fn the_schema_stays() {
+        let names = ["qr \"x\"".to_owned()];
+        let bbox = BoxXyxy { x1: 0.1, y1: 1.0, x2: 2.34567, y2: 3.0 };
+        let result = PictureResult {
+            source: "a.jpg",
+            size: Size::new(4, 3),
+            input: Size::new(64, 32),
+            detections: &[Detection { bbox, class: 0, score: 0.910_742 }],
+            class_names: &names,
+        };
+        let mut array = JsonArray::new(Vec::new());
+        array.push(&result).unwrap();
+        array.push(&PictureResult { detections: &[], ..result }).unwrap();
+        let text = String::from_utf8(array.finish().unwrap()).unwrap();
+        assert_eq!(
+            text,
+            "[\n{\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":\
+             [{\"class\":0,\"name\":\"qr \\\"x\\\"\",\"confidence\":0.91074,\"box\":\
+             {\"x1\":0.1,\"y1\":1.0,\"x2\":2.346,\"y2\":3.0}}]},\n\
+             {\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":[]}\n]\n"
+        );
+        assert_eq!(JsonArray::new(Vec::new()).finish().unwrap(), b"[]\n");
+    }
+}

@@ -1,0 +1,40 @@
+//! What becomes of detections: pictures with boxes, JSON, YOLO text, lines for people.
+
+mod annotate;
+mod files;
+mod json;
+mod label;
+mod text;
+
+pub use annotate::{Style, annotate};
+pub use files::{FileError, encode_picture, write_atomically};
+pub use json::{JsonArray, to_json};
+pub use text::{summary, table_rows, yolo_lines};
+
+use crate::Size;
+use crate::detect::Detection;
+
+/// The result of one picture, as the formats need it.
+#[derive(Debug, Clone, Copy)]
+pub struct PictureResult<'a> {
+    /// What the user called the picture: usually its path.
+    pub source: &'a str,
+    /// Size of the picture.
+    pub size: Size,
+    /// Size of the network's input.
+    pub input: Size,
+    /// By falling score, in pixels of the picture.
+    pub detections: &'a [Detection],
+    /// Class names by id.
+    pub class_names: &'a [String],
+}
+
+impl PictureResult<'_> {
+    /// Name of a class; its number where there is none.
+    fn name_of(&self, class: usize) -> std::borrow::Cow<'_, str> {
+        match self.class_names.get(class) {
+            Some(name) => name.as_str().into(),
+            None => class.to_string().into(),
+        }
+    }
+}
