@@ -1,5 +1,7 @@
 //! Six small networks with random weights against what the original PyTorch code gave for them.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
 mod common;
 
 #[test]

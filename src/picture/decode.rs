@@ -74,6 +74,10 @@ impl Picture {
         }
         let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
         let format = reader.format().ok_or(PictureError::UnknownFormat)?;
+        if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+            let reason = "it ends before its end marker, as after a copy or download that was cut off".into();
+            return Err(PictureError::Damaged { format: name_of(format), reason });
+        }
         let damaged =
             |error: image::ImageError| PictureError::Damaged { format: name_of(format), reason: error.to_string() };
         let mut reader = reader;
@@ -95,6 +99,27 @@ impl Picture {
     #[must_use]
     pub fn size(&self) -> Size {
         Size::new(self.pixels.width() as usize, self.pixels.height() as usize)
+    }
+}
+
+/// Whether the end marker comes after the picture's data. The decoder fills what is missing with grey, in silence.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    let mut position = 2;
+    loop {
+        match bytes.get(position..position + 2) {
+            // Any number of fill bytes may stand before a marker.
+            Some([0xff, 0xff]) => position += 1,
+            // Start of scan: within its data, 0xff is followed by zero or a restart number.
+            Some([0xff, 0xda]) => return bytes[position..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]),
+            Some([0xff, 0x01 | 0xd0..=0xd7]) => position += 2,
+            Some([0xff, _]) => match bytes.get(position + 2..position + 4) {
+                Some(&[high, low]) => position += 2 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+            // Something else than a marker: the decoder has the better message.
+            Some(_) => return true,
+            None => return false,
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the integration tests share.
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failed unwrap fails the test")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests may")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+
+pub mod torch_file;
 
 use std::path::{Path, PathBuf};
 

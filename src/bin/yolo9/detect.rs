@@ -129,12 +129,14 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
     }
     let network = model::open_network(&args.model)?;
     let settings = settings(args, &network)?;
-    // Places for results before the work, so that a wrong path costs no time.
-    let mut run = Run::create(args, &network)?;
     let runtime = Runtime::load(&args.runtime.library())?;
     log::debug!("ONNX Runtime: {}", runtime.library().path.display());
-    let model = OrtModel::new(&runtime, network.onnx, &args.runtime.session())?;
+    let Network { onnx, class_names, .. } = network;
+    let model = OrtModel::new(&runtime, onnx, &args.runtime.session())?;
     let mut detector = Detector::new(model, settings);
+    // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
+    // can go wrong, so that a run that cannot start leaves no folder.
+    let mut run = Run::create(&args.output, class_names)?;
 
     let total = sources.pictures.len().max(usize::from(use_sample)) + sources.failed.len();
     let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
@@ -234,12 +236,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn create(args: &'a DetectArgs, network: &Network) -> anyhow::Result<Self> {
-        let args = &args.output;
+    fn create(args: &'a OutputArgs, class_names: Vec<String>) -> anyhow::Result<Self> {
         let needs_folder = !args.no_draw || args.txt || args.out.is_some();
         let json = args.json.as_deref().map(|path| JsonOutput::create(path, args.exist_ok)).transpose()?;
         let folder = needs_folder.then(|| RunFolder::create(args.out.as_deref(), args.exist_ok)).transpose()?;
-        Ok(Self { args, class_names: network.class_names.clone(), folder, json, labels: 0 })
+        Ok(Self { args, class_names, folder, json, labels: 0 })
     }
 
     /// Everything that is written of one picture. What cannot be written is reported; the run goes on.

@@ -1,0 +1,367 @@
+//! The real program: what a user types and what comes back.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use image::{DynamicImage, ImageFormat, RgbImage};
+use tempfile::TempDir;
+use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_NAME, SAMPLE_PICTURE};
+
+/// A folder of its own in which `yolo9` runs.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        // Fetches the library before many programs want it at once.
+        common::runtime();
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn command(&self, arguments: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("yolo9"));
+        command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("YOLO9_WEIGHTS");
+        command
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must end with that code and say that on stderr.
+    fn fails(&self, arguments: &str, code: i32, message: &str) {
+        let output = self.run(arguments);
+        assert!(stderr(&output).contains(message), "`{arguments}`: {}\ninstead of {message}", stderr(&output));
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "`{arguments}`: {}", stderr(&output));
+    }
+
+    /// Runs a command that must succeed.
+    fn succeeds(&self, arguments: &str) -> Output {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "`{arguments}`: {}", stderr(&output));
+        output
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn sample() -> RgbImage {
+    image::load_from_memory(SAMPLE_PICTURE).unwrap().into_rgb8()
+}
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn without_arguments_the_sample_is_searched_and_drawn() {
+    let place = Place::new();
+    let output = place.succeeds("detect");
+    assert_eq!(stdout(&output).lines().count(), SAMPLE_DETECTIONS);
+    assert!(
+        stderr(&output).contains("image 1/1 sample-parcels.jpg: 480x640 12 qrs, 6 barcodes"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("Speed: ") && stderr(&output).contains("Results saved to runs/detect/exp\n"));
+    let drawn = image::open(place.path("runs/detect/exp").join(SAMPLE_NAME)).unwrap().into_rgb8();
+    assert_eq!(drawn.dimensions(), (1280, 960));
+    assert_ne!(drawn.as_raw(), sample().as_raw());
+    assert!(stderr(&place.succeeds("detect")).contains("Results saved to runs/detect/exp2\n"));
+}
+
+#[test]
+fn results_are_the_same_in_every_format() {
+    let place = Place::new();
+    place.write("in/a.jpg", SAMPLE_PICTURE);
+    place.write("in/sub/a.jpg", SAMPLE_PICTURE);
+    let output = place.succeeds("detect in --recursive --out out --json out.json --txt --save-conf -q");
+    assert_eq!(stderr(&output), "");
+    let results = json(&place.path("out.json"));
+    let pictures = results.as_array().unwrap();
+    assert_eq!(pictures.len(), 2);
+    let detections = pictures[0]["detections"].as_array().unwrap();
+    assert_eq!(detections.len(), SAMPLE_DETECTIONS);
+    assert_eq!(pictures[0]["width"], 1280);
+    let labels = std::fs::read_to_string(place.path("out/labels/sub/a.txt")).unwrap();
+    assert_eq!(labels.lines().count(), SAMPLE_DETECTIONS);
+    let first: Vec<f64> = labels.lines().next().unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
+    let corner = |key: &str| detections[0]["box"][key].as_f64().unwrap();
+    assert!((first[1] * 1280.0 - (corner("x1") + corner("x2")) / 2.0).abs() < 0.01);
+    assert!((first[5] - detections[0]["confidence"].as_f64().unwrap()).abs() < 1e-4);
+    assert!(place.path("out/a.jpg").exists() && place.path("out/sub/a.jpg").exists());
+    let row = stdout(&output).lines().next().unwrap().to_owned();
+    assert_eq!(row.split('\t').nth(1), detections[0]["name"].as_str());
+}
+
+#[test]
+fn json_on_stdout_is_alone_there() {
+    let place = Place::new();
+    let output = place.succeeds("detect --json - --no-draw --classes QR,5 --max-det 3 --conf 0.5");
+    let results: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let classes: Vec<_> = results[0]["detections"].as_array().unwrap().iter().map(|d| d["name"].clone()).collect();
+    assert_eq!(classes, ["aruco", "aruco", "aruco"]);
+    assert!(!place.path("runs").exists(), "nothing is written with --no-draw");
+}
+
+#[test]
+fn a_checkpoint_and_a_config_give_the_same_network() {
+    let place = Place::new();
+    std::fs::copy(common::data("golden/yolov9-c-dysample-tiny/model.pt"), place.path("best.pt")).unwrap();
+    let output = place.succeeds("detect --weights best.pt --conf 0.01 --no-draw --imgsz 96 128");
+    assert!(stderr(&output).contains("15 auxiliary layers left out"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("96x128"), "{}", stderr(&output));
+    place.succeeds("convert best.pt -o best.safetensors");
+    let converted = place.succeeds("detect --weights best.safetensors --conf 0.01 --no-draw --imgsz 96 128");
+    assert_eq!(stdout(&output), stdout(&converted));
+    place.fails("convert best.pt -o best.safetensors", 1, "best.safetensors exists");
+    place.write("names.txt", b"cat\ndog\n");
+    let named = place.succeeds("detect --weights best.pt --conf 0.01 --no-draw --imgsz 96 128 --names names.txt");
+    assert!(stdout(&named).contains("\tcat\t") || stdout(&named).contains("\tdog\t"));
+    place.write("names.txt", b"cat\n");
+    place.fails("detect --weights best.pt --names names.txt", 1, "1 class names for 2 classes (names.txt)");
+}
+
+#[test]
+fn every_kind_of_picture_is_read() {
+    let place = Place::new();
+    let small = DynamicImage::from(sample()).resize(640, 480, image::imageops::FilterType::Triangle);
+    place.write("bmp.bmp", &encoded(small.clone(), ImageFormat::Bmp));
+    place.write("grey.png", &encoded(small.to_luma8(), ImageFormat::Png));
+    place.write("grey-alpha.png", &encoded(small.to_luma_alpha8(), ImageFormat::Png));
+    place.write("sixteen.png", &encoded(small.to_rgb16(), ImageFormat::Png));
+    place.write("rgba.webp", &encoded(small.to_rgba8(), ImageFormat::WebP));
+    place.write("tiff.tiff", &encoded(small.clone(), ImageFormat::Tiff));
+    place.write("one.png", &encoded(RgbImage::from_pixel(1, 1, image::Rgb([200, 0, 0])), ImageFormat::Png));
+    place.write("thin.png", &encoded(RgbImage::from_pixel(3000, 2, image::Rgb([200, 0, 0])), ImageFormat::Png));
+    place.write("animated.gif", &animation(&small));
+    std::fs::copy(common::data("pictures/cmyk.jpg"), place.path("cmyk.jpg")).unwrap();
+    let output = place.succeeds("detect . --out out --json out.json");
+    assert_eq!(json(&place.path("out.json")).as_array().unwrap().len(), 10, "{}", stderr(&output));
+    for entry in std::fs::read_dir(place.path("out")).unwrap() {
+        let path = entry.unwrap().path();
+        let original = place.path(path.file_name().unwrap().to_str().unwrap());
+        let size = |path: &Path| image::image_dimensions(path).unwrap();
+        assert_eq!(size(&path), size(&original), "{}", path.display());
+        // Same format, as its content says.
+        let format = |path: &Path| image::guess_format(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!(format(&path), format(&original));
+    }
+    let found = |name: &str| {
+        let results = json(&place.path("out.json"));
+        let picture = results.as_array().unwrap().iter().find(|p| p["image"].as_str().unwrap().ends_with(name));
+        picture.unwrap()["detections"].as_array().unwrap().len()
+    };
+    for name in ["bmp.bmp", "sixteen.png", "rgba.webp", "tiff.tiff"] {
+        assert!(found(name).abs_diff(found("bmp.bmp")) <= 1 && found(name) > 15, "{name}: {}", found(name));
+    }
+    assert!(found("grey-alpha.png") == found("grey.png") && found("cmyk.jpg") > 0);
+}
+
+/// The picture, then a white frame.
+fn animation(first: &DynamicImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::gif::GifEncoder::new(&mut bytes);
+    let white = image::RgbaImage::from_pixel(first.width(), first.height(), image::Rgba([255; 4]));
+    encoder.encode_frames([first.to_rgba8(), white].map(image::Frame::new)).unwrap();
+    drop(encoder);
+    bytes
+}
+
+#[test]
+fn exif_orientation_turns_the_picture() {
+    let place = Place::new();
+    // Turned by a quarter clockwise, with an EXIF note that says so (orientation 8: turn back).
+    let turned = encoded(image::imageops::rotate90(&sample()), ImageFormat::Jpeg);
+    let exif = b"\xff\xe1\x00\x22Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00";
+    place.write("turned.jpg", &[&turned[..2], exif, &turned[2..]].concat());
+    place.succeeds("detect turned.jpg --out out --json out.json");
+    let result = &json(&place.path("out.json"))[0];
+    assert_eq!((result["width"].as_u64(), result["height"].as_u64()), (Some(1280), Some(960)));
+    assert!(result["detections"].as_array().unwrap().len().abs_diff(SAMPLE_DETECTIONS) <= 2);
+    assert_eq!(image::image_dimensions(place.path("out/turned.jpg")).unwrap(), (1280, 960));
+}
+
+/// A PNG that says it has 20000x20000 pixels, in a hundred bytes.
+fn huge_png() -> Vec<u8> {
+    let mut png = encoded(RgbImage::new(1, 1), ImageFormat::Png);
+    png[16..20].copy_from_slice(&20_000u32.to_be_bytes());
+    png[20..24].copy_from_slice(&20_000u32.to_be_bytes());
+    let checksum = crc32fast::hash(&png[12..29]);
+    png[29..33].copy_from_slice(&checksum.to_be_bytes());
+    png
+}
+
+#[test]
+fn broken_pictures_are_named_and_the_others_are_done() {
+    let place = Place::new();
+    place.write("in/good.jpg", SAMPLE_PICTURE);
+    place.write("in/text.jpg", b"this is no picture");
+    place.write("in/empty.png", b"");
+    place.write("in/truncated.jpg", &SAMPLE_PICTURE[..SAMPLE_PICTURE.len() / 2]);
+    place.write("in/truncated.png", &encoded(sample(), ImageFormat::Png)[..5000]);
+    place.write("in/huge.png", &huge_png());
+    let output = place.run("detect in missing.jpg --out out --json out.json");
+    let said = stderr(&output);
+    for message in [
+        "error: missing.jpg: No such file or directory",
+        "error: in/text.jpg: not a picture that can be read; expected JPEG, PNG, WebP, BMP, TIFF or GIF",
+        "error: in/empty.png: the file is empty",
+        "error: in/truncated.jpg: damaged or truncated JPEG file: it ends before its end marker",
+        "error: in/truncated.png: damaged or truncated PNG file: ",
+        "error: in/huge.png: 20000x20000 is 400 megapixels; the limit is 200 (raise it with --max-megapixels)",
+        "6 of 7 inputs failed:",
+        "20000x20000",
+    ] {
+        assert!(said.contains(message), "{said}\nlacks {message}");
+    }
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let done = json(&place.path("out.json"));
+    let good = done.as_array().unwrap().iter().find(|p| p["image"] == "in/good.jpg").unwrap();
+    assert_eq!(good["detections"].as_array().unwrap().len(), SAMPLE_DETECTIONS);
+    assert!(place.path("out/good.jpg").exists());
+    assert!(!said.contains("panicked"));
+}
+
+#[test]
+fn nothing_to_search_has_its_own_exit_code() {
+    let place = Place::new();
+    place.write("in/notes.txt", b"");
+    place.write("in/sub/a.jpg", SAMPLE_PICTURE);
+    place.fails("detect in", 3, "no picture found in in; --recursive also searches the folders below");
+    place.fails("detect missing.jpg", 3, "missing.jpg: No such file or directory");
+}
+
+#[test]
+fn mistakes_in_the_options_name_the_remedy() {
+    let place = Place::new();
+    place.write("a.jpg", SAMPLE_PICTURE);
+    place.write("file", b"x");
+    place.write("full/precious", b"x");
+    let row = "[-1, 1, SPPELAN, [512, 256]]";
+    let edited = |from: &str, to: &str| {
+        let yaml = yolo9::config::ModelConfig::builtin("gelan-c").unwrap().source;
+        assert!(yaml.contains(from));
+        yaml.replacen(from, to, 1)
+    };
+    place.write("module.yaml", edited(row, "[-1, 1, SPPELEN, [512, 256]]").as_bytes());
+    place.write("from.yaml", edited(row, "[99, 1, SPPELAN, [512, 256]]").as_bytes());
+    place.write("channels.yaml", edited("[[-1, 6], 1, Concat, [1]]", "[[-1, 2], 1, CBFuse, [[0]]]").as_bytes());
+    std::fs::copy(common::data("golden/yolov9-t-tiny/model.pt"), place.path("tiny.pt")).unwrap();
+    struct Case(&'static str, &'static str);
+    for Case(arguments, message) in [
+        Case("detect a.jpg --weights none.pt", "weights none.pt: no such file; embedded models are codes-dysample"),
+        Case("detect a.jpg --weights a.jpg", "weights a.jpg: not a checkpoint: a JPEG picture; expected a PyTorch .pt"),
+        Case(
+            "detect a.jpg --config yolov9-x",
+            "config yolov9-x: neither a file nor a built-in configuration; did you mean",
+        ),
+        Case(
+            "detect a.jpg --config module.yaml",
+            "config module.yaml, line 17: row 9: unknown module `SPPELEN`; did you mean `SPPELAN`?",
+        ),
+        Case(
+            "detect a.jpg --config from.yaml",
+            "row 9 (SPPELAN), line 17: from 99 means row 99; only rows 0 to 8 come before",
+        ),
+        Case("detect a.jpg --config channels.yaml", "row 11 (CBFuse), line 19: sums maps of 512 and 256 channels"),
+        Case(
+            "detect a.jpg --weights tiny.pt --config gelan-c",
+            "weights tiny.pt do not fit config gelan-c:\n  wrong shape model.0.conv.weight",
+        ),
+        Case("detect a.jpg --classes qrr", "--classes qrr: no such class; did you mean `qr`?"),
+        Case("detect a.jpg --out file/sub", "output folder file/sub cannot be created; choose another with --out"),
+        Case("detect a.jpg --out full", "output folder full exists and is not empty"),
+        Case("detect a.jpg --json file", "file exists; choose another name, or replace it with --exist-ok"),
+        Case("detect a.jpg --json no/such/folder.json", "cannot be written; choose another place with --json"),
+        Case("detect a.jpg --onnxruntime file", "from --onnxruntime) cannot be used: not a shared library"),
+        Case("configs yolov9-cc", "did you mean `yolov9-c`?"),
+    ] {
+        place.fails(arguments, 1, message);
+    }
+    place.fails("detect a.jpg --conf 1.5", 2, "`1.5` is not a number from 0 to 1");
+    assert!(!place.path("runs").exists(), "a run that cannot start leaves no folder");
+    assert_eq!(std::fs::read(place.path("full/precious")).unwrap(), b"x");
+}
+
+#[test]
+fn without_library_and_network_the_remedy_is_named() {
+    let place = Place::new();
+    let mut command = place.command("detect --offline");
+    // No Python is found either.
+    command.env("YOLO9_CACHE", place.path("cache")).env("PATH", place.path("bin")).env_remove("ORT_DYLIB_PATH");
+    let output = command.output().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("no ONNX Runtime library found, and fetching is switched off"), "{said}");
+    assert!(said.contains("--onnxruntime or ORT_DYLIB_PATH"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn doctor_finds_everything_well() {
+    let said = stdout(&Place::new().succeeds("doctor"));
+    assert!(said.contains("24 objects, 24 expected") && said.ends_with("all is well\n"), "{said}");
+}
+
+#[test]
+fn configs_are_listed_and_printed() {
+    let place = Place::new();
+    let list = stdout(&place.succeeds("configs"));
+    assert_eq!(list.lines().count(), 21);
+    assert!(list.contains("yolov9-c-dysample         24     25305184"), "{list}");
+    assert!(stdout(&place.succeeds("configs gelan-c")).contains("SPPELAN, [512, 256]"));
+    assert!(stdout(&place.succeeds("configs --modules")).contains("DySample\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_between_pictures_keeps_what_is_done() {
+    use std::io::{BufRead, BufReader};
+
+    let place = Place::new();
+    for number in 0..200 {
+        place.write(&format!("in/{number:03}.jpg"), SAMPLE_PICTURE);
+    }
+    let mut child = place
+        .command("detect in --out out --json out.json")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().starts_with("image 3/200")));
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.iter().any(|line| line.starts_with("Interrupted after ")), "{rest:?}");
+    let results = json(&place.path("out.json")).as_array().unwrap().len();
+    assert!((3..200).contains(&results));
+    let drawn: Vec<_> = std::fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(drawn.len(), results);
+    assert!(drawn.iter().all(|path| image::open(path).is_ok()));
+}

@@ -1,0 +1,121 @@
+//! The house rules that a compiler does not check: who may import whom, and how long files and functions may be.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Each module of the library with all that it may import from the crate.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("size", &[]),
+    ("onnx", &[]),
+    ("dysample", &["onnx"]),
+    ("config", &[]),
+    ("architecture", &["size", "config", "dysample"]),
+    ("checkpoint", &["config"]),
+    ("weights", &["config", "dysample", "architecture", "checkpoint"]),
+    ("graph", &["size", "onnx", "config", "dysample", "architecture", "weights"]),
+    ("runtime", &["graph"]),
+    ("picture", &["size"]),
+    ("detect", &["size", "graph", "runtime", "picture"]),
+    ("output", &["size", "detect"]),
+    ("network", &["architecture", "checkpoint", "config", "graph", "weights"]),
+    ("embedded", &["checkpoint"]),
+];
+
+const MAX_LINES: usize = 400;
+
+/// Longer files, with the reason.
+const MAY_BE_LONGER: &[&str] = &[];
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.len() > 50);
+    found
+}
+
+fn relative(path: &Path) -> &Path {
+    path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap()
+}
+
+/// A file without its tests and comments.
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+    let code = code.split("\n#[cfg(all(test").next().unwrap();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Names that follow `crate::`, single or in braces.
+fn imports(code: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let list = match rest.strip_prefix('{') {
+            Some(list) => list.split('}').next().unwrap(),
+            None => rest,
+        };
+        for item in if rest.starts_with('{') { list.split(',').collect::<Vec<_>>() } else { vec![list] } {
+            let name: String = item.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            names.push(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn modules_import_only_what_stands_left_of_them() {
+    let rules: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
+    for path in sources() {
+        let place = relative(&path);
+        let module = place.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
+        if module == "lib" || module == "bin" {
+            continue;
+        }
+        let allowed = rules.get(module.as_str()).unwrap_or_else(|| panic!("module {module} is not in MAY_IMPORT"));
+        for name in imports(&code(&path)) {
+            // Types re-exported at the root count as their module.
+            let name = if name == "Size" { "size".to_owned() } else { name };
+            assert!(name == module || allowed.contains(&name.as_str()), "{}: {module} imports {name}", place.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_read() {
+    for path in sources() {
+        let lines = std::fs::read_to_string(&path).unwrap();
+        let lines = lines.split("\n#[cfg(test)]\nmod tests").next().unwrap().lines().count();
+        let place = relative(&path).display().to_string();
+        assert!(
+            lines <= MAX_LINES || MAY_BE_LONGER.contains(&place.as_str()),
+            "{place} has {lines} lines; split it by idea"
+        );
+    }
+}
+
+/// Whether a path begins with that crate's name.
+fn uses_crate(code: &str, name: &str) -> bool {
+    let starts_word = |at: usize| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    code.match_indices(&format!("{name}::")).any(|(at, _)| starts_word(at))
+}
+
+#[test]
+fn only_the_binary_knows_anyhow_and_only_the_runtime_knows_ort() {
+    for path in sources() {
+        let (place, code) = (relative(&path), code(&path));
+        assert!(place.starts_with("bin") || !uses_crate(&code, "anyhow"), "{}", place.display());
+        assert!(place.starts_with("runtime") || !uses_crate(&code, "ort"), "{}", place.display());
+        assert!(!code.contains("unsafe "), "{}: no unsafe so far", place.display());
+    }
+}
