@@ -303,7 +303,7 @@ fn mistakes_in_the_options_name_the_remedy() {
     ] {
         place.fails(arguments, 1, message);
     }
-    place.fails("detect a.jpg --conf 1.5", 2, "`1.5` is not a number from 0 to 1");
+    place.fails("detect a.jpg --conf 1.5", 1, "`1.5` is not a number from 0 to 1");
     assert!(!place.path("runs").exists(), "a run that cannot start leaves no folder");
     assert_eq!(std::fs::read(place.path("full/precious")).unwrap(), b"x");
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use yolo9::Size;
@@ -81,8 +82,14 @@ impl RuntimeArgs {
     }
 }
 
-pub(crate) fn parse() -> Cli {
-    Cli::parse_from(join_sizes(std::env::args_os()))
+/// The parsed command line, or the exit code after a message: clap's own code for wrong usage, 2, means something else
+/// here.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(join_sizes(std::env::args_os())).map_err(|message| {
+        // Help and version are messages too, on stdout; nothing can be done if that is closed.
+        let _ = message.print();
+        ExitCode::from(if message.use_stderr() { 1 } else { 0 })
+    })
 }
 
 /// `--imgsz 480 640` as Python users type it. An option of one or two values would take the first picture for its

@@ -28,7 +28,10 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = args::parse();
+    let cli = match args::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     logging::start(&cli);
     match run(cli) {
         Ok(outcome) => ExitCode::from(outcome as u8),
