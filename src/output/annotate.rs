@@ -31,20 +31,35 @@ pub struct Style {
 pub fn annotate(picture: &mut RgbImage, result: &PictureResult<'_>, style: &Style) {
     let size = Size::new(picture.width() as usize, picture.height() as usize);
     let mean_side = (size.width + size.height) as f32 / 2.0;
-    let line = style.line_width.unwrap_or_else(|| (mean_side * 0.003).round().max(2.0) as u32).max(1) as i32;
     for detection in result.detections.iter().rev() {
-        outline(picture, patch_of(detection, size), line, colour(detection.class));
+        let bbox = patch_of(detection, size);
+        let line = style.line_width.unwrap_or_else(|| line_width(mean_side, bbox)).max(1) as i32;
+        outline(picture, bbox, line, colour(detection.class));
     }
     if style.hide_labels {
         return;
     }
     let Ok(font) = FontRef::try_from_slice(FONT) else { return };
-    let font_size = (mean_side * 0.016).clamp(12.0, 160.0);
     let mut taken = Vec::new();
     for detection in result.detections {
         let text = label_text(detection, result, style, &font);
-        draw_label(picture, patch_of(detection, size), &text, (&font, font_size, detection.class), &mut taken);
+        let bbox = patch_of(detection, size);
+        let label =
+            Label { text: &text, font: &font, size: font_size(mean_side, bbox), colour: colour(detection.class) };
+        draw_label(picture, bbox, &label, &mut taken);
     }
+}
+
+/// By the picture's size, so that it shows when the picture is scaled to a screen; but no more than a tenth of the box.
+fn line_width(mean_side: f32, bbox: Patch) -> u32 {
+    let most = (bbox.width.min(bbox.height) as f32 / 10.0).max(2.0);
+    (mean_side * 0.003).clamp(2.0, most).round() as u32
+}
+
+/// By the picture's size, but no more than a quarter of the box, whose label would hide its neighbours.
+fn font_size(mean_side: f32, bbox: Patch) -> f32 {
+    let most = (bbox.width.max(bbox.height) as f32 / 4.0).max(12.0);
+    (mean_side * 0.016).clamp(12.0, most)
 }
 
 /// The pixels that a box covers, at least one.
@@ -91,29 +106,33 @@ fn label_text(detection: &Detection, result: &PictureResult<'_>, style: &Style, 
     if style.hide_confidence { name } else { format!("{name} {:.2}", detection.score) }
 }
 
-fn draw_label(
-    picture: &mut RgbImage,
-    bbox: Patch,
-    text: &str,
-    (font, font_size, class): (&FontRef<'_>, f32, usize),
-    taken: &mut Vec<Patch>,
-) {
+/// What is written, and how.
+struct Label<'a> {
+    text: &'a str,
+    font: &'a FontRef<'a>,
+    size: f32,
+    colour: Rgb<u8>,
+}
+
+/// Draws a label where it covers no other one. The labels of the best detections come first; where boxes crowd, the
+/// last ones stay without.
+fn draw_label(picture: &mut RgbImage, bbox: Patch, label: &Label<'_>, taken: &mut Vec<Patch>) {
     let size = Size::new(picture.width() as usize, picture.height() as usize);
-    let Some((font_size, width, height, padding)) = fitting(text, font, font_size, size) else { return };
-    let patch = place(bbox, width, height, size, taken);
-    let background = colour(class);
-    fill(picture, patch, background);
-    let ink = if is_light(background) { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) };
-    draw_text_mut(picture, ink, patch.x + padding, patch.y + padding / 2, PxScale::from(font_size), font, text);
+    let Some((font_size, width, height, padding)) = fitting(label, size) else { return };
+    let Some(patch) = place(bbox, (width, height), size, taken) else { return };
+    fill(picture, patch, label.colour);
+    let ink = if is_light(label.colour) { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) };
+    let scale = PxScale::from(font_size);
+    draw_text_mut(picture, ink, patch.x + padding, patch.y + padding / 2, scale, label.font, label.text);
     taken.push(patch);
 }
 
 /// Font size, width and height of the label's patch and padding: as wanted, or smaller where the picture is small.
-fn fitting(text: &str, font: &FontRef<'_>, wanted: f32, picture: Size) -> Option<(f32, i32, i32, i32)> {
-    let mut font_size = wanted;
+fn fitting(label: &Label<'_>, picture: Size) -> Option<(f32, i32, i32, i32)> {
+    let mut font_size = label.size;
     loop {
         let padding = (font_size * 0.25).ceil() as i32;
-        let (text_width, _) = text_size(PxScale::from(font_size), font, text);
+        let (text_width, _) = text_size(PxScale::from(font_size), label.font, label.text);
         let (width, height) = (text_width as i32 + 2 * padding, font_size.ceil() as i32 + padding);
         if width <= picture.width as i32 && height <= picture.height as i32 {
             return Some((font_size, width, height, padding));
