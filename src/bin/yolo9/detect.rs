@@ -161,11 +161,15 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
         } else {
             Picture::open(&source.path, max_pixels)
         };
-        match picture {
-            Ok(picture) => {
-                let found = detector.detect(&picture.pixels).with_context(|| name.clone())?;
-                run.write(&name, source, (picture, &found), &mut report)?;
+        let picture = match picture {
+            Ok(picture) => picture,
+            Err(error) => {
+                report.failure(&name, &error.to_string());
+                continue;
             }
+        };
+        match detector.detect(&picture.pixels) {
+            Ok(found) => run.write(&name, source, (picture, &found), &mut report)?,
             Err(error) => report.failure(&name, &error.to_string()),
         }
     }
@@ -259,7 +263,7 @@ impl<'a> Run<'a> {
             detections: &found.detections,
             class_names: &class_names,
         };
-        report.picture(&result, found).context("stdout cannot be written")?;
+        report.picture(&result, found);
         if let Some(json) = &mut self.json {
             json.push(&result).context("the JSON output cannot be written")?;
         }

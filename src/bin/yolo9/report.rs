@@ -46,7 +46,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn picture(&mut self, result: &PictureResult<'_>, found: &Found) -> std::io::Result<()> {
+    pub(crate) fn picture(&mut self, result: &PictureResult<'_>, found: &Found) {
         self.number += 1;
         self.done += 1;
         self.sum.preprocess += found.timing.preprocess;
@@ -66,11 +66,21 @@ impl Report {
             ),
         }
         if self.rows {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(table_rows(result).as_bytes())?;
-            stdout.flush()?;
+            self.print_rows(result);
         }
-        Ok(())
+    }
+
+    /// A reader that has seen enough (`| head`) ends the rows, not the run; a full disk is a failure.
+    fn print_rows(&mut self, result: &PictureResult<'_>) {
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(table_rows(result).as_bytes()).and_then(|()| stdout.flush());
+        if let Err(error) = written {
+            self.rows = false;
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                eprintln!("error: stdout cannot be written: {error}");
+                self.failures.push(("stdout".into(), error.to_string()));
+            }
+        }
     }
 
     /// A picture that could not be searched: said at once, and again in the end if there were many.
