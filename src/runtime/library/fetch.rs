@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::pinned::{self, Pinned};
 use super::python::INTERPRETERS;
-use super::{Library, Origin, VERSION};
+use super::{Candidate, Library, Origin, VERSION};
 use crate::runtime::RuntimeError;
 
 fn folder(cache: &Path) -> PathBuf {
@@ -22,15 +22,14 @@ fn target(cache: &Path, pinned: &Pinned) -> PathBuf {
 
 /// The fetched library, if it is complete. (Its hash was checked before it got its name; its length is a cheap guard
 /// against a full disk and the like.)
-pub(super) fn cached(cache: &Path) -> Option<Library> {
-    let pinned = pinned::for_this_platform()?;
+pub(super) fn cached(cache: &Path) -> Candidate {
+    let Some(pinned) = pinned::for_this_platform() else { return Ok(None) };
     let path = target(cache, pinned);
-    let length = std::fs::metadata(&path).ok()?.len();
-    if length != pinned.length {
-        log::warn!("{} is damaged ({length} bytes of {}) and is fetched again", path.display(), pinned.length);
-        return None;
+    match std::fs::metadata(&path).map(|metadata| metadata.len()) {
+        Ok(length) if length == pinned.length => Ok(Some(Library { path, origin: Origin::Cache })),
+        Ok(length) => Err(format!("{} is damaged: {length} bytes of {}", path.display(), pinned.length)),
+        Err(_) => Ok(None),
     }
-    Some(Library { path, origin: Origin::Cache })
 }
 
 /// Fetches, verifies, and puts the library into the cache. Processes that come at the same time wait for each other.
@@ -46,7 +45,7 @@ pub(super) fn fetch(cache: &Path) -> Result<Library, RuntimeError> {
     let lock_path = folder.join("lock");
     let lock = File::create(&lock_path).map_err(|error| cache_error(&lock_path, error))?;
     lock.lock().map_err(|error| cache_error(&lock_path, error))?;
-    if let Some(library) = cached(cache) {
+    if let Ok(Some(library)) = cached(cache) {
         return Ok(library);
     }
     log::info!("Fetching ONNX Runtime {VERSION} (about 24 MB, once) with pip into {}", folder.display());
@@ -148,6 +147,6 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder(cache.path())).unwrap();
         store(b"\x7fELF and then the disk was full", &target(cache.path(), pinned)).unwrap();
-        assert_eq!(cached(cache.path()), None);
+        assert!(cached(cache.path()).unwrap_err().contains("is damaged: 31 bytes of"));
     }
 }

@@ -62,6 +62,9 @@ pub struct Library {
     pub origin: Origin,
 }
 
+/// What a place has: nothing, a library, or something unusable with the reason.
+type Candidate = Result<Option<Library>, String>;
+
 /// File name of the library on this platform.
 #[must_use]
 pub fn file_name() -> &'static str {
@@ -107,23 +110,25 @@ pub fn find<T>(
     }
     let cache = cache_folder()?;
     let mut searched = Vec::new();
-    let places: [(&str, &dyn Fn() -> Option<Library>); 3] = [
-        ("beside the executable", &beside_executable),
+    let places: [(&str, &dyn Fn() -> Candidate); 3] = [
+        ("beside the executable", &|| Ok(beside_executable())),
         ("in the cache folder", &|| fetch::cached(&cache)),
         ("for a Python package onnxruntime", &python::installed),
     ];
     for (place, candidate) in places {
-        let Some(library) = candidate() else {
-            searched.push(place.to_owned());
-            continue;
-        };
-        match inspect::check(&library.path).and_then(|()| load(&library)) {
-            Ok(loaded) => return Ok((library, loaded)),
-            Err(reason) => {
-                log::warn!("{} is not usable and was passed over: {reason}", library.path.display());
-                searched.push(format!("{place} ({}: {reason})", library.path.display()));
+        let unusable = match candidate() {
+            Ok(None) => {
+                searched.push(place.to_owned());
+                continue;
             }
-        }
+            Ok(Some(library)) => match inspect::check(&library.path).and_then(|()| load(&library)) {
+                Ok(loaded) => return Ok((library, loaded)),
+                Err(reason) => format!("{}: {reason}", library.path.display()),
+            },
+            Err(reason) => reason,
+        };
+        log::warn!("passed over a library {place}: {unusable}");
+        searched.push(format!("{place} ({unusable})"));
     }
     if options.offline || std::env::var_os("YOLO9_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0") {
         let searched = searched.join(", ");
