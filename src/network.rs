@@ -76,7 +76,11 @@ impl Network {
         };
         let (architecture, weights) = weights::bind(config, checkpoint)?;
         let classes = architecture.head().classes;
-        let stored = checkpoint.metadata().class_names.clone().filter(|names| names.len() == classes);
+        let stored = checkpoint.metadata().class_names.clone();
+        if let Some(names) = stored.as_ref().filter(|names| names.len() != classes) {
+            log::warn!("{} has {} class names for {classes} classes", checkpoint.name(), names.len());
+        }
+        let stored = stored.filter(|names| names.len() == classes);
         let names_are_placeholders = stored.is_none();
         let onnx = graph::build(&architecture, weights);
         Ok(Self {

@@ -9,7 +9,6 @@ pub struct CheckpointError {
     /// The file, or what stands for it.
     pub file: String,
     /// What is wrong with it.
-    #[source]
     pub problem: Problem,
 }
 
@@ -18,11 +17,14 @@ pub struct CheckpointError {
 #[non_exhaustive]
 pub enum Problem {
     /// The operating system refused.
-    #[error("cannot be read: {source}")]
+    #[error("cannot be read: {reason}")]
     Read {
         /// Its reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
+    /// A folder, a pipe or a device.
+    #[error("not a file")]
+    NotAFile,
     /// Beyond any published checkpoint.
     #[error("has {length} bytes; more than {limit} are not read")]
     TooLarge {

@@ -61,6 +61,9 @@ pub struct Metadata {
     pub facts: BTreeMap<String, String>,
 }
 
+/// Keys of a model file's metadata that are not free for facts.
+pub const RESERVED_FACTS: &[&str] = &["format", "config", "names", "activation", "batch_norm_eps"];
+
 /// Named tensors with metadata.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
@@ -81,11 +84,15 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let name = path.display().to_string();
         let failed = |problem| CheckpointError { file: name.clone(), problem };
-        let length = std::fs::metadata(path).map_err(|source| failed(Problem::Read { source }))?.len();
+        let metadata = std::fs::metadata(path).map_err(|reason| failed(Problem::Read { reason }))?;
+        if !metadata.is_file() {
+            return Err(failed(Problem::NotAFile));
+        }
+        let length = metadata.len();
         if length > MAX_FILE {
             return Err(failed(Problem::TooLarge { length, limit: MAX_FILE }));
         }
-        let bytes = std::fs::read(path).map_err(|source| failed(Problem::Read { source }))?;
+        let bytes = std::fs::read(path).map_err(|reason| failed(Problem::Read { reason }))?;
         Self::from_bytes(&name, bytes)
     }
 
@@ -171,6 +178,16 @@ impl Checkpoint {
     /// Adds a fact to the metadata, such as where the weights come from.
     pub fn add_fact(&mut self, key: &str, value: &str) {
         self.metadata.facts.insert(key.into(), value.into());
+    }
+
+    /// The activation of every block that has one, if the file knows it and they all have the same.
+    pub(crate) fn common_activation(&self) -> Option<Activation> {
+        let mut activations = self.modules.values().filter_map(|fact| match fact {
+            ModuleFact::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
+            _ => None,
+        });
+        let first = activations.next()??;
+        activations.all(|other| other == Some(first)).then_some(first)
     }
 
     pub(crate) fn modules(&self) -> &BTreeMap<String, ModuleFact> {

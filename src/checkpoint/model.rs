@@ -11,6 +11,9 @@ use crate::config::Activation;
 const MAX_DEPTH: usize = 64;
 /// Modules may be shared, so a small file can describe exponentially many paths.
 const MAX_MODULES: usize = 200_000;
+/// Likewise tensors, and the length of their names.
+const MAX_TENSORS: usize = 200_000;
+const MAX_NAME: usize = 512;
 
 pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Contents, Problem> {
     let class = class_of(&file.arena, root).unwrap_or_default();
@@ -54,7 +57,7 @@ impl Walk<'_> {
     /// Adds the parameters and buffers of a module and of all below it. `prefix` ends in a full stop or is empty.
     fn module(&mut self, id: Id, prefix: &str, depth: usize) -> Result<(), Problem> {
         self.visited += 1;
-        if depth > MAX_DEPTH || self.visited > MAX_MODULES {
+        if depth > MAX_DEPTH || self.visited > MAX_MODULES || prefix.len() > MAX_NAME {
             return Err(Problem::NoModel { reason: format!("more than {MAX_MODULES} modules, or {MAX_DEPTH} nested") });
         }
         let file = self.file;
@@ -83,6 +86,10 @@ impl Walk<'_> {
     }
 
     fn tensor(&mut self, name: String, value: Id) -> Result<(), Problem> {
+        if self.tensors.len() >= MAX_TENSORS || name.len() > MAX_NAME {
+            let reason = format!("more than {MAX_TENSORS} tensors, or a name of more than {MAX_NAME} bytes");
+            return Err(Problem::NoModel { reason });
+        }
         match self.file.tensor(value) {
             Some(Ok(tensor)) => {
                 self.tensors.insert(name, tensor);

@@ -1,6 +1,6 @@
 //! safetensors: our own model files, and anybody's state dict in that container.
 //!
-//! Our metadata keys: `format` (`yolo9`), `config` (YAML), `names` (JSON), `batch_norm_eps` (JSON, from
+//! Our metadata keys: `format` (`yolo9`), `config` (YAML), `names` (JSON), `activation` (as in YAML), `batch_norm_eps` (JSON, from
 //! the module's path to its epsilon, `*` for all others); every other key is a fact that is kept as it is.
 
 use std::collections::{BTreeMap, HashMap};
@@ -36,11 +36,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
         tensors.insert(name.clone(), StoredTensor::new(dtype, info.shape.clone(), strides, 0, storage).map_err(wrong)?);
     }
     let fields = parsed.metadata().clone().unwrap_or_default();
-    let modules = epsilons(&fields, &tensors)?;
-    let description = match fields.get("format").map(String::as_str) {
-        Some(FORMAT) => "a yolo9 model (safetensors)",
-        _ => "a state dict (safetensors)",
-    };
+    let mut modules = epsilons(&fields, &tensors)?;
+    if let Some(text) = fields.get("activation").filter(|_| is_ours(&fields)) {
+        modules.insert("act".into(), ModuleFact::Activation(text.parse().ok()));
+    }
+    let description = if is_ours(&fields) { "a yolo9 model (safetensors)" } else { "a state dict (safetensors)" };
+    let tensors = if is_ours(&fields) { tensors } else { super::state_dict::with_official_names(tensors)? };
     Ok(Contents {
         description: description.into(),
         tensors,
@@ -57,14 +58,18 @@ fn json<T: serde::de::DeserializeOwned>(fields: &HashMap<String, String>, key: &
         .map_err(|error| Problem::Safetensors { reason: format!("metadata `{key}` is not what yolo9 writes: {error}") })
 }
 
+fn is_ours(fields: &HashMap<String, String>) -> bool {
+    fields.get("format").map(String::as_str) == Some(FORMAT)
+}
+
 fn metadata(mut fields: HashMap<String, String>) -> Result<Metadata, Problem> {
-    if fields.get("format").map(String::as_str) != Some(FORMAT) {
+    if !is_ours(&fields) {
         return Ok(Metadata { facts: fields.into_iter().collect(), ..Metadata::default() });
     }
     let class_names = json(&fields, "names")?;
     let config = fields.remove("config");
-    for known in ["format", "names", "batch_norm_eps"] {
-        fields.remove(known);
+    for known in super::RESERVED_FACTS {
+        fields.remove(*known);
     }
     Ok(Metadata { config, class_names, facts: fields.into_iter().collect() })
 }
@@ -83,7 +88,7 @@ fn epsilons(
     Ok(facts.collect())
 }
 
-/// The most frequent epsilon as `*`, and the exceptions by path.
+/// The first epsilon as `*` (usually that of all), and the exceptions by path.
 fn stated_epsilons(modules: &BTreeMap<String, ModuleFact>) -> BTreeMap<&str, f64> {
     let all: Vec<(&str, f64)> = modules
         .iter()
@@ -117,6 +122,9 @@ pub(super) fn write(checkpoint: &Checkpoint, file: &[u8]) -> Result<Vec<u8>, Pro
     }
     if let Some(names) = &metadata.class_names {
         fields.insert("names".into(), serde_json::json!(names).to_string());
+    }
+    if let Some(activation) = checkpoint.common_activation() {
+        fields.insert("activation".into(), activation.to_yaml());
     }
     let epsilons = stated_epsilons(checkpoint.modules());
     if !epsilons.is_empty() {

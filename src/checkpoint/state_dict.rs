@@ -28,7 +28,7 @@ pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
 }
 
 /// Takes away what wrappers (data parallel, `torch.compile`, trainers) put before `model.<layer>.`.
-fn with_official_names<T>(tensors: BTreeMap<String, T>) -> Result<BTreeMap<String, T>, Problem> {
+pub(super) fn with_official_names<T>(tensors: BTreeMap<String, T>) -> Result<BTreeMap<String, T>, Problem> {
     let Some(first) = tensors.keys().next() else { return Ok(tensors) };
     let first = first.clone();
     let mut rest = first.as_str();

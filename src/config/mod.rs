@@ -48,6 +48,17 @@ impl fmt::Display for Activation {
     }
 }
 
+impl Activation {
+    /// As the YAML key `activation` writes it, such as `nn.ReLU()`.
+    #[must_use]
+    pub fn to_yaml(self) -> String {
+        match self {
+            Activation::LeakyRelu { .. } => format!("nn.{self}"),
+            _ => format!("nn.{self}()"),
+        }
+    }
+}
+
 /// One row of `backbone` or `head`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {

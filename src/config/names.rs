@@ -15,8 +15,9 @@ pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     let shown = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
     let text = String::from_utf8_lossy(&bytes);
+    let text = text.trim_start_matches('\u{feff}');
     let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-    let names = if is_yaml { from_yaml(&text) } else { Ok(from_lines(&text)) };
+    let names = if is_yaml { from_yaml(text) } else { Ok(from_lines(text)) };
     match names {
         Ok(names) if names.is_empty() => Err(ConfigError::Names { path: shown, message: "no names found".into() }),
         Ok(names) => Ok(names),

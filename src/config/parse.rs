@@ -7,6 +7,18 @@ use super::{Activation, Argument, ConfigError, ModelConfig, ModuleKind, Row, nea
 
 const KEYS: &[&str] = &["nc", "depth_multiple", "width_multiple", "anchors", "activation", "ch", "backbone", "head"];
 
+/// Keys that other tools write, without meaning for the network.
+const IGNORED: &[&str] = &["inplace", "yaml_file", "scale", "scales", "max_channels", "names", "task", "nm", "npr"];
+
+/// `nn.ReLU()`, `nn.LeakyReLU(0.1)` and so on. Parsed, never evaluated.
+impl std::str::FromStr for Activation {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        parse_activation(text).ok_or(())
+    }
+}
+
 pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> {
     let root = yaml::parse(text).map_err(|message| ConfigError::Syntax { name: name.into(), message })?;
     let Node::Map(entries) = root else {
@@ -14,6 +26,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
         return Err(ConfigError::Syntax { name: name.into(), message });
     };
     let document = Document { name, entries: &entries };
+    document.warn_of_unknown_keys();
 
     let classes = document.count("nc")?.ok_or_else(|| document.missing("nc"))?;
     let backbone = document.list("backbone")?;
@@ -46,6 +59,19 @@ impl Document<'_> {
         self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value)
     }
 
+    /// Keys of other tools are harmless; a misspelt key of ours would be a default in silence.
+    fn warn_of_unknown_keys(&self) {
+        for (key, value) in self.entries {
+            if KEYS.contains(&key.as_str()) || IGNORED.contains(&key.as_str()) {
+                continue;
+            }
+            let hint = nearest_name(key, KEYS.iter().copied());
+            let hint = hint.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+            let line = value.referenced.line();
+            log::warn!("config {}, line {line}: key `{key}` is not known and is ignored{hint}", self.name);
+        }
+    }
+
     fn missing(&self, key: &'static str) -> ConfigError {
         let unknown = self.entries.iter().map(|(k, _)| k.as_str()).filter(|k| !KEYS.contains(k));
         ConfigError::MissingKey { name: self.name.into(), key, hint: nearest_name(key, unknown).map(str::to_owned) }
@@ -65,16 +91,16 @@ impl Document<'_> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match node.value {
             Node::Int(value @ 1..=1_000_000) => Ok(Some(value as usize)),
-            _ => Err(self.wrong(node, format!("`{key}`"), "a whole number of at least 1")),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a whole number of 1 to 1000000")),
         }
     }
 
     fn number(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match node.value {
-            Node::Int(value) if value > 0 => Ok(Some(value as f64)),
-            Node::Float(value) if value > 0.0 && value.is_finite() => Ok(Some(value)),
-            _ => Err(self.wrong(node, format!("`{key}`"), "a number above 0")),
+            Node::Int(value @ 1..=64) => Ok(Some(value as f64)),
+            Node::Float(value) if value > 0.0 && value <= 64.0 => Ok(Some(value)),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a number above 0, at most 64")),
         }
     }
 
@@ -186,7 +212,6 @@ impl Document<'_> {
     }
 }
 
-/// `nn.ReLU()`, `nn.LeakyReLU(0.1)` and so on. Parsed, never evaluated.
 fn parse_activation(text: &str) -> Option<Activation> {
     let text = text.trim();
     let call = text.strip_prefix("torch.").unwrap_or(text).strip_prefix("nn.")?;
@@ -199,8 +224,8 @@ fn parse_activation(text: &str) -> Option<Activation> {
         "LeakyReLU" if arguments.is_empty() => Some(Activation::LeakyRelu { slope: 0.01 }),
         "LeakyReLU" => {
             let first = arguments.split(',').next()?.trim();
-            let slope = first.strip_prefix("negative_slope=").unwrap_or(first).parse().ok()?;
-            Some(Activation::LeakyRelu { slope })
+            let slope: f32 = first.strip_prefix("negative_slope=").unwrap_or(first).parse().ok()?;
+            f32::is_finite(slope).then_some(Activation::LeakyRelu { slope })
         }
         _ => None,
     }
@@ -258,7 +283,7 @@ head:
             },
             Case {
                 replace: ("nc: 3", "nc: three"),
-                message: "config x, line 2: `nc`: expected a whole number of at least 1, found `three`",
+                message: "config x, line 2: `nc`: expected a whole number of 1 to 1000000, found the text `three`",
             },
             Case { replace: ("nc: 3", "cn: 3"), message: "config x: key `nc` is missing; did you mean that by `cn`?" },
             Case {
@@ -271,7 +296,7 @@ head:
             },
             Case {
                 replace: ("nn.LeakyReLU(0.1)", "__import__('os').system('id')"),
-                message: "config x, line 5: `activation`: expected nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity(), found `__import__('os').system('id')`",
+                message: "config x, line 5: `activation`: expected nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity(), found the text `__import__('os').system('id')`",
             },
             Case {
                 replace: ("[-1, 0], 1, Concat", "[-1, x], 1, Concat"),

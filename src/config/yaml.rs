@@ -26,7 +26,7 @@ impl Node {
             Node::Bool(value) => format!("`{value}`"),
             Node::Int(value) => format!("`{value}`"),
             Node::Float(value) => format!("`{value}`"),
-            Node::Text(value) => format!("`{value}`"),
+            Node::Text(value) => format!("the text `{value}`"),
             Node::List(items) => format!("a list of {}", items.len()),
             Node::Map(entries) => format!("a map of {}", entries.len()),
         }

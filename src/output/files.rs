@@ -15,20 +15,20 @@ const JPEG_QUALITY: u8 = 95;
 #[non_exhaustive]
 pub enum FileError {
     /// The operating system refused.
-    #[error("{path} cannot be written: {source}")]
+    #[error("{path} cannot be written: {reason}")]
     Write {
         /// The file.
         path: PathBuf,
         /// Its reason.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The encoder refused, for example because a format has a largest size.
-    #[error("the picture cannot be written as {format:?}: {source}")]
+    #[error("the picture cannot be written as {format:?}: {reason}")]
     Encode {
         /// The format.
         format: ImageFormat,
         /// The encoder's reason.
-        source: image::ImageError,
+        reason: image::ImageError,
     },
 }
 
@@ -42,7 +42,7 @@ pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>
         ImageFormat::Jpeg => picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)),
         format => picture.write_to(&mut bytes, format),
     }
-    .map_err(|source| FileError::Encode { format, source })?;
+    .map_err(|reason| FileError::Encode { format, reason })?;
     Ok(bytes.into_inner())
 }
 
@@ -51,7 +51,7 @@ pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>
 /// # Errors
 /// [`FileError::Write`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let failed = |source| FileError::Write { path: path.to_path_buf(), source };
+    let failed = |reason| FileError::Write { path: path.to_path_buf(), reason };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -6,8 +6,8 @@
 //! activation that was pickled decides.
 
 use crate::architecture::{Architecture, HeadBranch, HeadWidths};
-use crate::checkpoint::{Checkpoint, ModuleFact};
-use crate::config::{Activation, ModelConfig};
+use crate::checkpoint::Checkpoint;
+use crate::config::ModelConfig;
 
 use super::WeightsError;
 
@@ -15,7 +15,7 @@ use super::WeightsError;
 /// checkpoint holds nothing keep the official widths.
 pub(super) fn fitted(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Architecture, WeightsError> {
     let mut config = config.clone();
-    if let Some(activation) = common_activation(checkpoint).filter(|found| *found != config.activation) {
+    if let Some(activation) = checkpoint.common_activation().filter(|found| *found != config.activation) {
         log::warn!(
             "{} was trained with {activation}; its config says {}. The weights decide",
             checkpoint.name(),
@@ -30,17 +30,10 @@ pub(super) fn fitted(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Ar
     if classes == head.classes && widths.iter().zip(&head.branches).all(|(found, branch)| *found == branch.widths) {
         return Ok(official);
     }
+    if classes != head.classes {
+        log::info!("{} has {classes} classes; its config says {}. The weights decide", checkpoint.name(), head.classes);
+    }
     Ok(Architecture::with_head_widths(&config.with_classes(classes.max(1)), &widths)?)
-}
-
-/// The activation of every block that has one, if they all have the same.
-fn common_activation(checkpoint: &Checkpoint) -> Option<Activation> {
-    let mut activations = checkpoint.modules().values().filter_map(|fact| match fact {
-        ModuleFact::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
-        _ => None,
-    });
-    let first = activations.next()??;
-    activations.all(|other| other == Some(first)).then_some(first)
 }
 
 fn widths(branch: &HeadBranch, checkpoint: &Checkpoint) -> HeadWidths {

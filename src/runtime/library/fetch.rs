@@ -20,13 +20,17 @@ fn target(cache: &Path, pinned: &Pinned) -> PathBuf {
     folder(cache).join(pinned.entry.rsplit('/').next().unwrap_or(pinned.entry))
 }
 
-/// The fetched library, if it is complete. (Its hash was checked before it got its name; its length is a cheap guard
-/// against a full disk and the like.)
+/// The fetched library, if it is whole.
 pub(super) fn cached(cache: &Path) -> Candidate {
     let Some(pinned) = pinned::for_this_platform() else { return Ok(None) };
     let path = target(cache, pinned);
     match std::fs::metadata(&path).map(|metadata| metadata.len()) {
-        Ok(length) if length == pinned.length => Ok(Some(Library { path, origin: Origin::Cache })),
+        // Mapping a damaged library ends in a signal; hashing it takes some 20 ms.
+        Ok(length) if length == pinned.length => {
+            let library = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            verify(&library, pinned).map_err(|reason| format!("{} is damaged: {reason}", path.display()))?;
+            Ok(Some(Library { path, origin: Origin::Cache }))
+        }
         Ok(length) => Err(format!("{} is damaged: {length} bytes of {}", path.display(), pinned.length)),
         Err(_) => Ok(None),
     }
@@ -124,7 +128,11 @@ fn verify(library: &[u8], pinned: &Pinned) -> Result<(), String> {
 /// The file appears under its name only when complete.
 fn store(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    // A cache may be shared between users.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
