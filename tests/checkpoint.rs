@@ -152,6 +152,26 @@ fn modules_shared_a_million_times_end_in_an_error() {
 }
 
 #[test]
+fn tensors_shared_under_many_names_end_in_an_error() {
+    // One module of 1000 parameters, named 1000 times.
+    let parameter =
+        &state_dict("FloatStorage", 0, &[1], &[1])[b"\x80\x02}".len() + text("model.0.conv.weight").len()..];
+    let parameter = &parameter[..parameter.len() - b"s.".len()];
+    let named = |n: usize, value: &[u8]| [text(&n.to_string()), value.to_vec(), b"s".to_vec()].concat();
+    let mut pickle = b"\x80\x02".to_vec();
+    pickle.extend([parameter, b"q\x00"].concat());
+    let module = |key: &str, value: &[u8]| {
+        let entries: Vec<u8> = (0..1000).flat_map(|n| named(n, value)).collect();
+        [global("models", "Module"), b")\x81}".to_vec(), text(key), b"}".to_vec(), entries, b"sb".to_vec()].concat()
+    };
+    pickle.extend(
+        [module("_parameters", b"h\x00"), b"q\x01".to_vec(), module("_modules", b"h\x01"), b".".to_vec()].concat(),
+    );
+    let error = open(TorchFile::new("x", pickle).with("data/0", &[0; 16]).to_bytes()).unwrap_err();
+    assert!(error.contains("more than 200000 tensors"), "{error}");
+}
+
+#[test]
 fn weights_that_do_not_fit_are_one_readable_list() {
     let weights = Checkpoint::open(&common::data("golden/yolov9-t-tiny/model.pt")).unwrap();
     let config = ModelConfig::builtin("yolov9-t-dysample").unwrap();

@@ -248,6 +248,31 @@ fn broken_pictures_are_named_and_the_others_are_done() {
 }
 
 #[test]
+fn a_result_never_replaces_its_picture() {
+    let place = Place::new();
+    place.write("in/a.jpg", SAMPLE_PICTURE);
+    place.fails("detect in --out in --exist-ok", 1, "in/a.jpg would be replaced by its own result");
+    place.fails("detect in/a.jpg --no-draw --json in/a.jpg --exist-ok", 1, "would be replaced by its own result");
+    assert_eq!(std::fs::read(place.path("in/a.jpg")).unwrap(), SAMPLE_PICTURE);
+    // The JSON may lie in the output folder, and a second run does not search the first one's results.
+    place.succeeds("detect in --recursive --out in/out --json in/out/r.json");
+    place.succeeds("detect in --recursive --out in/out --json in/out/r.json --exist-ok");
+    assert_eq!(json(&place.path("in/out/r.json")).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn closed_and_full_streams_do_not_panic() {
+    let place = Place::new();
+    for (arguments, code) in [("configs", 1), ("doctor", 1), ("detect --no-draw", 2)] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let Ok(full) = full else { return };
+        let output = place.command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {}", stderr(&output));
+    }
+}
+
+#[test]
 fn nothing_to_search_has_its_own_exit_code() {
     let place = Place::new();
     place.write("in/notes.txt", b"");
@@ -275,6 +300,9 @@ fn mistakes_in_the_options_name_the_remedy() {
     struct Case(&'static str, &'static str);
     for Case(arguments, message) in [
         Case("detect a.jpg --weights none.pt", "weights none.pt: no such file; embedded models are codes-dysample"),
+        Case("detect a.jpg --weights full", "weights full: not a file\n"),
+        Case("detect a.jpg --json full", "--json full: is a folder"),
+        Case("convert codes-nearest -o x.safetensors --fact names=x", "`names` is a key of the file format"),
         Case("detect a.jpg --weights a.jpg", "weights a.jpg: not a checkpoint: a JPEG picture; expected a PyTorch .pt"),
         Case(
             "detect a.jpg --config yolov9-x",
@@ -297,7 +325,10 @@ fn mistakes_in_the_options_name_the_remedy() {
         Case("detect a.jpg --out file/sub", "output folder file/sub cannot be created; choose another with --out"),
         Case("detect a.jpg --out full", "output folder full exists and is not empty"),
         Case("detect a.jpg --json file", "file exists; choose another name, or replace it with --exist-ok"),
-        Case("detect a.jpg --json no/such/folder.json", "cannot be written; choose another place with --json"),
+        Case(
+            "detect a.jpg --json no/such/folder.json",
+            "no/such/folder.json cannot be written: there is no folder no/such; choose another place with --json",
+        ),
         Case("detect a.jpg --onnxruntime file", "from --onnxruntime) cannot be used: not a shared library"),
         Case("configs yolov9-cc", "did you mean `yolov9-c`?"),
     ] {

@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn the_activation_survives() {
+        let mut model = crate::embedded::models()[0].checkpoint().unwrap();
+        let relu = crate::config::Activation::Relu;
+        model.modules.insert("model.0.act".into(), ModuleFact::Activation(Some(relu)));
+        model.modules.remove("act");
+        let copy = Checkpoint::from_bytes("copy", model.to_safetensors().unwrap()).unwrap();
+        assert_eq!(copy.common_activation(), Some(relu));
+    }
+
+    #[test]
     fn damaged_files_are_refused() {
         let good = crate::embedded::models()[0].checkpoint().unwrap().to_safetensors().unwrap();
         let mut cases: Vec<Vec<u8>> = (1..50).map(|n| good[..good.len() * n / 50].to_vec()).collect();

@@ -17,7 +17,8 @@ pub enum InputShape {
 /// How boxes are scaled back to the picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ScaleBack {
-    /// One factor for both axes and unrounded padding, as official YOLOv9. Up to half a pixel beside the real padding.
+    /// One factor for both axes and unrounded padding, as official YOLOv9. Usually up to half a pixel beside the real
+    /// padding; more for very long pictures.
     #[default]
     Official,
     /// A factor for each axis from the rounded sizes, and the real padding, as Ultralytics.
@@ -168,6 +169,19 @@ mod tests {
         }
     }
 
+    /// 4948x333 at 480: the height is rounded from 32.3 to 32, and the official code takes the factor for both axes from
+    /// that. Its boxes are then 23 pixels off on the left; parity with it means to be off as well.
+    #[test]
+    fn the_official_way_back_is_kept_with_its_flaw() {
+        let fit = Fit::new(Size::square(480), 32, InputShape::Rectangular, ScaleBack::Official);
+        let letterbox = Letterbox::new(Size::new(4948, 333), &fit);
+        assert_eq!((letterbox.input, letterbox.left), (Size::new(480, 32), 0));
+        let (x, _) = letterbox.to_original(0.0, 0.0);
+        assert!((x + 23.5).abs() < 0.5, "{x}");
+        let exact = Letterbox { scale_back: ScaleBack::Ultralytics, ..letterbox };
+        assert_eq!(exact.to_original(0.0, 0.0), (0.0, 0.0));
+    }
+
     proptest! {
         #[test]
         fn coming_back_inverts_going_in(
@@ -184,11 +198,6 @@ mod tests {
             let (back_x, back_y) = letterbox.to_original(input_x, input_y);
             let scale = width.max(height) as f32;
             prop_assert!((back_x - x).abs() < 1e-3 * scale && (back_y - y).abs() < 1e-3 * scale);
-            // The official arithmetic is off by at most the rounding of the size and of the padding.
-            let official = Letterbox { scale_back: ScaleBack::Official, ..letterbox };
-            let (official_x, official_y) = official.to_original(input_x, input_y);
-            let pixel = width.max(height) as f32 / letterbox.resized.width.max(letterbox.resized.height) as f32;
-            prop_assert!((official_x - x).abs() <= 1.6 * pixel && (official_y - y).abs() <= 1.6 * pixel);
         }
     }
 }

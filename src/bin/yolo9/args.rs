@@ -78,7 +78,12 @@ impl RuntimeArgs {
     }
 
     pub(crate) fn session(&self) -> SessionOptions {
-        self.threads.map_or_else(SessionOptions::default, |threads| SessionOptions { threads: threads.into() })
+        let granted = SessionOptions::default().threads;
+        let threads = self.threads.map_or(granted, usize::from);
+        if threads > granted {
+            log::warn!("--threads {threads} is more than the {granted} that the system grants: expect it to be slower");
+        }
+        SessionOptions { threads }
     }
 }
 

@@ -6,6 +6,7 @@ use yolo9::architecture::Architecture;
 use yolo9::config::{ModelConfig, ModuleKind, builtin_configs};
 
 use crate::Outcome;
+use crate::console::print_line;
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigsArgs {
@@ -20,19 +21,21 @@ pub(crate) struct ConfigsArgs {
 
 pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<Outcome> {
     if let Some(name) = &args.name {
-        print!("{}", ModelConfig::builtin(name)?.source);
+        print_line!("{}", ModelConfig::builtin(name)?.source.trim_end());
         return Ok(Outcome::Done);
     }
     if args.modules {
-        ModuleKind::names().for_each(|name| println!("{name}"));
+        for name in ModuleKind::names() {
+            print_line!("{name}");
+        }
         return Ok(Outcome::Done);
     }
-    println!("{:<20} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
+    print_line!("{:<20} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
     for config in builtin_configs() {
         let architecture = Architecture::new(&ModelConfig::builtin(config.name)?)?;
         let cost = architecture.deployed_cost(Size::square(640))?;
         let layers = architecture.layers().len() - architecture.auxiliary_layers();
-        println!("{:<20} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
+        print_line!("{:<20} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
     }
     Ok(Outcome::Done)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use yolo9::checkpoint::RESERVED_FACTS;
 use yolo9::output::write_atomically;
 
 use crate::Outcome;
@@ -29,6 +30,7 @@ pub(crate) struct ConvertArgs {
 
 fn parse_fact(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
+        Some((key, _)) if RESERVED_FACTS.contains(&key) => Err(format!("`{key}` is a key of the file format")),
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err(format!("`{text}` is not of the form key=text")),
     }

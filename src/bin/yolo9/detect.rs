@@ -12,9 +12,10 @@ use yolo9::{Network, Size, embedded};
 
 use crate::Outcome;
 use crate::args::{ModelArgs, RuntimeArgs, parse_share, parse_size};
+use crate::console::say;
 use crate::interrupt::Interrupt;
 use crate::model;
-use crate::outputs::{JsonOutput, RunFolder};
+use crate::outputs::{JsonOutput, LABELS, RUNS, RunFolder};
 use crate::report::Report;
 use crate::sources::{self, Source};
 
@@ -43,16 +44,16 @@ pub(crate) struct DetectArgs {
     preset: PresetArg,
 
     /// Least confidence [preset: 0.25].
-    #[arg(long, value_name = "0..1", value_parser = parse_share)]
+    #[arg(long, value_name = "0..1", value_parser = parse_share, allow_negative_numbers = true)]
     conf: Option<f32>,
 
     /// Largest overlap of two boxes of one class [preset: 0.45 or 0.7].
-    #[arg(long, value_name = "0..1", value_parser = parse_share)]
+    #[arg(long, value_name = "0..1", value_parser = parse_share, allow_negative_numbers = true)]
     iou: Option<f32>,
 
     /// Most detections of one picture [preset: 1000 or 300].
-    #[arg(long, value_name = "N")]
-    max_det: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    max_det: Option<u32>,
 
     /// Boxes of different classes suppress each other too.
     #[arg(long)]
@@ -121,8 +122,8 @@ enum PresetArg {
 }
 
 pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
-    let interrupt = Interrupt::install()?;
-    let sources = sources::expand(&args.inputs, args.recursive);
+    let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
+    let sources = sources::expand(&args.inputs, args.recursive, out);
     let use_sample = args.inputs.is_empty();
     if !use_sample && sources.pictures.is_empty() {
         return Ok(no_pictures(args, &sources.failed));
@@ -137,6 +138,10 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
     let mut run = Run::create(&args.output, class_names)?;
+
+    run.refuse_to_replace(&sources.pictures)?;
+    // Until here Ctrl-C ends the program at once: there is nothing to finish.
+    let interrupt = Interrupt::install()?;
 
     let total = sources.pictures.len().max(usize::from(use_sample)) + sources.failed.len();
     let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
@@ -184,11 +189,14 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
 
 fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {
     for (path, reason) in failed {
-        eprintln!("error: {}: {reason}", path.display());
+        say!("error: {}: {reason}", path.display());
+    }
+    if failed.len() == args.inputs.len() {
+        return Outcome::NoInput;
     }
     let inputs: Vec<_> = args.inputs.iter().map(|input| input.display().to_string()).collect();
     let hint = if args.recursive { "" } else { "; --recursive also searches the folders below" };
-    eprintln!("error: no picture found in {}{hint}", inputs.join(", "));
+    say!("error: no picture found in {}{hint}", inputs.join(", "));
     Outcome::NoInput
 }
 
@@ -208,7 +216,7 @@ fn settings(args: &DetectArgs, network: &Network) -> anyhow::Result<Settings> {
     let thresholds = Thresholds {
         confidence: args.conf.unwrap_or(defaults.confidence),
         iou: args.iou.unwrap_or(defaults.iou),
-        max_detections: args.max_det.unwrap_or(defaults.max_detections),
+        max_detections: args.max_det.map_or(defaults.max_detections, |n| n as usize),
         agnostic: args.agnostic,
         classes,
     };
@@ -224,7 +232,7 @@ fn class_ids(wanted: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> 
             let nearest = yolo9::config::nearest_name(wanted, names.iter().map(String::as_str));
             let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
             let known = names.iter().take(12).map(String::as_str).collect::<Vec<_>>().join(", ");
-            format!("--classes {wanted}: no such class{hint} (there are {}: {known}, …)", names.len())
+            format!("--classes {wanted}: no such class{hint} (there are {}, beginning with {known})", names.len())
         })
     };
     wanted.iter().map(id_of).collect()
@@ -242,9 +250,31 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn create(args: &'a OutputArgs, class_names: Vec<String>) -> anyhow::Result<Self> {
         let needs_folder = !args.no_draw || args.txt || args.out.is_some();
-        let json = args.json.as_deref().map(|path| JsonOutput::create(path, args.exist_ok)).transpose()?;
+        if let Some(path) = &args.json {
+            JsonOutput::check(path, args.out.as_deref(), args.exist_ok)?;
+        }
         let folder = needs_folder.then(|| RunFolder::create(args.out.as_deref(), args.exist_ok)).transpose()?;
+        let json = args.json.as_deref().map(JsonOutput::create).transpose()?;
         Ok(Self { args, class_names, folder, json, labels: 0 })
+    }
+
+    /// With --exist-ok a result could land on the picture that it was made from.
+    fn refuse_to_replace(&self, pictures: &[Source]) -> anyhow::Result<()> {
+        if !self.args.exist_ok {
+            return Ok(());
+        }
+        let json = self.args.json.as_deref().and_then(|path| path.canonicalize().ok());
+        for source in pictures {
+            let Ok(original) = source.path.canonicalize() else { continue };
+            let drawn = self.folder.as_ref().and_then(|f| f.path().join(&source.relative).canonicalize().ok());
+            if [&drawn, &json].into_iter().flatten().any(|target| *target == original) {
+                anyhow::bail!(
+                    "{} would be replaced by its own result; choose another --out or --json",
+                    source.path.display()
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Everything that is written of one picture. What cannot be written is reported; the run goes on.
@@ -276,8 +306,9 @@ impl<'a> Run<'a> {
 
     fn write_files(&mut self, source: &Source, picture: Picture, result: &PictureResult<'_>) -> anyhow::Result<()> {
         let Some(folder) = &mut self.folder else { return Ok(()) };
+        let place = folder.claim(&source.relative, self.args.txt);
         if self.args.txt && !result.detections.is_empty() {
-            let path = folder.claim(&Path::new("labels").join(source.relative.with_extension("txt")));
+            let path = folder.path().join(LABELS).join(place.with_extension("txt"));
             write_atomically(&path, yolo_lines(result, self.args.save_conf).as_bytes())?;
             self.labels += 1;
         }
@@ -285,7 +316,7 @@ impl<'a> Run<'a> {
             let Picture { mut pixels, format } = picture;
             let OutputArgs { line_width, hide_labels, hide_conf, .. } = *self.args;
             annotate(&mut pixels, result, &Style { line_width, hide_labels, hide_confidence: hide_conf });
-            write_atomically(&folder.claim(&source.relative), &encode_picture(&pixels, format)?)?;
+            write_atomically(&folder.path().join(place), &encode_picture(&pixels, format)?)?;
         }
         Ok(())
     }
@@ -295,10 +326,10 @@ impl<'a> Run<'a> {
             json.finish()?;
         }
         if let (Some(folder), false) = (&self.folder, quiet) {
-            eprintln!("Results saved to {}", folder.path().display());
+            say!("Results saved to {}", folder.path().display());
             if self.args.txt {
-                let labels = folder.path().join("labels");
-                eprintln!("{} labels saved to {}", self.labels, labels.display());
+                let labels = folder.path().join(LABELS);
+                say!("{} labels saved to {}", self.labels, labels.display());
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use yolo9::{Network, Size, embedded};
 
 use crate::Outcome;
 use crate::args::RuntimeArgs;
+use crate::console::print_line;
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
@@ -20,15 +21,15 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
-    println!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
-    println!("cache folder   {}", cache_folder()?.display());
-    println!("threads        {} granted, {} used", granted_threads(), args.runtime.session().threads);
+    print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    print_line!("cache folder   {}", cache_folder()?.display());
+    print_line!("threads        {} granted, {} used", granted_threads(), args.runtime.session().threads);
     let start = Instant::now();
     let runtime = Runtime::load(&args.runtime.library())?;
     let library = runtime.library();
-    println!("ONNX Runtime   {}", library.path.display());
-    println!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
-    println!("  build        {}", runtime.build_info());
+    print_line!("ONNX Runtime   {}", library.path.display());
+    print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
+    print_line!("  build        {}", runtime.build_info());
     self_check(args, &runtime).context("self-check")
 }
 
@@ -48,12 +49,12 @@ fn self_check(args: &DoctorArgs, runtime: &Runtime) -> anyhow::Result<Outcome> {
     let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS)?;
     let found = detector.detect(&picture.pixels)?;
     let (count, expected) = (found.detections.len(), embedded::SAMPLE_DETECTIONS);
-    println!(
+    print_line!(
         "self-check     {} on the sample picture: {count} objects, {expected} expected, {:.1} ms inference",
         model.name,
         found.timing.inference.as_secs_f64() * 1e3
     );
     anyhow::ensure!(count == expected, "the embedded model found {count} objects instead of {expected}");
-    println!("all is well");
+    print_line!("all is well");
     Ok(Outcome::Done)
 }

@@ -1,9 +1,8 @@
 //! The `yolo9` command. Arguments become options at once; everything else is the library's.
-#![expect(clippy::print_stdout, reason = "results go to stdout")]
-#![expect(clippy::print_stderr, reason = "progress goes to stderr in the shape that scripts look for")]
 
 mod args;
 mod configs;
+mod console;
 mod convert;
 mod detect;
 mod doctor;
@@ -17,6 +16,7 @@ mod sources;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
+use console::say;
 
 /// How a command ended. The numbers are documented in `yolo9 --help` and in the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,9 @@ fn main() -> ExitCode {
     logging::start(&cli);
     match run(cli) {
         Ok(outcome) => ExitCode::from(outcome as u8),
+        Err(error) if console::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say!("error: {error:#}");
             ExitCode::from(1)
         }
     }

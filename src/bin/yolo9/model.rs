@@ -11,6 +11,8 @@ use crate::args::ModelArgs;
 
 /// A file of that name, else the embedded model of that name.
 pub(crate) fn open_weights(weights: &str) -> anyhow::Result<Checkpoint> {
+    // An empty YOLO9_WEIGHTS is as good as none.
+    let weights = if weights.is_empty() { embedded::models()[0].name } else { weights };
     let path = Path::new(weights);
     if path.exists() {
         let checkpoint = Checkpoint::open(path)?;

@@ -10,7 +10,10 @@ use tempfile::NamedTempFile;
 use yolo9::output::{JsonArray, PictureResult};
 
 /// Runs without --out go to the first free one of `exp`, `exp2`, … in here.
-const RUNS: &str = "runs/detect";
+pub(crate) const RUNS: &str = "runs/detect";
+
+/// Where label files go below the output folder.
+pub(crate) const LABELS: &str = "labels";
 
 /// The output folder of a run, created and known to be writable.
 #[derive(Debug)]
@@ -67,56 +70,84 @@ impl RunFolder {
         &self.path
     }
 
-    /// A place below the folder that no other result of this run has: `a.jpg`, then `a-2.jpg`, …
-    pub(crate) fn claim(&mut self, relative: &Path) -> PathBuf {
+    /// A place relative to the folder that no other result of this run has: `a.jpg`, then `a-2.jpg`, … With labels also
+    /// one whose label file is its own, so that `a.png` after `a.jpg` becomes `a-2.png` with `a-2.txt`.
+    pub(crate) fn claim(&mut self, relative: &Path, with_labels: bool) -> PathBuf {
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut candidate = relative.to_path_buf();
-        for number in 2.. {
-            if self.claimed.insert(candidate.clone()) {
-                break;
-            }
-            let extension = relative.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
-            candidate = relative.with_file_name(format!("{stem}-{number}{extension}"));
+        let extension = relative.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
+        let label = |place: &Path| Path::new(LABELS).join(place.with_extension("txt"));
+        let mut place = relative.to_path_buf();
+        let mut number = 2;
+        while self.claimed.contains(&place)
+            || with_labels && (self.claimed.contains(&label(&place)) || place == Path::new(LABELS))
+        {
+            place = relative.with_file_name(format!("{stem}-{number}{extension}"));
+            number += 1;
         }
-        self.path.join(candidate)
+        self.claimed.insert(place.clone());
+        if with_labels {
+            self.claimed.insert(label(&place));
+        }
+        place
     }
 }
 
-/// `--json`: stdout, or a file that appears when the run ends, however it ends.
+/// `--json`: a stream, or a file that appears when the run ends, however it ends.
 pub(crate) enum JsonOutput {
-    Stdout(JsonArray<std::io::Stdout>),
+    Stream(JsonArray<Box<dyn Write>>),
     File(JsonArray<BufWriter<NamedTempFile>>, PathBuf),
 }
 
 impl JsonOutput {
-    pub(crate) fn create(path: &Path, exist_ok: bool) -> anyhow::Result<Self> {
+    /// Whether the file can be written, before anything is created. Its folder may be the output folder to come.
+    pub(crate) fn check(path: &Path, out: Option<&Path>, exist_ok: bool) -> anyhow::Result<()> {
         if path == Path::new("-") {
-            return Ok(Self::Stdout(JsonArray::new(std::io::stdout())));
+            return Ok(());
         }
-        if path.exists() && !exist_ok {
+        if path.is_dir() {
+            anyhow::bail!("--json {}: is a folder; expected the name of a file", path.display());
+        }
+        if path.is_file() && !exist_ok {
             anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
+        anyhow::ensure!(
+            folder.is_dir() || Some(folder) == out,
+            "{} cannot be written: there is no folder {}; choose another place with --json",
+            path.display(),
+            folder.display()
+        );
+        Ok(())
+    }
+
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let context = || format!("{} cannot be written; choose another place with --json", path.display());
+        if path == Path::new("-") {
+            return Ok(Self::Stream(JsonArray::new(Box::new(std::io::stdout()))));
+        }
+        // A pipe or a device is written to; replacing it would be a surprise.
+        if path.exists() && !path.is_file() {
+            let stream = File::options().write(true).open(path).with_context(context)?;
+            return Ok(Self::Stream(JsonArray::new(Box::new(stream))));
+        }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".yolo9-");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder
-            .tempfile_in(folder)
-            .with_context(|| format!("{} cannot be written; choose another place with --json", path.display()))?;
+        let file = builder.tempfile_in(folder_of(path)).with_context(context)?;
         Ok(Self::File(JsonArray::new(BufWriter::new(file)), path.to_path_buf()))
     }
 
     pub(crate) fn push(&mut self, result: &PictureResult<'_>) -> std::io::Result<()> {
         match self {
-            Self::Stdout(array) => array.push(result),
+            Self::Stream(array) => array.push(result),
             Self::File(array, _) => array.push(result),
         }
     }
 
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         match self {
-            Self::Stdout(array) => array.finish().map(drop).context("writing JSON to stdout"),
+            Self::Stream(array) => array.finish().map(drop).context("the JSON output cannot be written"),
             Self::File(array, path) => {
                 let context = || format!("{} cannot be written", path.display());
                 let mut file: NamedTempFile = into_file(array).with_context(context)?;
@@ -125,6 +156,10 @@ impl JsonOutput {
             }
         }
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn into_file(array: JsonArray<BufWriter<NamedTempFile>>) -> std::io::Result<NamedTempFile> {
@@ -139,9 +174,16 @@ mod tests {
     fn results_of_equal_names_get_different_places() {
         let dir = tempfile::tempdir().unwrap();
         let mut folder = RunFolder::create(Some(dir.path()), false).unwrap();
-        let names = ["a.jpg", "a.jpg", "b/a.jpg", "a.jpg", "a"].map(|name| folder.claim(Path::new(name)));
-        let expected = ["a.jpg", "a-2.jpg", "b/a.jpg", "a-3.jpg", "a"].map(|name| dir.path().join(name));
-        assert_eq!(names, expected);
+        let names = ["a.jpg", "a.jpg", "b/a.jpg", "a.jpg", "a"].map(|name| folder.claim(Path::new(name), false));
+        assert_eq!(names, ["a.jpg", "a-2.jpg", "b/a.jpg", "a-3.jpg", "a"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn with_labels_each_picture_has_its_own_label_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut folder = RunFolder::create(Some(dir.path()), false).unwrap();
+        let names = ["a.jpg", "a.png", "b/a.png", "labels"].map(|name| folder.claim(Path::new(name), true));
+        assert_eq!(names, ["a.jpg", "a-2.png", "b/a.png", "labels-2"].map(PathBuf::from));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yolo9::detect::{Found, Timing};
 use yolo9::output::{PictureResult, summary, table_rows};
 
+use crate::console::say;
+
 /// From this number on a terminal shows a bar instead of lines.
 const MANY: usize = 20;
 
@@ -56,7 +58,7 @@ impl Report {
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if self.quiet => {}
-            None => eprintln!(
+            None => say!(
                 "image {}/{} {}: {}, {:.1}ms",
                 self.number,
                 self.total,
@@ -77,7 +79,7 @@ impl Report {
         if let Err(error) = written {
             self.rows = false;
             if error.kind() != std::io::ErrorKind::BrokenPipe {
-                eprintln!("error: stdout cannot be written: {error}");
+                say!("error: stdout cannot be written: {error}");
                 self.failures.push(("stdout".into(), error.to_string()));
             }
         }
@@ -92,7 +94,7 @@ impl Report {
                 bar.inc(1);
                 bar.println(line);
             }
-            None => eprintln!("{line}"),
+            None => say!("{line}"),
         }
         self.failures.push((source.to_owned(), reason.to_owned()));
     }
@@ -113,17 +115,17 @@ impl Report {
             bar.finish_and_clear();
         }
         if interrupted {
-            eprintln!("Interrupted after {} of {} pictures; their results are complete", self.number, self.total);
+            say!("Interrupted after {} of {} pictures; their results are complete", self.number, self.total);
         }
         if !self.failures.is_empty() && self.total > 1 {
-            eprintln!("{} of {} inputs failed:", self.failures.len(), self.total);
-            self.failures.iter().for_each(|(source, reason)| eprintln!("  {source}: {reason}"));
+            say!("{} of {} inputs failed:", self.failures.len(), self.total);
+            self.failures.iter().for_each(|(source, reason)| say!("  {source}: {reason}"));
         }
         if self.quiet || self.done == 0 {
             return;
         }
         let mean = |sum: Duration| milliseconds(sum) / f64::from(self.done);
-        eprintln!(
+        say!(
             "Speed: {:.1}ms pre-process, {:.1}ms inference, {:.1}ms NMS per image at shape (1, 3, {}, {})",
             mean(self.sum.preprocess),
             mean(self.sum.inference),
