@@ -2,8 +2,8 @@
 //!
 //! Reads `torch.save` zip files of the official YOLOv9 code (whole models and state dicts) and safetensors. A pickle is
 //! treated as data: symbols stay symbols, nothing is imported, called or looked up (see `pickle/`). Tensors are views
-//! into the file's bytes until somebody asks for their numbers, so a file cannot make the reader allocate more than a
-//! small multiple of its own length.
+//! into the file's bytes until somebody asks for their numbers, and everything that a few bytes could ask for many of is
+//! counted; the limits are in docs/checkpoint-format.md.
 
 mod archive;
 mod error;

@@ -9,7 +9,7 @@ mod text;
 pub use annotate::{Style, annotate};
 pub use files::{FileError, encode_picture, write_atomically};
 pub use json::{JsonArray, to_json};
-pub use text::{summary, table_rows, yolo_lines};
+pub use text::{printable, summary, table_rows, yolo_lines};
 
 use crate::Size;
 use crate::detect::Detection;

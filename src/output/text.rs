@@ -1,5 +1,6 @@
 //! Text: YOLO label files, tab-separated rows, and the line that people know.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -23,16 +24,31 @@ pub fn yolo_lines(result: &PictureResult<'_>, with_confidence: bool) -> String {
     lines
 }
 
-/// One tab-separated row per detection: source, class name, confidence, x1, y1, x2, y2.
+/// Text with control characters escaped as in `\n`, so that a file's name can neither break a row nor steer a terminal.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    escaped.into()
+}
+
+/// One tab-separated row per detection: source, class name, confidence, x1, y1, x2, y2. Control characters in names are
+/// escaped.
 #[must_use]
 pub fn table_rows(result: &PictureResult<'_>) -> String {
     let mut rows = String::new();
     for detection in result.detections {
         let (bbox, name) = (&detection.bbox, result.name_of(detection.class));
+        let (source, name) = (printable(result.source), printable(&name));
         let _ = writeln!(
             rows,
-            "{}\t{name}\t{:.4}\t{:.1}\t{:.1}\t{:.1}\t{:.1}",
-            result.source, detection.score, bbox.x1, bbox.y1, bbox.x2, bbox.y2
+            "{source}\t{name}\t{:.4}\t{:.1}\t{:.1}\t{:.1}\t{:.1}",
+            detection.score, bbox.x1, bbox.y1, bbox.x2, bbox.y2
         );
     }
     rows
@@ -47,7 +63,9 @@ pub fn summary(result: &PictureResult<'_>) -> String {
     }
     let found: Vec<String> = counts
         .into_iter()
-        .map(|(class, count)| format!("{count} {}{}", result.name_of(class), if count > 1 { "s" } else { "" }))
+        .map(|(class, count)| {
+            format!("{count} {}{}", printable(&result.name_of(class)), if count > 1 { "s" } else { "" })
+        })
         .collect();
     let found = if found.is_empty() { "(no detections)".to_owned() } else { found.join(", ") };
     format!("{}x{} {found}", result.input.height, result.input.width)
@@ -75,6 +93,7 @@ mod tests {
         assert_eq!(summary(&PictureResult { detections: &[], ..result }), "640x320 (no detections)");
         assert_eq!(yolo_lines(&result, false).lines().next(), Some("1 0.200000 0.200000 0.200000 0.200000"));
         assert_eq!(yolo_lines(&result, true).lines().nth(1), Some("0 0.200000 0.200000 0.200000 0.200000 0.500000"));
+        assert_eq!(printable("a\tb\x1b[31m\nö"), "a\\tb\\u{1b}[31m\\nö");
         assert_eq!(table_rows(&result).lines().next(), Some("a b.jpg\tdog\t0.8750\t10.0\t20.0\t30.0\t60.0"));
     }
 }

@@ -27,6 +27,12 @@ pub enum PictureError {
     /// The content is no picture.
     #[error("not a picture that can be read; expected JPEG, PNG, WebP, BMP, TIFF or GIF")]
     UnknownFormat,
+    /// A picture of a format, or a variant of one, that the decoders do not know.
+    #[error("not supported: {reason}; convert it to JPEG or PNG")]
+    Unsupported {
+        /// The decoder's message.
+        reason: String,
+    },
     /// Too many pixels.
     #[error("{size} is {megapixels:.0} megapixels; the limit is {limit:.0} (raise it with --max-megapixels)", megapixels = size.area() as f64 / 1e6)]
     TooLarge {
@@ -78,19 +84,21 @@ impl Picture {
             let reason = "it ends before its end marker, as after a copy or download that was cut off".into();
             return Err(PictureError::Damaged { format: name_of(format), reason });
         }
-        let damaged =
-            |error: image::ImageError| PictureError::Damaged { format: name_of(format), reason: error.to_string() };
+        let refused = |error: image::ImageError| match error {
+            image::ImageError::Unsupported(reason) => PictureError::Unsupported { reason: reason.to_string() },
+            error => PictureError::Damaged { format: name_of(format), reason: error.to_string() },
+        };
         let mut reader = reader;
         // The number of pixels is what we check; a second limit in bytes would only give a second message.
         reader.limits(Limits::no_limits());
-        let mut decoder = reader.into_decoder().map_err(damaged)?;
+        let mut decoder = reader.into_decoder().map_err(refused)?;
         let (width, height) = decoder.dimensions();
         let size = Size::new(width as usize, height as usize);
         if size.area() > max_pixels {
             return Err(PictureError::TooLarge { size, limit: max_pixels as f64 / 1e6 });
         }
-        let orientation = decoder.orientation().map_err(damaged)?;
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        let orientation = decoder.orientation().map_err(refused)?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
         picture.apply_orientation(orientation);
         Ok(Self { pixels: picture.into_rgb8(), format })
     }

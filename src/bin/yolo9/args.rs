@@ -9,8 +9,7 @@ use yolo9::Size;
 use yolo9::runtime::SessionOptions;
 use yolo9::runtime::library::LibraryOptions;
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 wrong usage or model, 2 some inputs failed, 3 no input found, 130 interrupted.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
 
 /// YOLOv9 detection without Python: reads YAML configs and PyTorch checkpoints, runs on ONNX Runtime, knows DySample.
 #[derive(Debug, Parser)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yolo9::detect::{Found, Timing};
-use yolo9::output::{PictureResult, summary, table_rows};
+use yolo9::output::{PictureResult, printable, summary, table_rows};
 
 use crate::console::say;
 
@@ -62,7 +62,7 @@ impl Report {
                 "image {}/{} {}: {}, {:.1}ms",
                 self.number,
                 self.total,
-                result.source,
+                printable(result.source),
                 summary(result),
                 milliseconds(found.timing.inference)
             ),
@@ -88,6 +88,7 @@ impl Report {
     /// A picture that could not be searched: said at once, and again in the end if there were many.
     pub(crate) fn failure(&mut self, source: &str, reason: &str) {
         self.number += 1;
+        let source = printable(source);
         let line = format!("error: {source}: {reason}");
         match &self.bar {
             Some(bar) => {
@@ -96,7 +97,7 @@ impl Report {
             }
             None => say!("{line}"),
         }
-        self.failures.push((source.to_owned(), reason.to_owned()));
+        self.failures.push((source.into_owned(), reason.to_owned()));
     }
 
     /// A picture whose results could not all be written.
