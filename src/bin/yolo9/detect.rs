@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use yolo9::detect::{Detector, Found, Preset, Settings, Thresholds};
+use yolo9::detect::{Detector, Preset, Settings, Thresholds};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture, write_atomically, yolo_lines};
 use yolo9::picture::{Fit, InputShape, Picture};
 use yolo9::runtime::{OrtModel, Runtime};
-use yolo9::{Network, Size, embedded};
+use yolo9::{Network, Size};
 
 use crate::Outcome;
 use crate::args::{ModelArgs, RuntimeArgs, parse_share, parse_size};
@@ -123,9 +123,11 @@ enum PresetArg {
 
 pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
     let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
-    let sources = sources::expand(&args.inputs, args.recursive, out);
-    let use_sample = args.inputs.is_empty();
-    if !use_sample && sources.pictures.is_empty() {
+    let mut sources = sources::expand(&args.inputs, args.recursive, out);
+    if args.inputs.is_empty() {
+        sources.pictures.push(Source::sample());
+    }
+    if sources.pictures.is_empty() {
         return Ok(no_pictures(args, &sources.failed));
     }
     let network = model::open_network(&args.model)?;
@@ -137,46 +139,46 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
     let mut detector = Detector::new(model, settings);
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
-    let mut run = Run::create(&args.output, class_names)?;
+    let mut run = Run::create(&args.output)?;
 
     run.refuse_to_replace(&sources.pictures)?;
     // Until here Ctrl-C ends the program at once: there is nothing to finish.
     let interrupt = Interrupt::install()?;
 
-    let total = sources.pictures.len().max(usize::from(use_sample)) + sources.failed.len();
+    let total = sources.pictures.len() + sources.failed.len();
     let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
     let mut report = Report::new(total, quiet, json_on_stdout);
     for (path, reason) in &sources.failed {
         report.failure(&path.display().to_string(), reason);
     }
-    let mut pictures = sources.pictures;
-    if use_sample {
-        pictures.push(Source { path: PathBuf::new(), relative: embedded::SAMPLE_NAME.into() });
-    }
     let max_pixels = args.max_megapixels * 1_000_000;
     let mut interrupted = false;
-    for source in &pictures {
+    for source in &sources.pictures {
         if interrupt.requested() {
             interrupted = true;
             break;
         }
-        let name = if use_sample { embedded::SAMPLE_NAME.to_owned() } else { source.path.display().to_string() };
-        let picture = if use_sample {
-            Picture::decode(embedded::SAMPLE_PICTURE, max_pixels)
-        } else {
-            Picture::open(&source.path, max_pixels)
-        };
-        let picture = match picture {
-            Ok(picture) => picture,
-            Err(error) => {
-                report.failure(&name, &error.to_string());
+        let name = source.name();
+        let searched = source.open(max_pixels).map_err(|error| error.to_string()).and_then(|picture| {
+            let found = detector.detect(&picture.pixels).map_err(|error| error.to_string())?;
+            Ok((picture, found))
+        });
+        let (picture, found) = match searched {
+            Ok(searched) => searched,
+            Err(reason) => {
+                report.failure(&name, &reason);
                 continue;
             }
         };
-        match detector.detect(&picture.pixels) {
-            Ok(found) => run.write(&name, source, (picture, &found), &mut report)?,
-            Err(error) => report.failure(&name, &error.to_string()),
-        }
+        let result = PictureResult {
+            source: &name,
+            size: picture.size(),
+            input: found.input,
+            detections: &found.detections,
+            class_names: &class_names,
+        };
+        report.picture(&result, &found);
+        run.write(&source.relative, picture, &result, &mut report)?;
     }
     report.finish(interrupted);
     run.finish(quiet)?;
@@ -241,21 +243,20 @@ fn class_ids(wanted: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> 
 /// The places that results go to.
 struct Run<'a> {
     args: &'a OutputArgs,
-    class_names: Vec<String>,
     folder: Option<RunFolder>,
     json: Option<JsonOutput>,
     labels: usize,
 }
 
 impl<'a> Run<'a> {
-    fn create(args: &'a OutputArgs, class_names: Vec<String>) -> anyhow::Result<Self> {
+    fn create(args: &'a OutputArgs) -> anyhow::Result<Self> {
         let needs_folder = !args.no_draw || args.txt || args.out.is_some();
         if let Some(path) = &args.json {
             JsonOutput::check(path, args.out.as_deref(), args.exist_ok)?;
         }
         let folder = needs_folder.then(|| RunFolder::create(args.out.as_deref(), args.exist_ok)).transpose()?;
         let json = args.json.as_deref().map(JsonOutput::create).transpose()?;
-        Ok(Self { args, class_names, folder, json, labels: 0 })
+        Ok(Self { args, folder, json, labels: 0 })
     }
 
     /// With --exist-ok a result could land on the picture that it was made from.
@@ -265,48 +266,35 @@ impl<'a> Run<'a> {
         }
         let json = self.args.json.as_deref().and_then(|path| path.canonicalize().ok());
         for source in pictures {
-            let Ok(original) = source.path.canonicalize() else { continue };
+            let Some(original) = source.path().and_then(|path| path.canonicalize().ok()) else { continue };
             let drawn = self.folder.as_ref().and_then(|f| f.path().join(&source.relative).canonicalize().ok());
             if [&drawn, &json].into_iter().flatten().any(|target| *target == original) {
-                anyhow::bail!(
-                    "{} would be replaced by its own result; choose another --out or --json",
-                    source.path.display()
-                );
+                anyhow::bail!("{} would be replaced by its own result; choose another --out or --json", source.name());
             }
         }
         Ok(())
     }
 
-    /// Everything that is written of one picture. What cannot be written is reported; the run goes on.
+    /// Everything that is written of one picture. A file that cannot be written is reported; the run goes on.
     fn write(
         &mut self,
-        name: &str,
-        source: &Source,
-        (picture, found): (Picture, &Found),
+        relative: &Path,
+        picture: Picture,
+        result: &PictureResult<'_>,
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let class_names = std::mem::take(&mut self.class_names);
-        let result = PictureResult {
-            source: name,
-            size: picture.size(),
-            input: found.input,
-            detections: &found.detections,
-            class_names: &class_names,
-        };
-        report.picture(&result, found);
         if let Some(json) = &mut self.json {
-            json.push(&result).context("the JSON output cannot be written")?;
+            json.push(result).context("the JSON output cannot be written")?;
         }
-        if let Err(error) = self.write_files(source, picture, &result) {
-            report.write_failure(name, &format!("{error:#}"));
+        if let Err(error) = self.write_files(relative, picture, result) {
+            report.problem(result.source, &format!("{error:#}"));
         }
-        self.class_names = class_names;
         Ok(())
     }
 
-    fn write_files(&mut self, source: &Source, picture: Picture, result: &PictureResult<'_>) -> anyhow::Result<()> {
+    fn write_files(&mut self, relative: &Path, picture: Picture, result: &PictureResult<'_>) -> anyhow::Result<()> {
         let Some(folder) = &mut self.folder else { return Ok(()) };
-        let place = folder.claim(&source.relative, self.args.txt);
+        let place = folder.claim(relative, self.args.txt);
         if self.args.txt && !result.detections.is_empty() {
             let path = folder.path().join(LABELS).join(place.with_extension("txt"));
             write_atomically(&path, yolo_lines(result, self.args.save_conf).as_bytes())?;

@@ -85,25 +85,24 @@ impl Report {
         }
     }
 
-    /// A picture that could not be searched: said at once, and again in the end if there were many.
+    /// A picture that could not be searched: said at once, and again in the end of a run over several.
     pub(crate) fn failure(&mut self, source: &str, reason: &str) {
         self.number += 1;
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+        self.problem(source, reason);
+    }
+
+    /// What went wrong with a picture that was searched, such as a result that cannot be written.
+    pub(crate) fn problem(&mut self, source: &str, reason: &str) {
         let source = printable(source);
         let line = format!("error: {source}: {reason}");
         match &self.bar {
-            Some(bar) => {
-                bar.inc(1);
-                bar.println(line);
-            }
+            Some(bar) => bar.println(line),
             None => say!("{line}"),
         }
         self.failures.push((source.into_owned(), reason.to_owned()));
-    }
-
-    /// A picture whose results could not all be written.
-    pub(crate) fn write_failure(&mut self, source: &str, reason: &str) {
-        self.number = self.number.saturating_sub(1);
-        self.failure(source, reason);
     }
 
     pub(crate) fn failed(&self) -> usize {

@@ -3,15 +3,51 @@
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
-use yolo9::picture::EXTENSIONS;
+use yolo9::embedded;
+use yolo9::picture::{EXTENSIONS, Picture, PictureError};
 
 /// One picture of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Source {
-    /// Where it is.
-    pub(crate) path: PathBuf,
+    place: Place,
     /// Where its results go below the output folder: the tree of a folder is mirrored.
     pub(crate) relative: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    File(PathBuf),
+    /// The sample picture inside the program.
+    Embedded,
+}
+
+impl Source {
+    pub(crate) fn sample() -> Self {
+        Self { place: Place::Embedded, relative: embedded::SAMPLE_NAME.into() }
+    }
+
+    fn file(path: PathBuf, relative: PathBuf) -> Self {
+        Self { place: Place::File(path), relative }
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Embedded => None,
+        }
+    }
+
+    /// What messages and results call it.
+    pub(crate) fn name(&self) -> String {
+        self.path().unwrap_or(&self.relative).display().to_string()
+    }
+
+    pub(crate) fn open(&self, max_pixels: u64) -> Result<Picture, PictureError> {
+        match &self.place {
+            Place::File(path) => Picture::open(path, max_pixels),
+            Place::Embedded => Picture::decode(embedded::SAMPLE_PICTURE, max_pixels),
+        }
+    }
 }
 
 /// Pictures, and what could not be used with the reason.
@@ -36,7 +72,7 @@ pub(crate) fn expand(inputs: &[PathBuf], recursive: bool, out: &Path) -> Sources
             }
             Ok(_) => {
                 let relative = input.file_name().map_or_else(|| input.clone(), PathBuf::from);
-                sources.pictures.push(Source { path: input.clone(), relative });
+                sources.pictures.push(Source::file(input.clone(), relative));
             }
         }
     }
@@ -56,7 +92,7 @@ fn folder(folder: &Path, recursive: bool, out: Option<&Path>, sources: &mut Sour
             Ok(entry) if entry.file_type().is_file() && is_picture(entry.path()) => {
                 let path = entry.into_path();
                 let relative = path.strip_prefix(folder).map_or_else(|_| path.clone(), Path::to_path_buf);
-                sources.pictures.push(Source { path, relative });
+                sources.pictures.push(Source::file(path, relative));
             }
             Ok(_) => {}
             Err(error) if error.loop_ancestor().is_some() => log::warn!("passed over: {error}"),
