@@ -88,8 +88,9 @@ fn nudged(input: &Array4<f32>, seed: u32) -> Array4<f32> {
 }
 
 /// How much more than a nudge of the input the whole difference may be: a nudge is the rounding of one tensor, a run
-/// rounds after each of about a hundred convolutions, in the reference as well as here. (Seen: at most 2.5.)
-const NOISE: f32 = 4.0;
+/// rounds after each of about a hundred convolutions, in the reference as well as here. (Seen: at most 2.5 on one kind
+/// of processor; others sum in another order.)
+const NOISE: f32 = 8.0;
 const SEEDS: std::ops::Range<u32> = 0..4;
 
 /// Asserts that a network computes what the original PyTorch code did: boxes within 0.02 px, scores within 1e-4.
