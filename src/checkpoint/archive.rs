@@ -74,12 +74,7 @@ impl<'a> Archive<'a> {
 
     /// Bytes of an entry below the root folder, with their checksum verified.
     pub(super) fn read(&self, name: &str) -> Result<Option<&'a [u8]>, Problem> {
-        let Some(Storage { start, length, crc32 }) = self.entry(name) else { return Ok(None) };
-        let bytes = start.checked_add(length).and_then(|end| self.bytes.get(start..end));
-        match bytes {
-            Some(bytes) if crc32.is_none_or(|expected| crc32fast::hash(bytes) == expected) => Ok(Some(bytes)),
-            Some(_) => Err(Problem::Zip { reason: format!("entry {name} does not have its recorded checksum") }),
-            None => Err(Problem::Zip { reason: format!("entry {name} lies beyond the end of the file") }),
-        }
+        let Some(storage) = self.entry(name) else { return Ok(None) };
+        storage.bytes(self.bytes).map(Some).map_err(|reason| Problem::Zip { reason: format!("entry {name}: {reason}") })
     }
 }

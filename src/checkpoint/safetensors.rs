@@ -1,7 +1,7 @@
 //! safetensors: our own model files, and anybody's state dict in that container.
 //!
-//! Our metadata keys: `format` (`yolo9`), `config` (YAML), `names` (JSON), `activation` (as in YAML), `batch_norm_eps` (JSON, from
-//! the module's path to its epsilon, `*` for all others); every other key is a fact that is kept as it is.
+//! Our metadata keys: `format` (`yolo9`), `config` (YAML), `names` (JSON), `activation` (as in YAML), `batch_norm_eps`
+//! (JSON, from the module's path to its epsilon, `*` for all others); every other key is a fact that is kept as it is.
 
 use std::collections::{BTreeMap, HashMap};
 

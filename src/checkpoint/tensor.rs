@@ -50,6 +50,23 @@ pub(super) struct Storage {
     pub(super) crc32: Option<u32>,
 }
 
+impl Storage {
+    /// The bytes, with their checksum verified.
+    pub(super) fn bytes(self, file: &[u8]) -> Result<&[u8], String> {
+        let Self { start, length, crc32 } = self;
+        let bytes = start
+            .checked_add(length)
+            .and_then(|end| file.get(start..end))
+            .ok_or_else(|| format!("its {length} bytes at {start} are not in the file"))?;
+        match crc32 {
+            Some(expected) if crc32fast::hash(bytes) != expected => {
+                Err("its bytes do not have the checksum that the file records; the file is damaged".into())
+            }
+            _ => Ok(bytes),
+        }
+    }
+}
+
 /// Shape, kind of number and place of a tensor; its numbers stay in the file until they are read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredTensor {
@@ -115,7 +132,7 @@ impl StoredTensor {
 
     /// The tensor's bytes in row-major order.
     pub(super) fn to_bytes(&self, file: &[u8]) -> Result<Vec<u8>, String> {
-        let storage = self.storage_bytes(file)?;
+        let storage = self.storage.bytes(file)?;
         let size = self.dtype.size();
         let count: usize = self.shape.iter().product();
         if self.is_contiguous() {
@@ -147,20 +164,6 @@ impl StoredTensor {
         let expected = Self::contiguous_strides(&self.shape);
         // The stride of an axis of one element says nothing.
         self.shape.iter().zip(self.strides.iter().zip(&expected)).all(|(length, (a, b))| *length == 1 || a == b)
-    }
-
-    fn storage_bytes<'a>(&self, file: &'a [u8]) -> Result<&'a [u8], String> {
-        let Storage { start, length, crc32 } = self.storage;
-        let bytes = start
-            .checked_add(length)
-            .and_then(|end| file.get(start..end))
-            .ok_or_else(|| format!("its {length} bytes at {start} are not in the file"))?;
-        match crc32 {
-            Some(expected) if crc32fast::hash(bytes) != expected => {
-                Err("its bytes do not have the checksum that the file records; the file is damaged".into())
-            }
-            _ => Ok(bytes),
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// Quality of annotated JPEG files; thin lines suffer below.
@@ -46,23 +47,33 @@ pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>
     Ok(bytes.into_inner())
 }
 
+/// The folder that a file lies in: the current one for a bare name.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A temporary file in the folder of `path`, to take that name when it is complete.
+///
+/// # Errors
+/// When the folder does not exist or is not writable.
+pub fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".yolo9-");
+    // Temporary files are private by default; a result is as public as the user's other files.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder_of(path))
+}
+
 /// Writes a file so that it appears under its name only when complete. Its folder is created.
 ///
 /// # Errors
 /// [`FileError::Write`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let failed = |reason| FileError::Write { path: path.to_path_buf(), reason };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".yolo9-");
-    // Temporary files are private by default; a result is as public as the user's other files.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(failed)?;
+    std::fs::create_dir_all(folder_of(path)).map_err(failed)?;
+    let mut file = temporary_beside(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.persist(path).map(drop).map_err(|error| failed(error.error))
 }

@@ -7,7 +7,7 @@ mod label;
 mod text;
 
 pub use annotate::{Style, annotate};
-pub use files::{FileError, encode_picture, write_atomically};
+pub use files::{FileError, encode_picture, folder_of, temporary_beside, write_atomically};
 pub use json::{JsonArray, to_json};
 pub use text::{printable, summary, table_rows, yolo_lines};
 

@@ -62,17 +62,8 @@ impl OrtModel {
     /// As [`Model::run`].
     pub fn run_all(&mut self, input: ArrayView4<'_, f32>) -> Result<BTreeMap<String, Array4<f32>>, RuntimeError> {
         let names: Vec<String> = self.session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        let maps = self.maps(input, &names)?;
+        let maps = maps(&mut self.session, input, names.iter().map(String::as_str))?;
         Ok(names.into_iter().zip(maps).collect())
-    }
-
-    fn maps(&mut self, input: ArrayView4<'_, f32>, names: &[String]) -> Result<Vec<Array4<f32>>, RuntimeError> {
-        let failed = |error: ort::Error| RuntimeError::Run { shape: input.shape().to_vec(), reason: error.to_string() };
-        let contiguous = input.as_standard_layout();
-        let data = contiguous.as_slice().unwrap_or_default();
-        let tensor = TensorRef::from_array_view((input.shape(), data)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![tensor]).map_err(failed)?;
-        names.iter().map(|name| map(&outputs, name).map_err(failed)).collect()
     }
 }
 
@@ -82,15 +73,28 @@ impl Model for OrtModel {
     }
 
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<LevelOutput>, RuntimeError> {
-        let names: Vec<String> =
-            self.head.levels.iter().flat_map(|level| [level.boxes.clone(), level.classes.clone()]).collect();
-        let mut maps = self.maps(input, &names)?.into_iter().map(|map| map.remove_axis(Axis(0)));
+        let names = self.head.levels.iter().flat_map(|level| [level.boxes.as_str(), &level.classes]);
+        let mut maps = maps(&mut self.session, input, names)?.into_iter().map(|map| map.remove_axis(Axis(0)));
         let mut levels = Vec::with_capacity(self.head.levels.len());
         while let (Some(boxes), Some(classes)) = (maps.next(), maps.next()) {
             levels.push(LevelOutput { boxes, classes });
         }
         Ok(levels)
     }
+}
+
+/// Runs one picture and copies the outputs of those names.
+fn maps<'a>(
+    session: &mut Session,
+    input: ArrayView4<'_, f32>,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Array4<f32>>, RuntimeError> {
+    let failed = |error: ort::Error| RuntimeError::Run { shape: input.shape().to_vec(), reason: error.to_string() };
+    let contiguous = input.as_standard_layout();
+    let data = contiguous.as_slice().unwrap_or_default();
+    let tensor = TensorRef::from_array_view((input.shape(), data)).map_err(failed)?;
+    let outputs = session.run(ort::inputs![tensor]).map_err(failed)?;
+    names.map(|name| map(&outputs, name).map_err(failed)).collect()
 }
 
 /// One output, copied out of the runtime's memory.

@@ -7,7 +7,7 @@ use clap::Args;
 use yolo9::detect::{Detector, Preset, Settings};
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
 use yolo9::runtime::library::cache_folder;
-use yolo9::runtime::{OrtModel, Runtime};
+use yolo9::runtime::{OrtModel, Runtime, SessionOptions};
 use yolo9::{Network, Size, embedded};
 
 use crate::Outcome;
@@ -23,7 +23,11 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     print_line!("cache folder   {}", cache_folder()?.display());
-    print_line!("threads        {} granted, {} used", granted_threads(), args.runtime.session().threads);
+    print_line!(
+        "threads        {} granted, {} used",
+        SessionOptions::default().threads,
+        args.runtime.session().threads
+    );
     let start = Instant::now();
     let runtime = Runtime::load(&args.runtime.library())?;
     let library = runtime.library();
@@ -31,10 +35,6 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
     print_line!("  build        {}", runtime.build_info());
     self_check(args, &runtime).context("self-check")
-}
-
-fn granted_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The embedded model on the embedded picture: a wrong library, a broken CPU feature or a damaged program shows here.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tempfile::NamedTempFile;
-use yolo9::output::{JsonArray, PictureResult};
+use yolo9::output::{JsonArray, PictureResult, folder_of, temporary_beside};
 
 /// Runs without --out go to the first free one of `exp`, `exp2`, … in here.
 pub(crate) const RUNS: &str = "runs/detect";
@@ -29,9 +29,7 @@ impl RunFolder {
             Some(path) => Self::named(path, exist_ok)?,
             None => Self::numbered()?,
         };
-        tempfile::Builder::new()
-            .prefix(".yolo9-")
-            .tempfile_in(&path)
+        temporary_beside(&path.join("result"))
             .with_context(|| format!("output folder {} is not writable; choose another with --out", path.display()))?;
         Ok(Self { path, claimed: HashSet::new() })
     }
@@ -130,11 +128,7 @@ impl JsonOutput {
             let stream = File::options().write(true).open(path).with_context(context)?;
             return Ok(Self::Stream(JsonArray::new(Box::new(stream))));
         }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".yolo9-");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder_of(path)).with_context(context)?;
+        let file = temporary_beside(path).with_context(context)?;
         Ok(Self::File(JsonArray::new(BufWriter::new(file)), path.to_path_buf()))
     }
 
@@ -156,10 +150,6 @@ impl JsonOutput {
             }
         }
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn into_file(array: JsonArray<BufWriter<NamedTempFile>>) -> std::io::Result<NamedTempFile> {
