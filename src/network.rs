@@ -6,6 +6,7 @@ use crate::architecture::Architecture;
 use crate::checkpoint::Checkpoint;
 use crate::config::{ConfigError, ModelConfig};
 use crate::graph::{self, OnnxModel};
+use crate::onnx::Opset;
 use crate::weights::{self, WeightsError};
 
 /// Why no network could be put together.
@@ -82,7 +83,7 @@ impl Network {
         }
         let stored = stored.filter(|names| names.len() == classes);
         let names_are_placeholders = stored.is_none();
-        let onnx = graph::build(&architecture, weights);
+        let onnx = graph::build(&architecture, weights, Opset::default());
         Ok(Self {
             architecture,
             onnx,

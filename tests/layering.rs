@@ -14,11 +14,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("checkpoint", &["config"]),
     ("weights", &["config", "dysample", "architecture", "checkpoint"]),
     ("graph", &["size", "onnx", "config", "dysample", "architecture", "weights"]),
-    ("runtime", &["graph"]),
+    ("runtime", &["dysample", "graph"]),
     ("picture", &["size"]),
     ("detect", &["size", "graph", "runtime", "picture"]),
     ("output", &["size", "detect"]),
-    ("network", &["architecture", "checkpoint", "config", "graph", "weights"]),
+    ("network", &["onnx", "architecture", "checkpoint", "config", "graph", "weights"]),
     ("embedded", &["checkpoint"]),
 ];
 

@@ -1,6 +1,6 @@
 //! The sampling step in standard ONNX operators: what any runtime executes that does not know our operator.
 
-use crate::onnx::{Attribute, FunctionProto, NodeProto, OPSET, OperatorSetIdProto, node};
+use crate::onnx::{Attribute, FunctionProto, NodeProto, OperatorSetIdProto, Opset, node};
 
 /// Domain of the operator.
 pub const DOMAIN: &str = "yolo9";
@@ -15,8 +15,12 @@ pub const NAME: &str = "DySample";
 /// `(w + offset_x, h + offset_y)`, clamped to the map.
 ///
 /// All lengths are computed from the inputs' shapes, so one body serves any number of nodes of any size.
+///
+/// The points are clamped to the map before `GridSample`, whose padding then never matters, but its time does: ONNX
+/// Runtime (from the version on that has its pull request 27359) has a faster implementation for `zeros` than for
+/// `border`, see docs/performance.md. What NaN among the offsets gives depends on the runtime.
 #[must_use]
-pub fn onnx_function() -> FunctionProto {
+pub fn onnx_function(opset: Opset) -> FunctionProto {
     FunctionProto {
         name: Some(NAME.into()),
         domain: Some(DOMAIN.into()),
@@ -24,13 +28,17 @@ pub fn onnx_function() -> FunctionProto {
         output: vec!["y".into()],
         attribute: vec!["scale".into(), "groups".into()],
         doc_string: Some("Dynamic upsampling at learned points (DySample, arXiv 2308.15085)".into()),
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
-        node: [lengths(), positions(), grid(), sampling()].concat(),
+        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(opset.number()) }],
+        node: [lengths(), positions(), grid(), sampling(opset)].concat(),
     }
 }
 
 fn ints(name: &str, values: &[i64]) -> NodeProto {
     node("Constant", &[], &[name], &[("value_ints", Attribute::Ints(values))])
+}
+
+fn float(name: &str, value: f32) -> NodeProto {
+    node("Constant", &[], &[name], &[("value_float", Attribute::Float(value))])
 }
 
 fn concat(inputs: &[&str], output: &str) -> NodeProto {
@@ -57,7 +65,7 @@ fn lengths() -> Vec<NodeProto> {
     ]
 }
 
-/// `offset` plus the pixel's own column and row: where to sample, in pixels, `[N, 2, K, H, W]`.
+/// `offset` plus the pixel's own column and row, clamped: where to sample, in pixels, `[N, 2, K, H, W]`.
 fn positions() -> Vec<NodeProto> {
     let range = |length: &str, to: &str| {
         let (scalar, ints) = (format!("{to}_length"), format!("{to}_ints"));
@@ -83,7 +91,16 @@ fn positions() -> Vec<NodeProto> {
         concat(&["columns", "rows"], "pixel"),
         concat(&["same", "two", "rest", "hw"], "split_components"),
         node("Reshape", &["offset", "split_components"], &["offset_split"], &[]),
-        node("Add", &["offset_split", "pixel"], &["position"], &[]),
+        node("Add", &["offset_split", "pixel"], &["wanted"], &[]),
+        concat(&["w", "h"], "wh"),
+        node("Cast", &["wh"], &["wh_float"], &[("to", Attribute::Int(1))]),
+        concat(&["two", "one", "one", "one"], "per_component"),
+        node("Reshape", &["wh_float", "per_component"], &["extent"], &[]),
+        float("zero_float", 0.0),
+        float("one_float", 1.0),
+        node("Sub", &["extent", "one_float"], &["last"], &[]),
+        node("Max", &["wanted", "zero_float"], &["not_before"], &[]),
+        node("Min", &["not_before", "last"], &["position"], &[]),
     ]);
     nodes
 }
@@ -91,11 +108,6 @@ fn positions() -> Vec<NodeProto> {
 /// Positions in GridSample's coordinates (-1 to 1 over the outer edges), `[N·G, s·H, s·W, 2]`.
 fn grid() -> Vec<NodeProto> {
     vec![
-        concat(&["w", "h"], "wh"),
-        node("Cast", &["wh"], &["wh_float"], &[("to", Attribute::Int(1))]),
-        concat(&["two", "one", "one", "one"], "per_component"),
-        node("Reshape", &["wh_float", "per_component"], &["extent"], &[]),
-        node("Constant", &[], &["one_float"], &[("value_float", Attribute::Float(1.0))]),
         node("Add", &["position", "position"], &["position_twice"], &[]),
         node("Add", &["position_twice", "one_float"], &["position_centre"], &[]),
         node("Div", &["position_centre", "extent"], &["position_scaled"], &[]),
@@ -118,7 +130,8 @@ fn grid() -> Vec<NodeProto> {
 }
 
 /// Groups become pictures of a batch, are sampled, and are joined again.
-fn sampling() -> Vec<NodeProto> {
+fn sampling(opset: Opset) -> Vec<NodeProto> {
+    let mode = if opset.number() < 20 { "bilinear" } else { "linear" };
     vec![
         node("Div", &["c", "g"], &["group_channels"], &[]),
         concat(&["rest", "group_channels", "hw"], "x_shape"),
@@ -128,8 +141,8 @@ fn sampling() -> Vec<NodeProto> {
             &["x_groups", "grid"],
             &["y_groups"],
             &[
-                ("mode", Attribute::Text("linear")),
-                ("padding_mode", Attribute::Text("border")),
+                ("mode", Attribute::Text(mode)),
+                ("padding_mode", Attribute::Text("zeros")),
                 ("align_corners", Attribute::Int(0)),
             ],
         ),

@@ -7,7 +7,7 @@ use crate::Size;
 use crate::architecture::{Architecture, Value};
 use crate::dysample;
 use crate::onnx::{
-    Dim, GraphProto, IR_VERSION, ModelProto, NodeProto, OPSET, OperatorSetIdProto, float_tensor, int_tensor, value_info,
+    Dim, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, Opset, float_tensor, int_tensor, value_info,
 };
 use crate::weights::{Kernel, Weights};
 
@@ -16,7 +16,7 @@ use crate::weights::{Kernel, Weights};
 /// # Panics
 /// If `weights` were bound to another architecture.
 #[must_use]
-pub fn build(architecture: &Architecture, weights: Weights) -> OnnxModel {
+pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> OnnxModel {
     let head = layout(architecture);
     let mut builder = GraphBuilder::new(architecture, &head, weights);
     for step in architecture.main_steps() {
@@ -30,16 +30,16 @@ pub fn build(architecture: &Architecture, weights: Weights) -> OnnxModel {
     graph.output = outputs(&head);
     let import = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
     let mut proto = ModelProto {
-        ir_version: Some(IR_VERSION),
+        ir_version: Some(opset.ir_version()),
         producer_name: Some("yolo9".into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
         graph: Some(graph),
-        opset_import: vec![import("", OPSET)],
+        opset_import: vec![import("", opset.number())],
         ..Default::default()
     };
     if uses_dysample {
         proto.opset_import.push(import(dysample::DOMAIN, 1));
-        proto.functions.push(dysample::onnx_function());
+        proto.functions.push(dysample::onnx_function(opset));
     }
     OnnxModel { proto, head }
 }

@@ -12,7 +12,36 @@ pub use messages::{
 };
 pub use node::{Attribute, Dim, float_tensor, int_tensor, node, value_info};
 
-/// Operator set of the standard domain that the graphs use.
-pub const OPSET: i64 = 20;
-/// Version of the file format that introduced what [`OPSET`] needs.
-pub const IR_VERSION: i64 = 9;
+/// Operator set of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opset(i64);
+
+impl Opset {
+    /// The operator sets that graphs can be written for.
+    pub const SUPPORTED: std::ops::RangeInclusive<i64> = 16..=20;
+
+    /// The operator set of that number, if it is supported.
+    #[must_use]
+    pub fn new(number: i64) -> Option<Self> {
+        Self::SUPPORTED.contains(&number).then_some(Self(number))
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+
+    /// Version of the file format that introduced it; from 8 on there are functions.
+    #[must_use]
+    pub fn ir_version(self) -> i64 {
+        if self.0 < 19 { 8 } else { 9 }
+    }
+}
+
+impl Default for Opset {
+    /// 18: known to runtimes of the last years. `GridSample` got new names for its modes in 20, which some read wrongly.
+    fn default() -> Self {
+        Self(18)
+    }
+}

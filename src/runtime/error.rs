@@ -61,11 +61,19 @@ pub enum RuntimeError {
         reason: String,
     },
     /// ONNX Runtime failed while running.
-    #[error("ONNX Runtime failed on an input of {shape:?}: {reason}")]
+    #[error("ONNX Runtime failed on inputs of shape {shapes:?}: {reason}")]
     Run {
-        /// Shape of the input.
-        shape: Vec<usize>,
+        /// Shapes of the inputs.
+        shapes: Vec<Vec<usize>>,
         /// Its message.
+        reason: String,
+    },
+    /// A graph does not give what it should.
+    #[error("output {name} of the graph: {reason}")]
+    Output {
+        /// The output.
+        name: String,
+        /// What is wrong.
         reason: String,
     },
 }

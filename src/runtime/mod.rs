@@ -6,11 +6,14 @@
 mod environment;
 mod error;
 pub mod library;
+mod model;
+mod operator;
 mod session;
 
 pub use environment::Runtime;
 pub use error::RuntimeError;
-pub use session::{OrtModel, SessionOptions};
+pub use model::OrtModel;
+pub use session::{DySampleBackend, OrtSession, Outputs, SessionOptions};
 
 use ndarray::{Array3, ArrayView4};
 

@@ -1,109 +1,115 @@
-//! A model in an ONNX Runtime session.
+//! A graph in an ONNX Runtime session.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ndarray::{Array4, ArrayView4, Axis};
+use ndarray::{ArrayViewD, IxDyn};
 use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{Session, SessionOutputs};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::TensorRef;
 
-use super::{LevelOutput, Model, Runtime, RuntimeError};
-use crate::graph::{HeadLayout, OnnxModel};
+use super::{Runtime, RuntimeError, operator};
+
+/// What computes the nodes `yolo9:DySample`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DySampleBackend {
+    /// Our operator.
+    #[default]
+    Native,
+    /// The body of standard operators that the model carries for runtimes without our operator.
+    Onnx,
+}
 
 /// How a session runs.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// Threads that one run may use. The default is what the system grants this process (affinity and cgroup quota).
     pub threads: usize,
+    /// What computes DySample.
+    pub dysample: DySampleBackend,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { threads, dysample: DySampleBackend::default() }
     }
 }
 
-/// A [`Model`] that ONNX Runtime executes.
+/// Any graph of f32 tensors that ONNX Runtime executes.
 #[derive(Debug)]
-pub struct OrtModel {
+pub struct OrtSession {
     session: Session,
-    head: HeadLayout,
 }
 
-impl OrtModel {
-    /// Hands the model to ONNX Runtime, which optimises it.
+impl OrtSession {
+    /// Hands the bytes of an `.onnx` file to ONNX Runtime, which optimises the graph. Errors call it `name`.
     ///
     /// # Errors
     /// [`RuntimeError::Load`] with ONNX Runtime's message.
-    pub fn new(runtime: &Runtime, model: OnnxModel, options: &SessionOptions) -> Result<Self, RuntimeError> {
-        let name = model.proto.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
-        let head = model.head.clone();
-        let bytes = model.to_bytes();
-        // The weights exist twice now; ONNX Runtime makes copies of its own.
-        drop(model);
-        let session = session(runtime, &bytes, options)
-            .map_err(|error| RuntimeError::Load { model: name, reason: error.to_string() })?;
-        Ok(Self { session, head })
+    pub fn new(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptions) -> Result<Self, RuntimeError> {
+        let session = session(runtime, bytes, options)
+            .map_err(|error| RuntimeError::Load { model: name.into(), reason: error.to_string() })?;
+        Ok(Self { session })
+    }
+
+    /// Names of the graph's outputs.
+    pub fn output_names(&self) -> impl Iterator<Item = &str> {
+        self.session.outputs().iter().map(ort::value::Outlet::name)
+    }
+
+    /// Runs the graph on its inputs in order.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Run`] with ONNX Runtime's message.
+    pub fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Outputs<'_>, RuntimeError> {
+        let shapes: Vec<Vec<usize>> = inputs.iter().map(|input| input.shape().to_vec()).collect();
+        let inputs: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
+        let outputs = run(&mut self.session, &inputs);
+        outputs.map(Outputs).map_err(|error| RuntimeError::Run { shapes, reason: error.to_string() })
     }
 }
 
 fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Result<Session> {
-    Session::builder(&runtime.environment)?
+    let threads = options.threads.max(1);
+    let mut builder = Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(options.threads.max(1))?
-        .commit_from_memory(bytes)
+        .with_intra_threads(threads)?;
+    if options.dysample == DySampleBackend::Native {
+        builder = builder.with_operators(Arc::new(operator::domain(threads)?))?;
+    }
+    builder.commit_from_memory(bytes)
 }
 
-impl OrtModel {
-    /// Runs one picture and gives every output of the graph by name, `[1, channels, h, w]`: the head's, and the layers'
-    /// after [`OnnxModel::expose_layers`].
+fn run<'s>(
+    session: &'s mut Session,
+    inputs: &[ndarray::CowArray<'_, f32, IxDyn>],
+) -> ort::Result<SessionOutputs<'s>> {
+    let mut values: Vec<SessionInputValue<'_>> = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        values.push(TensorRef::from_array_view((input.shape(), input.as_slice().unwrap_or_default()))?.into());
+    }
+    session.run(&values[..])
+}
+
+/// What a run gave, in ONNX Runtime's memory.
+pub struct Outputs<'s>(SessionOutputs<'s>);
+
+impl Outputs<'_> {
+    /// The output of that name.
     ///
     /// # Errors
-    /// As [`Model::run`].
-    pub fn run_all(&mut self, input: ArrayView4<'_, f32>) -> Result<BTreeMap<String, Array4<f32>>, RuntimeError> {
-        let names: Vec<String> = self.session.outputs().iter().map(|output| output.name().to_owned()).collect();
-        let maps = maps(&mut self.session, input, names.iter().map(String::as_str))?;
-        Ok(names.into_iter().zip(maps).collect())
+    /// When there is none, or it is not an f32 tensor.
+    pub fn get(&self, name: &str) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
+        let failed = |reason: String| RuntimeError::Output { name: name.into(), reason };
+        let value = self.0.get(name).ok_or_else(|| failed("there is none of that name".into()))?;
+        let (shape, values) = value.try_extract_tensor::<f32>().map_err(|error| failed(error.to_string()))?;
+        let shape: Vec<usize> = shape.iter().map(|length| *length as usize).collect();
+        ArrayViewD::from_shape(shape, values).map_err(|error| failed(error.to_string()))
     }
 }
 
-impl Model for OrtModel {
-    fn head(&self) -> &HeadLayout {
-        &self.head
+impl std::fmt::Debug for Outputs<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.keys()).finish()
     }
-
-    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<LevelOutput>, RuntimeError> {
-        let names = self.head.levels.iter().flat_map(|level| [level.boxes.as_str(), &level.classes]);
-        let mut maps = maps(&mut self.session, input, names)?.into_iter().map(|map| map.remove_axis(Axis(0)));
-        let mut levels = Vec::with_capacity(self.head.levels.len());
-        while let (Some(boxes), Some(classes)) = (maps.next(), maps.next()) {
-            levels.push(LevelOutput { boxes, classes });
-        }
-        Ok(levels)
-    }
-}
-
-/// Runs one picture and copies the outputs of those names.
-fn maps<'a>(
-    session: &mut Session,
-    input: ArrayView4<'_, f32>,
-    names: impl Iterator<Item = &'a str>,
-) -> Result<Vec<Array4<f32>>, RuntimeError> {
-    let failed = |error: ort::Error| RuntimeError::Run { shape: input.shape().to_vec(), reason: error.to_string() };
-    let contiguous = input.as_standard_layout();
-    let data = contiguous.as_slice().unwrap_or_default();
-    let tensor = TensorRef::from_array_view((input.shape(), data)).map_err(failed)?;
-    let outputs = session.run(ort::inputs![tensor]).map_err(failed)?;
-    names.map(|name| map(&outputs, name).map_err(failed)).collect()
-}
-
-/// One output, copied out of the runtime's memory.
-fn map(outputs: &SessionOutputs<'_>, name: &str) -> ort::Result<Array4<f32>> {
-    let value = outputs.get(name).ok_or_else(|| ort::Error::new(format!("no output {name}")))?;
-    let (shape, values) = value.try_extract_tensor::<f32>()?;
-    let [batch, channels, height, width] = shape[..] else {
-        return Err(ort::Error::new(format!("output {name} has shape {shape}; expected four axes")));
-    };
-    let shape = [batch, channels, height, width].map(|length| length as usize);
-    Array4::from_shape_vec(shape, values.to_vec()).map_err(|error| ort::Error::new(error.to_string()))
 }

@@ -8,9 +8,11 @@ mod bind;
 mod error;
 mod fit;
 mod fuse;
+mod random;
 
 pub use bind::bind;
 pub use error::{Mismatch, WeightsError};
+pub use random::random;
 
 use std::collections::BTreeMap;
 

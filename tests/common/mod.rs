@@ -37,7 +37,7 @@ pub fn runtime() -> Runtime {
 
 /// A session of an assembled network.
 pub fn session(network: &Network, threads: usize) -> OrtModel {
-    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads }).unwrap()
+    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, ..Default::default() }).unwrap()
 }
 
 /// The network that a checkpoint carries.

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use yolo9::Size;
-use yolo9::runtime::SessionOptions;
+use yolo9::runtime::{DySampleBackend, SessionOptions};
 use yolo9::runtime::library::LibraryOptions;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
@@ -62,6 +62,10 @@ pub(crate) struct RuntimeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
+    /// What computes DySample: our operator, or the standard ONNX operators that other runtimes use.
+    #[arg(long, value_enum, value_name = "native|onnx", default_value_t = DySampleArg::Native)]
+    pub(crate) dysample: DySampleArg,
+
     /// Never fetch anything (also YOLO9_OFFLINE=1).
     #[arg(long)]
     pub(crate) offline: bool,
@@ -69,6 +73,12 @@ pub(crate) struct RuntimeArgs {
     /// The ONNX Runtime library to load (also ORT_DYLIB_PATH); by default it is found or fetched.
     #[arg(long, value_name = "FILE")]
     pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DySampleArg {
+    Native,
+    Onnx,
 }
 
 impl RuntimeArgs {
@@ -82,7 +92,11 @@ impl RuntimeArgs {
         if threads > granted {
             log::warn!("--threads {threads} is more than the {granted} that the system grants: expect it to be slower");
         }
-        SessionOptions { threads }
+        let dysample = match self.dysample {
+            DySampleArg::Native => DySampleBackend::Native,
+            DySampleArg::Onnx => DySampleBackend::Onnx,
+        };
+        SessionOptions { threads, dysample }
     }
 }
 

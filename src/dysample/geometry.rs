@@ -1,0 +1,223 @@
+//! The shapes of one upsampling, checked once, and its division into independent parts.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+/// Column and row numbers are exact in f32 up to here.
+const MAX_SIDE: usize = 1 << 24;
+
+/// Shapes that do not make an upsampling.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GeometryError {
+    /// Not `[N, C, H, W]`.
+    #[error("{tensor} has shape {found:?}; expected four axes")]
+    Rank {
+        /// `x` or `offset`.
+        tensor: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// An upsampling factor that is not supported.
+    #[error("scale is {found}; expected 1 to 8")]
+    Scale {
+        /// The factor.
+        found: usize,
+    },
+    /// Channels that cannot be divided.
+    #[error("{channels} channels cannot be split into {groups} groups")]
+    Groups {
+        /// Channels of `x`.
+        channels: usize,
+        /// Groups asked for.
+        groups: usize,
+    },
+    /// Offsets of another map.
+    #[error(
+        "offset has shape {found:?}; expected {expected:?}, that is [N, 2·{groups} groups·{scale}², H, W] for an x of \
+         {x:?}"
+    )]
+    Offset {
+        /// Shape of `x`.
+        x: [usize; 4],
+        /// Shape that the offsets must have.
+        expected: [usize; 4],
+        /// Shape that they have.
+        found: [usize; 4],
+        /// Groups of channels.
+        groups: usize,
+        /// Upsampling factor.
+        scale: usize,
+    },
+    /// Maps whose positions or sizes cannot be counted exactly.
+    #[error("x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than 2^32 cells")]
+    TooLarge {
+        /// Shape of `x`.
+        x: [usize; 4],
+        /// Upsampling factor.
+        scale: usize,
+    },
+}
+
+/// Shapes that belong together: `x` is `[N, C, H, W]`, `offset` `[N, 2·groups·scale², H, W]` and the result
+/// `[N, C, scale·H, scale·W]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    pub(super) batch: usize,
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) scale: usize,
+    pub(super) groups: usize,
+}
+
+/// Channels of one picture and one group: what is computed in one piece, and contiguous in the result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) picture: usize,
+    pub(super) group: usize,
+    pub(super) channels: Range<usize>,
+}
+
+impl Geometry {
+    /// Channels that a kernel samples at once.
+    pub(super) const LANES: usize = 8;
+
+    /// Checks that shapes, scale and groups belong together.
+    ///
+    /// # Errors
+    /// [`GeometryError`]: scale outside 1 to 8, channels not divisible by groups, offsets of another shape, or sizes
+    /// that overflow.
+    pub fn new(x: &[usize], offset: &[usize], scale: usize, groups: usize) -> Result<Self, GeometryError> {
+        let four = |tensor, shape: &[usize]| {
+            <[usize; 4]>::try_from(shape).map_err(|_| GeometryError::Rank { tensor, found: shape.to_vec() })
+        };
+        let (x, offset) = (four("x", x)?, four("offset", offset)?);
+        let [batch, channels, height, width] = x;
+        if !(1..=8).contains(&scale) {
+            return Err(GeometryError::Scale { found: scale });
+        }
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            return Err(GeometryError::Groups { channels, groups });
+        }
+        let geometry = Self { batch, channels, height, width, scale, groups };
+        let cells = height.checked_mul(width).filter(|cells| u32::try_from(*cells).is_ok());
+        let counted = cells.is_some() && height.max(width) <= MAX_SIDE;
+        if !counted || geometry.checked_output().is_none() {
+            return Err(GeometryError::TooLarge { x, scale });
+        }
+        let expected = geometry.offset_shape();
+        if offset != expected {
+            return Err(GeometryError::Offset { x, expected, found: offset, groups, scale });
+        }
+        Ok(geometry)
+    }
+
+    fn checked_output(&self) -> Option<usize> {
+        let offsets = self.groups.checked_mul(2 * self.scale * self.scale)?;
+        let widest = self.channels.checked_mul(self.scale * self.scale)?.max(offsets);
+        self.batch.checked_mul(widest)?.checked_mul(self.cells()).filter(|n| *n <= isize::MAX as usize / 4)
+    }
+
+    /// Shape of the upsampled map.
+    #[must_use]
+    pub fn output_shape(&self) -> [usize; 4] {
+        [self.batch, self.channels, self.height * self.scale, self.width * self.scale]
+    }
+
+    /// Shape of the offsets.
+    #[must_use]
+    pub fn offset_shape(&self) -> [usize; 4] {
+        [self.batch, 2 * self.groups * self.scale * self.scale, self.height, self.width]
+    }
+
+    /// Cells of one channel of `x`.
+    pub(super) fn cells(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Pixels of one channel of the result.
+    pub(super) fn pixels(&self) -> usize {
+        self.cells() * self.scale * self.scale
+    }
+
+    pub(super) fn x_len(&self) -> usize {
+        self.batch * self.channels * self.cells()
+    }
+
+    pub(super) fn offset_len(&self) -> usize {
+        self.offset_shape().iter().product()
+    }
+
+    pub(super) fn output_len(&self) -> usize {
+        self.batch * self.channels * self.pixels()
+    }
+
+    /// One row of offsets: those of component 0 (x) or 1 (y), of position `(i, j)` in the output cells of row `row`.
+    #[inline(always)]
+    pub(super) fn offset_row(&self, picture: usize, group: usize, at: [usize; 4]) -> Range<usize> {
+        let [component, i, j, row] = at;
+        let s = self.scale;
+        let q = (component * self.groups + group) * s * s + i * s + j;
+        let start = ((picture * 2 * self.groups * s * s + q) * self.height + row) * self.width;
+        start..start + self.width
+    }
+
+    /// Parts in the order of the result, which they cover. The sampling points are computed once per part, so there
+    /// are no more parts than keep `threads` threads busy.
+    pub(super) fn parts(&self, threads: usize) -> Vec<Part> {
+        if self.output_len() == 0 {
+            return Vec::new();
+        }
+        let per_group = self.channels / self.groups;
+        let wanted = if threads > 1 { (2 * threads).div_ceil(self.batch * self.groups) } else { 1 };
+        let size = per_group.div_ceil(wanted).next_multiple_of(Self::LANES);
+        let mut parts = Vec::new();
+        for picture in 0..self.batch {
+            for group in 0..self.groups {
+                let channels = group * per_group..(group + 1) * per_group;
+                for start in channels.clone().step_by(size) {
+                    parts.push(Part { picture, group, channels: start..(start + size).min(channels.end) });
+                }
+            }
+        }
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_result_in_order() {
+        for (channels, groups, threads) in [(512, 4, 1), (512, 4, 2), (36, 4, 16), (12, 1, 3), (7, 7, 64)] {
+            let offset = [2, 2 * groups * 4, 3, 5];
+            let geometry = Geometry::new(&[2, channels, 3, 5], &offset, 2, groups).unwrap();
+            let parts = geometry.parts(threads);
+            let covered: Vec<_> =
+                parts.iter().flat_map(|part| part.channels.clone().map(|channel| (part.picture, channel))).collect();
+            let all: Vec<_> = (0..2).flat_map(|picture| (0..channels).map(move |channel| (picture, channel))).collect();
+            assert_eq!(covered, all);
+            let per_group = channels / groups;
+            assert!(parts.iter().all(|part| part.channels.clone().all(|channel| channel / per_group == part.group)));
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_belong_together_are_named() {
+        let check = |x: &[usize], offset: &[usize], scale, groups| {
+            Geometry::new(x, offset, scale, groups).unwrap_err().to_string()
+        };
+        assert!(check(&[1, 8, 4], &[1, 32, 4, 4], 2, 4).contains("x has shape [1, 8, 4]"));
+        assert!(check(&[1, 8, 4, 4], &[1, 32, 4, 4], 9, 4).contains("scale is 9"));
+        assert!(check(&[1, 8, 4, 4], &[1, 32, 4, 4], 0, 4).contains("scale is 0"));
+        assert!(check(&[1, 9, 4, 4], &[1, 32, 4, 4], 2, 4).contains("9 channels cannot be split into 4 groups"));
+        assert!(check(&[1, 8, 4, 4], &[1, 16, 4, 4], 2, 4).contains("expected [1, 32, 4, 4]"));
+        assert!(check(&[1, 8, 4, 4], &[2, 32, 4, 4], 2, 4).contains("offset has shape [2, 32, 4, 4]"));
+        let side = 1 << 20;
+        assert!(check(&[1, 8, side, side], &[1, 32, side, side], 2, 4).contains("too large"));
+        assert!(check(&[usize::MAX, 8, 4, 4], &[1, 32, 4, 4], 2, 4).contains("too large"));
+    }
+}

@@ -1,0 +1,107 @@
+//! `yolo9:DySample(x, offset; scale, groups)` as an operator of ONNX Runtime, on the kernels of [`crate::dysample`].
+
+use ort::operator::{
+    ComputeContext, Kernel as OrtKernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
+    ShapeInferenceContext,
+};
+use ort::value::{Shape, SymbolicDimensions, TensorElementType, ValueType};
+
+use crate::dysample::{DOMAIN, Geometry, Kernel, NAME, Tensors, Upsampling, Workspaces};
+
+/// The domain to register with a session. `threads` are those of the session.
+pub(super) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
+    OperatorDomain::new(DOMAIN)?.add(DySample { kernel: Kernel::best(), threads })
+}
+
+struct DySample {
+    kernel: Kernel,
+    threads: usize,
+}
+
+/// One node of a session.
+struct Node {
+    name: String,
+    scale: usize,
+    groups: usize,
+    kernel: Kernel,
+    threads: usize,
+    workspaces: Workspaces,
+}
+
+impl Operator for DySample {
+    type Kernel<'a> = Node;
+
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn versions(&self) -> std::ops::RangeInclusive<u32> {
+        1..=1
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::required(TensorElementType::Float32), OperatorInput::required(TensorElementType::Float32)]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(TensorElementType::Float32)]
+    }
+
+    fn create_kernel<'a>(&self, context: &KernelContext<'a>) -> ort::Result<Node> {
+        let name = context.node_name()?;
+        let attribute = |key: &str| {
+            let value: i64 = context
+                .get(key)
+                .ok_or_else(|| ort::Error::new(format!("DySample node {name}: no integer attribute `{key}`")))?;
+            usize::try_from(value)
+                .map_err(|_| ort::Error::new(format!("DySample node {name}: attribute `{key}` is {value}")))
+        };
+        let (scale, groups) = (attribute("scale")?, attribute("groups")?);
+        Ok(Node { scale, groups, kernel: self.kernel, threads: self.threads, workspaces: Workspaces::default(), name })
+    }
+
+    fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
+        let inputs = context.inputs();
+        // What is not known yet is checked when the node runs.
+        let Some([batch, channels, height, width]) =
+            inputs.first().and_then(ValueType::tensor_shape).and_then(|shape| <[i64; 4]>::try_from(&shape[..]).ok())
+        else {
+            return Ok(());
+        };
+        let scale: i64 = context.attr("scale")?;
+        let upsampled = |side: i64| if side < 0 { -1 } else { side.saturating_mul(scale) };
+        let output = ValueType::Tensor {
+            ty: TensorElementType::Float32,
+            shape: Shape::new([batch, channels, upsampled(height), upsampled(width)]),
+            dimension_symbols: SymbolicDimensions::empty(4),
+        };
+        context.set_output(0, &output)
+    }
+}
+
+// A panic in here or in a task would end the process, so everything is an error instead.
+impl OrtKernel for Node {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let failed = |reason: String| ort::Error::new(format!("DySample node {}: {reason}", self.name));
+        let missing = |what: &str| failed(format!("no {what}"));
+        let x = context.input(0)?.ok_or_else(|| missing("x"))?;
+        let offset = context.input(1)?.ok_or_else(|| missing("offset"))?;
+        let (x_shape, x) = x.try_extract_tensor::<f32>()?;
+        let (offset_shape, offset) = offset.try_extract_tensor::<f32>()?;
+        let lengths = |shape: &Shape| shape.iter().map(|length| *length as usize).collect::<Vec<_>>();
+        let geometry = Geometry::new(&lengths(x_shape), &lengths(offset_shape), self.scale, self.groups)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut y = context
+            .output(0, geometry.output_shape().map(|length| length as i64))?
+            .ok_or_else(|| missing("output"))?;
+        let (_, y) = y.try_extract_tensor_mut::<f32>()?;
+        let upsampling =
+            Upsampling::new(self.kernel, geometry, Tensors { x, offset, y }, &self.workspaces, self.threads);
+        if self.threads == 1 || upsampling.parts() < 2 {
+            upsampling.run_all();
+            return Ok(());
+        }
+        // 0: the pool decides how many parts one of its tasks takes.
+        context.par_for(upsampling.parts(), 0, |part| upsampling.run(part))
+    }
+}
