@@ -6,6 +6,8 @@ use thiserror::Error;
 
 /// Column and row numbers are exact in f32 up to here.
 const MAX_SIDE: usize = 1 << 24;
+/// The kernels count eight values for each cell in a u32.
+const MAX_CELLS: usize = 1 << 29;
 
 /// Shapes that do not make an upsampling.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -51,7 +53,9 @@ pub enum GeometryError {
         scale: usize,
     },
     /// Maps whose positions or sizes cannot be counted exactly.
-    #[error("x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than 2^32 cells")]
+    #[error(
+        "x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than {MAX_CELLS} cells"
+    )]
     TooLarge {
         /// Shape of `x`.
         x: [usize; 4],
@@ -81,8 +85,8 @@ pub(super) struct Part {
 }
 
 impl Geometry {
-    /// Channels that a kernel samples at once.
-    pub(super) const LANES: usize = 8;
+    /// Channels that a kernel samples at once. Parts have a multiple of it, as far as their group has.
+    const CHANNELS_AT_ONCE: usize = 8;
 
     /// Checks that shapes, scale and groups belong together.
     ///
@@ -102,7 +106,7 @@ impl Geometry {
             return Err(GeometryError::Groups { channels, groups });
         }
         let geometry = Self { batch, channels, height, width, scale, groups };
-        let cells = height.checked_mul(width).filter(|cells| u32::try_from(*cells).is_ok());
+        let cells = height.checked_mul(width).filter(|cells| *cells < MAX_CELLS);
         let counted = cells.is_some() && height.max(width) <= MAX_SIDE;
         if !counted || geometry.checked_output().is_none() {
             return Err(GeometryError::TooLarge { x, scale });
@@ -172,7 +176,7 @@ impl Geometry {
         }
         let per_group = self.channels / self.groups;
         let wanted = if threads > 1 { (2 * threads).div_ceil(self.batch * self.groups) } else { 1 };
-        let size = per_group.div_ceil(wanted).next_multiple_of(Self::LANES);
+        let size = per_group.div_ceil(wanted).next_multiple_of(Self::CHANNELS_AT_ONCE);
         let mut parts = Vec::new();
         for picture in 0..self.batch {
             for group in 0..self.groups {

@@ -1,10 +1,12 @@
 //! `yolo9:DySample(x, offset; scale, groups)` as an operator of ONNX Runtime, on the kernels of [`crate::dysample`].
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ort::operator::{
     ComputeContext, Kernel as OrtKernel, KernelContext, Operator, OperatorDomain, OperatorInput, OperatorOutput,
     ShapeInferenceContext,
 };
-use ort::value::{Shape, SymbolicDimensions, TensorElementType, ValueType};
+use ort::value::{Shape, TensorElementType, ValueType};
 
 use crate::dysample::{DOMAIN, Geometry, Kernel, NAME, Tensors, Upsampling, Workspaces};
 
@@ -63,19 +65,33 @@ impl Operator for DySample {
     fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
         let inputs = context.inputs();
         // What is not known yet is checked when the node runs.
-        let Some([batch, channels, height, width]) =
-            inputs.first().and_then(ValueType::tensor_shape).and_then(|shape| <[i64; 4]>::try_from(&shape[..]).ok())
-        else {
-            return Ok(());
-        };
+        let Some(ValueType::Tensor { shape, dimension_symbols, .. }) = inputs.first() else { return Ok(()) };
+        let Ok([batch, channels, height, width]) = <[i64; 4]>::try_from(&shape[..]) else { return Ok(()) };
         let scale: i64 = context.attr("scale")?;
-        let upsampled = |side: i64| if side < 0 { -1 } else { side.saturating_mul(scale) };
+        let lengths = [(batch, 1), (channels, 1), (height, scale), (width, scale)];
+        let symbols = lengths.iter().enumerate().map(|(axis, (length, scale))| {
+            symbol(*length, *scale, dimension_symbols.get(axis).map_or("", String::as_str))
+        });
         let output = ValueType::Tensor {
             ty: TensorElementType::Float32,
-            shape: Shape::new([batch, channels, upsampled(height), upsampled(width)]),
-            dimension_symbols: SymbolicDimensions::empty(4),
+            dimension_symbols: symbols.collect(),
+            shape: Shape::new(
+                lengths.map(|(length, scale)| if length < 0 { -1 } else { length.saturating_mul(scale) }),
+            ),
         };
         context.set_output(0, &output)
+    }
+}
+
+/// Name of an output's length. ONNX Runtime takes an unknown length without a name for a known one of -1, and lengths
+/// of the same name for equal: it lets tensors of "equal" shapes share memory.
+fn symbol(length: i64, scale: i64, name: &str) -> String {
+    static UNNAMED: AtomicUsize = AtomicUsize::new(0);
+    match (length < 0, name, scale) {
+        (false, ..) => String::new(),
+        (true, "", _) => format!("{NAME}.{}", UNNAMED.fetch_add(1, Ordering::Relaxed)),
+        (true, name, 1) => name.to_owned(),
+        (true, name, scale) => format!("{scale}*{name}"),
     }
 }
 
@@ -91,9 +107,8 @@ impl OrtKernel for Node {
         let lengths = |shape: &Shape| shape.iter().map(|length| *length as usize).collect::<Vec<_>>();
         let geometry = Geometry::new(&lengths(x_shape), &lengths(offset_shape), self.scale, self.groups)
             .map_err(|error| failed(error.to_string()))?;
-        let mut y = context
-            .output(0, geometry.output_shape().map(|length| length as i64))?
-            .ok_or_else(|| missing("output"))?;
+        let mut y =
+            context.output(0, geometry.output_shape().map(|length| length as i64))?.ok_or_else(|| missing("output"))?;
         let (_, y) = y.try_extract_tensor_mut::<f32>()?;
         let upsampling =
             Upsampling::new(self.kernel, geometry, Tensors { x, offset, y }, &self.workspaces, self.threads);

@@ -80,10 +80,7 @@ fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Re
     builder.commit_from_memory(bytes)
 }
 
-fn run<'s>(
-    session: &'s mut Session,
-    inputs: &[ndarray::CowArray<'_, f32, IxDyn>],
-) -> ort::Result<SessionOutputs<'s>> {
+fn run<'s>(session: &'s mut Session, inputs: &[ndarray::CowArray<'_, f32, IxDyn>]) -> ort::Result<SessionOutputs<'s>> {
     let mut values: Vec<SessionInputValue<'_>> = Vec::with_capacity(inputs.len());
     for input in inputs {
         values.push(TensorRef::from_array_view((input.shape(), input.as_slice().unwrap_or_default()))?.into());

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use yolo9::Size;
-use yolo9::runtime::{DySampleBackend, SessionOptions};
 use yolo9::runtime::library::LibraryOptions;
+use yolo9::runtime::{DySampleBackend, SessionOptions};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
 

@@ -4,7 +4,7 @@
 use std::arch::x86_64::{
     __m256, __m256i, _CMP_GT_OQ, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castps_si256, _mm256_cmp_ps,
     _mm256_cvtepi32_ps, _mm256_cvttps_epi32, _mm256_loadu_ps, _mm256_mul_ps, _mm256_mullo_epi32,
-    _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_srli_epi32,
+    _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_shuffle_ps, _mm256_slli_epi32,
     _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps,
 };
 
@@ -106,26 +106,26 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn points(self, columns: &[f32; 8], rows: &[f32; 8], width: u32, to: &mut PointsOf8) {
         let (x, y) = (self.load(columns), self.load(rows));
-        let [upper_left, upper_right, lower_left, lower_right] = &mut to.cells;
+        let [upper_left, upper_right, lower_left, lower_right] = &mut to.starts;
         avx2!({
             let (left, top) = (_mm256_cvttps_epi32(x), _mm256_cvttps_epi32(y));
             let fx = _mm256_sub_ps(x, _mm256_cvtepi32_ps(left));
             let fy = _mm256_sub_ps(y, _mm256_cvtepi32_ps(top));
-            let width = _mm256_set1_epi32(width.cast_signed());
             let zero = _mm256_setzero_ps();
             let between_columns = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(fx, zero));
             let between_rows = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(fy, zero));
-            let right = _mm256_srli_epi32::<31>(between_columns);
-            let down = _mm256_and_si256(between_rows, width);
-            let cell = _mm256_add_epi32(_mm256_mullo_epi32(top, width), left);
-            let below = _mm256_add_epi32(cell, down);
-            for (to, cells) in [
-                (upper_left, cell),
-                (upper_right, _mm256_add_epi32(cell, right)),
+            let width = _mm256_set1_epi32(width.cast_signed());
+            let start = _mm256_slli_epi32::<3>(_mm256_add_epi32(_mm256_mullo_epi32(top, width), left));
+            let right = _mm256_and_si256(between_columns, _mm256_set1_epi32(8));
+            let down = _mm256_and_si256(between_rows, _mm256_slli_epi32::<3>(width));
+            let below = _mm256_add_epi32(start, down);
+            for (to, starts) in [
+                (upper_left, start),
+                (upper_right, _mm256_add_epi32(start, right)),
                 (lower_left, below),
                 (lower_right, _mm256_add_epi32(below, right)),
             ] {
-                _mm256_storeu_si256(to.as_mut_ptr().cast::<__m256i>(), cells);
+                _mm256_storeu_si256(to.as_mut_ptr().cast::<__m256i>(), starts);
             }
             let one = _mm256_set1_ps(1.0);
             let (gx, gy) = (_mm256_sub_ps(one, fx), _mm256_sub_ps(one, fy));

@@ -2,9 +2,9 @@
 //!
 //! Neighbouring output pixels sample arbitrary places of the map, so a vector of *pixels* would have to be gathered
 //! value by value. A vector of *channels* need not: all channels of a group share their points. So eight channels of
-//! `x` are transposed into cells of eight values ([`Tile`]); each output pixel then takes four whole cells, weights and
-//! adds them; and eight pixels of eight channels are transposed back and stored. The points and weights of a group
-//! ([`Points`]) are computed once and serve all its channels.
+//! `x` (or twice eight) are transposed into cells of eight values ([`tile`]); each output pixel then takes four whole
+//! cells, weights and adds them; and eight pixels of eight channels are transposed back and stored. The points and
+//! weights of a group ([`Points`]) are computed once and serve all its channels.
 //!
 //! The algorithm is written once ([`part`]) over the operations of an instruction set ([`Simd`]). No operation fuses or
 //! reorders arithmetic, so that every instruction set gives the bits of [`reference`](super::reference).
@@ -25,7 +25,6 @@ use std::fmt;
 use part::PartRun;
 pub(super) use part::{Inputs, Workspace};
 use points::{Points, PointsOf8};
-use tile::Tile;
 
 /// Operations on vectors of eight f32. A value of the implementing type is proof that the processor has the
 /// instructions.

@@ -1,7 +1,7 @@
 //! The algorithm, over the operations of any instruction set.
 #![allow(unsafe_code, reason = "indices are checked when the table is made, not at each of its many uses")]
 
-use super::{Points, PointsOf8, Simd, Tile};
+use super::{Points, PointsOf8, Simd, points, tile};
 use crate::dysample::Geometry;
 use crate::dysample::geometry::Part;
 
@@ -17,7 +17,7 @@ pub(in crate::dysample) struct Inputs<'a> {
 #[derive(Debug, Default)]
 pub(in crate::dysample) struct Workspace {
     points: Points,
-    tile: Tile,
+    tiles: Vec<[f32; 8]>,
 }
 
 /// Everything that computing one part takes.
@@ -29,48 +29,71 @@ pub(super) struct PartRun<'a> {
     pub(super) output: &'a mut [f32],
 }
 
+/// The points of that many pixels (256 kB) stay in a second-level cache beside a tile while all tiles use them.
+const BAND_PIXELS: usize = 8192;
+
 impl PartRun<'_> {
     #[inline(always)]
     pub(super) fn with<S: Simd>(self, simd: S) {
         let Inputs { geometry, x, offset } = *self.inputs;
-        let Workspace { points, tile } = self.workspace;
+        let Workspace { points, tiles } = self.workspace;
         let (cells, pixels) = (geometry.cells(), geometry.pixels());
+        let channels = self.part.channels.len();
         let first = self.part.picture * geometry.channels + self.part.channels.start;
-        let x = &x[first * cells..][..self.part.channels.len() * cells];
-        points.fill(simd, geometry, offset, self.part);
-        let eight = Geometry::LANES;
-        for (x, output) in x.chunks(eight * cells).zip(self.output.chunks_mut(eight * pixels)) {
-            tile.fill(simd, x, cells);
-            sample(simd, tile, points, output, pixels);
+        let x = &x[first * cells..][..channels * cells];
+
+        let bands = points::bands(geometry, BAND_PIXELS);
+        // The tiles of a part are filled once and kept for the next band, if there is one.
+        let kept = if bands.len() > 1 { channels.div_ceil(8) } else { 1 };
+        tiles.resize(kept * cells, [0.0; 8]);
+        for band in bands {
+            points.fill(simd, geometry, offset, self.part, band.clone());
+            let start = band.start * geometry.width * geometry.scale;
+            for (n, (x, output)) in x.chunks(8 * cells).zip(self.output.chunks_mut(8 * pixels)).enumerate() {
+                let tile = &mut tiles[(n % kept) * cells..][..cells];
+                if band.start == 0 {
+                    tile::fill(simd, tile, x, cells);
+                }
+                sample(simd, tile, points, output, Plane { pixels, start });
+            }
         }
     }
 }
 
-/// Samples up to eight channels at all points.
+/// A channel of the result, and where the band begins in it.
+#[derive(Clone, Copy)]
+struct Plane {
+    pixels: usize,
+    start: usize,
+}
+
+/// Samples up to eight channels at all points of a band.
 #[inline(always)]
-fn sample<S: Simd>(simd: S, tile: &Tile, points: &Points, output: &mut [f32], pixels: usize) {
-    let (table, cells) = points.table();
-    // What makes the unchecked accesses below sound.
-    assert!(tile.cells().len() >= cells);
-    let whole = if output.len() == 8 * pixels { pixels / 8 } else { 0 };
-    let start = output.as_mut_ptr();
-    for (n, points) in table.iter().enumerate() {
-        let channels = simd.transpose(eight_pixels(simd, tile.cells(), points));
+fn sample<S: Simd>(simd: S, tile: &[[f32; 8]], points: &Points, output: &mut [f32], plane: Plane) {
+    // These make the unchecked accesses below sound.
+    let Plane { pixels, start } = plane;
+    let live = points.pixels();
+    assert!(tile.len() >= points.cells());
+    assert!(start + live <= pixels);
+    let whole = if output.len() == 8 * pixels { live / 8 } else { 0 };
+    let to = output.as_mut_ptr();
+    for (n, points) in points.table().iter().enumerate() {
+        let channels = simd.transpose(eight_pixels(simd, tile.as_flattened(), points));
         if n < whole {
             for (channel, vector) in channels.into_iter().enumerate() {
-                // SAFETY: `output` has eight planes of `pixels` values, and pixels 8n to 8n + 8 are within a plane
-                // because n < pixels / 8; nothing else refers to them.
-                let to = unsafe { &mut *start.add(channel * pixels + 8 * n).cast::<[f32; 8]>() };
+                let at = channel * pixels + start + 8 * n;
+                // SAFETY: `output` has eight planes of `pixels` values, and the eight from start + 8n on are within a
+                // plane because 8n + 8 <= live and start + live <= pixels; nothing else refers to them.
+                let to = unsafe { &mut *to.add(at).cast::<[f32; 8]>() };
                 simd.store(vector, to);
             }
         } else {
             // Fewer than eight channels, or the last pixels of the map.
-            let last = pixels.min(8 * n + 8);
+            let (first, last) = (start + 8 * n, start + live.min(8 * n + 8));
             for (plane, vector) in output.chunks_exact_mut(pixels).zip(channels) {
                 let mut values = [0.0; 8];
                 simd.store(vector, &mut values);
-                let to = &mut plane[8 * n..last];
-                to.copy_from_slice(&values[..to.len()]);
+                plane[first..last].copy_from_slice(&values[..last - first]);
             }
         }
     }
@@ -80,14 +103,16 @@ fn sample<S: Simd>(simd: S, tile: &Tile, points: &Points, output: &mut [f32], pi
 // Here and in all that `PartRun::with` calls, loops stand where closures would read better: only what is certain to be
 // inlined may call intrinsics.
 #[inline(always)]
-fn eight_pixels<S: Simd>(simd: S, cells: &[[f32; 8]], points: &PointsOf8) -> [S::Vector; 8] {
-    let mut pixels = [simd.splat(0.0); 8];
+fn eight_pixels<S: Simd>(simd: S, tile: &[f32], points: &PointsOf8) -> [S::Vector; 8] {
+    let zero = simd.splat(0.0);
+    let mut pixels = [zero; 8];
     for (n, pixel) in pixels.iter_mut().enumerate() {
-        let mut weighted = [simd.splat(0.0); 4];
+        let mut weighted = [zero; 4];
         for (corner, weighted) in weighted.iter_mut().enumerate() {
-            let cell = points.cells[corner][n] as usize;
-            // SAFETY: `points` is from a table for a map of at most as many cells, as `sample` asserts.
-            let cell = unsafe { cells.get_unchecked(cell) };
+            let start = points.starts[corner][n] as usize;
+            // SAFETY: `points` is from a table for a map of at most tile.len() / 8 cells, as `sample` asserts, so that
+            // a whole cell begins at `start`.
+            let cell = unsafe { &*tile.as_ptr().add(start).cast::<[f32; 8]>() };
             *weighted = simd.mul(simd.splat(points.weights[corner][n]), simd.load(cell));
         }
         let [upper_left, upper_right, lower_left, lower_right] = weighted;

@@ -1,17 +1,18 @@
 //! Where the output pixels of a group sample the map, and how much each cell weighs.
-#![allow(unsafe_code, reason = "indices are checked when the table is made, not at each of its many uses")]
+
+use std::ops::Range;
 
 use super::Simd;
 use crate::dysample::Geometry;
 use crate::dysample::geometry::Part;
 
-/// The points of eight neighbouring output pixels. Order of cells and weights: upper left, upper right, lower left,
+/// The points of eight neighbouring output pixels. Order of starts and weights: upper left, upper right, lower left,
 /// lower right.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub(super) struct PointsOf8 {
-    /// Cell numbers, `row · W + column`.
-    pub(super) cells: [[u32; 8]; 4],
+    /// Where the cells begin in a tile: `8 · (row · W + column)`.
+    pub(super) starts: [[u32; 8]; 4],
     /// Between 0 and 1; the four of a pixel add up to 1, but for rounding.
     pub(super) weights: [[f32; 8]; 4],
 }
@@ -19,48 +20,72 @@ pub(super) struct PointsOf8 {
 /// Rows of points that are computed at once: eight, so that they are whole [`PointsOf8`] for any width.
 const ROWS: usize = 8;
 
-/// All points of one group, in the order of its output pixels, padded with points at cell 0.
+/// The points of a band of output rows of one group, in the order of the pixels, padded with points at cell 0.
 #[derive(Debug, Default)]
 pub(super) struct Points {
     table: Vec<PointsOf8>,
-    /// Every cell number in the table is smaller.
+    /// Every start in the table is that of one of as many cells.
     cells: usize,
+    /// Points that are not padding.
+    pixels: usize,
     /// Columns and rows of the points of `ROWS` rows.
     columns: Vec<f32>,
     rows: Vec<f32>,
 }
 
+/// The output rows in bands of about that many pixels, whole multiples of `ROWS` but for the last.
+pub(super) fn bands(geometry: &Geometry, pixels: usize) -> Vec<Range<usize>> {
+    let rows = geometry.height * geometry.scale;
+    let line = geometry.width * geometry.scale;
+    let height = (pixels / line).max(1).next_multiple_of(ROWS);
+    (0..rows).step_by(height).map(|start| start..(start + height).min(rows)).collect()
+}
+
 impl Points {
-    /// The table, whose cell numbers are all smaller than the given number.
-    #[inline(always)]
-    pub(super) fn table(&self) -> (&[PointsOf8], usize) {
-        (&self.table, self.cells)
+    pub(super) fn table(&self) -> &[PointsOf8] {
+        &self.table
     }
 
-    /// Computes the points of the group that a part belongs to.
+    /// All starts in the table are those of as many cells.
+    pub(super) fn cells(&self) -> usize {
+        self.cells
+    }
+
+    /// Number of points.
+    pub(super) fn pixels(&self) -> usize {
+        self.pixels
+    }
+
+    /// Computes the points of some output rows of the group that a part belongs to.
     #[inline(always)]
-    pub(super) fn fill<S: Simd>(&mut self, simd: S, geometry: &Geometry, offset: &[f32], part: &Part) {
+    pub(super) fn fill<S: Simd>(
+        &mut self,
+        simd: S,
+        geometry: &Geometry,
+        offset: &[f32],
+        part: &Part,
+        band: Range<usize>,
+    ) {
         let line = geometry.width * geometry.scale;
-        let output_rows = geometry.height * geometry.scale;
-        let pixels = ROWS * line;
+        let strip = ROWS * line;
         self.cells = geometry.cells();
-        self.table.resize(geometry.pixels().div_ceil(8), PointsOf8::default());
-        self.columns.resize(pixels, 0.0);
-        self.rows.resize(pixels, 0.0);
-        for (strip, table) in self.table.chunks_mut(pixels / 8).enumerate() {
-            let first = strip * ROWS;
-            let rows = ROWS.min(output_rows - first);
-            for (n, columns) in self.columns.chunks_exact_mut(line).take(rows).enumerate() {
-                coordinates(columns, geometry, offset, part, [0, first + n]);
+        self.pixels = band.len() * line;
+        self.table.resize(self.pixels.div_ceil(8), PointsOf8::default());
+        self.columns.resize(strip, 0.0);
+        self.rows.resize(strip, 0.0);
+        for (table, first) in self.table.chunks_mut(strip / 8).zip(band.clone().step_by(ROWS)) {
+            let rows = first..(first + ROWS).min(band.end);
+            let used = rows.len() * line;
+            for (row, columns) in rows.clone().zip(self.columns.chunks_exact_mut(line)) {
+                coordinates(columns, geometry, offset, part, [0, row]);
             }
-            for (n, rows) in self.rows.chunks_exact_mut(line).take(rows).enumerate() {
-                coordinates(rows, geometry, offset, part, [1, first + n]);
+            for (row, rows) in rows.zip(self.rows.chunks_exact_mut(line)) {
+                coordinates(rows, geometry, offset, part, [1, row]);
             }
             // Pads the last strip.
-            self.columns[rows * line..].fill(0.0);
-            self.rows[rows * line..].fill(0.0);
-            let columns = self.columns.as_chunks().0;
-            let rows = self.rows.as_chunks().0;
+            self.columns[used..].fill(0.0);
+            self.rows[used..].fill(0.0);
+            let (columns, rows) = (self.columns.as_chunks().0, self.rows.as_chunks().0);
             for ((to, columns), rows) in table.iter_mut().zip(columns).zip(rows) {
                 simd.points(columns, rows, geometry.width as u32, to);
             }
@@ -102,13 +127,13 @@ pub(super) fn scalar(columns: &[f32; 8], rows: &[f32; 8], width: u32, to: &mut P
         // Neither is negative, so that truncation is the floor.
         let (left, top) = (columns[lane] as u32, rows[lane] as u32);
         let (fx, fy) = (columns[lane] - left as f32, rows[lane] - top as f32);
-        let right = u32::from(fx > 0.0);
-        let down = if fy > 0.0 { width } else { 0 };
-        let cell = top * width + left;
-        let cells = [cell, cell + right, cell + down, cell + down + right];
+        let start = 8 * (top * width + left);
+        let right = if fx > 0.0 { 8 } else { 0 };
+        let down = if fy > 0.0 { 8 * width } else { 0 };
+        let starts = [start, start + right, start + down, start + down + right];
         let weights = [(1.0 - fx) * (1.0 - fy), fx * (1.0 - fy), (1.0 - fx) * fy, fx * fy];
         for n in 0..4 {
-            to.cells[n][lane] = cells[n];
+            to.starts[n][lane] = starts[n];
             to.weights[n][lane] = weights[n];
         }
     }
