@@ -7,6 +7,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may")]
 
+#[path = "../tests/common/node_model.rs"]
+mod node_model;
+
 use std::time::{Duration, Instant};
 
 use ndarray::Array4;
@@ -14,11 +17,9 @@ use prost::Message;
 use yolo9::Size;
 use yolo9::architecture::Architecture;
 use yolo9::config::ModelConfig;
-use yolo9::dysample::{self, Geometry, Kernel, Tensors, Upsampling, Workspaces, reference};
+use yolo9::dysample::{Geometry, Kernel, Tensors, Upsampling, Workspaces, reference};
 use yolo9::graph;
-use yolo9::onnx::{
-    Attribute, Dim, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, Opset, float_tensor, node, value_info,
-};
+use yolo9::onnx::{ModelProto, Opset};
 use yolo9::runtime::library::LibraryOptions;
 use yolo9::runtime::{DySampleBackend, Model, OrtModel, OrtSession, Runtime, SessionOptions};
 use yolo9::weights;
@@ -92,7 +93,7 @@ fn variants(runtime: &Runtime) -> Vec<Variant> {
             });
             variants.push(Variant { name: name.into(), threads, run });
         };
-        session("ORT Resize nearest", resize(), DySampleBackend::Onnx);
+        session("ORT Resize nearest", node_model::resize_nearest(Opset::default(), SCALE), DySampleBackend::Onnx);
         session("ORT yolo9:DySample, native", operator(true), DySampleBackend::Native);
         session("ORT body, GridSample clamped", operator(true), DySampleBackend::Onnx);
         session("ORT body, GridSample border", operator(false), DySampleBackend::Onnx);
@@ -181,46 +182,11 @@ fn table(title: &str, variants: &[Variant], times: &[Vec<f64>]) {
     );
 }
 
-/// A model of one node, with inputs `x` and `offset`.
-fn model(node: NodeProto) -> ModelProto {
-    let opset = Opset::default();
-    let dims = |prefix: &str| ["n", "c", "h", "w"].map(|axis| format!("{prefix}{axis}"));
-    let value = |name: &str| {
-        let dims = dims(name);
-        value_info(name, &dims.each_ref().map(|dim| Dim::Named(dim)))
-    };
-    let import = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
-    ModelProto {
-        ir_version: Some(opset.ir_version()),
-        graph: Some(GraphProto {
-            name: Some("bench".into()),
-            input: vec![value("x"), value("offset")],
-            output: vec![value("y")],
-            initializer: vec![float_tensor("scales", &[4], vec![1.0, 1.0, SCALE as f32, SCALE as f32])],
-            node: vec![node],
-            ..Default::default()
-        }),
-        opset_import: vec![import("", opset.number()), import(dysample::DOMAIN, 1)],
-        ..Default::default()
-    }
-}
-
-fn resize() -> ModelProto {
-    let attributes = [
-        ("mode", Attribute::Text("nearest")),
-        ("coordinate_transformation_mode", Attribute::Text("asymmetric")),
-        ("nearest_mode", Attribute::Text("floor")),
-    ];
-    model(node("Resize", &["x", "", "scales"], &["y"], &attributes))
-}
-
 /// DySample with its body; unclamped, the body leaves the edges to `GridSample`, as PyTorch's exporter does.
 fn operator(clamped: bool) -> ModelProto {
-    let attributes = [("scale", Attribute::Int(SCALE as i64)), ("groups", Attribute::Int(GROUPS as i64))];
-    let name = format!("{}:{}", dysample::DOMAIN, dysample::NAME);
-    let mut model = model(node(&name, &["x", "offset"], &["y"], &attributes));
-    let mut body = dysample::onnx_function(Opset::default());
+    let mut model = node_model::dysample(Opset::default(), SCALE, GROUPS);
     if !clamped {
+        let body = &mut model.functions[0];
         body.node.retain(|node| !node.output.iter().any(|output| output == "not_before" || output == "position"));
         for node in &mut body.node {
             node.input.iter_mut().filter(|input| *input == "position").for_each(|input| *input = "wanted".into());
@@ -231,7 +197,6 @@ fn operator(clamped: bool) -> ModelProto {
             }
         }
     }
-    model.functions.push(body);
     model
 }
 

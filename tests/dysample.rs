@@ -1,40 +1,143 @@
-//! The ONNX body of DySample against its definition, inside networks with several of them and at several input sizes.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
+//! DySample in ONNX Runtime: our operator and the body for other runtimes, alone and inside networks, and lifted
+//! networks. The kernels themselves are in `tests/kernels.rs`.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod common;
 
-use ndarray::{Array4, ArrayView2, s};
+use common::node_model;
+use ndarray::{Array4, ArrayD};
+use prost::Message;
+use yolo9::Size;
 use yolo9::architecture::{Operation, Step};
-use yolo9::onnx::{Dim, value_info};
+use yolo9::checkpoint::Checkpoint;
+use yolo9::config::ModelConfig;
+use yolo9::detect::{Detector, Found, Preset, Settings};
+use yolo9::dysample::{Lift, reference};
+use yolo9::embedded;
+use yolo9::onnx::{Dim, Opset, value_info};
+use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::runtime::{DySampleBackend, OrtSession};
+use yolo9::weights::{LiftError, lifted, retarget};
+use yolo9::{Network, onnx::ModelProto};
 
-/// The definition: output pixel `(s·h + i, s·w + j)` of a channel is its map sampled bilinearly at `(w, h)` plus the
-/// offset of the channel's group at `(i, j)`, clamped to the map.
-fn sample(x: &Array4<f32>, offset: &Array4<f32>, scale: usize, groups: usize) -> Array4<f32> {
-    let (_, channels, height, width) = x.dim();
-    Array4::from_shape_fn((1, channels, height * scale, width * scale), |(_, channel, row, column)| {
-        let (h, w) = (row / scale, column / scale);
-        let group = channel / (channels / groups);
-        let q = group * scale * scale + (row % scale) * scale + column % scale;
-        let at = |component: usize| offset[[0, component * groups * scale * scale + q, h, w]];
-        bilinear(x.slice(s![0, channel, .., ..]), w as f32 + at(0), h as f32 + at(1))
-    })
+fn session(model: &ModelProto, dysample: DySampleBackend, threads: usize) -> OrtSession {
+    let options = yolo9::runtime::SessionOptions { threads, dysample };
+    OrtSession::new(&common::runtime(), "test", &model.encode_to_vec(), &options).unwrap()
 }
 
-fn bilinear(map: ArrayView2<'_, f32>, x: f32, y: f32) -> f32 {
-    let (height, width) = map.dim();
-    let (x, y) = (x.clamp(0.0, width as f32 - 1.0), y.clamp(0.0, height as f32 - 1.0));
-    let (x0, y0) = (x as usize, y as usize);
-    let (x1, y1) = ((x0 + 1).min(width - 1), (y0 + 1).min(height - 1));
-    let (fx, fy) = (x - x0 as f32, y - y0 as f32);
-    let row = |y: usize| (1.0 - fx) * map[[y, x0]] + fx * map[[y, x1]];
-    (1.0 - fy) * row(y0) + fy * row(y1)
+fn run(session: &mut OrtSession, x: &Array4<f32>, offset: &Array4<f32>) -> ArrayD<f32> {
+    let outputs = session.run(&[x.view().into_dyn(), offset.view().into_dyn()]).unwrap();
+    outputs.get("y").unwrap().to_owned()
+}
+
+fn bits<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u32> {
+    values.into_iter().map(|value| value.to_bits()).collect()
+}
+
+fn largest<'a>(values: impl IntoIterator<Item = &'a f32>) -> f32 {
+    values.into_iter().fold(0.0, |largest, value| largest.max(value.abs()))
+}
+
+/// `[N, C, H, W]`, scale and groups.
+const SHAPES: [([usize; 4], usize, usize); 7] = [
+    ([1, 8, 5, 7], 2, 4),
+    ([3, 6, 4, 3], 3, 2),
+    ([1, 4, 1, 1], 2, 1),
+    ([2, 33, 9, 1], 1, 3),
+    ([1, 10, 1, 13], 8, 5),
+    ([1, 96, 40, 40], 2, 4),
+    ([2, 64, 12, 20], 4, 2),
+];
+
+fn problem([n, c, h, w]: [usize; 4], scale: usize, groups: usize) -> (Array4<f32>, Array4<f32>) {
+    let mut random = fastrand::Rng::with_seed((c * h * w) as u64);
+    let x = Array4::from_shape_simple_fn((n, c, h, w), || 2.0 * random.f32() - 1.0);
+    let offset = (n, 2 * groups * scale * scale, h, w);
+    let offset = Array4::from_shape_simple_fn(offset, || match random.u8(..) {
+        0 => f32::INFINITY,
+        1 => -1e30,
+        _ => 6.0 * random.f32() - 3.0,
+    });
+    (x, offset)
 }
 
 #[test]
-fn the_body_computes_the_definition_at_any_size() {
+fn the_operator_gives_the_bits_of_the_specification() {
+    for (shape, scale, groups) in SHAPES {
+        let (x, mut offset) = problem(shape, scale, groups);
+        offset[[0, 0, 0, 0]] = f32::NAN;
+        let specified = reference::upsample(x.view(), offset.view(), scale, groups).unwrap();
+        let model = node_model::dysample(Opset::default(), scale, groups);
+        for threads in [1, 2, 5] {
+            let y = run(&mut session(&model, DySampleBackend::Native, threads), &x, &offset);
+            assert_eq!(y.shape(), specified.shape());
+            assert_eq!(bits(&y), bits(&specified), "{shape:?}, {threads} threads");
+        }
+    }
+}
+
+/// `GridSample` normalises and unnormalises positions, which rounds them.
+#[test]
+fn the_body_equals_the_specification_in_every_operator_set() {
+    for opset in Opset::SUPPORTED.map(|number| Opset::new(number).unwrap()) {
+        for (shape, scale, groups) in SHAPES {
+            let (x, offset) = problem(shape, scale, groups);
+            let specified = reference::upsample(x.view(), offset.view(), scale, groups).unwrap().into_dyn();
+            let model = node_model::dysample(opset, scale, groups);
+            let y = run(&mut session(&model, DySampleBackend::Onnx, 2), &x, &offset);
+            let difference = largest(&(&y - &specified));
+            assert!(difference <= 2e-5, "{shape:?}, opset {}: {difference}", opset.number());
+        }
+    }
+    assert!(Opset::new(15).is_none() && Opset::new(21).is_none());
+}
+
+#[test]
+fn without_offsets_the_operator_is_nearest_resize_bit_for_bit() {
+    for scale in [1, 2, 3, 8] {
+        let (mut x, _) = problem([2, 24, 7, 5], scale, 4);
+        x[[0, 3, 2, 2]] = -0.0;
+        let offset = Array4::zeros((2, 2 * 4 * scale * scale, 7, 5));
+        let opset = Opset::default();
+        let mut resize = session(&node_model::resize_nearest(opset, scale), DySampleBackend::Native, 1);
+        let mut ours = session(&node_model::dysample(opset, scale, 4), DySampleBackend::Native, 1);
+        assert_eq!(bits(&run(&mut ours, &x, &offset)), bits(&run(&mut resize, &x, &offset)), "scale {scale}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_names_the_node() {
+    let fails = |scale: usize, groups: usize, x: [usize; 4], offset: [usize; 4], reason: &str| {
+        let model = node_model::dysample(Opset::default(), scale, groups);
+        let options = yolo9::runtime::SessionOptions::default();
+        let error = match OrtSession::new(&common::runtime(), "test", &model.encode_to_vec(), &options) {
+            Ok(mut session) => {
+                let (x, offset) = (Array4::zeros(x), Array4::zeros(offset));
+                session.run(&[x.view().into_dyn(), offset.view().into_dyn()]).unwrap_err().to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(reason) && error.contains(node_model::NODE), "{error}\ninstead of {reason}");
+    };
+    let x = [1, 8, 4, 5];
+    fails(2, 4, x, [1, 16, 4, 5], "expected [1, 32, 4, 5]");
+    fails(2, 4, x, [1, 32, 5, 4], "offset has shape [1, 32, 5, 4]");
+    fails(2, 4, x, [2, 32, 4, 5], "offset has shape [2, 32, 4, 5]");
+    fails(2, 3, x, [1, 24, 4, 5], "8 channels cannot be split into 3 groups");
+    fails(2, 0, x, [1, 0, 4, 5], "into 0 groups");
+    fails(0, 4, x, [1, 0, 4, 5], "scale is 0");
+    fails(9, 4, x, [1, 648, 4, 5], "scale is 9");
+}
+
+fn tiny(name: &str) -> Network {
+    common::network(&common::data("golden").join(name).join("model.pt"))
+}
+
+#[test]
+fn inside_networks_operator_and_body_equal_the_specification_at_any_size() {
     let mut checked = 0;
     for name in ["yolov9-c-dysample-tiny", "gelan-c-dysample-pl-scope-tiny", "gelan-c-dysample-lp-scope-tiny"] {
-        let mut network = common::network(&common::data("golden").join(name).join("model.pt"));
+        let mut network = tiny(name);
         let is_dysample = |step: &&Step| matches!(step.operation, Operation::DySample(_));
         let steps: Vec<Step> = network.architecture.main_steps().filter(is_dysample).cloned().collect();
         let names = |step: &Step| {
@@ -46,25 +149,151 @@ fn the_body_computes_the_definition_at_any_size() {
             let dims = axes.each_ref().map(|axis| Dim::Named(axis));
             network.onnx.proto.graph.as_mut().unwrap().output.push(value_info(&output, &dims));
         }
-        let mut model = common::session(&network, 2);
-        for (height, width) in [(64, 96), (32, 32), (160, 224)] {
-            let input = Array4::from_shape_fn((1, 3, height, width), |(_, c, y, x)| {
-                ((c * 7 + y * 5 + x * 3) % 11) as f32 / 11.0
-            });
-            let outputs = model.run_all(input.view()).unwrap();
-            for step in &steps {
-                let Operation::DySample(layer) = &step.operation else { unreachable!() };
-                let [x, offset, y] = names(step).map(|name| outputs[&name].clone());
-                let expected = sample(&x, &offset, layer.definition.scale, layer.definition.groups);
-                assert_eq!(y.dim(), expected.dim());
-                let largest = x.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-                let difference = (&y - &expected).iter().fold(0.0f32, |most, value| most.max(value.abs()));
-                // GridSample normalises and unnormalises the position, which rounds it.
-                assert!(difference <= 2e-5 * largest, "{name} {height}x{width}: {difference} of {largest}");
-                checked += 1;
+        for (backend, tolerance) in [(DySampleBackend::Native, 0.0), (DySampleBackend::Onnx, 2e-5)] {
+            let mut model = common::session_on(&network, 2, backend);
+            for (height, width) in [(64, 96), (32, 32), (160, 224)] {
+                let input = Array4::from_shape_fn((1, 3, height, width), |(_, c, y, x)| {
+                    ((c * 7 + y * 5 + x * 3) % 11) as f32 / 11.0
+                });
+                let outputs = model.run_all(input.view()).unwrap();
+                for step in &steps {
+                    let Operation::DySample(layer) = &step.operation else { unreachable!() };
+                    let [x, offset, y] = names(step).map(|name| outputs[&name].clone());
+                    let (scale, groups) = (layer.definition.scale, layer.definition.groups);
+                    let specified = reference::upsample(x.view(), offset.view(), scale, groups).unwrap();
+                    assert_eq!(y.dim(), specified.dim());
+                    let difference = largest(&(&y - &specified));
+                    let tolerance = tolerance * largest(&x);
+                    assert!(difference <= tolerance, "{name} {height}x{width}, {backend:?}: {difference}");
+                    checked += 1;
+                }
             }
         }
     }
-    // Three sizes; one, two and one DySample.
-    assert_eq!(checked, 3 * (1 + 2 + 1));
+    // Two backends, three sizes; one, two and one DySample.
+    assert_eq!(checked, 2 * 3 * (1 + 2 + 1));
+}
+
+#[test]
+fn networks_run_in_every_operator_set() {
+    let checkpoint = Checkpoint::open(&common::data("golden/yolov9-c-dysample-tiny/model.pt")).unwrap();
+    let config = ModelConfig::from_yaml("test", checkpoint.metadata().config.as_ref().unwrap()).unwrap();
+    let input = common::golden_input(&common::data("golden/yolov9-c-dysample-tiny"));
+    let outputs = Opset::SUPPORTED.map(|number| {
+        let mut network = tiny("yolov9-c-dysample-tiny");
+        let (architecture, weights) = yolo9::weights::bind(&config, &checkpoint).unwrap();
+        network.onnx = yolo9::graph::build(&architecture, weights, Opset::new(number).unwrap());
+        common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Native), &input)
+    });
+    let outputs: Vec<_> = outputs.collect();
+    assert_eq!(outputs.len(), 5);
+    // From 19 on, ONNX Runtime sums in another order somewhere.
+    assert!(outputs.iter().all(|output| largest(&(output - &outputs[0])) < 0.02), "pixels");
+}
+
+/// Found of an embedded or lifted model on the sample picture.
+fn sample_detections(network: Network, backend: DySampleBackend) -> Found {
+    let preset = Preset::Yolov9;
+    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
+    let settings = Settings { fit, thresholds: preset.thresholds() };
+    let mut detector = Detector::new(common::session_on(&network, 2, backend), settings);
+    let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS).unwrap();
+    detector.detect(&picture.pixels).unwrap()
+}
+
+/// A row of the embedded config, which is JSON.
+const DYSAMPLE: &str = "\"DySample\",[]";
+
+fn embedded_pair() -> (Checkpoint, ModelConfig) {
+    let [dysample, nearest] = ["codes-dysample", "codes-nearest"].map(|name| {
+        let model = embedded::models().iter().find(|model| model.name == name).unwrap();
+        model.checkpoint().unwrap()
+    });
+    let target = ModelConfig::from_yaml("target", dysample.metadata().config.as_ref().unwrap()).unwrap();
+    (nearest, target)
+}
+
+#[test]
+fn a_lifted_network_detects_what_it_did_bit_for_bit() {
+    let (nearest, target) = embedded_pair();
+    let before = sample_detections(Network::assemble(&nearest, None).unwrap(), DySampleBackend::Native);
+    assert!(before.detections.len() > 20);
+    let lifted_nearest = lifted(&nearest, &target, Lift::Nearest).unwrap();
+    // As a user does: written, read again, and run without naming a config.
+    let file = Checkpoint::from_bytes("lifted", lifted_nearest.to_safetensors().unwrap()).unwrap();
+    assert!(file.metadata().facts["lifted"].ends_with(" to nearest"));
+    for backend in [DySampleBackend::Native, DySampleBackend::Onnx] {
+        let network = Network::assemble(&file, None).unwrap();
+        assert!(network.architecture.main_steps().any(|step| matches!(step.operation, Operation::DySample(_))));
+        let after = sample_detections(network, backend);
+        let values = |found: &Found| {
+            let all = found.detections.iter();
+            all.flat_map(|d| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.score, d.class as f32]).collect::<Vec<_>>()
+        };
+        if backend == DySampleBackend::Native {
+            assert_eq!(bits(&values(&after)), bits(&values(&before)));
+        } else {
+            assert_eq!(after.detections.len(), before.detections.len());
+        }
+    }
+    let bilinear = lifted(&nearest, &target, Lift::Bilinear).unwrap();
+    let bilinear = sample_detections(Network::assemble(&bilinear, None).unwrap(), DySampleBackend::Native);
+    assert_ne!(bilinear.detections, before.detections);
+}
+
+#[test]
+fn weights_without_dysample_are_refused_with_the_command_that_lifts_them() {
+    let (nearest, target) = embedded_pair();
+    let error = Network::assemble(&nearest, Some(&target)).unwrap_err().to_string();
+    assert!(
+        error.contains("`yolo9 convert codes-nearest --to target --lift nearest -o lifted.safetensors`"),
+        "{error}"
+    );
+    let pl = target.source.replace(DYSAMPLE, "\"DySample\",[2,\"pl\"]");
+    assert_ne!(pl, target.source);
+    let pl = ModelConfig::from_yaml("target", &pl).unwrap();
+    let error = Network::assemble(&nearest, Some(&pl)).unwrap_err().to_string();
+    assert!(error.contains("--lift bilinear"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_lifted_says_why() {
+    let (nearest, target) = embedded_pair();
+    let with = |arguments: &str| {
+        let yaml = target.source.replace(DYSAMPLE, &format!("\"DySample\",{arguments}"));
+        assert_ne!(yaml, target.source);
+        ModelConfig::from_yaml("target", &yaml).unwrap()
+    };
+    let refused = |checkpoint: &Checkpoint, target: &ModelConfig, upsampler, reason: &str| {
+        let error: LiftError = lifted(checkpoint, target, upsampler).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}\ninstead of {reason}");
+    };
+    refused(&nearest, &with("[2,\"pl\"]"), Lift::Nearest, "style pl cannot equal nearest");
+    assert!(lifted(&nearest, &with("[2,\"pl\"]"), Lift::Bilinear).is_ok());
+    assert!(lifted(&nearest, &with("[2,\"lp\",4,true]"), Lift::Nearest).is_ok());
+    let once = lifted(&nearest, &target, Lift::Nearest).unwrap();
+    refused(&once, &target, Lift::Nearest, "there is nothing to lift");
+    let other = ModelConfig::builtin("yolov9-c-dysample").unwrap();
+    refused(&nearest, &other, Lift::Nearest, "name a config that differs from that of the weights in upsamplers only");
+    let mut bilinear = nearest.clone();
+    let yaml = bilinear.metadata().config.clone().unwrap().replace("nearest", "bilinear");
+    bilinear.set_config(yaml);
+    refused(&bilinear, &target, Lift::Nearest, "was trained with bilinear upsampling there; lift it to bilinear");
+    assert!(lifted(&bilinear, &target, Lift::Bilinear).is_ok());
+    // Without --lift, the weights must fit as they are.
+    assert!(retarget(&nearest, &target).unwrap_err().to_string().contains("--lift nearest"));
+    assert_eq!(retarget(&once, &target).unwrap().tensors(), once.tensors());
+}
+
+/// The class count of a stored config is that of the weights, as no built-in config knows it.
+#[test]
+fn a_lifted_model_carries_the_class_count_of_its_weights() {
+    let (nearest, target) = embedded_pair();
+    let classes = Network::assemble(&nearest, None).unwrap().class_names.len();
+    let eighty = target.source_with_classes(80);
+    let eighty = ModelConfig::from_yaml("target", &eighty).unwrap();
+    assert_eq!(eighty.classes, 80);
+    let once = lifted(&nearest, &eighty, Lift::Nearest).unwrap();
+    let stored = ModelConfig::from_yaml("stored", once.metadata().config.as_ref().unwrap()).unwrap();
+    assert_eq!((stored.classes, &stored.rows), (classes, &eighty.rows));
 }

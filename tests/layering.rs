@@ -111,11 +111,11 @@ fn uses_crate(code: &str, name: &str) -> bool {
 }
 
 #[test]
-fn only_the_binary_knows_anyhow_and_only_the_runtime_knows_ort() {
+fn anyhow_ort_and_unsafe_stay_where_they_belong() {
     for path in sources() {
         let (place, code) = (relative(&path), code(&path));
         assert!(place.starts_with("bin") || !uses_crate(&code, "anyhow"), "{}", place.display());
         assert!(place.starts_with("runtime") || !uses_crate(&code, "ort"), "{}", place.display());
-        assert!(!code.contains("unsafe "), "{}: no unsafe so far", place.display());
+        assert!(place.starts_with("dysample/simd") || !code.contains("unsafe "), "{}", place.display());
     }
 }

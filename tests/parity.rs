@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{BoxXyxy, Detector, Preset, Settings};
+use yolo9::detect::{BoxXyxy, Detection, Detector, Preset, Settings};
+use yolo9::dysample::Lift;
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::weights::lifted;
 use yolo9::{Network, Size};
 
 /// The networks of the official code; those of other projects have other names.
@@ -82,6 +84,33 @@ fn photos_give_the_detections_of_the_official_pipeline() {
         found.retain(|detection| detection.score > 0.27);
         assert!(found.is_empty(), "{name}: beyond the expected ones: {found:?}");
     }
+}
+
+/// Lifted to nearest, a network trained with nearest upsampling finds the same boxes and scores, bit for bit.
+#[test]
+fn a_lifted_network_gives_the_same_bits_on_photos() {
+    let Some(coco) = common::reference("coco") else { return };
+    let nearest = Checkpoint::open(&coco.join("coco-gelan-t-official.pt")).unwrap();
+    let target = ModelConfig::builtin("gelan-t-dysample").unwrap();
+    let lifted = lifted(&nearest, &target, Lift::Nearest).unwrap();
+    let preset = Preset::Yolov9;
+    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
+    let [mut before, mut after] = [&nearest, &lifted].map(|checkpoint| {
+        let network = Network::assemble(checkpoint, None).unwrap();
+        Detector::new(common::session(&network, 2), Settings { fit, thresholds: preset.thresholds() })
+    });
+    let mut compared = 0;
+    for photo in std::fs::read_dir(coco.join("images")).unwrap() {
+        let picture = Picture::open(&photo.unwrap().path(), DEFAULT_MAX_PIXELS).unwrap();
+        let [before, after] = [&mut before, &mut after].map(|detector| {
+            let found = detector.detect(&picture.pixels).unwrap().detections;
+            let values = |d: &Detection| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.score].map(f32::to_bits);
+            found.iter().map(|detection| (detection.class, values(detection))).collect::<Vec<_>>()
+        });
+        assert_eq!(after, before);
+        compared += before.len();
+    }
+    assert!(compared > 30, "{compared} detections");
 }
 
 /// Every form of the same network that is read must give the same output; what is not read must say what it is.

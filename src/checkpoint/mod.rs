@@ -18,6 +18,8 @@ mod torch;
 pub use error::{CheckpointError, Problem};
 pub use tensor::{Dtype, StoredTensor};
 
+use tensor::Storage;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -178,6 +180,25 @@ impl Checkpoint {
     /// Adds a fact to the metadata, such as where the weights come from.
     pub fn add_fact(&mut self, key: &str, value: &str) {
         self.metadata.facts.insert(key.into(), value.into());
+    }
+
+    /// Replaces the model's YAML configuration.
+    pub fn set_config(&mut self, yaml: String) {
+        self.metadata.config = Some(yaml);
+    }
+
+    /// Adds a tensor, or replaces the one of that name.
+    ///
+    /// # Panics
+    /// If the shape does not hold as many values as there are.
+    pub fn insert_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "values of {name}");
+        let bytes = self.bytes.to_mut();
+        let storage = Storage { start: bytes.len(), length: 4 * values.len(), crc32: None };
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let strides = StoredTensor::contiguous_strides(shape);
+        let tensor = StoredTensor::new(Dtype::F32, shape.to_vec(), strides, 0, storage);
+        self.tensors.insert(name.into(), tensor.expect("the storage holds exactly that shape"));
     }
 
     /// The activation of every block that has one, if the file knows it and they all have the same.

@@ -145,4 +145,21 @@ impl ModelConfig {
         self.classes = classes;
         self
     }
+
+    /// The text that this was read from, with that number of classes as its `nc`.
+    #[must_use]
+    pub fn source_with_classes(&self, classes: usize) -> String {
+        if let Ok(serde_json::Value::Object(mut config)) = serde_json::from_str(&self.source) {
+            config.insert("nc".into(), classes.into());
+            return serde_json::Value::Object(config).to_string();
+        }
+        let line = |line: &str| match line.strip_prefix("nc:") {
+            Some(rest) => {
+                let comment = rest.find('#').map_or("", |at| &rest[at..]);
+                format!("nc: {classes}  {comment}").trim_end().to_owned()
+            }
+            None => line.to_owned(),
+        };
+        self.source.lines().map(|text| line(text) + "\n").collect()
+    }
 }

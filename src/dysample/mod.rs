@@ -21,8 +21,8 @@
 //! |---|---|
 //! | [`Definition`] | what a YAML row says |
 //! | [`offset_kernels`] | the module's parameters folded, so that one convolution gives `offset`, for both styles |
-//! | [`reference`] | the sampling step, specified: scalar and slow |
-//! | [`upsample`], [`Upsampling`] | the sampling step, fast: the kernels of [`Kernel`] give the bits of the reference |
+//! | [`mod@reference`] | the sampling step, specified: scalar and slow |
+//! | [`upsample()`], [`Upsampling`] | the sampling step, fast: the kernels of [`Kernel`] give the bits of the reference |
 //! | [`onnx_function`] | the sampling step for other runtimes, in standard ONNX operators |
 //! | [`lift()`] | parameters with which the module does what nearest or bilinear upsampling does |
 

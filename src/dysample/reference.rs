@@ -1,16 +1,16 @@
 //! The specification of the sampling step: slow, and readable at one glance.
 //!
-//! The kernels in [`simd`](super::simd) give exactly the same bits, on every machine: all of them compute the same
+//! Every [`Kernel`](super::Kernel) gives exactly the same bits, on every machine: all of them compute the same
 //! products and sums in the same order, none of them fused.
 
 use ndarray::{Array4, ArrayView2, ArrayView4, s};
 
 use super::{Geometry, GeometryError};
 
-/// As [`upsample`](super::upsample), one value after the other.
+/// As [`upsample()`](super::upsample()), one value after the other.
 ///
 /// # Errors
-/// As [`upsample`](super::upsample).
+/// As [`upsample()`](super::upsample()).
 pub fn upsample(
     x: ArrayView4<'_, f32>,
     offset: ArrayView4<'_, f32>,

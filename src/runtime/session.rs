@@ -75,7 +75,9 @@ fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Re
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?;
     if options.dysample == DySampleBackend::Native {
-        builder = builder.with_operators(Arc::new(operator::domain(threads)?))?;
+        #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
+        let domain = Arc::new(operator::domain(threads)?);
+        builder = builder.with_operators(domain)?;
     }
     builder.commit_from_memory(bytes)
 }

@@ -8,7 +8,7 @@ use super::{Kernel, Weights, fit};
 use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, RepConvolution};
 use crate::checkpoint::{Checkpoint, ModuleFact};
 use crate::config::{Activation, ModelConfig};
-use crate::dysample::{OffsetParameters, offset_kernels};
+use crate::dysample::{OffsetParameters, Style, offset_kernels};
 
 /// Epsilon of every batch normalisation of YOLOv9 (PyTorch's own default, 1e-5, is not in effect).
 const OFFICIAL_EPS: f64 = 1e-3;
@@ -46,7 +46,7 @@ pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architectu
     if binder.mismatches.is_empty() {
         return Ok((architecture, weights));
     }
-    let hint = hint(&binder.mismatches, &architecture);
+    let hint = hint(&binder.mismatches, &architecture, [checkpoint.name(), &config.name]);
     Err(WeightsError::Mismatch {
         weights: checkpoint.name().into(),
         config: config.name.clone(),
@@ -222,18 +222,19 @@ fn is_stale(architecture: &Architecture, name: &str) -> bool {
 }
 
 /// The likely reason of a mismatch.
-fn hint(mismatches: &[Mismatch], architecture: &Architecture) -> String {
-    let dysample_paths = architecture.main_steps().filter_map(|step| match &step.operation {
-        Operation::DySample(layer) => Some(layer.path.as_str()),
+fn hint(mismatches: &[Mismatch], architecture: &Architecture, names: [&str; 2]) -> String {
+    let layers = architecture.main_steps().filter_map(|step| match &step.operation {
+        Operation::DySample(layer) => Some(layer),
         _ => None,
     });
-    for path in dysample_paths {
-        let offset = format!("{path}.offset.weight");
-        if mismatches.iter().any(|m| matches!(m, Mismatch::Missing { name, .. } if *name == offset)) {
-            return format!(
-                "the config has DySample at {path} and the weights do not: they were trained with another upsampler"
-            );
-        }
+    let missing = |layer: &DySampleLayer| {
+        let prefixes = ["offset.", "scope."].map(|part| format!("{}.{part}", layer.path));
+        let is_of_layer = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        mismatches.iter().filter(|m| matches!(m, Mismatch::Missing { name, .. } if is_of_layer(name))).count()
+    };
+    let lacking: Vec<&DySampleLayer> = layers.filter(|layer| missing(layer) > 0).collect();
+    if !lacking.is_empty() && lacking.iter().map(|layer| missing(layer)).sum::<usize>() == mismatches.len() {
+        return lift_hint(&lacking, names);
     }
     let unexpected_offset =
         |m: &Mismatch| matches!(m, Mismatch::Unexpected { name, .. } if name.ends_with(".offset.weight"));
@@ -245,4 +246,19 @@ fn hint(mismatches: &[Mismatch], architecture: &Architecture) -> String {
     "the weights belong to another architecture: leave --config away if the checkpoint carries its own, or name the \
      one that it was trained with"
         .into()
+}
+
+/// The weights lack nothing but DySample: they were trained with another upsampler there.
+fn lift_hint(lacking: &[&DySampleLayer], [weights, config]: [&str; 2]) -> String {
+    let paths: Vec<&str> = lacking.iter().map(|layer| layer.path.as_str()).collect();
+    let nearest = lacking.iter().all(|layer| layer.definition.style == Style::Lp);
+    let (upsampler, effect) = match nearest {
+        true => ("nearest", "which keeps every result of a network trained with nn.Upsample (nearest)"),
+        false => ("bilinear", "to train on from there: in style pl it cannot do what nearest upsampling does"),
+    };
+    format!(
+        "the config has DySample at {} and the weights do not: they were trained with another upsampler. Give them \
+         its parameters with `yolo9 convert {weights} --to {config} --lift {upsampler} -o lifted.safetensors`, {effect}",
+        paths.join(", ")
+    )
 }

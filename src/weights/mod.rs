@@ -8,10 +8,12 @@ mod bind;
 mod error;
 mod fit;
 mod fuse;
+mod lift;
 mod random;
 
 pub use bind::bind;
 pub use error::{Mismatch, WeightsError};
+pub use lift::{LiftError, lifted, retarget};
 pub use random::random;
 
 use std::collections::BTreeMap;

@@ -2,16 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests may")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub(crate) mod node_model;
 pub mod torch_file;
 
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Slice, s};
 use yolo9::Network;
+use yolo9::architecture::Operation;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::detect::decode_cell;
 use yolo9::runtime::library::LibraryOptions;
-use yolo9::runtime::{Model, OrtModel, Runtime, SessionOptions};
+use yolo9::runtime::{DySampleBackend, Model, OrtModel, Runtime, SessionOptions};
 
 /// A file of `tests/data`.
 pub fn data(name: &str) -> PathBuf {
@@ -35,9 +37,14 @@ pub fn runtime() -> Runtime {
     Runtime::load(&LibraryOptions::default()).unwrap()
 }
 
-/// A session of an assembled network.
+/// A session of an assembled network, with our operator for DySample.
 pub fn session(network: &Network, threads: usize) -> OrtModel {
-    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, ..Default::default() }).unwrap()
+    session_on(network, threads, DySampleBackend::Native)
+}
+
+/// A session of an assembled network.
+pub fn session_on(network: &Network, threads: usize, dysample: DySampleBackend) -> OrtModel {
+    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, dysample }).unwrap()
 }
 
 /// The network that a checkpoint carries.
@@ -107,14 +114,17 @@ pub fn assert_golden(folder: &Path) {
 pub fn assert_output(network: &Network, folder: &Path, name: &str) {
     let input = golden_input(folder);
     let expected: Array3<f32> = ndarray_npy::read_npy(folder.join("output.npy")).unwrap();
-    for threads in [1, 2] {
-        let mut model = session(network, threads);
+    let has_dysample = network.architecture.main_steps().any(|step| matches!(step.operation, Operation::DySample(_)));
+    let backends = [DySampleBackend::Native, DySampleBackend::Onnx];
+    let backends = &backends[..if has_dysample { 2 } else { 1 }];
+    for (backend, threads) in backends.iter().flat_map(|backend| [(backend, 1), (backend, 2)]) {
+        let mut model = session_on(network, threads, *backend);
         let output = all_cells(&mut model, &input);
         let (boxes, scores) = differences(output.view(), expected.index_axis(Axis(0), 0));
         let moved = SEEDS.map(|seed| differences(output.view(), all_cells(&mut model, &nudged(&input, seed)).view()));
         let (moved_boxes, moved_scores) = moved.fold((0.0f32, 0.0f32), |a, b| (a.0.max(b.0), a.1.max(b.1)));
         println!(
-            "{name:<34} {threads} threads: boxes {boxes:.1e} px, scores {scores:.1e}; nudged by half a bit: \
+            "{name:<34} {backend:?} {threads} threads: boxes {boxes:.1e} px, scores {scores:.1e}; nudged by half a bit: \
              {moved_boxes:.1e} px, {moved_scores:.1e}"
         );
         assert!(boxes <= f32::max(0.02, NOISE * moved_boxes), "{name}: boxes differ by {boxes} px");

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use yolo9::checkpoint::RESERVED_FACTS;
+use yolo9::dysample::Lift;
 use yolo9::output::write_atomically;
+use yolo9::weights;
 
 use crate::Outcome;
-use crate::model::open_weights;
+use crate::model::{open_config, open_weights};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
@@ -19,6 +21,15 @@ pub(crate) struct ConvertArgs {
     #[arg(short, long, value_name = "FILE.safetensors")]
     output: PathBuf,
 
+    /// Fit the weights to this architecture, and store it with them: a YAML file, or a built-in name.
+    #[arg(long, value_name = "FILE|NAME")]
+    to: Option<String>,
+
+    /// Give the DySample modules that the weights lack parameters with which they do what this upsampler does. Lifted
+    /// to nearest, a network trained with nn.Upsample computes exactly what it did.
+    #[arg(long, value_enum, value_name = "nearest|bilinear", requires = "to")]
+    lift: Option<LiftArg>,
+
     /// Notes to keep in the file, such as --fact licence=MIT.
     #[arg(long, value_name = "KEY=TEXT", value_parser = parse_fact)]
     fact: Vec<(String, String)>,
@@ -26,6 +37,12 @@ pub(crate) struct ConvertArgs {
     /// Replace an existing file.
     #[arg(long)]
     exist_ok: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LiftArg {
+    Nearest,
+    Bilinear,
 }
 
 fn parse_fact(text: &str) -> Result<(String, String), String> {
@@ -40,12 +57,22 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     if args.output.exists() && !args.exist_ok {
         anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", args.output.display());
     }
+    let target = args.to.as_deref().map(open_config).transpose()?;
     let mut checkpoint = open_weights(&args.input)?;
+    checkpoint = match (&target, args.lift) {
+        (Some(target), Some(LiftArg::Nearest)) => weights::lifted(&checkpoint, target, Lift::Nearest)?,
+        (Some(target), Some(LiftArg::Bilinear)) => weights::lifted(&checkpoint, target, Lift::Bilinear)?,
+        (Some(target), None) => weights::retarget(&checkpoint, target)?,
+        (None, _) => checkpoint,
+    };
     for (key, value) in &args.fact {
         checkpoint.add_fact(key, value);
     }
     let bytes = checkpoint.to_safetensors()?;
     write_atomically(&args.output, &bytes)?;
+    if let Some(lifted) = checkpoint.metadata().facts.get("lifted") {
+        log::info!("{}: lifted {lifted}", args.output.display());
+    }
     log::info!("{}: {} tensors, {} bytes", args.output.display(), checkpoint.tensors().len(), bytes.len());
     Ok(Outcome::Done)
 }

@@ -28,7 +28,8 @@ pub(crate) fn open_weights(weights: &str) -> anyhow::Result<Checkpoint> {
     Ok(model.checkpoint()?)
 }
 
-fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
+/// A YAML file, else the built-in config of that name.
+pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
     let path = Path::new(config);
     Ok(if path.is_file() { ModelConfig::from_file(path)? } else { ModelConfig::builtin(config)? })
 }

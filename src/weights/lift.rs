@@ -1,0 +1,161 @@
+//! The same weights for another configuration, in which DySample stands where they had a fixed upsampler.
+
+use thiserror::Error;
+
+use super::{WeightsError, bind, fit};
+use crate::architecture::{Architecture, ArchitectureError, DySampleLayer, Interpolation, Operation};
+use crate::checkpoint::Checkpoint;
+use crate::config::{ConfigError, ModelConfig};
+use crate::dysample::{Lift, init_pos, lift};
+
+/// Why weights cannot be lifted.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LiftError {
+    /// The target's layers have nothing to lift.
+    #[error("{config} has no DySample that {weights} has no weights for: there is nothing to lift")]
+    Nothing {
+        /// The checkpoint.
+        weights: String,
+        /// The target.
+        config: String,
+    },
+    /// The weights were trained with something else at that place.
+    #[error(
+        "row {row} of {config} is a DySample of scale {scale}, but {weights} was trained with {found} there; {remedy}"
+    )]
+    Other {
+        /// The row.
+        row: usize,
+        /// The target.
+        config: String,
+        /// Scale of its DySample.
+        scale: usize,
+        /// The checkpoint.
+        weights: String,
+        /// What its own configuration has in that row.
+        found: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// No parameters make that DySample equal the upsampler.
+    #[error("row {row} of {config}: {reason}")]
+    Style {
+        /// The row.
+        row: usize,
+        /// The target.
+        config: String,
+        /// Why.
+        reason: String,
+    },
+    /// The lifted weights do not fit the target.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The checkpoint's own configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// One of the configurations does not resolve.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
+}
+
+/// Gives `checkpoint` the configuration `target`, which it must fit as it is.
+///
+/// # Errors
+/// [`LiftError::Weights`] with everything that does not fit.
+pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpoint, LiftError> {
+    let (architecture, _) = bind(target, checkpoint)?;
+    let mut retargeted = checkpoint.clone();
+    retargeted.set_config(target.source_with_classes(architecture.head().classes));
+    Ok(retargeted)
+}
+
+/// Gives `checkpoint` the configuration `target` and, for every DySample of it without weights, also in the auxiliary
+/// branch, parameters that make it equal `upsampler`. Lifted to the upsampler that the weights were trained with, the
+/// network computes what it did, and can be trained further from there.
+///
+/// The checkpoint's facts record what was lifted, under `lifted`.
+///
+/// # Errors
+/// [`LiftError`] when the rows of the checkpoint's own configuration, where it has one, are not such upsamplers, when no
+/// parameters exist (`pl` to nearest), when there is nothing to lift, or when other weights do not fit.
+pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) -> Result<Checkpoint, LiftError> {
+    let architecture = fit::fitted(target, checkpoint)?;
+    let own = match &checkpoint.metadata().config {
+        Some(yaml) => {
+            let config = ModelConfig::from_yaml(&format!("inside {}", checkpoint.name()), yaml)?;
+            Some(Architecture::new(&config)?)
+        }
+        None => None,
+    };
+    let mut lifted = checkpoint.clone();
+    let mut paths = Vec::new();
+    for step in architecture.steps() {
+        let Operation::DySample(layer) = &step.operation else { continue };
+        if checkpoint.shape(&format!("{}.offset.weight", layer.path)).is_some() {
+            continue;
+        }
+        if let Some(own) = &own {
+            check_row(own, step.row, layer, upsampler).map_err(|(found, remedy)| LiftError::Other {
+                row: step.row,
+                config: target.name.clone(),
+                scale: layer.definition.scale,
+                weights: checkpoint.name().into(),
+                found,
+                remedy,
+            })?;
+        }
+        add_parameters(&mut lifted, layer, upsampler).map_err(|reason| LiftError::Style {
+            row: step.row,
+            config: target.name.clone(),
+            reason,
+        })?;
+        paths.push(layer.path.as_str());
+    }
+    if paths.is_empty() {
+        return Err(LiftError::Nothing { weights: checkpoint.name().into(), config: target.name.clone() });
+    }
+    lifted.add_fact("lifted", &format!("{} to {upsampler}", paths.join(", ")));
+    retarget(&lifted, target)
+}
+
+/// That the row is an upsampler of that scale, and not another one than the DySample is lifted to without a loss. Gives
+/// what was found and a remedy otherwise.
+fn check_row(
+    own: &Architecture,
+    row: usize,
+    layer: &DySampleLayer,
+    upsampler: Lift,
+) -> Result<(), (String, &'static str)> {
+    const OTHER_CONFIG: &str = "name a config that differs from that of the weights in upsamplers only";
+    let operation = own.steps().iter().find(|step| step.row == row).map(|step| &step.operation);
+    let Some(Operation::Upsample { scale, interpolation }) = operation else {
+        let found = own.layers().get(row).map_or("no row".into(), |layer| layer.row.module.to_string());
+        return Err((found, OTHER_CONFIG));
+    };
+    if *scale != layer.definition.scale {
+        return Err((format!("an upsampling by {scale}"), OTHER_CONFIG));
+    }
+    if *interpolation == Interpolation::Bilinear && upsampler == Lift::Nearest {
+        return Err(("bilinear upsampling".into(), "lift it to bilinear"));
+    }
+    Ok(())
+}
+
+fn add_parameters(checkpoint: &mut Checkpoint, layer: &DySampleLayer, upsampler: Lift) -> Result<(), String> {
+    let DySampleLayer { path, definition } = layer;
+    let parameters = lift(definition, upsampler)?;
+    let shape = definition.stored_weight_shape();
+    let mut add = |name: &str, shape: &[usize], values: &[f32]| {
+        checkpoint.insert_f32(&format!("{path}.{name}"), shape, values);
+    };
+    add("offset.weight", &shape, &parameters.weight);
+    add("offset.bias", &shape[..1], &parameters.bias);
+    if let Some((weight, _)) = &parameters.scope {
+        // The official module's scope has no bias.
+        add("scope.weight", &shape, weight);
+    }
+    // A buffer of the official module, which a strict loader misses otherwise.
+    add("init_pos", &[1, definition.offset_channels(), 1, 1], &init_pos(definition));
+    Ok(())
+}
