@@ -3,13 +3,15 @@
 //! Machines are shared and noisy, so the variants take turns within one run and only ratios are meant to be compared.
 //! Before each timed run comes an untimed one of the same variant, so that its threads are awake and its memory is in the
 //! caches that it fits in, as inside a network. `-- --cold` leaves it out, `-- --samples N` sets the number of turns
-//! (default 60), and `-- --networks` also times whole networks.
+//! (default 60), `-- --networks` also times whole networks, and `-- --write FOLDER` only writes the models, for other
+//! runtimes (tests/reference/dysample_body.py).
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may")]
 
 #[path = "../tests/common/node_model.rs"]
 mod node_model;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ndarray::Array4;
@@ -33,8 +35,11 @@ const PAUSE: Duration = Duration::from_millis(15);
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let samples = arguments.iter().position(|argument| argument == "--samples");
-    let samples = samples.map_or(60, |at| arguments[at + 1].parse().unwrap());
+    let value = |flag: &str| arguments.iter().position(|argument| argument == flag).map(|at| &arguments[at + 1]);
+    if let Some(folder) = value("--write") {
+        return write_models(Path::new(folder));
+    }
+    let samples = value("--samples").map_or(60, |samples| samples.parse().unwrap());
     let runtime = Runtime::load(&LibraryOptions::default()).unwrap();
     println!("{}", runtime.build_info());
     println!("scale {SCALE}, {GROUPS} groups, offsets uniform in -1 to 1; {samples} interleaved samples, ms\n");
@@ -46,6 +51,24 @@ fn main() {
     }
     if has("--networks") {
         networks(&runtime, samples.min(15));
+    }
+}
+
+/// The models of one node in every operator set.
+fn write_models(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    for opset in Opset::SUPPORTED.map(|number| Opset::new(number).unwrap()) {
+        let number = opset.number();
+        let mut inlined = operator(opset, true);
+        graph::inline_dysample(&mut inlined);
+        for (name, model) in [
+            ("nearest", node_model::resize_nearest(opset, SCALE)),
+            ("clamped", operator(opset, true)),
+            ("inlined", inlined),
+            ("border", operator(opset, false)),
+        ] {
+            std::fs::write(folder.join(format!("{name}-opset{number}.onnx")), model.encode_to_vec()).unwrap();
+        }
     }
 }
 
@@ -94,9 +117,9 @@ fn variants(runtime: &Runtime) -> Vec<Variant> {
             variants.push(Variant { name: name.into(), threads, run });
         };
         session("ORT Resize nearest", node_model::resize_nearest(Opset::default(), SCALE), DySampleBackend::Onnx);
-        session("ORT yolo9:DySample, native", operator(true), DySampleBackend::Native);
-        session("ORT body, GridSample clamped", operator(true), DySampleBackend::Onnx);
-        session("ORT body, GridSample border", operator(false), DySampleBackend::Onnx);
+        session("ORT yolo9:DySample, native", operator(Opset::default(), true), DySampleBackend::Native);
+        session("ORT body, GridSample clamped", operator(Opset::default(), true), DySampleBackend::Onnx);
+        session("ORT body, GridSample border", operator(Opset::default(), false), DySampleBackend::Onnx);
         for kernel in Kernel::available() {
             let run = Box::new(move |case: &mut Case| parallel(case, kernel, threads));
             variants.push(Variant { name: format!("kernel {kernel}"), threads, run });
@@ -183,8 +206,8 @@ fn table(title: &str, variants: &[Variant], times: &[Vec<f64>]) {
 }
 
 /// DySample with its body; unclamped, the body leaves the edges to `GridSample`, as PyTorch's exporter does.
-fn operator(clamped: bool) -> ModelProto {
-    let mut model = node_model::dysample(Opset::default(), SCALE, GROUPS);
+fn operator(opset: Opset, clamped: bool) -> ModelProto {
+    let mut model = node_model::dysample(opset, SCALE, GROUPS);
     if !clamped {
         let body = &mut model.functions[0];
         body.node.retain(|node| !node.output.iter().any(|output| output == "not_before" || output == "position"));

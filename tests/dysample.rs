@@ -14,6 +14,7 @@ use yolo9::config::ModelConfig;
 use yolo9::detect::{Detector, Found, Preset, Settings};
 use yolo9::dysample::{Lift, reference};
 use yolo9::embedded;
+use yolo9::graph;
 use yolo9::onnx::{Dim, Opset, value_info};
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
 use yolo9::runtime::{DySampleBackend, OrtSession};
@@ -84,9 +85,14 @@ fn the_body_equals_the_specification_in_every_operator_set() {
             let (x, offset) = problem(shape, scale, groups);
             let specified = reference::upsample(x.view(), offset.view(), scale, groups).unwrap().into_dyn();
             let model = node_model::dysample(opset, scale, groups);
-            let y = run(&mut session(&model, DySampleBackend::Onnx, 2), &x, &offset);
-            let difference = largest(&(&y - &specified));
-            assert!(difference <= 2e-5, "{shape:?}, opset {}: {difference}", opset.number());
+            let mut inlined = model.clone();
+            graph::inline_dysample(&mut inlined);
+            assert!(inlined.functions.is_empty() && inlined.opset_import.len() == 1);
+            for model in [model, inlined] {
+                let y = run(&mut session(&model, DySampleBackend::Onnx, 2), &x, &offset);
+                let difference = largest(&(&y - &specified));
+                assert!(difference <= 2e-5, "{shape:?}, opset {}: {difference}", opset.number());
+            }
         }
     }
     assert!(Opset::new(15).is_none() && Opset::new(21).is_none());
@@ -182,11 +188,14 @@ fn networks_run_in_every_operator_set() {
     let outputs = Opset::SUPPORTED.map(|number| {
         let mut network = tiny("yolov9-c-dysample-tiny");
         let (architecture, weights) = yolo9::weights::bind(&config, &checkpoint).unwrap();
-        network.onnx = yolo9::graph::build(&architecture, weights, Opset::new(number).unwrap());
+        network.onnx = graph::build(&architecture, weights, Opset::new(number).unwrap());
         common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Native), &input)
     });
-    let outputs: Vec<_> = outputs.collect();
+    let mut outputs: Vec<_> = outputs.collect();
     assert_eq!(outputs.len(), 5);
+    let mut network = tiny("yolov9-c-dysample-tiny");
+    network.onnx.inline_dysample();
+    outputs.push(common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Native), &input));
     // From 19 on, ONNX Runtime sums in another order somewhere.
     assert!(outputs.iter().all(|output| largest(&(output - &outputs[0])) < 0.02), "pixels");
 }

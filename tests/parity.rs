@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{BoxXyxy, Detection, Detector, Preset, Settings};
+use yolo9::detect::{BoxXyxy, Detection, Detector, Preset, Settings, Thresholds};
 use yolo9::dysample::Lift;
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
 use yolo9::weights::lifted;
@@ -97,7 +97,9 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
     let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
     let [mut before, mut after] = [&nearest, &lifted].map(|checkpoint| {
         let network = Network::assemble(checkpoint, None).unwrap();
-        Detector::new(common::session(&network, 2), Settings { fit, thresholds: preset.thresholds() })
+        // Weak detections too: there are more of them.
+        let thresholds = Thresholds { confidence: 0.02, ..preset.thresholds() };
+        Detector::new(common::session(&network, 2), Settings { fit, thresholds })
     });
     let mut compared = 0;
     for photo in std::fs::read_dir(coco.join("images")).unwrap() {
@@ -110,7 +112,7 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
         assert_eq!(after, before);
         compared += before.len();
     }
-    assert!(compared > 30, "{compared} detections");
+    assert!(compared > 100, "{compared} detections");
 }
 
 /// Every form of the same network that is read must give the same output; what is not read must say what it is.

@@ -33,6 +33,30 @@ pub fn onnx_function(opset: Opset) -> FunctionProto {
     }
 }
 
+/// The body in place of a node that calls it, for runtimes that know no functions. Its inner values are named after the
+/// node's output.
+#[must_use]
+pub fn inlined(call: &NodeProto, opset: Opset) -> Vec<NodeProto> {
+    let body = onnx_function(opset);
+    let prefix = call.output.first().map_or("", String::as_str);
+    let formal: Vec<&String> = body.input.iter().chain(&body.output).collect();
+    let actual: Vec<&String> = call.input.iter().chain(&call.output).collect();
+    let outer = |name: &String| match formal.iter().position(|formal| *formal == name) {
+        Some(at) => actual.get(at).map_or_else(String::new, |name| (*name).clone()),
+        None => format!("{prefix}/{name}"),
+    };
+    let mut nodes = body.node;
+    for node in &mut nodes {
+        node.name = node.name.as_ref().map(|name| format!("{prefix}/{name}"));
+        node.input.iter_mut().chain(&mut node.output).for_each(|name| *name = outer(name));
+        for attribute in &mut node.attribute {
+            let Some(of_call) = attribute.ref_attr_name.take() else { continue };
+            attribute.i = call.attribute.iter().find(|given| given.name.as_ref() == Some(&of_call)).and_then(|a| a.i);
+        }
+    }
+    nodes
+}
+
 fn ints(name: &str, values: &[i64]) -> NodeProto {
     node("Constant", &[], &[name], &[("value_ints", Attribute::Ints(values))])
 }

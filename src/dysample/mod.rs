@@ -23,7 +23,7 @@
 //! | [`offset_kernels`] | the module's parameters folded, so that one convolution gives `offset`, for both styles |
 //! | [`mod@reference`] | the sampling step, specified: scalar and slow |
 //! | [`upsample()`], [`Upsampling`] | the sampling step, fast: the kernels of [`Kernel`] give the bits of the reference |
-//! | [`onnx_function`] | the sampling step for other runtimes, in standard ONNX operators |
+//! | [`onnx_function`], [`inlined`] | the sampling step for other runtimes, in standard ONNX operators |
 //! | [`lift()`] | parameters with which the module does what nearest or bilinear upsampling does |
 
 mod definition;
@@ -36,7 +36,7 @@ mod simd;
 mod upsample;
 
 pub use definition::{Definition, Style};
-pub use function::{DOMAIN, NAME, onnx_function};
+pub use function::{DOMAIN, NAME, inlined, onnx_function};
 pub use geometry::{Geometry, GeometryError};
 pub use lift::{Lift, lift};
 pub use offsets::{OffsetKernels, OffsetParameters, init_pos, offset_kernels};

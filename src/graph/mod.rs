@@ -16,7 +16,8 @@ use std::collections::HashSet;
 use prost::Message;
 
 use crate::architecture::Architecture;
-use crate::onnx::{Dim, ModelProto, value_info};
+use crate::dysample;
+use crate::onnx::{Dim, ModelProto, Opset, value_info};
 
 /// Name of the graph's input.
 pub const INPUT: &str = "images";
@@ -85,9 +86,30 @@ impl OnnxModel {
         exposed
     }
 
+    /// Puts the body of standard operators in the place of each DySample node, for runtimes that know neither our
+    /// operator nor functions, such as OpenVINO.
+    pub fn inline_dysample(&mut self) {
+        inline_dysample(&mut self.proto);
+    }
+
     /// The bytes of the `.onnx` file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.proto.encode_to_vec()
     }
+}
+
+/// As [`OnnxModel::inline_dysample`], for any model.
+pub fn inline_dysample(model: &mut ModelProto) {
+    let standard = model.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
+    let opset = standard.and_then(|import| Opset::new(import.version?)).unwrap_or_default();
+    let is_ours = |domain: Option<&String>| domain.is_some_and(|domain| domain == dysample::DOMAIN);
+    if let Some(graph) = &mut model.graph {
+        let nodes = std::mem::take(&mut graph.node).into_iter();
+        graph.node = nodes
+            .flat_map(|node| if is_ours(node.domain.as_ref()) { dysample::inlined(&node, opset) } else { vec![node] })
+            .collect();
+    }
+    model.functions.retain(|function| !is_ours(function.domain.as_ref()));
+    model.opset_import.retain(|import| !is_ours(import.domain.as_ref()));
 }
