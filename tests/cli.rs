@@ -147,6 +147,43 @@ fn a_checkpoint_and_a_config_give_the_same_network() {
 }
 
 #[test]
+fn nearest_weights_are_lifted_and_detect_what_they_did() {
+    let place = Place::new();
+    // The embedded pair differs in its upsamplers only; a converted file carries the config.
+    let config = |name: &str| {
+        let model = yolo9::embedded::models().iter().find(|model| model.name == name).unwrap();
+        model.checkpoint().unwrap().metadata().config.clone().unwrap()
+    };
+    place.write("dysample.yaml", config("codes-dysample").as_bytes());
+    let remedy = "`yolo9 convert codes-nearest --to dysample.yaml --lift nearest -o lifted.safetensors`";
+    place.fails("detect --weights codes-nearest --config dysample.yaml", 1, remedy);
+    place.fails("convert codes-nearest --to dysample.yaml -o x.safetensors", 1, remedy);
+    let lifted = place.succeeds("convert codes-nearest --to dysample.yaml --lift nearest -o lifted.safetensors");
+    assert!(
+        stderr(&lifted).contains("lifted.safetensors: lifted model.10, model.13 to nearest"),
+        "{}",
+        stderr(&lifted)
+    );
+    let rows = |options: &str| stdout(&place.succeeds(&format!("detect --no-draw -q --conf 0.1 {options}")));
+    let before = rows("--weights codes-nearest");
+    assert!(before.lines().count() > SAMPLE_DETECTIONS);
+    assert_eq!(rows("--weights lifted.safetensors"), before);
+    assert_eq!(rows("--weights lifted.safetensors --dysample onnx").lines().count(), before.lines().count());
+    place.fails("convert codes-nearest --lift nearest -o y.safetensors", 1, "--to <FILE|NAME>");
+    place.fails(
+        "convert codes-nearest --to gelan-c-dysample --lift nearest -o y.safetensors",
+        1,
+        "the weights belong to another architecture",
+    );
+    place.fails(
+        "convert lifted.safetensors --to dysample.yaml --lift nearest -o y.safetensors",
+        1,
+        "there is nothing to lift",
+    );
+    assert!(!place.path("x.safetensors").exists() && !place.path("y.safetensors").exists());
+}
+
+#[test]
 fn every_kind_of_picture_is_read() {
     let place = Place::new();
     let small = DynamicImage::from(sample()).resize(640, 480, image::imageops::FilterType::Triangle);

@@ -116,7 +116,10 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
         return Err(LiftError::Nothing { weights: checkpoint.name().into(), config: target.name.clone() });
     }
     lifted.add_fact("lifted", &format!("{} to {upsampler}", paths.join(", ")));
-    retarget(&lifted, target)
+    // What the weights decide has been said once.
+    let mut target = target.clone().with_classes(architecture.head().classes);
+    target.activation = checkpoint.common_activation().unwrap_or(target.activation);
+    retarget(&lifted, &target)
 }
 
 /// That the row is an upsampler of that scale, and not another one than the DySample is lifted to without a loss. Gives

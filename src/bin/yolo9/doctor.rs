@@ -5,9 +5,10 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use yolo9::detect::{Detector, Preset, Settings};
+use yolo9::dysample::Kernel;
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
 use yolo9::runtime::library::cache_folder;
-use yolo9::runtime::{OrtModel, Runtime, SessionOptions};
+use yolo9::runtime::{DySampleBackend, OrtModel, Runtime, SessionOptions};
 use yolo9::{Network, Size, embedded};
 
 use crate::Outcome;
@@ -34,6 +35,10 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     print_line!("ONNX Runtime   {}", library.path.display());
     print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
     print_line!("  build        {}", runtime.build_info());
+    match args.runtime.session().dysample {
+        DySampleBackend::Native => print_line!("DySample       native operator, {} kernel", Kernel::best()),
+        DySampleBackend::Onnx => print_line!("DySample       standard ONNX operators"),
+    }
     self_check(args, &runtime).context("self-check")
 }
 
