@@ -61,20 +61,11 @@ impl Network {
     /// # Errors
     /// When neither says what the network is, or the two do not fit together.
     pub fn assemble(checkpoint: &Checkpoint, config: Option<&ModelConfig>) -> Result<Self, NetworkError> {
-        let embedded;
-        let config = match (config, &checkpoint.metadata().config) {
-            (Some(config), _) => config,
-            (None, Some(yaml)) => {
-                embedded = ModelConfig::from_yaml(&format!("inside {}", checkpoint.name()), yaml)?;
-                &embedded
-            }
-            (None, None) => {
-                return Err(NetworkError::NoConfig {
-                    weights: checkpoint.name().into(),
-                    description: checkpoint.description().into(),
-                });
-            }
-        };
+        let own = if config.is_none() { checkpoint.config()? } else { None };
+        let config = config.or(own.as_ref()).ok_or_else(|| NetworkError::NoConfig {
+            weights: checkpoint.name().into(),
+            description: checkpoint.description().into(),
+        })?;
         let (architecture, weights) = weights::bind(config, checkpoint)?;
         let classes = architecture.head().classes;
         let stored = checkpoint.metadata().class_names.clone();

@@ -77,6 +77,16 @@ fn the_operator_gives_the_bits_of_the_specification() {
     }
 }
 
+#[test]
+fn empty_maps_are_empty() {
+    for shape in [[0, 4, 3, 5], [1, 4, 0, 5], [1, 4, 3, 0], [1, 0, 3, 5]] {
+        let (x, offset) = problem(shape, 2, 2);
+        let model = node_model::dysample(Opset::default(), 2, 2);
+        let y = run(&mut session(&model, DySampleBackend::Native, 2), &x, &offset);
+        assert_eq!(y.shape(), [shape[0], shape[1], 2 * shape[2], 2 * shape[3]]);
+    }
+}
+
 /// `GridSample` normalises and unnormalises positions, which rounds them.
 #[test]
 fn the_body_equals_the_specification_in_every_operator_set() {
@@ -114,7 +124,10 @@ fn without_offsets_the_operator_is_nearest_resize_bit_for_bit() {
 #[test]
 fn what_does_not_fit_is_an_error_that_names_the_node() {
     let fails = |scale: usize, groups: usize, x: [usize; 4], offset: [usize; 4], reason: &str| {
-        let model = node_model::dysample(Opset::default(), scale, groups);
+        let mut model = node_model::dysample(Opset::default(), scale, groups);
+        // Known lengths, with which shapes are inferred when the model is loaded.
+        let fixed = |name, shape: [usize; 4]| value_info(name, &shape.map(Dim::Fixed));
+        model.graph.as_mut().unwrap().input = vec![fixed("x", x), fixed("offset", offset)];
         let options = yolo9::runtime::SessionOptions::default();
         let error = match OrtSession::new(&common::runtime(), "test", &model.encode_to_vec(), &options) {
             Ok(mut session) => {
@@ -130,9 +143,11 @@ fn what_does_not_fit_is_an_error_that_names_the_node() {
     fails(2, 4, x, [1, 32, 5, 4], "offset has shape [1, 32, 5, 4]");
     fails(2, 4, x, [2, 32, 4, 5], "offset has shape [2, 32, 4, 5]");
     fails(2, 3, x, [1, 24, 4, 5], "8 channels cannot be split into 3 groups");
-    fails(2, 0, x, [1, 0, 4, 5], "into 0 groups");
-    fails(0, 4, x, [1, 0, 4, 5], "scale is 0");
-    fails(9, 4, x, [1, 648, 4, 5], "scale is 9");
+    fails(2, 0, x, [1, 0, 4, 5], "attribute `groups` is 0; expected 1 or more");
+    for scale in [0, 9, -1, i64::MIN, i64::MAX] {
+        let reason = format!("attribute `scale` is {scale}; expected 1 to 8");
+        fails(scale as usize, 4, x, [1, 0, 4, 5], &reason);
+    }
 }
 
 fn tiny(name: &str) -> Network {
@@ -305,4 +320,11 @@ fn a_lifted_model_carries_the_class_count_of_its_weights() {
     let once = lifted(&nearest, &eighty, Lift::Nearest).unwrap();
     let stored = ModelConfig::from_yaml("stored", once.metadata().config.as_ref().unwrap()).unwrap();
     assert_eq!((stored.classes, &stored.rows), (classes, &eighty.rows));
+    // As people write it; what is written otherwise is left alone.
+    let builtin = ModelConfig::builtin("gelan-t-dysample").unwrap().source;
+    for (nc, read) in [("nc: 80  # classes", 6), ("nc:\n  80", 80), ("nc : 80", 80), ("\"nc\": 80", 80)] {
+        let source = builtin.lines().map(|line| if line.starts_with("nc:") { nc } else { line });
+        let config = ModelConfig::from_yaml("x", &source.collect::<Vec<_>>().join("\n")).unwrap();
+        assert_eq!(ModelConfig::from_yaml("y", &config.source_with_classes(6)).unwrap().classes, read, "{nc}");
+    }
 }

@@ -98,7 +98,7 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
     let [mut before, mut after] = [&nearest, &lifted].map(|checkpoint| {
         let network = Network::assemble(checkpoint, None).unwrap();
         // Weak detections too: there are more of them.
-        let thresholds = Thresholds { confidence: 0.02, ..preset.thresholds() };
+        let thresholds = Thresholds { confidence: 0.005, ..preset.thresholds() };
         Detector::new(common::session(&network, 2), Settings { fit, thresholds })
     });
     let mut compared = 0;

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::Activation;
+use crate::config::{Activation, ConfigError, ModelConfig};
 
 /// Larger files are refused before they are read into memory; the largest published training checkpoint has 0.6 GB.
 const MAX_FILE: u64 = 8 << 30;
@@ -180,6 +180,19 @@ impl Checkpoint {
     /// Adds a fact to the metadata, such as where the weights come from.
     pub fn add_fact(&mut self, key: &str, value: &str) {
         self.metadata.facts.insert(key.into(), value.into());
+    }
+
+    /// What messages call the configuration inside this checkpoint.
+    pub(crate) fn config_name(&self) -> String {
+        format!("inside {}", self.name)
+    }
+
+    /// The model's configuration, if the file carries one.
+    ///
+    /// # Errors
+    /// As [`ModelConfig::from_yaml`].
+    pub fn config(&self) -> Result<Option<ModelConfig>, ConfigError> {
+        self.metadata.config.as_ref().map(|yaml| ModelConfig::from_yaml(&self.config_name(), yaml)).transpose()
     }
 
     /// Replaces the model's YAML configuration.

@@ -146,7 +146,8 @@ impl ModelConfig {
         self
     }
 
-    /// The text that this was read from, with that number of classes as its `nc`.
+    /// The text that this was read from, with that number of classes as its `nc`. Where `nc` is written in an unusual way,
+    /// the text stays as it is, and the class count of the weights goes on overruling it.
     #[must_use]
     pub fn source_with_classes(&self, classes: usize) -> String {
         if let Ok(serde_json::Value::Object(mut config)) = serde_json::from_str(&self.source) {
@@ -160,6 +161,11 @@ impl ModelConfig {
             }
             None => line.to_owned(),
         };
-        self.source.lines().map(|text| line(text) + "\n").collect()
+        let edited: String = self.source.lines().map(|text| line(text) + "\n").collect();
+        // YAML has more ways to write a key than that line.
+        match Self::from_yaml(&self.name, &edited) {
+            Ok(config) if config.classes == classes => edited,
+            _ => self.source.clone(),
+        }
     }
 }

@@ -175,7 +175,7 @@ impl Geometry {
             return Vec::new();
         }
         let per_group = self.channels / self.groups;
-        let wanted = if threads > 1 { (2 * threads).div_ceil(self.batch * self.groups) } else { 1 };
+        let wanted = if threads > 1 { threads.saturating_mul(2).div_ceil(self.batch * self.groups) } else { 1 };
         let size = per_group.div_ceil(wanted).next_multiple_of(Self::CHANNELS_AT_ONCE);
         let mut parts = Vec::new();
         for picture in 0..self.batch {

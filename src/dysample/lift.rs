@@ -8,7 +8,7 @@ use super::{Definition, OffsetParameters, Style, init_pos};
 /// The upsampler that a lifted DySample equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lift {
-    /// All offsets are 0, so each output pixel is the cell it lies in, bit for bit.
+    /// All offsets are 0, so each output pixel is the cell it lies in, bit for bit where the map is finite.
     Nearest,
     /// Offsets are the initial positions, which bilinear upsampling samples (half-pixel centres, edges clamped).
     Bilinear,

@@ -1,6 +1,6 @@
 //! The specification of the sampling step: slow, and readable at one glance.
 //!
-//! Every [`Kernel`](super::Kernel) gives exactly the same bits, on every machine: all of them compute the same
+//! Every [`Kernel`](super::Kernel) gives exactly the same bits (but for which NaN a NaN is), on every machine: all of them compute the same
 //! products and sums in the same order, none of them fused.
 
 use ndarray::{Array4, ArrayView2, ArrayView4, s};
@@ -35,7 +35,8 @@ pub fn upsample(
 /// The map at column `x` and row `y`, where whole numbers are the centres of its cells.
 ///
 /// The point is clamped to the map first. It lies between the cells at the floor and the ceiling of its coordinates:
-/// on a cell's centre both are that cell, whose value is then the result, bit for bit.
+/// on a cell's centre both are that cell, whose value, if it is finite, is then the result, bit for bit. (An infinite
+/// one gives NaN, as it is multiplied by 0 too.)
 fn bilinear(map: ArrayView2<'_, f32>, x: f32, y: f32) -> f32 {
     let (height, width) = map.dim();
     // `max` gives 0 for NaN.
@@ -72,5 +73,6 @@ mod tests {
         let map = array![[-0.0f32, f32::INFINITY], [f32::NAN, f32::MIN_POSITIVE / 2.0]];
         assert_eq!(bilinear(map.view(), 0.0, 0.0).to_bits(), (-0.0f32).to_bits());
         assert_eq!(bilinear(map.view(), 1.0, 1.0), f32::MIN_POSITIVE / 2.0);
+        assert!(bilinear(map.view(), 1.0, 0.0).is_nan(), "an infinite cell itself");
     }
 }

@@ -16,8 +16,8 @@ use super::{Geometry, GeometryError};
 /// `w + offset_x` and row `h + offset_y` for the offsets of that group and `(i, j)`, clamped to the map.
 ///
 /// Offsets may have any value: far or infinitely far outside, the nearest edge is sampled; NaN stands for coordinate 0.
-/// Values of `x` follow the arithmetic of floating point: infinities and NaN reach the pixels whose points touch them.
-/// The bits of the result depend on neither processor, kernel nor number of threads.
+/// Values of `x` follow the arithmetic of floating point: a pixel whose point touches an infinity or NaN is infinite or
+/// NaN. The bits of the result depend on neither processor, kernel nor number of threads, except which NaN a NaN is.
 ///
 /// Runs on this thread with the best kernel; [`Upsampling`] leaves both to the caller.
 ///
@@ -62,8 +62,9 @@ pub struct Tensors<'a> {
     pub y: &'a mut [f32],
 }
 
-/// Memory that upsamplings work in, to be used again by later ones: about as large as 16 channels of the result for
-/// each thread.
+/// Memory that upsamplings work in, to be used again by later ones. For each thread 32 bytes for each pixel of a band of
+/// rows (about 8192 pixels, but at least eight rows), and eight channels of `x`, or all that a part has if its map takes
+/// more than one band.
 #[derive(Debug, Default)]
 pub struct Workspaces(Mutex<Vec<Workspace>>);
 

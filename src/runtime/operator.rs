@@ -1,5 +1,6 @@
 //! `yolo9:DySample(x, offset; scale, groups)` as an operator of ONNX Runtime, on the kernels of [`crate::dysample`].
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ort::operator::{
@@ -9,6 +10,9 @@ use ort::operator::{
 use ort::value::{Shape, TensorElementType, ValueType};
 
 use crate::dysample::{DOMAIN, Geometry, Kernel, NAME, Tensors, Upsampling, Workspaces};
+
+/// What a node may ask for.
+const SCALES: RangeInclusive<i64> = 1..=8;
 
 /// The domain to register with a session. `threads` are those of the session.
 pub(super) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
@@ -37,7 +41,7 @@ impl Operator for DySample {
         NAME
     }
 
-    fn versions(&self) -> std::ops::RangeInclusive<u32> {
+    fn versions(&self) -> RangeInclusive<u32> {
         1..=1
     }
 
@@ -51,14 +55,15 @@ impl Operator for DySample {
 
     fn create_kernel<'a>(&self, context: &KernelContext<'a>) -> ort::Result<Node> {
         let name = context.node_name()?;
-        let attribute = |key: &str| {
-            let value: i64 = context
-                .get(key)
-                .ok_or_else(|| ort::Error::new(format!("DySample node {name}: no integer attribute `{key}`")))?;
-            usize::try_from(value)
-                .map_err(|_| ort::Error::new(format!("DySample node {name}: attribute `{key}` is {value}")))
+        let attribute = |key: &str, allowed: RangeInclusive<i64>, expected: &str| {
+            let failed = |found: String| {
+                ort::Error::new(format!("DySample node {name}: attribute `{key}` is {found}; expected {expected}"))
+            };
+            let value: i64 = context.get(key).ok_or_else(|| failed("missing".into()))?;
+            if allowed.contains(&value) { Ok(value as usize) } else { Err(failed(value.to_string())) }
         };
-        let (scale, groups) = (attribute("scale")?, attribute("groups")?);
+        let scale = attribute("scale", SCALES, "1 to 8")?;
+        let groups = attribute("groups", 1..=i64::from(i32::MAX), "1 or more")?;
         Ok(Node { scale, groups, kernel: self.kernel, threads: self.threads, workspaces: Workspaces::default(), name })
     }
 
@@ -67,7 +72,11 @@ impl Operator for DySample {
         // What is not known yet is checked when the node runs.
         let Some(ValueType::Tensor { shape, dimension_symbols, .. }) = inputs.first() else { return Ok(()) };
         let Ok([batch, channels, height, width]) = <[i64; 4]>::try_from(&shape[..]) else { return Ok(()) };
-        let scale: i64 = context.attr("scale")?;
+        // `create_kernel` refuses other scales, with a message; here they would make impossible lengths, on which `ort`
+        // panics.
+        let Some(scale) = context.attr("scale").ok().filter(|scale: &i64| SCALES.contains(scale)) else {
+            return Ok(());
+        };
         let lengths = [(batch, 1), (channels, 1), (height, scale), (width, scale)];
         let symbols = lengths.iter().enumerate().map(|(axis, (length, scale))| {
             symbol(*length, *scale, dimension_symbols.get(axis).map_or("", String::as_str))

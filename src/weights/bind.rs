@@ -46,7 +46,7 @@ pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architectu
     if binder.mismatches.is_empty() {
         return Ok((architecture, weights));
     }
-    let hint = hint(&binder.mismatches, &architecture, [checkpoint.name(), &config.name]);
+    let hint = hint(&binder.mismatches, &architecture, checkpoint, config);
     Err(WeightsError::Mismatch {
         weights: checkpoint.name().into(),
         config: config.name.clone(),
@@ -222,35 +222,43 @@ fn is_stale(architecture: &Architecture, name: &str) -> bool {
 }
 
 /// The likely reason of a mismatch.
-fn hint(mismatches: &[Mismatch], architecture: &Architecture, names: [&str; 2]) -> String {
+fn hint(mismatches: &[Mismatch], architecture: &Architecture, checkpoint: &Checkpoint, config: &ModelConfig) -> String {
     let layers = architecture.main_steps().filter_map(|step| match &step.operation {
         Operation::DySample(layer) => Some(layer),
         _ => None,
     });
-    let missing = |layer: &DySampleLayer| {
-        let prefixes = ["offset.", "scope."].map(|part| format!("{}.{part}", layer.path));
-        let is_of_layer = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-        mismatches.iter().filter(|m| matches!(m, Mismatch::Missing { name, .. } if is_of_layer(name))).count()
+    let missing = |layer: &DySampleLayer, part: &str| {
+        let prefix = format!("{}.{part}", layer.path);
+        mismatches.iter().filter(|m| matches!(m, Mismatch::Missing { name, .. } if name.starts_with(&prefix))).count()
     };
-    let lacking: Vec<&DySampleLayer> = layers.filter(|layer| missing(layer) > 0).collect();
-    if !lacking.is_empty() && lacking.iter().map(|layer| missing(layer)).sum::<usize>() == mismatches.len() {
-        return lift_hint(&lacking, names);
+    let layers: Vec<&DySampleLayer> = layers.collect();
+    let all = |part: &str| layers.iter().map(|layer| missing(layer, part)).sum::<usize>();
+    if !mismatches.is_empty() && all("scope.") == mismatches.len() {
+        return "the weights have DySample without dynamic scope: leave dyscope out of the config".into();
+    }
+    let lacking: Vec<&DySampleLayer> =
+        layers.iter().copied().filter(|layer| missing(layer, "offset.weight") > 0).collect();
+    if !lacking.is_empty() && all("offset.") + all("scope.") == mismatches.len() {
+        return lift_hint(&lacking, checkpoint, &config.name);
     }
     let unexpected_offset =
         |m: &Mismatch| matches!(m, Mismatch::Unexpected { name, .. } if name.ends_with(".offset.weight"));
     if mismatches.iter().any(unexpected_offset) {
-        return "the weights have DySample where the config has another upsampler: use its -dysample twin, or no \
-                --config when the checkpoint carries its own"
+        return "the weights have DySample where the config has another upsampler: use its -dysample twin, or the \
+                config that the checkpoint carries"
             .into();
     }
-    "the weights belong to another architecture: leave --config away if the checkpoint carries its own, or name the \
-     one that it was trained with"
+    "the weights belong to another architecture: use the config that they were trained with; a whole-model checkpoint \
+     carries it and needs no other"
         .into()
 }
 
 /// The weights lack nothing but DySample: they were trained with another upsampler there.
-fn lift_hint(lacking: &[&DySampleLayer], [weights, config]: [&str; 2]) -> String {
+fn lift_hint(lacking: &[&DySampleLayer], checkpoint: &Checkpoint, config: &str) -> String {
     let paths: Vec<&str> = lacking.iter().map(|layer| layer.path.as_str()).collect();
+    if config == checkpoint.config_name() {
+        return format!("the file's own config has DySample at {}, its tensors are missing", paths.join(", "));
+    }
     let nearest = lacking.iter().all(|layer| layer.definition.style == Style::Lp);
     let (upsampler, effect) = match nearest {
         true => ("nearest", "which keeps every result of a network trained with nn.Upsample (nearest)"),
@@ -258,7 +266,15 @@ fn lift_hint(lacking: &[&DySampleLayer], [weights, config]: [&str; 2]) -> String
     };
     format!(
         "the config has DySample at {} and the weights do not: they were trained with another upsampler. Give them \
-         its parameters with `yolo9 convert {weights} --to {config} --lift {upsampler} -o lifted.safetensors`, {effect}",
-        paths.join(", ")
+         its parameters with `yolo9 convert {} --to {} --lift {upsampler} -o lifted.safetensors`, {effect}",
+        paths.join(", "),
+        quoted(checkpoint.name()),
+        quoted(config)
     )
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/\\._-:+,@%".contains(c);
+    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

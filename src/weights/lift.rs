@@ -8,6 +8,9 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{ConfigError, ModelConfig};
 use crate::dysample::{Lift, init_pos, lift};
 
+/// The fact of a checkpoint that records which layers were lifted to what.
+pub const LIFTED: &str = "lifted";
+
 /// Why weights cannot be lifted.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -74,20 +77,14 @@ pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpo
 /// branch, parameters that make it equal `upsampler`. Lifted to the upsampler that the weights were trained with, the
 /// network computes what it did, and can be trained further from there.
 ///
-/// The checkpoint's facts record what was lifted, under `lifted`.
+/// The checkpoint's fact [`LIFTED`] records what was lifted.
 ///
 /// # Errors
 /// [`LiftError`] when the rows of the checkpoint's own configuration, where it has one, are not such upsamplers, when no
 /// parameters exist (`pl` to nearest), when there is nothing to lift, or when other weights do not fit.
 pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) -> Result<Checkpoint, LiftError> {
     let architecture = fit::fitted(target, checkpoint)?;
-    let own = match &checkpoint.metadata().config {
-        Some(yaml) => {
-            let config = ModelConfig::from_yaml(&format!("inside {}", checkpoint.name()), yaml)?;
-            Some(Architecture::new(&config)?)
-        }
-        None => None,
-    };
+    let own = checkpoint.config()?.map(|config| Architecture::new(&config)).transpose()?;
     let mut lifted = checkpoint.clone();
     let mut paths = Vec::new();
     for step in architecture.steps() {
@@ -115,7 +112,8 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
     if paths.is_empty() {
         return Err(LiftError::Nothing { weights: checkpoint.name().into(), config: target.name.clone() });
     }
-    lifted.add_fact("lifted", &format!("{} to {upsampler}", paths.join(", ")));
+    let earlier = checkpoint.metadata().facts.get(LIFTED).map_or(String::new(), |earlier| format!("{earlier}; "));
+    lifted.add_fact(LIFTED, &format!("{earlier}{} to {upsampler}", paths.join(", ")));
     // What the weights decide has been said once.
     let mut target = target.clone().with_classes(architecture.head().classes);
     target.activation = checkpoint.common_activation().unwrap_or(target.activation);

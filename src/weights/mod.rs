@@ -13,7 +13,7 @@ mod random;
 
 pub use bind::bind;
 pub use error::{Mismatch, WeightsError};
-pub use lift::{LiftError, lifted, retarget};
+pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;
 
 use std::collections::BTreeMap;

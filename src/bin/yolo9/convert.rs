@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use yolo9::checkpoint::RESERVED_FACTS;
 use yolo9::dysample::Lift;
 use yolo9::output::write_atomically;
-use yolo9::weights;
+use yolo9::weights::{self, LIFTED};
 
 use crate::Outcome;
 use crate::model::{open_config, open_weights};
@@ -27,8 +27,8 @@ pub(crate) struct ConvertArgs {
 
     /// Give the DySample modules that the weights lack parameters with which they do what this upsampler does. Lifted
     /// to nearest, a network trained with nn.Upsample computes exactly what it did.
-    #[arg(long, value_enum, value_name = "nearest|bilinear", requires = "to")]
-    lift: Option<LiftArg>,
+    #[arg(long, value_name = "nearest|bilinear", requires = "to")]
+    lift: Option<Lift>,
 
     /// Notes to keep in the file, such as --fact licence=MIT.
     #[arg(long, value_name = "KEY=TEXT", value_parser = parse_fact)]
@@ -39,15 +39,11 @@ pub(crate) struct ConvertArgs {
     exist_ok: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum LiftArg {
-    Nearest,
-    Bilinear,
-}
-
 fn parse_fact(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, _)) if RESERVED_FACTS.contains(&key) => Err(format!("`{key}` is a key of the file format")),
+        Some((key, _)) if RESERVED_FACTS.contains(&key) || key == LIFTED => {
+            Err(format!("`{key}` is a key of the file format"))
+        }
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err(format!("`{text}` is not of the form key=text")),
     }
@@ -60,8 +56,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     let target = args.to.as_deref().map(open_config).transpose()?;
     let mut checkpoint = open_weights(&args.input)?;
     checkpoint = match (&target, args.lift) {
-        (Some(target), Some(LiftArg::Nearest)) => weights::lifted(&checkpoint, target, Lift::Nearest)?,
-        (Some(target), Some(LiftArg::Bilinear)) => weights::lifted(&checkpoint, target, Lift::Bilinear)?,
+        (Some(target), Some(upsampler)) => weights::lifted(&checkpoint, target, upsampler)?,
         (Some(target), None) => weights::retarget(&checkpoint, target)?,
         (None, _) => checkpoint,
     };
@@ -70,7 +65,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     }
     let bytes = checkpoint.to_safetensors()?;
     write_atomically(&args.output, &bytes)?;
-    if let Some(lifted) = checkpoint.metadata().facts.get("lifted") {
+    if let (Some(_), Some(lifted)) = (args.lift, checkpoint.metadata().facts.get(LIFTED)) {
         log::info!("{}: lifted {lifted}", args.output.display());
     }
     log::info!("{}: {} tensors, {} bytes", args.output.display(), checkpoint.tensors().len(), bytes.len());

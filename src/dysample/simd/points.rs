@@ -70,6 +70,7 @@ impl Points {
         let strip = ROWS * line;
         self.cells = geometry.cells();
         self.pixels = band.len() * line;
+        // Every entry is written below, the padded last one too: there are as many strips as pieces of the table.
         self.table.resize(self.pixels.div_ceil(8), PointsOf8::default());
         self.columns.resize(strip, 0.0);
         self.rows.resize(strip, 0.0);
