@@ -2,7 +2,7 @@
 //!
 //! Machines are shared and noisy, so the variants take turns within one run and only ratios are meant to be compared.
 //! Before each timed run comes an untimed one of the same variant, so that its threads are awake and its memory is in the
-//! caches that it fits in, as inside a network. `-- --cold` leaves it out, `-- --samples N` sets the number of turns
+//! caches that it fits in. `-- --cold` leaves it out, `-- --samples N` sets the number of turns
 //! (default 60), `-- --networks` also times whole networks, and `-- --write FOLDER` only writes the models, for other
 //! runtimes (tests/reference/dysample_body.py).
 

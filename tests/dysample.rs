@@ -7,16 +7,15 @@ mod common;
 use common::node_model;
 use ndarray::{Array4, ArrayD};
 use prost::Message;
-use yolo9::Size;
 use yolo9::architecture::{Operation, Step};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{Detector, Found, Preset, Settings};
+use yolo9::detect::{Detector, Found};
 use yolo9::dysample::{Lift, reference};
 use yolo9::embedded;
 use yolo9::graph;
 use yolo9::onnx::{Dim, Opset, value_info};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
 use yolo9::runtime::{DySampleBackend, OrtSession};
 use yolo9::weights::{LiftError, lifted, retarget};
 use yolo9::{Network, onnx::ModelProto};
@@ -198,7 +197,7 @@ fn inside_networks_operator_and_body_equal_the_specification_at_any_size() {
 #[test]
 fn networks_run_in_every_operator_set() {
     let checkpoint = Checkpoint::open(&common::data("golden/yolov9-c-dysample-tiny/model.pt")).unwrap();
-    let config = ModelConfig::from_yaml("test", checkpoint.metadata().config.as_ref().unwrap()).unwrap();
+    let config = checkpoint.config().unwrap().unwrap();
     let input = common::golden_input(&common::data("golden/yolov9-c-dysample-tiny"));
     let outputs = Opset::SUPPORTED.map(|number| {
         let mut network = tiny("yolov9-c-dysample-tiny");
@@ -217,10 +216,7 @@ fn networks_run_in_every_operator_set() {
 
 /// Found of an embedded or lifted model on the sample picture.
 fn sample_detections(network: Network, backend: DySampleBackend) -> Found {
-    let preset = Preset::Yolov9;
-    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
-    let settings = Settings { fit, thresholds: preset.thresholds() };
-    let mut detector = Detector::new(common::session_on(&network, 2, backend), settings);
+    let mut detector = Detector::new(common::session_on(&network, 2, backend), common::official_settings());
     let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS).unwrap();
     detector.detect(&picture.pixels).unwrap()
 }
@@ -318,7 +314,7 @@ fn a_lifted_model_carries_the_class_count_of_its_weights() {
     let eighty = ModelConfig::from_yaml("target", &eighty).unwrap();
     assert_eq!(eighty.classes, 80);
     let once = lifted(&nearest, &eighty, Lift::Nearest).unwrap();
-    let stored = ModelConfig::from_yaml("stored", once.metadata().config.as_ref().unwrap()).unwrap();
+    let stored = once.config().unwrap().unwrap();
     assert_eq!((stored.classes, &stored.rows), (classes, &eighty.rows));
     // As people write it; what is written otherwise is left alone.
     let builtin = ModelConfig::builtin("gelan-t-dysample").unwrap().source;

@@ -1,7 +1,9 @@
 //! The kernels of DySample: against what PyTorch gave, and against their specification bit for bit. No test in here
 //! needs ONNX Runtime, so that the file also runs under valgrind, sanitizers and emulators (docs/performance.md).
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests may")]
+#![allow(clippy::unwrap_used, reason = "tests may")]
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -124,18 +126,15 @@ fn assert_equals_pytorch(case: &Case) {
 
 #[test]
 fn modules_equal_pytorch() {
-    let cases = cases(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dysample"));
+    let cases = cases(&common::data("dysample"));
     assert_eq!(cases.len(), 16);
     cases.iter().for_each(assert_equals_pytorch);
 }
 
 #[test]
 fn modules_of_the_reference_collection_equal_pytorch() {
-    let Some(root) = std::env::var_os("YOLO9_REFERENCE").filter(|root| !root.is_empty()) else {
-        eprintln!("skipped: YOLO9_REFERENCE does not name the reference folder");
-        return;
-    };
-    let cases = cases(&Path::new(&root).join("dysample"));
+    let Some(folder) = common::reference("dysample") else { return };
+    let cases = cases(&folder);
     assert_eq!(cases.len(), 20);
     cases.iter().for_each(assert_equals_pytorch);
 }

@@ -6,13 +6,13 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use yolo9::Network;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{BoxXyxy, Detection, Detector, Preset, Settings, Thresholds};
+use yolo9::detect::{BoxXyxy, Detection, Detector};
 use yolo9::dysample::Lift;
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
 use yolo9::weights::lifted;
-use yolo9::{Network, Size};
 
 /// The networks of the official code; those of other projects have other names.
 fn official_networks() -> Option<Vec<PathBuf>> {
@@ -63,9 +63,7 @@ fn expected_detections(folder: &Path, file: &str) -> Vec<(String, Vec<Expected>)
 fn photos_give_the_detections_of_the_official_pipeline() {
     let Some(coco) = common::reference("coco") else { return };
     let network = common::network(&coco.join("coco-gelan-t-official.pt"));
-    let preset = Preset::Yolov9;
-    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
-    let mut detector = Detector::new(common::session(&network, 2), Settings { fit, thresholds: preset.thresholds() });
+    let mut detector = Detector::new(common::session(&network, 2), common::official_settings());
     let pictures = expected_detections(&coco, "detections-official.json");
     assert_eq!(pictures.len(), 7);
     for (name, expected) in pictures {
@@ -93,13 +91,12 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
     let nearest = Checkpoint::open(&coco.join("coco-gelan-t-official.pt")).unwrap();
     let target = ModelConfig::builtin("gelan-t-dysample").unwrap();
     let lifted = lifted(&nearest, &target, Lift::Nearest).unwrap();
-    let preset = Preset::Yolov9;
-    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
     let [mut before, mut after] = [&nearest, &lifted].map(|checkpoint| {
         let network = Network::assemble(checkpoint, None).unwrap();
         // Weak detections too: there are more of them.
-        let thresholds = Thresholds { confidence: 0.005, ..preset.thresholds() };
-        Detector::new(common::session(&network, 2), Settings { fit, thresholds })
+        let mut settings = common::official_settings();
+        settings.thresholds.confidence = 0.005;
+        Detector::new(common::session(&network, 2), settings)
     });
     let mut compared = 0;
     for photo in std::fs::read_dir(coco.join("images")).unwrap() {

@@ -1,6 +1,6 @@
 //! The sampling step in standard ONNX operators: what any runtime executes that does not know our operator.
 
-use crate::onnx::{Attribute, FunctionProto, NodeProto, OperatorSetIdProto, Opset, node};
+use crate::onnx::{Attribute, FunctionProto, NodeProto, Opset, import, node};
 
 /// Domain of the operator.
 pub const DOMAIN: &str = "yolo9";
@@ -28,7 +28,7 @@ pub fn onnx_function(opset: Opset) -> FunctionProto {
         output: vec!["y".into()],
         attribute: vec!["scale".into(), "groups".into()],
         doc_string: Some("Dynamic upsampling at learned points (DySample, arXiv 2308.15085)".into()),
-        opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(opset.number()) }],
+        opset_import: vec![import("", opset.number())],
         node: [lengths(), positions(), grid(), sampling(opset)].concat(),
     }
 }

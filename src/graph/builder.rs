@@ -6,9 +6,7 @@ use super::{HeadLayout, INPUT, LevelLayout, OnnxModel};
 use crate::Size;
 use crate::architecture::{Architecture, Value};
 use crate::dysample;
-use crate::onnx::{
-    Dim, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, Opset, float_tensor, int_tensor, value_info,
-};
+use crate::onnx::{Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, int_tensor, value_info};
 use crate::weights::{Kernel, Weights};
 
 /// Builds the model of the main branch. Takes the weights, which move into the model without being copied.
@@ -28,7 +26,6 @@ pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> Onn
     graph.input =
         vec![value_info(INPUT, &[Dim::Fixed(1), Dim::Fixed(architecture.input_channels()), side[0], side[1]])];
     graph.output = outputs(&head);
-    let import = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
     let mut proto = ModelProto {
         ir_version: Some(opset.ir_version()),
         producer_name: Some("yolo9".into()),

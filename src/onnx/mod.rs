@@ -10,7 +10,7 @@ pub use messages::{
     AttributeProto, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-pub use node::{Attribute, Dim, float_tensor, int_tensor, node, value_info};
+pub use node::{Attribute, Dim, float_tensor, import, int_tensor, node, value_info};
 
 /// Operator set of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

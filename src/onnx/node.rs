@@ -3,7 +3,8 @@
 use prost::bytes::Bytes;
 
 use super::messages::{
-    AttributeProto, Dimension, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, Dimension, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
 };
 
 // AttributeProto.AttributeType and TensorProto.DataType.
@@ -57,6 +58,12 @@ fn attribute(name: &str, value: Attribute<'_>) -> AttributeProto {
             AttributeProto { ref_attr_name: Some(outer.to_owned()), r#type: Some(ATTRIBUTE_INT), ..named }
         }
     }
+}
+
+/// That a model or function uses the operators of a domain (`""` is the standard one) in that version.
+#[must_use]
+pub fn import(domain: &str, version: i64) -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) }
 }
 
 /// Lets a message hold the numbers without copying them.

@@ -232,13 +232,14 @@ fn hint(mismatches: &[Mismatch], architecture: &Architecture, checkpoint: &Check
         mismatches.iter().filter(|m| matches!(m, Mismatch::Missing { name, .. } if name.starts_with(&prefix))).count()
     };
     let layers: Vec<&DySampleLayer> = layers.collect();
-    let all = |part: &str| layers.iter().map(|layer| missing(layer, part)).sum::<usize>();
-    if !mismatches.is_empty() && all("scope.") == mismatches.len() {
+    let [offsets, scopes] =
+        ["offset.", "scope."].map(|part| layers.iter().map(|layer| missing(layer, part)).sum::<usize>());
+    if scopes == mismatches.len() {
         return "the weights have DySample without dynamic scope: leave dyscope out of the config".into();
     }
     let lacking: Vec<&DySampleLayer> =
         layers.iter().copied().filter(|layer| missing(layer, "offset.weight") > 0).collect();
-    if !lacking.is_empty() && all("offset.") + all("scope.") == mismatches.len() {
+    if !lacking.is_empty() && offsets + scopes == mismatches.len() {
         return lift_hint(&lacking, checkpoint, &config.name);
     }
     let unexpected_offset =

@@ -8,12 +8,13 @@ pub mod torch_file;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Slice, s};
-use yolo9::Network;
 use yolo9::architecture::Operation;
 use yolo9::checkpoint::Checkpoint;
-use yolo9::detect::decode_cell;
+use yolo9::detect::{Preset, Settings, decode_cell};
+use yolo9::picture::{Fit, InputShape};
 use yolo9::runtime::library::LibraryOptions;
 use yolo9::runtime::{DySampleBackend, Model, OrtModel, Runtime, SessionOptions};
+use yolo9::{Network, Size};
 
 /// A file of `tests/data`.
 pub fn data(name: &str) -> PathBuf {
@@ -45,6 +46,13 @@ pub fn session(network: &Network, threads: usize) -> OrtModel {
 /// A session of an assembled network.
 pub fn session_on(network: &Network, threads: usize, dysample: DySampleBackend) -> OrtModel {
     OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, dysample }).unwrap()
+}
+
+/// Settings of the official detect.py: rectangles of up to 640 pixels.
+pub fn official_settings() -> Settings {
+    let preset = Preset::Yolov9;
+    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
+    Settings { fit, thresholds: preset.thresholds() }
 }
 
 /// The network that a checkpoint carries.

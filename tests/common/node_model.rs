@@ -3,9 +3,7 @@
 #![allow(dead_code, reason = "tests and benchmark use a part each")]
 
 use yolo9::dysample::{DOMAIN, NAME, onnx_function};
-use yolo9::onnx::{
-    Attribute, Dim, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, Opset, float_tensor, node, value_info,
-};
+use yolo9::onnx::{Attribute, Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, node, value_info};
 
 /// Name of the node, for messages about it.
 pub(crate) const NODE: &str = "model.14";
@@ -16,7 +14,6 @@ fn model(mut node: NodeProto, opset: Opset, scale: usize) -> ModelProto {
         let dims = ["n", "c", "h", "w"].map(|axis| format!("{axis} of {name}"));
         value_info(name, &dims.each_ref().map(|dim| Dim::Named(dim)))
     };
-    let import = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.into()), version: Some(version) };
     ModelProto {
         ir_version: Some(opset.ir_version()),
         graph: Some(GraphProto {

@@ -1,8 +1,8 @@
 """The standard-operator body of DySample in stock runtimes, against a plain numpy definition, with times.
 
-    cargo bench --bench dysample -- --write /tmp/models
+    cargo bench --bench dysample -- --write target/dysample-models
     pip install numpy onnx onnxruntime openvino
-    python tests/reference/dysample_body.py /tmp/models
+    python tests/reference/dysample_body.py target/dysample-models
 
 Prints, per model, the largest difference for inputs in -1..1 and the median time of each runtime that is installed.
 """
