@@ -15,8 +15,8 @@ use crate::weights::{self, WeightsError};
 pub enum NetworkError {
     /// The checkpoint holds tensors only.
     #[error(
-        "weights {weights} are {description}, which does not say what network they belong to; name its config with \
-         --config (`yolo9 configs` lists the built-in ones)"
+        "weights {weights} are {description}, which does not say what network they belong to, and no built-in config \
+         has such layers; name its config with --config (`yolo9 configs` lists the built-in ones)"
     )]
     NoConfig {
         /// The checkpoint.
@@ -42,6 +42,28 @@ pub enum NetworkError {
     },
 }
 
+/// The configuration of a checkpoint: the one that it carries, else the built-in one that its tensors fit.
+///
+/// # Errors
+/// When the one that it carries is wrong, or there is neither.
+pub fn config_of(checkpoint: &Checkpoint) -> Result<ModelConfig, NetworkError> {
+    if let Some(config) = checkpoint.config()? {
+        return Ok(config);
+    }
+    let config = weights::recognised(checkpoint).ok_or_else(|| NetworkError::NoConfig {
+        weights: checkpoint.name().into(),
+        description: checkpoint.description().into(),
+    })?;
+    let activation = checkpoint.common_activation().unwrap_or(config.activation);
+    log::info!(
+        "{} does not say what network it is; its tensors are those of {} (with {activation}; --config would say \
+         otherwise)",
+        checkpoint.name(),
+        if config.name.starts_with("recognised") { "a YOLOv9 network of other widths" } else { &config.name }
+    );
+    Ok(config)
+}
+
 /// A network with its weights, ready for a runtime.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -61,12 +83,8 @@ impl Network {
     /// # Errors
     /// When neither says what the network is, or the two do not fit together.
     pub fn assemble(checkpoint: &Checkpoint, config: Option<&ModelConfig>) -> Result<Self, NetworkError> {
-        let own = if config.is_none() { checkpoint.config()? } else { None };
-        let config = config.or(own.as_ref()).ok_or_else(|| NetworkError::NoConfig {
-            weights: checkpoint.name().into(),
-            description: checkpoint.description().into(),
-        })?;
-        let (architecture, weights) = weights::bind(config, checkpoint)?;
+        let config = config.cloned().map_or_else(|| config_of(checkpoint), Ok)?;
+        let (architecture, weights) = weights::bind(&config, checkpoint)?;
         let classes = architecture.head().classes;
         let stored = checkpoint.metadata().class_names.clone();
         if let Some(names) = stored.as_ref().filter(|names| names.len() != classes) {

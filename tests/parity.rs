@@ -9,30 +9,30 @@ use std::path::{Path, PathBuf};
 use yolo9::Network;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{BoxXyxy, Detection, Detector};
+use yolo9::detect::{BoxXyxy, Detection, Detector, Preset};
 use yolo9::dysample::Lift;
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
 use yolo9::weights::lifted;
 
-/// The networks of the official code; those of other projects have other names.
-fn official_networks() -> Option<Vec<PathBuf>> {
-    let mut folders = common::folders(&common::reference("golden")?);
-    folders.retain(|folder| {
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        !name.starts_with("ultralytics-") && !name.starts_with("mit-")
-    });
-    assert_eq!(folders.len(), 20);
+/// The networks of the collection: 20 of the official code, 5 of Ultralytics, 1 of MIT YOLO.
+fn networks() -> Option<Vec<PathBuf>> {
+    let folders = common::folders(&common::reference("golden")?);
+    assert_eq!(folders.len(), 26);
     Some(folders)
 }
 
 #[test]
-fn official_networks_equal_pytorch() {
-    official_networks().iter().flatten().for_each(|folder| common::assert_golden(folder));
+fn all_networks_equal_pytorch() {
+    networks().iter().flatten().for_each(|folder| common::assert_golden(folder));
 }
 
 #[test]
 fn every_layer_of_the_official_networks_equals_pytorch() {
-    official_networks().iter().flatten().for_each(|folder| common::assert_layers(folder));
+    let mut folders = networks().unwrap_or_default();
+    // The other two tools gave outputs only.
+    folders.retain(|folder| folder.join("layers.json").exists());
+    assert!(folders.is_empty() || folders.len() == 20);
+    folders.iter().for_each(|folder| common::assert_layers(folder));
 }
 
 /// A detection of the reference files, in pixels of the picture.
@@ -60,28 +60,37 @@ fn expected_detections(folder: &Path, file: &str) -> Vec<(String, Vec<Expected>)
 }
 
 #[test]
-fn photos_give_the_detections_of_the_official_pipeline() {
+fn photos_give_the_detections_of_the_original_pipelines() {
     let Some(coco) = common::reference("coco") else { return };
-    let network = common::network(&coco.join("coco-gelan-t-official.pt"));
-    let mut detector = Detector::new(common::session(&network, 2), common::official_settings());
-    let pictures = expected_detections(&coco, "detections-official.json");
-    assert_eq!(pictures.len(), 7);
-    for (name, expected) in pictures {
-        let picture = Picture::open(&coco.join("images").join(&name), DEFAULT_MAX_PIXELS).unwrap();
-        let mut found = detector.detect(&picture.pixels).unwrap().detections;
-        for wanted in &expected {
-            let best = found.iter().position(|detection| {
-                detection.class == wanted.class
-                    && detection.bbox.iou(&wanted.bbox) >= 0.98
-                    && (detection.score - wanted.score).abs() <= 0.01
-            });
-            let best =
-                best.unwrap_or_else(|| panic!("{name}: no {} at {:?} among {found:?}", wanted.class, wanted.bbox));
-            found.remove(best);
+    for (weights, detections, preset) in [
+        ("coco-gelan-t-official.pt", "detections-official.json", Preset::Yolov9),
+        ("coco-yolov9t-ultralytics.pt", "detections-ultralytics.json", Preset::Ultralytics),
+    ] {
+        let network = common::network(&coco.join(weights));
+        let mut detector = Detector::new(common::session(&network, 2), common::settings(preset));
+        let pictures = expected_detections(&coco, detections);
+        assert_eq!(pictures.len(), 7);
+        for (name, expected) in pictures {
+            let picture = Picture::open(&coco.join("images").join(&name), DEFAULT_MAX_PIXELS).unwrap();
+            let found = detector.detect(&picture.pixels).unwrap().detections;
+            assert_same(found, &expected, &format!("{weights}, {name}"));
         }
-        found.retain(|detection| detection.score > 0.27);
-        assert!(found.is_empty(), "{name}: beyond the expected ones: {found:?}");
     }
+}
+
+/// Every expected detection is there, and none that is clearly above the threshold beyond them.
+fn assert_same(mut found: Vec<Detection>, expected: &[Expected], name: &str) {
+    for wanted in expected {
+        let best = found.iter().position(|detection| {
+            detection.class == wanted.class
+                && detection.bbox.iou(&wanted.bbox) >= 0.98
+                && (detection.score - wanted.score).abs() <= 0.01
+        });
+        let best = best.unwrap_or_else(|| panic!("{name}: no {} at {:?} among {found:?}", wanted.class, wanted.bbox));
+        found.remove(best);
+    }
+    found.retain(|detection| detection.score > 0.27);
+    assert!(found.is_empty(), "{name}: beyond the expected ones: {found:?}");
 }
 
 /// Lifted to nearest, a network trained with nearest upsampling finds the same boxes and scores, bit for bit.
@@ -126,6 +135,7 @@ fn every_form_of_a_checkpoint_is_read_or_named() {
         "state-dict",
         "state-dict-ddp-prefix",
         "unstripped-with-numpy-and-path",
+        "legacy-not-zip",
     ] {
         let checkpoint = Checkpoint::open(&formats.join(format!("{name}.pt"))).unwrap();
         let config = name.starts_with("state-dict").then_some(&config);
@@ -133,13 +143,9 @@ fn every_form_of_a_checkpoint_is_read_or_named() {
         common::assert_output(&network, &formats, name);
         assert_eq!(checkpoint.warnings().is_empty(), name != "evil-os-system", "{name}: {:?}", checkpoint.warnings());
     }
-    for (name, what) in
-        [("legacy-not-zip", "legacy format of before PyTorch 1.6"), ("torchscript", "a TorchScript file")]
-    {
-        let error = Checkpoint::open(&formats.join(format!("{name}.pt"))).unwrap_err().to_string();
-        assert!(error.contains(what), "{error}");
-    }
+    let error = Checkpoint::open(&formats.join("torchscript.pt")).unwrap_err().to_string();
+    assert!(error.contains("a TorchScript file"), "{error}");
+    // The same network again, recognised by its tensors.
     let bare = Checkpoint::open(&formats.join("state-dict.pt")).unwrap();
-    let error = Network::assemble(&bare, None).unwrap_err().to_string();
-    assert!(error.contains("--config"), "{error}");
+    common::assert_output(&Network::assemble(&bare, None).unwrap(), &formats, "state-dict, recognised");
 }

@@ -1,15 +1,20 @@
 //! Parameters and floating point operations.
 
-use super::operation::{Convolution, Operation, Step};
+use super::head::REG_MAX;
+use super::operation::{Convolution, DySampleLayer, Interpolation, Operation, Step};
 use super::{Architecture, ArchitectureError, Role};
 use crate::Size;
+use crate::dysample::Style;
 
 /// What a network costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Learned parameters, the 16 constants of each DFL included as the official counts do.
     pub parameters: u64,
-    /// Floating point operations of the convolutions for one picture: two for each multiply-accumulate.
+    /// Floating point operations for one picture as the official code counts them (by the package thop): two for each
+    /// multiply-accumulate of a convolution, eight for each value that a batch normalisation gives, two for each that
+    /// nearest upsampling gives (22 if bilinear). Activations, pools and sums are not counted, nor is the sampling step
+    /// of DySample.
     pub flops: u64,
 }
 
@@ -21,27 +26,61 @@ impl Cost {
     }
 }
 
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.parameters += other.parameters;
+        self.flops += other.flops;
+    }
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |mut sum, cost| {
+            sum += cost;
+            sum
+        })
+    }
+}
+
+/// Which form of a network is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As training stores it.
+    Training,
+    /// Normalisation folded, parallel convolutions merged; auxiliary branches still there.
+    Fused,
+    /// What inference runs: fused, without auxiliary branches.
+    Deployed,
+}
+
 impl Architecture {
-    /// The cost of the network that inference runs: auxiliary branches dropped, normalisation folded, parallel
-    /// convolutions merged.
+    /// The cost of the network.
     ///
     /// # Errors
     /// When `input` is not a multiple of the stride and maps of different sizes meet.
-    pub fn deployed_cost(&self, input: Size) -> Result<Cost, ArchitectureError> {
-        let sizes = self.sizes(input)?;
-        let mut cost = Cost { parameters: super::head::REG_MAX as u64, flops: 0 };
-        for step in self.main_steps() {
-            let area = step.outputs.first().map_or(0, |value| sizes[value.id].area());
-            fused(step, area, &mut cost);
-        }
-        Ok(cost)
+    pub fn cost(&self, input: Size, form: Form) -> Result<Cost, ArchitectureError> {
+        Ok(self.layer_costs(input, form)?.into_iter().sum())
     }
 
-    /// Learned parameters as training stores them, auxiliary branches included.
-    #[must_use]
-    pub fn stored_parameters(&self) -> u64 {
-        let learned = self.parameters().into_iter().filter(|parameter| parameter.learned);
-        learned.map(|parameter| parameter.shape.iter().map(|n| *n as u64).product::<u64>()).sum()
+    /// The cost of each row.
+    ///
+    /// # Errors
+    /// As [`Architecture::cost`].
+    pub fn layer_costs(&self, input: Size, form: Form) -> Result<Vec<Cost>, ArchitectureError> {
+        let sizes = self.sizes(input)?;
+        let area = |step: &Step| step.outputs.first().map_or(0, |value| sizes[value.id].area());
+        let mut costs = vec![Cost::default(); self.layers.len()];
+        for (step, main) in self.steps.iter().zip(&self.main) {
+            if *main || form != Form::Deployed {
+                costs[step.row] += cost(step, area(step), form);
+            }
+        }
+        for branch in self.head.branches.iter().filter(|b| form != Form::Deployed || b.role == Role::Main) {
+            let cells: u64 = branch.levels.iter().map(|level| sizes[level.boxes.id].area()).sum();
+            let bins = REG_MAX as u64;
+            costs[self.head.row] += Cost { parameters: bins, flops: 2 * 4 * bins * cells };
+        }
+        Ok(costs)
     }
 
     /// Number of rows that only training needs.
@@ -51,54 +90,148 @@ impl Architecture {
     }
 }
 
-fn fused(step: &Step, area: u64, cost: &mut Cost) {
-    let mut add = |convolution: &Convolution| {
-        let weights: u64 = convolution.weight_shape().iter().map(|n| *n as u64).product();
-        cost.parameters += weights + convolution.output as u64;
-        cost.flops += 2 * weights * area;
-    };
+/// The cost of a step whose outputs have `area` values per channel.
+fn cost(step: &Step, area: u64, form: Form) -> Cost {
     match &step.operation {
-        Operation::Convolution(convolution) => add(convolution),
-        Operation::RepConvolution(rep) => add(&rep.merged()),
-        Operation::DySample(layer) => {
-            let definition = &layer.definition;
-            let [output, input, ..] = definition.stored_weight_shape().map(|n| n as u64);
-            let convolutions = if definition.dyscope { 2 } else { 1 };
-            // Style pl convolves at the high resolution, lp at the low one; s² fewer weights make up for it.
-            let low_area = area / (definition.scale * definition.scale) as u64;
-            let conv_area = if definition.style == crate::dysample::Style::Pl { area } else { low_area };
-            cost.parameters += convolutions * output * input + output;
-            cost.flops += 2 * convolutions * output * input * conv_area;
+        Operation::Convolution(c) => convolution(c, area, form),
+        Operation::RepConvolution(rep) if form == Form::Training => {
+            [&rep.large, &rep.small].into_iter().map(|branch| convolution(branch, area, form)).sum()
         }
-        _ => {}
+        Operation::RepConvolution(rep) => convolution(&rep.merged(), area, form),
+        Operation::DySample(layer) => dysample(layer, area),
+        Operation::Upsample { interpolation, .. } => {
+            let values: u64 = step.outputs.iter().map(|value| value.channels as u64 * area).sum();
+            let each = match interpolation {
+                Interpolation::Nearest => 2,
+                Interpolation::Bilinear => 22,
+            };
+            Cost { parameters: 0, flops: each * values }
+        }
+        _ => Cost::default(),
+    }
+}
+
+fn convolution(convolution: &Convolution, area: u64, form: Form) -> Cost {
+    let weights: u64 = convolution.weight_shape().iter().map(|n| *n as u64).product();
+    let output = convolution.output as u64;
+    // Scale and shift of a normalisation, or the bias that it becomes.
+    let unfolded = convolution.normalised && form == Form::Training;
+    let (extra, normalisation) = if unfolded { (2 * output, 8 * output * area) } else { (output, 0) };
+    Cost { parameters: weights + extra, flops: 2 * weights * area + normalisation }
+}
+
+fn dysample(layer: &DySampleLayer, area: u64) -> Cost {
+    let definition = &layer.definition;
+    let [output, input, ..] = definition.stored_weight_shape().map(|n| n as u64);
+    let convolutions = if definition.dyscope { 2 } else { 1 };
+    // Style pl convolves at the high resolution, lp at the low one; s² fewer weights make up for it.
+    let low_area = area / (definition.scale * definition.scale) as u64;
+    let conv_area = if definition.style == Style::Pl { area } else { low_area };
+    Cost {
+        parameters: convolutions * output * input + output,
+        flops: 2 * convolutions * output * input * conv_area,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ModelConfig;
+    use crate::config::{Dialect, ModelConfig};
 
-    /// Counts of the official models (80 classes, 640x640): as stored, and fused without the auxiliary branch.
+    fn architecture(name: &str) -> Architecture {
+        // Two official files that are not built in: plain strided convolutions in the place of ADown, and a third head.
+        let plain = |name: &str| {
+            let config = ModelConfig::builtin(name).unwrap();
+            let strided = |channels: usize| (format!("ADown, [{channels}]"), format!("Conv, [{channels}, 3, 2]"));
+            let text = [256, 512].map(strided).iter().fold(config.source, |text, (adown, conv)| text.replace(adown, conv));
+            ModelConfig::from_yaml(name, &text).unwrap()
+        };
+        let config = match name {
+            "gelan" => plain("gelan-c"),
+            "yolov9" => plain("yolov9-c"),
+            "yolov9-cf" => {
+                let mut config = ModelConfig::builtin("yolov9-c").unwrap();
+                let head = config.rows.last_mut().unwrap();
+                head.module = crate::config::ModuleKind::TripleDDetect;
+                head.from.extend_from_within(3..);
+                config
+            }
+            _ => ModelConfig::builtin(name).unwrap(),
+        };
+        Architecture::new(&config).unwrap()
+    }
+
+    /// As the official code prints them.
+    fn printed(cost: Cost) -> (u64, String) {
+        (cost.parameters, format!("{:.1}", cost.gflops()))
+    }
+
+    /// Parameters and GFLOPs that the official code printed for its models (80 classes, 640x640), unfused and fused with
+    /// the auxiliary branch still there.
     #[test]
-    fn costs_equal_the_official_counts() {
-        struct Case(&'static str, u64, u64, f64);
-        for Case(name, stored, deployed, gflops) in [
-            Case("gelan-t", 2_442_640, 2_407_632, 9.8),
-            Case("gelan-s", 7_226_208, 7_105_888, 26.4),
-            Case("gelan-m", 20_124_000, 19_978_672, 76.3),
-            Case("gelan-c", 25_498_752, 25_288_768, 102.1),
-            Case("gelan-e", 58_114_432, 57_345_920, 189.0),
-            Case("yolov9-t", 3_717_680, 2_407_632, 9.8),
-            Case("yolov9-m", 32_878_432, 19_978_672, 76.3),
-            Case("yolov9-c", 51_182_080, 25_288_768, 102.1),
-            Case("yolov9-e", 69_529_664, 57_345_920, 189.0),
-            Case("yolov9-c-dysample", 51_198_496, 25_305_184, 102.2),
+    fn costs_equal_the_official_ones() {
+        struct Case(&'static str, (u64, &'static str), (u64, &'static str));
+        for Case(name, training, fused) in [
+            Case("gelan-t", (2_442_640, "10.1"), (2_407_632, "9.8")),
+            Case("gelan-s", (7_226_208, "27.0"), (7_105_888, "26.4")),
+            Case("gelan-m", (20_124_000, "77.4"), (19_978_672, "76.3")),
+            Case("gelan-c", (25_498_752, "103.5"), (25_288_768, "102.1")),
+            Case("gelan-e", (58_114_432, "192.5"), (57_345_920, "189.0")),
+            Case("gelan", (31_462_528, "118.5"), (31_252_544, "117.1")),
+            Case("yolov9-t", (3_717_680, "16.5"), (3_674_576, "16.2")),
+            Case("yolov9-s", (9_804_512, "39.9"), (9_659_168, "39.1")),
+            Case("yolov9-m", (32_878_432, "133.0"), (32_667_400, "131.3")),
+            Case("yolov9-c", (51_182_080, "239.9"), (50_880_768, "237.6")),
+            Case("yolov9-cf", (56_734_400, "265.7"), (56_431_168, "263.4")),
+            Case("yolov9-e", (69_529_664, "245.5"), (68_669_632, "241.4")),
+            Case("yolov9", (60_979_712, "267.1"), (60_678_400, "264.9")),
         ] {
-            let architecture = Architecture::new(&ModelConfig::builtin(name).unwrap()).unwrap();
-            let cost = architecture.deployed_cost(Size::square(640)).unwrap();
-            assert_eq!((architecture.stored_parameters(), cost.parameters), (stored, deployed), "{name}");
-            assert!((cost.gflops() - gflops).abs() < 0.1, "{name}: {} instead of {gflops}", cost.gflops());
+            let architecture = architecture(name);
+            let cost = |form| printed(architecture.cost(Size::square(640), form).unwrap());
+            let expected = |(parameters, gflops): (u64, &str)| (parameters, gflops.to_owned());
+            assert_eq!(cost(Form::Training), expected(training), "{name}");
+            assert_eq!(cost(Form::Fused), expected(fused), "{name}, fused");
+        }
+    }
+
+    /// Without its auxiliary branch, a YOLOv9 is the GELAN of its size.
+    #[test]
+    fn deployed_networks_cost_what_their_gelan_does() {
+        for size in ["t", "s", "m", "c", "e"] {
+            let cost = |family, form| architecture(&format!("{family}-{size}")).cost(Size::square(640), form).unwrap();
+            assert_eq!(cost("yolov9", Form::Deployed), cost("gelan", Form::Fused));
+        }
+    }
+
+    /// Parameters that Ultralytics' code has in the same networks with its own head, unfused and fused.
+    #[test]
+    fn parameters_of_the_dialect_of_ultralytics_equal_its_own() {
+        struct Case(&'static str, u64, u64);
+        for Case(size, training, fused) in [
+            Case("t", 2_128_720, 2_094_000),
+            Case("s", 7_318_368, 7_198_048),
+            Case("m", 20_216_160, 20_070_832),
+            Case("c", 25_590_912, 25_380_928),
+            Case("e", 58_206_592, 57_438_080),
+        ] {
+            let official = ModelConfig::builtin(&format!("gelan-{size}")).unwrap().source;
+            let text = official.replace("DDetect", "Detect").replace("anchors", "# anchors");
+            let config = ModelConfig::from_yaml(size, &text).unwrap();
+            assert_eq!(config.dialect, Dialect::Ultralytics);
+            let architecture = Architecture::new(&config).unwrap();
+            let count = |form| architecture.cost(Size::square(640), form).unwrap().parameters;
+            assert_eq!((count(Form::Training), count(Form::Fused)), (training, fused), "{size}");
+        }
+    }
+
+    #[test]
+    fn dysample_costs_a_small_convolution() {
+        let [nearest, dysample] = ["yolov9-c", "yolov9-c-dysample"].map(|name| {
+            let architecture = architecture(name);
+            [Form::Training, Form::Deployed].map(|form| architecture.cost(Size::square(640), form).unwrap())
+        });
+        for (nearest, dysample) in nearest.iter().zip(dysample) {
+            assert_eq!(dysample.parameters - nearest.parameters, 16_416);
         }
     }
 }

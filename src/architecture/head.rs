@@ -8,12 +8,12 @@ use super::blocks::at;
 use super::builder::{Builder, Built, Geometry};
 use super::operation::Value;
 use super::resolve::make_divisible;
-use crate::config::ModuleKind;
+use crate::config::{Dialect, ModuleKind};
 
 /// Bins of the distribution over the distance to each side (`reg_max`).
 pub(crate) const REG_MAX: usize = 16;
 
-/// Widths of a head branch that released checkpoints choose differently from the official formula.
+/// Form of a head branch that released checkpoints choose differently from the official formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeadWidths {
     /// Hidden channels of the box branch (`c2`).
@@ -22,6 +22,9 @@ pub struct HeadWidths {
     pub box_groups: usize,
     /// Hidden channels of the class branch (`c3`).
     pub classes: usize,
+    /// Whether the class branch has a depth-wise 3x3 and a 1x1 convolution in the place of each 3x3 one, as Ultralytics
+    /// built it for some months from version 8.3.0 on.
+    pub depthwise: bool,
 }
 
 /// One level of a branch.
@@ -74,15 +77,23 @@ impl Head {
     }
 }
 
+/// Which head, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) kind: ModuleKind,
+    pub(super) dialect: Dialect,
+    pub(super) row: usize,
+}
+
 /// Builds all branches. `widths` overrides the formula for the first branches.
 pub(super) fn build(
     b: &mut Builder,
-    kind: ModuleKind,
     inputs: &[Value],
-    place: (usize, usize),
+    place: Place,
+    classes: usize,
     widths: &[HeadWidths],
 ) -> Built<Head> {
-    let (row, classes) = place;
+    let Place { kind, row, .. } = place;
     let count = branch_count(kind);
     if inputs.is_empty() || !inputs.len().is_multiple_of(count) {
         return Err(format!("{} inputs cannot be divided among {count} branches of levels", inputs.len()));
@@ -90,7 +101,7 @@ pub(super) fn build(
     let path = format!("model.{row}");
     let mut branches = Vec::with_capacity(count);
     for (n, levels) in inputs.chunks_exact(inputs.len() / count).enumerate() {
-        let widths = widths.get(n).copied().unwrap_or_else(|| official_widths(kind, levels[0].channels, classes));
+        let widths = widths.get(n).copied().unwrap_or_else(|| default_widths(place, levels[0].channels, classes));
         let mut branch = HeadBranch {
             role: if n + 1 == count { Role::Main } else { Role::Auxiliary },
             box_path: at(&path, &format!("cv{}", 2 * n + 2)),
@@ -117,8 +128,18 @@ fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: 
     let y = b.conv_with(y, at(&boxes, "1"), widths.boxes, grouped(3), activation)?;
     let boxes = b.plain_conv(y, at(&boxes, "2"), 4 * REG_MAX, grouped(1))?;
 
-    let y = b.conv(x, at(&cls, "0"), widths.classes, 3, 1)?;
-    let y = b.conv(y, at(&cls, "1"), widths.classes, 3, 1)?;
+    let y = if widths.depthwise {
+        let depthwise = |b: &mut Builder, x: Value, path: String| {
+            b.conv_with(x, path, x.channels, Geometry::same(3, 1).grouped(x.channels), activation)
+        };
+        let y = depthwise(b, x, at(&cls, "0.0"))?;
+        let y = b.conv(y, at(&cls, "0.1"), widths.classes, 1, 1)?;
+        let y = depthwise(b, y, at(&cls, "1.0"))?;
+        b.conv(y, at(&cls, "1.1"), widths.classes, 1, 1)?
+    } else {
+        let y = b.conv(x, at(&cls, "0"), widths.classes, 3, 1)?;
+        b.conv(y, at(&cls, "1"), widths.classes, 3, 1)?
+    };
     let classes = b.plain_conv(y, at(&cls, "2"), classes, Geometry::same(1, 1))?;
     Ok(HeadLevel { stride: 0, boxes, classes })
 }
@@ -131,13 +152,16 @@ fn branch_count(kind: ModuleKind) -> usize {
     }
 }
 
-/// The widths of the official constructors, from the channels of the branch's first level.
-fn official_widths(kind: ModuleKind, first: usize, classes: usize) -> HeadWidths {
+/// The widths of the dialect's constructors, from the channels of the branch's first level.
+fn default_widths(place: Place, first: usize, classes: usize) -> HeadWidths {
+    let Place { kind, dialect, .. } = place;
     let boxes = (first / 4).max(4 * REG_MAX);
     let decoupled = matches!(kind, ModuleKind::DDetect | ModuleKind::DualDDetect | ModuleKind::TripleDDetect);
+    let hidden = if dialect == Dialect::Ultralytics { classes.min(100) } else { (2 * classes).min(128) };
     HeadWidths {
         boxes: if decoupled { make_divisible(boxes as f64, 4) } else { boxes },
         box_groups: if decoupled { 4 } else { 1 },
-        classes: first.max((2 * classes).min(128)),
+        classes: first.max(hidden),
+        depthwise: false,
     }
 }

@@ -17,7 +17,7 @@ mod reachability;
 mod resolve;
 mod shapes;
 
-pub use cost::Cost;
+pub use cost::{Cost, Form};
 pub use error::ArchitectureError;
 pub(crate) use head::REG_MAX;
 pub use head::{Head, HeadBranch, HeadLevel, HeadWidths};

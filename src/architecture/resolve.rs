@@ -7,7 +7,7 @@ use super::error::ArchitectureError;
 use super::head::{self, Head, HeadWidths};
 use super::operation::{Interpolation, Value};
 use super::{Architecture, Layer, Role};
-use crate::config::{Activation, ModelConfig, ModuleKind, Row};
+use crate::config::{Activation, Dialect, ModelConfig, ModuleKind, Row};
 use crate::dysample::{Definition, Style};
 
 pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Architecture, ArchitectureError> {
@@ -81,7 +81,8 @@ impl Resolver<'_> {
         self.builder.start_row(row.index);
         let inputs = self.maps(row)?;
         Arguments::new(row, 1)?.classes(0, self.config.classes)?;
-        let head = head::build(&mut self.builder, row.module, &inputs, (row.index, self.config.classes), widths)?;
+        let place = head::Place { kind: row.module, dialect: self.config.dialect, row: row.index };
+        let head = head::build(&mut self.builder, &inputs, place, self.config.classes, widths)?;
         self.layers.push(Layer { row: row.clone(), inputs, outputs: Vec::new(), role: Role::Main });
         Ok(head)
     }
@@ -212,9 +213,18 @@ impl Resolver<'_> {
 
     /// Output channels from the first argument: scaled and rounded up to a multiple of 8.
     ///
-    /// The parser inherited from YOLOv5 leaves the number alone when it happens to equal `anchors * (nc + 5)`.
+    /// The official parser, inherited from YOLOv5, leaves the number alone when it happens to equal
+    /// `anchors * (nc + 5)`.
     fn output(&self, args: &Arguments<'_>) -> Built<usize> {
         let channels = args.channels(0, "output channels")?;
+        match self.config.dialect {
+            Dialect::Official => {}
+            Dialect::Mit => return Ok(channels),
+            Dialect::Ultralytics => {
+                let most = self.config.max_channels.unwrap_or(usize::MAX);
+                return Ok(make_divisible(channels.min(most) as f64 * self.config.width_multiple, 8));
+            }
+        }
         if channels == self.config.anchors * (self.config.classes + 5) {
             return Ok(channels);
         }

@@ -10,6 +10,7 @@ use super::tensor::Storage;
 const MAX_ENTRIES: usize = 200_000;
 
 /// The entries of one archive.
+#[derive(Debug)]
 pub(super) struct Archive<'a> {
     bytes: &'a [u8],
     root: String,

@@ -1,12 +1,16 @@
 //! Hostile bytes in, named tensors and metadata out.
 //!
-//! Reads `torch.save` zip files of the official YOLOv9 code (whole models and state dicts) and safetensors. A pickle is
-//! treated as data: symbols stay symbols, nothing is imported, called or looked up (see `pickle/`). Tensors are views
+//! Reads what `torch.save` wrote, as zip or in the older format (whole models of the official YOLOv9 code and of
+//! Ultralytics, state dicts of these and of MIT YOLO), and safetensors. Tensors get the names of the official code,
+//! whoever wrote them. A pickle is treated as data: symbols stay symbols, nothing is imported, called or looked up (see `pickle/`). Tensors are views
 //! into the file's bytes until somebody asks for their numbers, and everything that a few bytes could ask for many of is
 //! counted; the limits are in docs/checkpoint-format.md.
 
 mod archive;
 mod error;
+mod facts;
+mod legacy;
+mod mit;
 mod model;
 mod pickle;
 mod recognise;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::pickle::{Arena, Id, Node};
 use super::torch::TorchFile;
 use super::{Contents, Metadata, ModuleFact, Problem, StoredTensor};
-use crate::config::Activation;
+use crate::config::{Activation, Dialect};
 
 /// The deepest published network nests 9 modules.
 const MAX_DEPTH: usize = 64;
@@ -17,14 +17,14 @@ const MAX_NAME: usize = 512;
 
 pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Contents, Problem> {
     let class = class_of(&file.arena, root).unwrap_or_default();
-    refuse_other_dialects(&class)?;
+    refuse_other_tasks(&class)?;
     let mut walk = Walk { file, tensors: BTreeMap::new(), modules: BTreeMap::new(), visited: 0 };
     walk.module(root, "", 0)?;
     if walk.tensors.is_empty() {
         return Err(Problem::NoModel { reason: format!("the object of class {class} has no tensors") });
     }
     Ok(Contents {
-        description: format!("{kind}, class {class}"),
+        description: format!("{kind} of {}, class {class}", dialect(&class)),
         tensors: walk.tensors,
         modules: walk.modules,
         metadata: metadata(file, root),
@@ -32,18 +32,23 @@ pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Content
     })
 }
 
-fn refuse_other_dialects(class: &str) -> Result<(), Problem> {
-    let unsupported = |what: String, remedy| Err(Problem::Unsupported { what, remedy });
-    if class.starts_with("ultralytics.") {
-        return unsupported(
-            format!("an Ultralytics checkpoint (class {class})"),
-            "that dialect is not read yet; give a checkpoint of the official YOLOv9 repository",
-        );
-    }
-    if class.ends_with("SegmentationModel") || class.ends_with("ClassificationModel") {
-        return unsupported(format!("a model of class {class}"), "only detection models can be run");
+/// Classes of models that end in something else than a detection head.
+const OTHER_TASKS: &[&str] =
+    &["SegmentationModel", "ClassificationModel", "PoseModel", "OBBModel", "WorldModel", "YOLOEModel"];
+
+fn refuse_other_tasks(class: &str) -> Result<(), Problem> {
+    if OTHER_TASKS.iter().any(|task| class.ends_with(task)) || class.contains("RTDETR") {
+        return Err(Problem::Unsupported {
+            what: format!("a model of class {class}"),
+            remedy: "only YOLOv9 detection models can be run",
+        });
     }
     Ok(())
+}
+
+/// Who defines a class. Older releases of Ultralytics had everything below `ultralytics.yolo`.
+fn dialect(class: &str) -> Dialect {
+    if class.starts_with("ultralytics.") { Dialect::Ultralytics } else { Dialect::Official }
 }
 
 struct Walk<'a> {
@@ -124,7 +129,7 @@ fn state_of(arena: &Arena<'_>, id: Id) -> Option<Id> {
 
 fn class_of(arena: &Arena<'_>, id: Id) -> Option<String> {
     let Node::Object { class, .. } = arena.get(id) else { return None };
-    arena.global(*class).map(|(module, name)| format!("{module}.{name}"))
+    arena.class(*class).map(|(module, name)| format!("{module}.{name}"))
 }
 
 fn fact(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleFact> {

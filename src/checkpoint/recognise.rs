@@ -1,24 +1,21 @@
 //! Which format a file has, from its content.
 
-use super::{Contents, Problem, archive, safetensors, torch};
-
-/// The magic number that opens a `torch.save` file of before version 1.6.
-const LEGACY_TORCH: &[u8] = &[0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
+use super::torch::TorchFile;
+use super::{Contents, Problem, legacy, safetensors};
 
 pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
-    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") {
-        return torch::read(&archive::Archive::open(bytes)?);
+    if is_torch(bytes) {
+        return TorchFile::parse(bytes)?.contents();
     }
     if safetensors::looks_like(bytes) {
         return safetensors::read(bytes);
     }
-    if bytes.starts_with(LEGACY_TORCH) {
-        return Err(Problem::Unsupported {
-            what: "a torch.save file in the legacy format of before PyTorch 1.6 (not a zip)".into(),
-            remedy: "save it again with a current PyTorch, for example torch.save(torch.load(file), new_file)",
-        });
-    }
     Err(Problem::Unrecognised { looks_like: describe(bytes) })
+}
+
+/// Whether `torch.save` may have written it.
+pub(super) fn is_torch(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06") || bytes.starts_with(legacy::MAGIC)
 }
 
 fn describe(bytes: &[u8]) -> String {
@@ -67,7 +64,7 @@ mod tests {
             Case(b"nc: 80\nbackbone: []", "a text file"),
             Case(b"\x00\x01\x02", "unknown binary data"),
             Case(b"\x08\x07\x12\x07pytorch", "an ONNX file"),
-            Case(LEGACY_TORCH, "legacy format of before PyTorch 1.6"),
+            Case(legacy::MAGIC, "damaged pickle"),
             Case(b"\xff\xd8\xff\xe0", "a JPEG picture"),
         ] {
             let message = read(bytes).unwrap_err().to_string();

@@ -40,10 +40,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     if let Some(text) = fields.get("activation").filter(|_| is_ours(&fields)) {
         modules.insert("act".into(), ModuleFact::Activation(text.parse().ok()));
     }
-    let description = if is_ours(&fields) { "a yolo9 model (safetensors)" } else { "a state dict (safetensors)" };
-    let tensors = if is_ours(&fields) { tensors } else { super::state_dict::with_official_names(tensors)? };
+    let (description, tensors) = if is_ours(&fields) {
+        ("a yolo9 model (safetensors)".to_owned(), tensors)
+    } else {
+        let (tensors, dialect) = super::state_dict::with_official_names(tensors)?;
+        (format!("a state dict (safetensors), {dialect} names"), tensors)
+    };
     Ok(Contents {
-        description: description.into(),
+        description,
         tensors,
         modules,
         metadata: metadata(fields)?,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::pickle::Id;
 use super::torch::TorchFile;
-use super::{Contents, Problem};
+use super::{Contents, Problem, StoredTensor, mit};
+use crate::config::Dialect;
 
 pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
     let arena = &file.arena;
@@ -23,33 +24,36 @@ pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
         keys.truncate(8);
         return Err(Problem::NoModel { reason: format!("a dictionary without tensors; its keys are {keys:?}") });
     }
-    let tensors = with_official_names(tensors)?;
-    Ok(Contents { description: format!("a state dict of {} tensors", tensors.len()), tensors, ..Contents::default() })
+    let (tensors, dialect) = with_official_names(tensors)?;
+    let description = format!("a state dict of {} tensors, {dialect} names", tensors.len());
+    Ok(Contents { description, tensors, ..Contents::default() })
 }
 
-/// Takes away what wrappers (data parallel, `torch.compile`, trainers) put before `model.<layer>.`.
-pub(super) fn with_official_names<T>(tensors: BTreeMap<String, T>) -> Result<BTreeMap<String, T>, Problem> {
+/// Official names of a state dict, and the dialect that it had.
+pub(super) fn with_official_names(
+    tensors: BTreeMap<String, StoredTensor>,
+) -> Result<(BTreeMap<String, StoredTensor>, Dialect), Problem> {
+    let tensors = without_prefix(tensors)?;
+    if mit::looks_like(tensors.keys()) {
+        return Ok((mit::with_official_names(tensors), Dialect::Mit));
+    }
+    if let Some(name) = tensors.keys().find(|name| starts_with_number(name)) {
+        let reason = format!("a state dict with names like `{name}`, but without a YOLOv9 head");
+        return Err(Problem::NoModel { reason });
+    }
+    Ok((tensors, Dialect::Official))
+}
+
+/// Takes away what wrappers (data parallel, `torch.compile`, trainers) put before `model.<layer>.` or `<layer>.`.
+fn without_prefix<T>(tensors: BTreeMap<String, T>) -> Result<BTreeMap<String, T>, Problem> {
     let Some(first) = tensors.keys().next() else { return Ok(tensors) };
     let first = first.clone();
     let mut rest = first.as_str();
-    while !is_official(rest) {
+    while !(is_official(rest) || starts_with_number(rest)) {
         let shorter = ["module.", "_orig_mod.", "model.", "ema."].iter().find_map(|prefix| rest.strip_prefix(prefix));
-        match shorter {
-            Some(shorter) => rest = shorter,
-            None if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-                return Err(Problem::Unsupported {
-                    what: format!("a state dict whose names begin with a layer number ({first}), as MIT YOLO's do"),
-                    remedy: "that dialect is not read yet; give a checkpoint of the official YOLOv9 repository",
-                });
-            }
-            None => {
-                return Err(Problem::NoModel {
-                    reason: format!(
-                        "a state dict with names like `{first}`; expected names like `model.0.conv.weight`"
-                    ),
-                });
-            }
-        }
+        rest = shorter.ok_or_else(|| Problem::NoModel {
+            reason: format!("a state dict with names like `{first}`; expected names like `model.0.conv.weight`"),
+        })?;
     }
     let prefix = first[..first.len() - rest.len()].to_owned();
     let renamed = tensors.into_iter().map(|(name, tensor)| {
@@ -61,8 +65,12 @@ pub(super) fn with_official_names<T>(tensors: BTreeMap<String, T>) -> Result<BTr
 
 /// `model.<number>.…`.
 fn is_official(name: &str) -> bool {
-    let layer = name.strip_prefix("model.").and_then(|rest| rest.split('.').next());
-    layer.is_some_and(|layer| !layer.is_empty() && layer.bytes().all(|b| b.is_ascii_digit()))
+    name.strip_prefix("model.").is_some_and(starts_with_number)
+}
+
+/// `<number>.…`.
+fn starts_with_number(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(layer, _)| !layer.is_empty() && layer.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -77,10 +85,11 @@ mod tests {
             Case("module.model.0.conv.weight", Ok("model.0.conv.weight")),
             Case("_orig_mod.module.model.3.cv1.bn.bias", Ok("model.3.cv1.bn.bias")),
             Case("model.model.0.conv.weight", Ok("model.0.conv.weight")),
-            Case("0.conv.weight", Err("MIT YOLO")),
+            Case("model.model.0.heads.0.anchor_conv.2.bias", Ok("model.0.heads.0.anchor_conv.2.bias")),
+            Case("0.conv.weight", Ok("0.conv.weight")),
             Case("backbone.conv.weight", Err("expected names like `model.0.conv.weight`")),
         ] {
-            let named = with_official_names(BTreeMap::from([(name.to_owned(), ())]));
+            let named = without_prefix(BTreeMap::from([(name.to_owned(), ())]));
             match (named, expected) {
                 (Ok(map), Ok(expected)) => assert_eq!(map.into_keys().collect::<Vec<_>>(), [expected]),
                 (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),

@@ -51,6 +51,12 @@ pub(super) struct Storage {
 }
 
 impl Storage {
+    /// Some of the bytes. The checksum is that of the whole, so it is not known for a part.
+    pub(super) fn part(self, first: usize, length: usize) -> Option<Self> {
+        let end = first.checked_add(length)?;
+        (end <= self.length).then_some(Self { start: self.start + first, length, crc32: None })
+    }
+
     /// The bytes, with their checksum verified.
     pub(super) fn bytes(self, file: &[u8]) -> Result<&[u8], String> {
         let Self { start, length, crc32 } = self;
@@ -119,6 +125,13 @@ impl StoredTensor {
     #[must_use]
     pub fn dtype(&self) -> Dtype {
         self.dtype
+    }
+
+    /// The same numbers without a last axis of length 1.
+    pub(super) fn without_last_axis(mut self) -> Option<Self> {
+        (self.shape.pop()? == 1).then_some(())?;
+        self.strides.pop();
+        Some(self)
     }
 
     /// Row-major strides of a shape.

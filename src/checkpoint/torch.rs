@@ -1,9 +1,10 @@
 //! What `torch.save` wrote: from the pickle's values to tensors and a model.
 
 use super::archive::Archive;
+use super::legacy::LegacyStorages;
 use super::pickle::{self, Arena, Id, Node};
-use super::tensor::{Dtype, StoredTensor};
-use super::{Contents, Problem, model, state_dict};
+use super::tensor::{Dtype, Storage, StoredTensor};
+use super::{Contents, Problem, facts, legacy, model, state_dict};
 
 /// Modules whose functions act on the system. PyTorch's loader would call them; this reader never does.
 const DANGEROUS: &[&str] = &[
@@ -31,23 +32,74 @@ const DANGEROUS: &[&str] = &[
 const DANGEROUS_BUILTINS: &[&str] =
     &["eval", "exec", "compile", "open", "getattr", "setattr", "__import__", "input", "execfile", "apply"];
 
-pub(super) fn read(archive: &Archive<'_>) -> Result<Contents, Problem> {
-    let pickled = archive.read("data.pkl")?.ok_or_else(|| Problem::Zip { reason: "data.pkl is missing".into() })?;
-    let (arena, top) = pickle::parse(pickled)?;
-    let file = TorchFile { arena, archive };
-    let mut contents = file.contents(top)?;
-    contents.warnings.extend(file.dangerous_globals());
-    Ok(contents)
-}
-
-/// A parsed pickle and the archive that its tensors lie in.
+/// A parsed pickle and where its tensors lie.
 pub(super) struct TorchFile<'a> {
     pub(super) arena: Arena<'a>,
-    archive: &'a Archive<'a>,
+    pub(super) top: Id,
+    storages: Storages<'a>,
+}
+
+/// Where the storages lie that the pickle refers to by key.
+enum Storages<'a> {
+    Zip(Archive<'a>),
+    Legacy(LegacyStorages),
+}
+
+impl Storages<'_> {
+    fn get(&self, key: &str) -> Option<Storage> {
+        match self {
+            Storages::Zip(archive) => archive.entry(&format!("data/{key}")),
+            Storages::Legacy(storages) => storages.get(key).copied(),
+        }
+    }
+}
+
+/// What the persistent id of a storage says.
+pub(super) struct StorageRecord<'a> {
+    /// Such as `HalfStorage`.
+    pub(super) kind: &'a str,
+    pub(super) key: &'a str,
+    /// Where the tensor was when it was saved, such as `cuda:0`.
+    pub(super) location: &'a str,
+    /// Number of elements.
+    pub(super) count: usize,
+    /// First element and number of elements of a part of the storage (legacy format only).
+    view: Option<(usize, usize)>,
+}
+
+impl<'a> TorchFile<'a> {
+    /// Parses a file of either container.
+    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
+        if bytes.starts_with(legacy::MAGIC) {
+            let (arena, top, storages) = legacy::parse(bytes)?;
+            return Ok(Self { arena, top, storages: Storages::Legacy(storages) });
+        }
+        let archive = Archive::open(bytes)?;
+        let pickled =
+            archive.read("data.pkl")?.ok_or_else(|| Problem::Zip { reason: "data.pkl is missing".into() })?;
+        let (arena, top) = pickle::parse(pickled)?;
+        Ok(Self { arena, top, storages: Storages::Zip(archive) })
+    }
+
+    pub(super) fn container(&self) -> &'static str {
+        match self.storages {
+            Storages::Zip(_) => "torch.save, zip",
+            Storages::Legacy(_) => "torch.save, the format of before PyTorch 1.6",
+        }
+    }
 }
 
 impl TorchFile<'_> {
-    fn contents(&self, top: Id) -> Result<Contents, Problem> {
+    /// The model, with what the file says besides.
+    pub(super) fn contents(&self) -> Result<Contents, Problem> {
+        let mut contents = self.model()?;
+        contents.metadata.facts = facts::read(&self.arena, self.top);
+        contents.warnings.extend(self.dangerous_globals());
+        Ok(contents)
+    }
+
+    fn model(&self) -> Result<Contents, Problem> {
+        let top = self.top;
         if let Node::Object { .. } = self.arena.get(top) {
             return model::read(self, top, "a whole model");
         }
@@ -57,9 +109,7 @@ impl TorchFile<'_> {
         // The exponential moving average is what training evaluates; stripped files have it moved to `model`.
         for key in ["ema", "model"] {
             match self.arena.entry(top, key).map(|id| (id, self.arena.get(id))) {
-                Some((id, Node::Object { .. })) => {
-                    return model::read(self, id, &format!("a checkpoint of the official kind (`{key}`)"));
-                }
+                Some((id, Node::Object { .. })) => return model::read(self, id, &format!("a checkpoint (`{key}`)")),
                 Some((id, Node::Dict(_))) => return state_dict::read(self, id),
                 _ => {}
             }
@@ -98,42 +148,37 @@ impl TorchFile<'_> {
     /// `(storage, offset, size, stride, …)`. An untyped storage leaves the kind of number to `dtype`.
     fn rebuild(&self, args: &[Id], dtype: Option<&str>) -> Result<StoredTensor, String> {
         let [storage, offset, size, stride, ..] = args else { return Err("too few arguments".into()) };
-        let (storage_type, key) = self.persistent_storage(*storage)?;
+        let record = self.storage_record(*storage)?;
         let dtype = match dtype {
             Some(name) => dtype_of(name).ok_or_else(|| format!("stored as {name}, which is not supported"))?,
-            None => storage_dtype(storage_type)
-                .ok_or_else(|| format!("stored in a {storage_type}, which is not supported"))?,
+            None => storage_dtype(record.kind)
+                .ok_or_else(|| format!("stored in a {}, which is not supported", record.kind))?,
         };
-        let storage = self
-            .archive
-            .entry(&format!("data/{key}"))
-            .ok_or_else(|| format!("its storage data/{key} is missing from the file"))?;
+        let key = record.key;
+        let whole = self.storages.get(key).ok_or_else(|| format!("its storage {key} is missing from the file"))?;
+        let storage = match record.view {
+            None => whole,
+            Some((first, count)) => whole
+                .part(first.saturating_mul(dtype.size()), count.saturating_mul(dtype.size()))
+                .ok_or_else(|| format!("its part of storage {key} lies outside of it"))?,
+        };
         let shape = self.arena.indices(*size).ok_or("its shape is not a list of whole numbers")?;
         let strides = self.arena.indices(*stride).ok_or("its strides are not a list of whole numbers")?;
         let offset = self.arena.index(*offset).ok_or("its offset is not a whole number")?;
         StoredTensor::new(dtype, shape, strides, offset, storage)
     }
 
-    /// `('storage', type, key, location, numel)`.
-    fn persistent_storage(&self, id: Id) -> Result<(&str, &str), String> {
+    /// `('storage', type, key, location, numel)`, in the legacy format followed by nothing or `(key, offset, numel)`.
+    fn storage_record(&self, id: Id) -> Result<StorageRecord<'_>, String> {
         let Node::Persistent(description) = self.arena.get(id) else { return Err("has no storage".into()) };
-        let parts = self.arena.items(*description).unwrap_or_default();
-        let [_, storage_type, key, ..] = parts else { return Err("its storage has no description".into()) };
-        match (self.arena.global(*storage_type), self.arena.text(*key)) {
-            (Some((_, storage_type)), Some(key)) => Ok((storage_type, key)),
-            _ => Err("its storage has no type or key".into()),
-        }
+        storage_record(&self.arena, *description).ok_or_else(|| "its storage has no type or key".into())
     }
 
     fn dangerous_globals(&self) -> Vec<String> {
         let mut found: Vec<String> = self
             .arena
             .globals()
-            .filter(|(module, name)| {
-                let root = module.split('.').next().unwrap_or_default();
-                DANGEROUS.contains(&root)
-                    || (matches!(root, "__builtin__" | "builtins") && DANGEROUS_BUILTINS.contains(name))
-            })
+            .filter(|(module, name)| is_dangerous(module, name))
             .map(|(module, name)| {
                 format!(
                     "the file refers to {module}.{name}, which PyTorch would run while loading; nothing was run here, \
@@ -147,7 +192,30 @@ impl TorchFile<'_> {
     }
 }
 
-fn storage_dtype(storage: &str) -> Option<Dtype> {
+/// Whether PyTorch's loader would act on the system by calling it.
+pub(super) fn is_dangerous(module: &str, name: &str) -> bool {
+    let root = module.split('.').next().unwrap_or_default();
+    DANGEROUS.contains(&root) || (matches!(root, "__builtin__" | "builtins") && DANGEROUS_BUILTINS.contains(&name))
+}
+
+/// What a persistent id says about its storage.
+pub(super) fn storage_record<'a>(arena: &Arena<'a>, description: Id) -> Option<StorageRecord<'a>> {
+    let parts = arena.items(description)?;
+    let [_, kind, key, location, count, ..] = parts else { return None };
+    let view = parts.get(5).and_then(|view| match arena.items(*view)? {
+        [_, first, count] => Some((arena.index(*first)?, arena.index(*count)?)),
+        _ => None,
+    });
+    Some(StorageRecord {
+        kind: arena.global(*kind)?.1,
+        key: arena.text(*key)?,
+        location: arena.text(*location).unwrap_or_default(),
+        count: arena.index(*count)?,
+        view,
+    })
+}
+
+pub(super) fn storage_dtype(storage: &str) -> Option<Dtype> {
     Some(match storage {
         "FloatStorage" => Dtype::F32,
         "HalfStorage" => Dtype::F16,

@@ -1,19 +1,23 @@
 //! What a YOLOv9 YAML file says, and nothing more: rows of `[from, number, module, args]`, the class count and the
 //! default activation. Channels and tensors are the business of [`architecture`](crate::architecture).
 //!
-//! The dialect is that of the official repository. A checkpoint stores the same dictionary; written as JSON it is
-//! read by the same parser, because JSON is YAML.
+//! Three dialects are read ([`Dialect`]); all become rows of the official one. A checkpoint stores the same dictionary;
+//! written as JSON it is read by the same parser, because JSON is YAML.
 
 mod argument;
 mod builtin;
+mod dialect;
 mod error;
+mod mit;
 mod module;
 mod names;
 mod parse;
+mod write;
 mod yaml;
 
 pub use argument::Argument;
 pub use builtin::{BuiltinConfig, builtin_configs};
+pub use dialect::Dialect;
 pub use error::ConfigError;
 pub use module::{ModuleKind, nearest_name};
 pub use names::class_names_from_file;
@@ -91,12 +95,16 @@ impl fmt::Display for Row {
 pub struct ModelConfig {
     /// How messages call it: a built-in name or a file's path.
     pub name: String,
+    /// Whose conventions it follows.
+    pub dialect: Dialect,
     /// Number of classes (`nc`).
     pub classes: usize,
     /// Factor on the repeat counts (`depth_multiple`); 1 in every YOLOv9 file.
     pub depth_multiple: f64,
     /// Factor on the output channels (`width_multiple`); 1 in every YOLOv9 file.
     pub width_multiple: f64,
+    /// Output channels are cut to this before they are scaled (`scales` of Ultralytics).
+    pub max_channels: Option<usize>,
     /// Number of anchors per cell that the inherited YOLOv5 parser derives from `anchors`. YOLOv9 has no anchors;
     /// the number only decides when channel rounding is skipped (see [`crate::architecture`]).
     pub anchors: usize,

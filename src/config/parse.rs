@@ -3,12 +3,25 @@
 use serde_saphyr::Spanned;
 
 use super::yaml::{self, Node};
-use super::{Activation, Argument, ConfigError, ModelConfig, ModuleKind, Row, nearest_name};
+use super::{Activation, Argument, ConfigError, Dialect, ModelConfig, ModuleKind, Row, mit, nearest_name};
 
-const KEYS: &[&str] = &["nc", "depth_multiple", "width_multiple", "anchors", "activation", "ch", "backbone", "head"];
+const KEYS: &[&str] = &[
+    "nc",
+    "depth_multiple",
+    "width_multiple",
+    "anchors",
+    "activation",
+    "ch",
+    "channels",
+    "scales",
+    "scale",
+    "dialect",
+    "backbone",
+    "head",
+];
 
 /// Keys that other tools write, without meaning for the network.
-const IGNORED: &[&str] = &["inplace", "yaml_file", "scale", "scales", "max_channels", "names", "task", "nm", "npr"];
+const IGNORED: &[&str] = &["inplace", "yaml_file", "names", "task", "nm", "npr"];
 
 /// `nn.ReLU()`, `nn.LeakyReLU(0.1)` and so on. Parsed, never evaluated.
 impl std::str::FromStr for Activation {
@@ -25,6 +38,9 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
         let message = format!("expected a map with the keys `nc`, `backbone` and `head`, found {}", root.describe());
         return Err(ConfigError::Syntax { name: name.into(), message });
     };
+    if mit::looks_like(&entries) {
+        return mit::parse(name, text, &entries);
+    }
     let document = Document { name, entries: &entries };
     document.warn_of_unknown_keys();
 
@@ -35,17 +51,27 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
     for node in backbone.iter().chain(head) {
         rows.push(document.row(rows.len(), node)?);
     }
+    let scale = document.scale()?;
     Ok(ModelConfig {
         name: name.into(),
+        dialect: document.dialect(&rows)?,
         classes,
-        depth_multiple: document.number("depth_multiple")?.unwrap_or(1.0),
-        width_multiple: document.number("width_multiple")?.unwrap_or(1.0),
+        depth_multiple: scale.depth,
+        width_multiple: scale.width,
+        max_channels: scale.max_channels,
         anchors: document.anchors()?,
         activation: document.activation()?,
-        input_channels: document.count("ch")?.unwrap_or(3),
+        input_channels: document.count("ch")?.or(document.count("channels")?).unwrap_or(3),
         rows,
         source: text.into(),
     })
+}
+
+/// Factors on repeat counts and widths.
+struct Scale {
+    depth: f64,
+    width: f64,
+    max_channels: Option<usize>,
 }
 
 /// The top-level map and the name that errors carry.
@@ -101,6 +127,47 @@ impl Document<'_> {
             Node::Int(value @ 1..=64) => Ok(Some(value as f64)),
             Node::Float(value) if value > 0.0 && value <= 64.0 => Ok(Some(value)),
             _ => Err(self.wrong(node, format!("`{key}`"), "a number above 0, at most 64")),
+        }
+    }
+
+    /// The key `dialect` that yolo9 writes. Without it: the official dialect always has `anchors`, which YOLOv9 does not
+    /// need; that of Ultralytics ends in a plain `Detect` and has none.
+    fn dialect(&self, rows: &[Row]) -> Result<Dialect, ConfigError> {
+        if let Some(node) = self.get("dialect") {
+            let Node::Text(text) = &node.value else { return Err(self.wrong(node, "`dialect`", Dialect::WORDS)) };
+            return Dialect::from_word(text).ok_or_else(|| self.wrong(node, "`dialect`", Dialect::WORDS));
+        }
+        let plain = rows.last().is_some_and(|row| row.module == ModuleKind::Detect);
+        let ultralytics = plain && self.get("anchors").is_none();
+        Ok(if ultralytics { Dialect::Ultralytics } else { Dialect::Official })
+    }
+
+    /// `depth_multiple` and `width_multiple`, or the entry of `scales` (`n: [depth, width, most channels]`) that `scale`
+    /// names; without a name the first one, as Ultralytics does.
+    fn scale(&self) -> Result<Scale, ConfigError> {
+        let Some(scales) = self.get("scales") else {
+            let number = |key| self.number(key).map(|number| number.unwrap_or(1.0));
+            return Ok(Scale { depth: number("depth_multiple")?, width: number("width_multiple")?, max_channels: None });
+        };
+        let wrong = |node: &Spanned<Node>| self.wrong(node, "`scales`", "a map from a name to [depth, width, most channels]");
+        let Node::Map(entries) = &scales.value else { return Err(wrong(scales)) };
+        let wanted = match self.get("scale").map(|node| &node.value) {
+            Some(Node::Text(name)) if !name.is_empty() => entries.iter().find(|(known, _)| known == name),
+            _ => entries.first(),
+        };
+        let (_, entry) = wanted.ok_or_else(|| wrong(scales))?;
+        let Node::List(numbers) = &entry.value else { return Err(wrong(entry)) };
+        let number = |node: &Spanned<Node>| match node.value {
+            Node::Int(value @ 1..=65_536) => Ok(value as f64),
+            Node::Float(value) if value > 0.0 && value <= 65_536.0 => Ok(value),
+            _ => Err(wrong(node)),
+        };
+        match numbers.as_slice() {
+            [depth, width, most] => {
+                let most = Some(number(most)? as usize);
+                Ok(Scale { depth: number(depth)?, width: number(width)?, max_channels: most })
+            }
+            _ => Err(wrong(entry)),
         }
     }
 
@@ -261,6 +328,20 @@ head:
         assert_eq!(upsample.args, [Argument::None, Argument::Int(2), Argument::Text("nearest".into())]);
         assert_eq!(config.rows[2].from, [-1, 0]);
         assert_eq!(config.rows[3].args, [Argument::Classes]);
+    }
+
+    #[test]
+    fn the_dialect_of_ultralytics_is_read() {
+        let text = "nc: 2\nscales:\n  n: [0.33, 0.25, 1024]\n  s: [0.5, 0.5, 512]\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n";
+        let first = ModelConfig::from_yaml("x", text).unwrap();
+        assert_eq!((first.dialect, first.width_multiple, first.max_channels), (Dialect::Ultralytics, 0.25, Some(1024)));
+        let named = ModelConfig::from_yaml("x", &format!("scale: s\n{text}")).unwrap();
+        assert_eq!((named.depth_multiple, named.width_multiple, named.max_channels), (0.5, 0.5, Some(512)));
+        let error = ModelConfig::from_yaml("x", &format!("scale: q\n{text}")).unwrap_err().to_string();
+        assert!(error.contains("`scales`: expected a map from a name to"), "{error}");
+        // yolov7-af of the official repository ends in `Detect` too.
+        let official = ModelConfig::from_yaml("x", &format!("anchors: 3\n{text}")).unwrap();
+        assert_eq!(official.dialect, Dialect::Official);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::error::{Mismatch, WeightsError};
 use super::fuse::{BatchNorm, fold, merge};
 use super::{Kernel, Weights, fit};
-use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, RepConvolution};
+use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, REG_MAX, RepConvolution};
 use crate::checkpoint::{Checkpoint, ModuleFact};
 use crate::config::{Activation, ModelConfig};
 use crate::dysample::{OffsetParameters, Style, offset_kernels};
@@ -42,6 +42,7 @@ pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architectu
             _ => {}
         }
     }
+    binder.check_bins(&architecture)?;
     binder.note_unexpected(&architecture);
     if binder.mismatches.is_empty() {
         return Ok((architecture, weights));
@@ -190,6 +191,21 @@ impl Binder<'_> {
                 found: found.map_or_else(|| "an unknown one".into(), |found| found.to_string()),
             });
         }
+    }
+
+    /// The graph takes the expectation of 0, 1, … 15; files carry these numbers as the weight of a convolution.
+    fn check_bins(&mut self, architecture: &Architecture) -> Result<(), WeightsError> {
+        let name = format!("{}.conv.weight", architecture.head().main().dfl_path);
+        if self.checkpoint.shape(&name).is_none() {
+            return Ok(());
+        }
+        let found = self.checkpoint.read_f32(&name)?;
+        if !found.iter().copied().eq((0..REG_MAX).map(|bin| bin as f32)) {
+            let shown = &found[..found.len().min(REG_MAX)];
+            let (expected, found) = (format!("0 to {}", REG_MAX - 1), format!("{shown:?}"));
+            self.mismatches.push(Mismatch::Attribute { name: format!("{name} values"), expected, found });
+        }
+        Ok(())
     }
 
     /// Tensors that no layer explains, auxiliary ones included, would be dropped in silence otherwise.

@@ -40,11 +40,14 @@ fn widths(branch: &HeadBranch, checkpoint: &Checkpoint) -> HeadWidths {
     let official = branch.widths;
     let boxes = shape_of(checkpoint, &branch.box_path, "0.conv.weight").map(|shape| shape[0]);
     let grouped = shape_of(checkpoint, &branch.box_path, "1.conv.weight").map(|shape| shape[0] / shape[1].max(1));
-    let classes = shape_of(checkpoint, &branch.class_path, "0.conv.weight").map(|shape| shape[0]);
+    let depthwise = shape_of(checkpoint, &branch.class_path, "0.0.conv.weight").is_some();
+    let first = if depthwise { "0.1.conv.weight" } else { "0.conv.weight" };
+    let classes = shape_of(checkpoint, &branch.class_path, first).map(|shape| shape[0]);
     HeadWidths {
         boxes: boxes.filter(|n| *n > 0).unwrap_or(official.boxes),
         box_groups: grouped.filter(|n| *n > 0).unwrap_or(official.box_groups),
         classes: classes.filter(|n| *n > 0).unwrap_or(official.classes),
+        depthwise,
     }
 }
 

@@ -10,11 +10,13 @@ mod fit;
 mod fuse;
 mod lift;
 mod random;
+mod recognise;
 
 pub use bind::bind;
 pub use error::{Mismatch, WeightsError};
 pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;
+pub use recognise::recognised;
 
 use std::collections::BTreeMap;
 

@@ -48,9 +48,13 @@ pub fn session_on(network: &Network, threads: usize, dysample: DySampleBackend) 
     OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, dysample }).unwrap()
 }
 
-/// Settings of the official detect.py: rectangles of up to 640 pixels.
+/// Settings of the official detect.py.
 pub fn official_settings() -> Settings {
-    let preset = Preset::Yolov9;
+    settings(Preset::Yolov9)
+}
+
+/// Settings of a tool: rectangles of up to 640 pixels.
+pub fn settings(preset: Preset) -> Settings {
     let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
     Settings { fit, thresholds: preset.thresholds() }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use yolo9::Size;
-use yolo9::architecture::Architecture;
+use yolo9::architecture::{Architecture, Form};
 use yolo9::config::{ModelConfig, ModuleKind, builtin_configs};
 
 use crate::Outcome;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<Outcome> {
     print_line!("{:<20} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
     for config in builtin_configs() {
         let architecture = Architecture::new(&ModelConfig::builtin(config.name)?)?;
-        let cost = architecture.deployed_cost(Size::square(640))?;
+        let cost = architecture.cost(Size::square(640), Form::Deployed)?;
         let layers = architecture.layers().len() - architecture.auxiliary_layers();
         print_line!("{:<20} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
     }

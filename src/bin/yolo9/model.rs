@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use yolo9::architecture::Form;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, class_names_from_file};
 use yolo9::{Network, Size, embedded};
@@ -52,7 +53,7 @@ pub(crate) fn open_network(args: &ModelArgs) -> anyhow::Result<Network> {
 }
 
 fn describe(network: &Network, weights: &str) -> anyhow::Result<()> {
-    let cost = network.architecture.deployed_cost(Size::square(640)).context("cost of the network")?;
+    let cost = network.architecture.cost(Size::square(640), Form::Deployed).context("cost of the network")?;
     let classes = network.class_names.len();
     let auxiliary = match network.architecture.auxiliary_layers() {
         0 => String::new(),

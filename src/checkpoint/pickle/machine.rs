@@ -15,15 +15,21 @@ type Step<T = ()> = Result<T, String>;
 
 /// Reads one pickle and gives its values and the one at the top.
 pub(in crate::checkpoint) fn parse(bytes: &[u8]) -> Result<(Arena<'_>, Id), Problem> {
-    if bytes.len() > MAX_LENGTH {
-        return Err(Problem::Pickle { offset: 0, reason: format!("longer than {MAX_LENGTH} bytes") });
-    }
+    parse_first(bytes).map(|(arena, top, _)| (arena, top))
+}
+
+/// Reads the pickle that `bytes` begins with; gives its length too.
+pub(in crate::checkpoint) fn parse_first(bytes: &[u8]) -> Result<(Arena<'_>, Id, usize), Problem> {
+    let bytes = &bytes[..bytes.len().min(MAX_LENGTH + 1)];
+    let too_long = || Problem::Pickle { offset: 0, reason: format!("longer than {MAX_LENGTH} bytes") };
     let mut machine = Machine { bytes, ..Machine::default() };
     loop {
         let offset = machine.position;
         match machine.step() {
             Ok(None) => {}
-            Ok(Some(top)) => return Ok((machine.arena, top)),
+            Ok(Some(_)) if machine.position > MAX_LENGTH => return Err(too_long()),
+            Ok(Some(top)) => return Ok((machine.arena, top, machine.position)),
+            Err(_) if machine.position >= MAX_LENGTH => return Err(too_long()),
             Err(reason) => return Err(Problem::Pickle { offset, reason }),
         }
     }

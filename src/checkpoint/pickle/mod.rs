@@ -9,5 +9,5 @@ mod machine;
 mod opcode;
 mod value;
 
-pub(super) use machine::parse;
+pub(super) use machine::{parse, parse_first};
 pub(super) use value::{Arena, Id, Node};

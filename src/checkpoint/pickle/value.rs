@@ -117,9 +117,24 @@ impl<'a> Arena<'a> {
         }
     }
 
+    /// The class that a value names: a symbol, or, in the legacy format, a reference `('module', class, file, source)`
+    /// that carries the class's source code along.
+    pub(in crate::checkpoint) fn class(&self, id: Id) -> Option<(&'a str, &'a str)> {
+        let Node::Persistent(description) = self.get(id) else { return self.global(id) };
+        match self.items(*description)? {
+            [kind, class, ..] if self.text(*kind) == Some("module") => self.global(*class),
+            _ => None,
+        }
+    }
+
+    /// Every value, in the order of the file.
+    pub(in crate::checkpoint) fn nodes(&self) -> impl Iterator<Item = &Node<'a>> {
+        self.nodes.iter()
+    }
+
     /// Every class or function that the pickle names.
     pub(in crate::checkpoint) fn globals(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.nodes.iter().filter_map(|node| match node {
+        self.nodes().filter_map(|node| match node {
             Node::Global { module, name } => Some((*module, *name)),
             _ => None,
         })

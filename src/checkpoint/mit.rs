@@ -1,0 +1,195 @@
+//! State dicts of MIT YOLO under official names, by the rules of `config/mit.rs`: the heads move behind all other
+//! layers, and where two layers read the picture, everything moves by one for the `Silence` in front.
+//!
+//! Within a layer only names differ: `convN` is `cvN` (but for the two branches of a re-parameterised convolution),
+//! `bottleneck` is `m`, and the single convolution of an `AConv` is `cv1`.
+
+use std::collections::BTreeMap;
+
+use super::tensor::StoredTensor;
+
+/// Marks the state dict, whatever stands before its names.
+const HEAD: &str = ".heads.0.anchor_conv.";
+/// Channels of a picture.
+const PICTURE: usize = 3;
+
+/// Whether names are of this dialect.
+pub(super) fn looks_like<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
+    names.any(|name| name.contains(HEAD))
+}
+
+/// Renames all tensors whose names begin with a layer's number; `model.` before it is taken off.
+pub(super) fn with_official_names(tensors: BTreeMap<String, StoredTensor>) -> BTreeMap<String, StoredTensor> {
+    let layout = Layout::of(&tensors);
+    let mut renamed = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let Some((layer, rest)) = layer(&name) else {
+            renamed.insert(name, tensor);
+            continue;
+        };
+        let Some(within) = layout.within(layer, rest) else { continue };
+        // The constants are those of a conv3d here.
+        let tensor = if tensor.shape().len() == 5 { tensor.clone().without_last_axis().unwrap_or(tensor) } else { tensor };
+        renamed.insert(format!("model.{}.{within}", layout.row(layer)), tensor);
+    }
+    renamed
+}
+
+/// Number of the layer, and what follows.
+fn layer(name: &str) -> Option<(usize, &str)> {
+    let (layer, rest) = name.strip_prefix("model.").unwrap_or(name).split_once('.')?;
+    Some((layer.parse().ok()?, rest))
+}
+
+/// Where the heads stand.
+struct Layout {
+    main: usize,
+    auxiliary: Option<usize>,
+    /// Number of layers, heads included, up to the last that has tensors.
+    layers: usize,
+    shift: usize,
+}
+
+impl Layout {
+    fn of(tensors: &BTreeMap<String, StoredTensor>) -> Self {
+        let numbered = || tensors.iter().filter_map(|(name, tensor)| Some((layer(name)?, tensor)));
+        let heads = numbered().filter(|((_, rest), _)| rest.starts_with("heads.")).map(|((layer, _), _)| layer);
+        let heads: std::collections::BTreeSet<usize> = heads.collect();
+        let reads_picture = |tensor: &StoredTensor| tensor.shape().len() == 4 && tensor.shape()[1] == PICTURE;
+        let mut readers = numbered().filter(|((_, rest), tensor)| *rest == "conv.weight" && reads_picture(tensor));
+        let mut heads = heads.into_iter();
+        Self {
+            main: heads.next().unwrap_or(0),
+            auxiliary: heads.next(),
+            layers: numbered().map(|((layer, _), _)| layer + 1).max().unwrap_or(0),
+            shift: usize::from(readers.nth(1).is_some()),
+        }
+    }
+
+    fn row(&self, layer: usize) -> usize {
+        let heads = 1 + usize::from(self.auxiliary.is_some());
+        let row = if layer == self.main || Some(layer) == self.auxiliary {
+            self.layers.saturating_sub(heads)
+        } else {
+            // The auxiliary head is the last layer.
+            layer - usize::from(layer > self.main)
+        };
+        row + self.shift
+    }
+
+    /// The official name within a layer; none for copies of the constants of the first level.
+    fn within(&self, layer: usize, rest: &str) -> Option<String> {
+        let main = layer == self.main;
+        if !main && Some(layer) != self.auxiliary {
+            return Some(block(rest));
+        }
+        let mut parts = rest.splitn(4, '.');
+        let (Some("heads"), Some(level), Some(branch), Some(place)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Some(rest.to_owned());
+        };
+        // With two branches the auxiliary one is called first.
+        let second = main && self.auxiliary.is_some();
+        Some(match (branch, second) {
+            ("anchor_conv", false) => format!("cv2.{level}.{place}"),
+            ("class_conv", false) => format!("cv3.{level}.{place}"),
+            ("anchor_conv", true) => format!("cv4.{level}.{place}"),
+            ("class_conv", true) => format!("cv5.{level}.{place}"),
+            ("anc2vec", _) if level != "0" => return None,
+            ("anc2vec", false) => "dfl.conv.weight".into(),
+            ("anc2vec", true) => "dfl2.conv.weight".into(),
+            _ => rest.to_owned(),
+        })
+    }
+}
+
+/// Names within a block.
+fn block(rest: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in rest.split('.') {
+        let official = match part {
+            // RepConvN calls its branches conv1 and conv2 in both dialects.
+            _ if parts.len() >= 3 && parts[parts.len() - 3] == "m" => part,
+            "bottleneck" => "m",
+            "conv1" => "cv1",
+            "conv2" => "cv2",
+            "conv3" => "cv3",
+            "conv4" => "cv4",
+            "conv5" => "cv5",
+            _ => part,
+        };
+        parts.push(official);
+    }
+    // `conv.conv.weight` and `conv.bn.…`: an AConv. `conv.weight`: a convolution itself.
+    if let ["conv", "conv" | "bn", ..] = parts.as_slice() {
+        parts[0] = "cv1";
+    }
+    parts.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{Dtype, tensor::Storage};
+
+    fn tensor(shape: &[usize]) -> StoredTensor {
+        let length = shape.iter().product::<usize>() * 4;
+        let storage = Storage { start: 0, length, crc32: None };
+        let strides = StoredTensor::contiguous_strides(shape);
+        StoredTensor::new(Dtype::F32, shape.to_vec(), strides, 0, storage).unwrap()
+    }
+
+    fn renamed(names: &[(&str, &[usize])]) -> Vec<(String, Vec<usize>)> {
+        let tensors = names.iter().map(|(name, shape)| ((*name).to_owned(), tensor(shape))).collect();
+        let renamed = with_official_names(tensors);
+        renamed.into_iter().map(|(name, tensor)| (name, tensor.shape().to_vec())).collect()
+    }
+
+    #[test]
+    fn names_within_blocks_become_official() {
+        struct Case(&'static str, &'static str);
+        for Case(mit, official) in [
+            Case("conv.weight", "conv.weight"),
+            Case("bn.bias", "bn.bias"),
+            Case("conv.conv.weight", "cv1.conv.weight"),
+            Case("conv.bn.bias", "cv1.bn.bias"),
+            Case("conv.bias", "conv.bias"),
+            Case("conv2.0.bottleneck.1.conv1.conv2.conv.weight", "cv2.0.m.1.cv1.conv2.conv.weight"),
+            Case("conv3.0.bottleneck.0.conv2.bn.weight", "cv3.0.m.0.cv2.bn.weight"),
+            Case("conv5.conv.weight", "cv5.conv.weight"),
+        ] {
+            assert_eq!(block(mit), official);
+        }
+    }
+
+    #[test]
+    fn heads_move_to_the_end() {
+        let one = renamed(&[
+            ("0.conv.weight", &[8, 3, 3, 3]),
+            ("1.heads.0.anchor_conv.0.conv.weight", &[4, 8, 3, 3]),
+            ("1.heads.0.class_conv.2.bias", &[2]),
+            ("1.heads.0.anc2vec.anc2vec.weight", &[1, 16, 1, 1, 1]),
+            ("1.heads.1.anc2vec.anc2vec.weight", &[1, 16, 1, 1, 1]),
+        ]);
+        let names: Vec<&str> = one.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["model.0.conv.weight", "model.1.cv2.0.0.conv.weight", "model.1.cv3.0.2.bias", "model.1.dfl.conv.weight"]
+        );
+        assert_eq!(one[3].1, [1, 16, 1, 1]);
+
+        // As in v9-c: the auxiliary branch begins at the picture.
+        let two = renamed(&[
+            ("model.0.conv.weight", &[8, 3, 3, 3]),
+            ("model.1.heads.0.anchor_conv.2.bias", &[64]),
+            ("model.2.conv.weight", &[8, 3, 3, 3]),
+            ("model.3.heads.0.anchor_conv.2.bias", &[64]),
+        ]);
+        let names: Vec<&str> = two.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            ["model.1.conv.weight", "model.2.conv.weight", "model.3.cv2.0.2.bias", "model.3.cv4.0.2.bias"]
+        );
+    }
+}

@@ -1,0 +1,346 @@
+//! The dialect of MIT YOLO (MultimediaTechLab/YOLO): ordered sections of single-key maps,
+//! `- Module: {args: {…}, source: …, tags: …}`, mapped onto rows of the official dialect.
+//!
+//! Layers are numbered from 1; 0 is the picture. The detection heads stand in the middle (`detection`) and at the end
+//! (`auxiliary`); here they become one head behind all other rows, auxiliary levels first. Where a layer other than the
+//! first reads the picture, a `Silence` row is put before everything, as the official files have it. The checkpoint
+//! reader renames tensors by the same rules (`checkpoint/mit.rs`).
+
+use std::collections::HashMap;
+
+use serde_saphyr::Spanned;
+
+use super::yaml::Node;
+use super::{Activation, Argument, ConfigError, Dialect, ModelConfig, ModuleKind, Row, nearest_name};
+
+/// The number of classes is not in the file; the weights know it.
+const DEFAULT_CLASSES: usize = 80;
+
+/// Names of modules and of their arguments in the order of the official ones.
+const MODULES: &[(&str, ModuleKind, &[&str])] = &[
+    ("Conv", ModuleKind::Conv, &["out_channels", "kernel_size", "stride"]),
+    ("AConv", ModuleKind::AConv, &["out_channels"]),
+    ("ADown", ModuleKind::ADown, &["out_channels"]),
+    ("ELAN", ModuleKind::Elan1, &["out_channels", "part_channels", "process_channels"]),
+    (
+        "RepNCSPELAN",
+        ModuleKind::RepNCspElan4,
+        &["out_channels", "part_channels", "process_channels", "csp_args.repeat_num"],
+    ),
+    ("SPPELAN", ModuleKind::SppElan, &["out_channels", "neck_channels"]),
+    ("UpSample", ModuleKind::Upsample, &["size", "scale_factor", "mode"]),
+    ("DySample", ModuleKind::DySample, &["scale", "style", "groups", "dyscope"]),
+    ("Concat", ModuleKind::Concat, &[]),
+    ("CBLinear", ModuleKind::CbLinear, &["out_channels"]),
+    ("CBFuse", ModuleKind::CbFuse, &["index"]),
+    (HEAD, ModuleKind::DDetect, &[]),
+];
+const HEAD: &str = "MultiheadDetection";
+
+type Entries = [(String, Spanned<Node>)];
+
+/// Whether a document is of this dialect: `model` is a map of sections, and there is no `backbone`.
+pub(super) fn looks_like(entries: &Entries) -> bool {
+    let model = entries.iter().find(|(key, _)| key == "model");
+    model.is_some_and(|(_, model)| matches!(model.value, Node::Map(_)))
+        && !entries.iter().any(|(key, _)| key == "backbone")
+}
+
+pub(super) fn parse(name: &str, text: &str, entries: &Entries) -> Result<ModelConfig, ConfigError> {
+    let reader = Reader { name };
+    let layers = reader.layers(entries)?;
+    Ok(ModelConfig {
+        name: name.into(),
+        dialect: Dialect::Mit,
+        classes: DEFAULT_CLASSES,
+        depth_multiple: 1.0,
+        width_multiple: 1.0,
+        max_channels: None,
+        anchors: 3,
+        activation: Activation::Silu,
+        input_channels: 3,
+        rows: reader.rows(&layers)?,
+        source: text.into(),
+    })
+}
+
+/// One entry of a section.
+struct Layer<'a> {
+    line: u64,
+    module: ModuleKind,
+    args: Vec<Argument>,
+    /// Numbers of the layers it reads.
+    sources: Vec<usize>,
+    node: &'a Spanned<Node>,
+}
+
+struct Reader<'a> {
+    name: &'a str,
+}
+
+impl Reader<'_> {
+    fn wrong(&self, node: &Spanned<Node>, what: String, expected: &'static str) -> ConfigError {
+        let found = node.value.describe();
+        ConfigError::Value { name: self.name.into(), line: node.referenced.line(), what, expected, found }
+    }
+
+    fn layers<'a>(&self, entries: &'a Entries) -> Result<Vec<Layer<'a>>, ConfigError> {
+        let mut layers = Vec::new();
+        let mut tags = HashMap::new();
+        let model = entries.iter().find(|(key, _)| key == "model").map(|(_, model)| &model.value);
+        let Some(Node::Map(sections)) = model else { return Ok(layers) };
+        for (section, node) in sections {
+            let items = match &node.value {
+                Node::List(items) => items.as_slice(),
+                Node::Null => &[],
+                _ => return Err(self.wrong(node, format!("`model.{section}`"), "a list of modules")),
+            };
+            for item in items {
+                let number = layers.len() + 1;
+                let (layer, tag) = self.layer(number, item, &tags)?;
+                if let Some(tag) = tag {
+                    tags.insert(tag.to_owned(), number);
+                }
+                layers.push(layer);
+            }
+        }
+        Ok(layers)
+    }
+
+    fn layer<'a>(
+        &self,
+        number: usize,
+        node: &'a Spanned<Node>,
+        tags: &HashMap<String, usize>,
+    ) -> Result<(Layer<'a>, Option<&'a str>), ConfigError> {
+        let Node::Map(entries) = &node.value else {
+            return Err(self.wrong(node, format!("layer {number}"), "a map from a module's name to its description"));
+        };
+        let [(module, description)] = entries.as_slice() else {
+            return Err(self.wrong(node, format!("layer {number}"), "a single module"));
+        };
+        let known = MODULES.iter().find(|(name, ..)| name == module);
+        let (_, kind, parameters) = *known.ok_or_else(|| ConfigError::UnknownModule {
+            name: self.name.into(),
+            line: node.referenced.line(),
+            row: number,
+            module: module.clone(),
+            nearest: nearest_name(module, MODULES.iter().map(|(name, ..)| *name)),
+        })?;
+        let fields: &Entries = match &description.value {
+            Node::Map(fields) => fields,
+            Node::Null => &[],
+            _ => return Err(self.wrong(description, format!("layer {number} ({module})"), "a map with `args`")),
+        };
+        let mut layer = Layer {
+            line: node.referenced.line(),
+            module: kind,
+            args: Vec::new(),
+            sources: vec![number - 1],
+            node,
+        };
+        let (mut tag, mut args) = (None, Vec::new());
+        for (key, value) in fields {
+            match (key.as_str(), &value.value) {
+                ("args", Node::Map(given)) => flatten("", given, &mut args),
+                ("args", Node::Null) | ("output" | "usable" | "trainable", _) => {}
+                ("source", _) => layer.sources = self.sources(number, value, tags)?,
+                ("tags", Node::Text(text)) => tag = Some(text.as_str()),
+                _ => return Err(self.wrong(value, format!("layer {number} ({module}): `{key}`"), "args, source or tags")),
+            }
+        }
+        layer.args = self.arguments((number, module), parameters, &args)?;
+        complete(kind, &mut layer.args);
+        Ok((layer, tag))
+    }
+
+    /// `source`: a number, a tag, or a list of them.
+    fn sources(
+        &self,
+        number: usize,
+        node: &Spanned<Node>,
+        tags: &HashMap<String, usize>,
+    ) -> Result<Vec<usize>, ConfigError> {
+        let expected = "an earlier layer: its number, distance or tag";
+        let wrong = |node: &Spanned<Node>| self.wrong(node, format!("layer {number}: source"), expected);
+        let one = |node: &Spanned<Node>| match &node.value {
+            Node::Int(value @ 0..) if (*value as usize) < number => Ok(*value as usize),
+            Node::Int(value @ ..0) => number.checked_add_signed(*value as isize).ok_or_else(|| wrong(node)),
+            Node::Text(tag) => tags.get(tag).copied().ok_or_else(|| wrong(node)),
+            _ => Err(wrong(node)),
+        };
+        match &node.value {
+            Node::List(items) => items.iter().map(one).collect(),
+            _ => one(node).map(|source| vec![source]),
+        }
+    }
+
+    /// Named arguments in the order of the official ones. None may be left over.
+    fn arguments(
+        &self,
+        (number, module): (usize, &str),
+        parameters: &[&str],
+        given: &[(String, &Spanned<Node>)],
+    ) -> Result<Vec<Argument>, ConfigError> {
+        if let Some((key, value)) = given.iter().find(|(key, _)| !parameters.contains(&key.as_str())) {
+            let what = format!("layer {number} ({module}): argument `{key}`");
+            return Err(self.wrong(value, what, "an argument that this module is known to have"));
+        }
+        let mut arguments = Vec::with_capacity(parameters.len());
+        for parameter in parameters {
+            let value = given.iter().find(|(key, _)| key == parameter).map(|(_, value)| value);
+            let what = || format!("layer {number} ({module}): argument `{parameter}`");
+            let plain = |node: &Spanned<Node>| argument(&node.value).ok_or_else(|| self.wrong(node, what(), "a plain value or a list"));
+            arguments.push(value.map_or(Ok(Argument::None), |node| plain(node))?);
+        }
+        Ok(arguments)
+    }
+
+    fn rows(&self, layers: &[Layer<'_>]) -> Result<Vec<Row>, ConfigError> {
+        let body = || layers.iter().enumerate().filter(|(_, layer)| !layer.module.is_head());
+        let first = body().next().map_or(0, |(n, _)| n);
+        let shift = usize::from(body().any(|(n, layer)| n != first && layer.sources.contains(&0)));
+        // Number of a layer => index of its row.
+        let indices: HashMap<usize, usize> = body().enumerate().map(|(row, (n, _))| (n + 1, row + shift)).collect();
+        let wrong = |layer: &Layer<'_>| self.wrong(layer.node, "source".into(), "a layer that is no detection head");
+        let from = |layer: &Layer<'_>, source: usize| match source {
+            0 if shift == 0 => Ok(-1),
+            0 => Ok(0),
+            number => indices.get(&number).map(|row| *row as i64).ok_or_else(|| wrong(layer)),
+        };
+        let row = |index, line, from, module, args| Row { index, line: Some(line), from, number: 1, module, args };
+        let mut rows = Vec::with_capacity(layers.len() + shift);
+        if shift == 1 {
+            rows.push(row(0, layers[first].line, vec![-1], ModuleKind::Silence, Vec::new()));
+        }
+        for (_, layer) in body() {
+            let sources = layer.sources.iter().map(|source| from(layer, *source)).collect::<Result<_, _>>()?;
+            rows.push(row(rows.len(), layer.line, sources, layer.module, layer.args.clone()));
+        }
+        // The main head comes first here and last in the official dialect.
+        let heads: Vec<&Layer<'_>> = layers.iter().filter(|layer| layer.module.is_head()).collect();
+        let module = match heads.len() {
+            1 => ModuleKind::DDetect,
+            2 => ModuleKind::DualDDetect,
+            found => {
+                let message = format!("{found} layers {HEAD}; expected one, and perhaps an auxiliary one");
+                return Err(ConfigError::Syntax { name: self.name.into(), message });
+            }
+        };
+        let mut sources = Vec::new();
+        for head in heads.iter().rev() {
+            sources.extend(head.sources.iter().map(|source| from(head, *source)).collect::<Result<Vec<_>, _>>()?);
+        }
+        rows.push(row(rows.len(), heads[0].line, sources, module, vec![Argument::Classes]));
+        Ok(rows)
+    }
+}
+
+/// Nested maps (`csp_args: {repeat_num: 3}`) under dotted names.
+fn flatten<'a>(prefix: &str, entries: &'a Entries, into: &mut Vec<(String, &'a Spanned<Node>)>) {
+    for (key, value) in entries {
+        let path = format!("{prefix}{key}");
+        match &value.value {
+            Node::Map(nested) => flatten(&format!("{path}."), nested, into),
+            _ => into.push((path, value)),
+        }
+    }
+}
+
+fn argument(node: &Node) -> Option<Argument> {
+    Some(match node {
+        Node::Null => Argument::None,
+        Node::Bool(value) => Argument::Bool(*value),
+        Node::Int(value) => Argument::Int(*value),
+        Node::Float(value) => Argument::Float(*value),
+        Node::Text(text) if text == "None" => Argument::None,
+        Node::Text(text) => Argument::Text(text.clone()),
+        Node::List(items) => Argument::List(items.iter().map(|item| argument(&item.value)).collect::<Option<_>>()?),
+        Node::Map(_) => return None,
+    })
+}
+
+/// Defaults of the dialect, and arguments in the shape of the official ones.
+fn complete(module: ModuleKind, args: &mut Vec<Argument>) {
+    let half = |argument: &Argument| match argument {
+        Argument::Int(value) => Argument::Int(value / 2),
+        other => other.clone(),
+    };
+    match module {
+        ModuleKind::Elan1 | ModuleKind::RepNCspElan4 if args[2] == Argument::None => args[2] = half(&args[1]),
+        ModuleKind::SppElan if args[1] == Argument::None => args[1] = half(&args[0]),
+        ModuleKind::Concat => args.push(Argument::Int(1)),
+        ModuleKind::DDetect => args.push(Argument::Classes),
+        _ => {}
+    }
+    while args.last() == Some(&Argument::None) {
+        args.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "\
+name: small
+anchor: {reg_max: 16}
+model:
+  backbone:
+    - Conv:
+        args: {out_channels: 16, kernel_size: 3, stride: 2}
+        source: 0
+    - RepNCSPELAN:
+        args: {out_channels: 32, part_channels: 24, csp_args: {repeat_num: 3}}
+        tags: B2
+  detection:
+    - MultiheadDetection:
+        source: [B2]
+        tags: Main
+  auxiliary:
+    - Conv: {args: {out_channels: 12, kernel_size: 3, stride: 2}, source: 0}
+    - CBLinear: {args: {out_channels: [12]}, source: B2, tags: R}
+    - CBFuse: {args: {index: [0]}, source: [R, -2]}
+    - MultiheadDetection: {source: [-1]}
+";
+
+    #[test]
+    fn sections_become_rows_with_the_head_at_the_end() {
+        let config = ModelConfig::from_yaml("small", SMALL).unwrap();
+        assert_eq!((config.dialect, config.classes), (Dialect::Mit, 80));
+        let rows: Vec<_> = config.rows.iter().map(|row| (row.module, row.from.as_slice())).collect();
+        use ModuleKind as M;
+        assert_eq!(
+            rows,
+            [
+                (M::Silence, &[-1][..]),
+                (M::Conv, &[0]),
+                (M::RepNCspElan4, &[1]),
+                (M::Conv, &[0]),
+                (M::CbLinear, &[2]),
+                (M::CbFuse, &[4, 3]),
+                (M::DualDDetect, &[5, 2]),
+            ]
+        );
+        use Argument::{Int, List};
+        assert_eq!(config.rows[2].args, [Int(32), Int(24), Int(12), Int(3)]);
+        assert_eq!(config.rows[4].args, [List(vec![Int(12)])]);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        struct Case(&'static str, &'static str, &'static str);
+        for Case(text, replacement, message) in [
+            Case("- Conv:\n", "- Cnov:\n", "line 5: row 1: unknown module `Cnov`; did you mean `Conv`?"),
+            Case("kernel_size: 3, stride: 2}\n        source: 0", "kernel: 3}", "argument `kernel`: expected an argument that"),
+            Case("source: [B2]", "source: [B9]", "line 13: layer 3: source: expected an earlier layer"),
+            Case("source: [R, -2]", "source: [R, -9]", "layer 6: source: expected an earlier layer"),
+            Case("source: [R, -2]", "source: [R, 3]", "expected a layer that is no detection head"),
+            Case("- MultiheadDetection: {source: [-1]}", "- MultiheadDetection: {sorce: [-1]}", "`sorce`: expected args, source or tags"),
+        ] {
+            assert!(SMALL.contains(text), "{text}");
+            let error = ModelConfig::from_yaml("x", &SMALL.replacen(text, replacement, 1)).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}\n instead of\n{message}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The configuration of a bare state dict, from the shapes of its tensors: the built-in network with the same layers,
+//! in the widths and repeat counts that the tensors have.
+//!
+//! Shapes do not show the activation; it is taken to be SiLU, YOLOv9's default.
+
+use crate::architecture::{Architecture, Convolution, Operation};
+use crate::checkpoint::Checkpoint;
+use crate::config::{Argument, Dialect, ModelConfig, ModuleKind, Row, builtin_configs};
+
+use super::fit;
+
+/// The configuration that the tensors of `checkpoint` fit, if they are those of a network of the YOLOv9 or GELAN
+/// families in any width, with any of its upsamplers replaced by a DySample of scale 2.
+#[must_use]
+pub fn recognised(checkpoint: &Checkpoint) -> Option<ModelConfig> {
+    let templates = builtin_configs().iter().filter_map(|builtin| ModelConfig::builtin(builtin.name).ok());
+    let rows = row_count(checkpoint);
+    let mut candidates = templates.filter(|template| template.rows.len() == rows).filter_map(|template| {
+        let tensors = Tensors(checkpoint);
+        let rows = template.rows.iter().map(|row| tensors.row(row)).collect::<Option<Vec<Row>>>()?;
+        if rows.iter().zip(&template.rows).all(|(a, b)| (a.module, &a.args) == (b.module, &b.args)) {
+            return Some(template);
+        }
+        let mut config = template;
+        config.name = format!("recognised in {}", checkpoint.name());
+        config.rows = rows;
+        Some(config)
+    });
+    candidates.find_map(|config| {
+        // Widths that the official parser would round were chosen by a tool that does not.
+        let as_written = ModelConfig { dialect: Dialect::Mit, ..config.clone() };
+        let mut fitting = [config, as_written].into_iter().find(|config| fits(config, checkpoint))?;
+        if ModelConfig::builtin(&fitting.name).is_err() {
+            fitting.source = fitting.to_yaml();
+        }
+        Some(fitting)
+    })
+}
+
+/// Rows of the network: the head, which has parameters, is the last.
+fn row_count(checkpoint: &Checkpoint) -> usize {
+    let row = |name: &String| name.strip_prefix("model.")?.split('.').next()?.parse::<usize>().ok();
+    checkpoint.tensors().keys().filter_map(row).max().map_or(0, |last| last.saturating_add(1))
+}
+
+/// Whether all convolutions of the main branch are there, in the right shapes.
+fn fits(config: &ModelConfig, checkpoint: &Checkpoint) -> bool {
+    let Ok(architecture) = fit::fitted(config, checkpoint) else { return false };
+    let has = |c: &Convolution| checkpoint.shape(&c.weight_name()) == Some(&c.weight_shape()[..]);
+    fits_steps(&architecture, has)
+}
+
+fn fits_steps(architecture: &Architecture, has: impl Fn(&Convolution) -> bool) -> bool {
+    architecture.main_steps().all(|step| match &step.operation {
+        Operation::Convolution(convolution) => has(convolution),
+        Operation::RepConvolution(rep) => has(&rep.merged()) || has(&rep.large) && has(&rep.small),
+        _ => true,
+    })
+}
+
+/// The shapes of a checkpoint's tensors.
+struct Tensors<'a>(&'a Checkpoint);
+
+impl Tensors<'_> {
+    /// The row of a template as the tensors have it; nothing when they are those of another module.
+    fn row(&self, template: &Row) -> Option<Row> {
+        let path = format!("model.{}", template.index);
+        let output = |part: &str| self.output(&format!("{path}.{part}.weight"));
+        let mut row = template.clone();
+        let replaced: Vec<Argument> = match template.module {
+            ModuleKind::Conv => vec![output("conv")?],
+            ModuleKind::AConv => vec![output("cv1.conv")?],
+            ModuleKind::ADown => vec![doubled(output("cv1.conv")?)],
+            ModuleKind::Elan1 => vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.conv")?],
+            ModuleKind::RepNCspElan4 => {
+                let repeats = (0..64).take_while(|n| self.has(&format!("{path}.cv2.0.m.{n}."))).count();
+                vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.1.conv")?, Argument::Int(repeats as i64)]
+            }
+            ModuleKind::SppElan => vec![output("cv5.conv")?, output("cv1.conv")?],
+            ModuleKind::CbLinear => vec![scaled(template.args.first()?, output("conv")?)?],
+            ModuleKind::Upsample => return Some(self.dysample(&path, &row).unwrap_or(row)),
+            ModuleKind::DySample => return None,
+            _ => Vec::new(),
+        };
+        for (argument, found) in row.args.iter_mut().zip(replaced) {
+            *argument = found;
+        }
+        Some(row)
+    }
+
+    fn output(&self, name: &str) -> Option<Argument> {
+        self.0.shape(name)?.first().map(|channels| Argument::Int(*channels as i64))
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        let after = self.0.tensors().range(prefix.to_owned()..).next();
+        after.is_some_and(|(name, _)| name.starts_with(prefix))
+    }
+
+    /// A DySample of scale 2 in the place of the upsampler. Style `lp` predicts the offsets of all four positions at
+    /// once, `pl` those of one.
+    fn dysample(&self, path: &str, upsampler: &Row) -> Option<Row> {
+        const POSITIONS: usize = 4;
+        let offsets = *self.0.shape(&format!("{path}.offset.weight"))?.first()?;
+        let all = *self.0.shape(&format!("{path}.init_pos"))?.get(1)?;
+        let style = if offsets == all { "lp" } else { "pl" };
+        let groups = Argument::Int((all / (2 * POSITIONS)) as i64);
+        let dyscope = self.0.shape(&format!("{path}.scope.weight")).is_some();
+        let args = vec![Argument::Int(2), Argument::Text(style.into()), groups, Argument::Bool(dyscope)];
+        Some(Row { module: ModuleKind::DySample, args, ..upsampler.clone() })
+    }
+}
+
+fn doubled(argument: Argument) -> Argument {
+    match argument {
+        Argument::Int(value) => Argument::Int(2 * value),
+        other => other,
+    }
+}
+
+/// The channels of each output of a `CBLinear` in the proportions of the template.
+fn scaled(template: &Argument, total: Argument) -> Option<Argument> {
+    let (Argument::List(parts), Argument::Int(total)) = (template, total) else { return None };
+    let parts: Option<Vec<i64>> = parts.iter().map(|part| if let Argument::Int(n) = part { Some(*n) } else { None }).collect();
+    let parts = parts?;
+    let sum: i64 = parts.iter().sum();
+    Some(Argument::List(parts.iter().map(|part| Argument::Int(part * total / sum.max(1))).collect()))
+}
