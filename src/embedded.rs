@@ -11,7 +11,8 @@ pub struct EmbeddedModel {
     pub name: &'static str,
     /// What it finds.
     pub about: &'static str,
-    bytes: &'static [u8],
+    /// Its file.
+    pub bytes: &'static [u8],
 }
 
 const MODELS: &[EmbeddedModel] = &[

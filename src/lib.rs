@@ -50,5 +50,5 @@ pub mod runtime;
 mod size;
 pub mod weights;
 
-pub use network::{Network, NetworkError, config_of};
+pub use network::{ModelFile, ModelFileError, Network, NetworkError, config_of};
 pub use size::Size;

@@ -1,12 +1,14 @@
 //! From a checkpoint to a model that can run: configuration, architecture, weights and graph in one call.
 
+use std::path::Path;
+
 use thiserror::Error;
 
 use crate::architecture::Architecture;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::config::{ConfigError, ModelConfig};
 use crate::graph::{self, OnnxModel};
-use crate::onnx::Opset;
+use crate::onnx::{OnnxFile, OnnxFileError, Opset, looks_like_onnx};
 use crate::weights::{self, WeightsError};
 
 /// Why no network could be put together.
@@ -40,6 +42,43 @@ pub enum NetworkError {
         /// Names given.
         found: usize,
     },
+}
+
+/// A model file of any kind, told from its content.
+#[derive(Debug, Clone)]
+pub enum ModelFile {
+    /// Weights, from which the network is built.
+    Checkpoint(Checkpoint),
+    /// A network that somebody exported, which is run as it is.
+    Exported(OnnxFile),
+}
+
+/// Why a model file cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// As a checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// As an exported network.
+    #[error(transparent)]
+    Exported(#[from] OnnxFileError),
+}
+
+impl ModelFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] names the file and says what it looks like, or what is wrong with it.
+    pub fn open(path: &Path) -> Result<Self, ModelFileError> {
+        let name = path.display().to_string();
+        let bytes = checkpoint::read_file(path)?;
+        Ok(if looks_like_onnx(&bytes) {
+            Self::Exported(OnnxFile::from_bytes(&name, bytes)?)
+        } else {
+            Self::Checkpoint(Checkpoint::from_bytes(&name, bytes)?)
+        })
+    }
 }
 
 /// The configuration of a checkpoint: the one that it carries, else the built-in one that its tensors fit.

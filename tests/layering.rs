@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("checkpoint", &["config"]),
     ("weights", &["config", "dysample", "architecture", "checkpoint"]),
     ("graph", &["size", "onnx", "config", "dysample", "architecture", "weights"]),
-    ("runtime", &["dysample", "graph"]),
+    ("runtime", &["onnx", "dysample", "graph"]),
     ("picture", &["size"]),
     ("detect", &["size", "graph", "runtime", "picture"]),
     ("output", &["size", "detect"]),

@@ -14,12 +14,14 @@ mod mit;
 mod model;
 mod pickle;
 mod recognise;
+mod report;
 mod safetensors;
 mod state_dict;
 mod tensor;
 mod torch;
 
 pub use error::{CheckpointError, Problem};
+pub use report::{GlobalUse, PickleReport, StorageUse, Treatment};
 pub use tensor::{Dtype, StoredTensor};
 
 use tensor::Storage;
@@ -88,18 +90,7 @@ impl Checkpoint {
     /// # Errors
     /// [`CheckpointError`] names the file and says what it looks like, what is wrong with it and where.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let name = path.display().to_string();
-        let failed = |problem| CheckpointError { file: name.clone(), problem };
-        let metadata = std::fs::metadata(path).map_err(|reason| failed(Problem::Read { reason }))?;
-        if !metadata.is_file() {
-            return Err(failed(Problem::NotAFile));
-        }
-        let length = metadata.len();
-        if length > MAX_FILE {
-            return Err(failed(Problem::TooLarge { length, limit: MAX_FILE }));
-        }
-        let bytes = std::fs::read(path).map_err(|reason| failed(Problem::Read { reason }))?;
-        Self::from_bytes(&name, bytes)
+        Self::from_bytes(&path.display().to_string(), read_file(path)?)
     }
 
     /// Reads a checkpoint that is already in memory. `name` is what messages call it.
@@ -231,6 +222,23 @@ impl Checkpoint {
     pub(crate) fn modules(&self) -> &BTreeMap<String, ModuleFact> {
         &self.modules
     }
+}
+
+/// The bytes of a model file.
+///
+/// # Errors
+/// When it cannot be read, is no regular file, or is beyond the size of any model.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    let failed = |problem| CheckpointError { file: path.display().to_string(), problem };
+    let metadata = std::fs::metadata(path).map_err(|reason| failed(Problem::Read { reason }))?;
+    if !metadata.is_file() {
+        return Err(failed(Problem::NotAFile));
+    }
+    let length = metadata.len();
+    if length > MAX_FILE {
+        return Err(failed(Problem::TooLarge { length, limit: MAX_FILE }));
+    }
+    std::fs::read(path).map_err(|reason| failed(Problem::Read { reason }))
 }
 
 /// What a reader of one format gives.

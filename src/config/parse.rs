@@ -164,7 +164,7 @@ impl Document<'_> {
         };
         match numbers.as_slice() {
             [depth, width, most] => {
-                let most = Some(number(most)? as usize);
+                let most = Some((number(most)? as usize).max(1));
                 Ok(Scale { depth: number(depth)?, width: number(width)?, max_channels: most })
             }
             _ => Err(wrong(entry)),

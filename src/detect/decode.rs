@@ -1,10 +1,10 @@
 //! Sparse decoding: softmax, expectation and sigmoid only for the cells above the threshold.
 
-use ndarray::{ArrayView1, s};
+use ndarray::{ArrayView1, ArrayView2, Axis, s};
 
 use super::BoxXyxy;
-use crate::graph::{BINS, HeadLayout};
-use crate::runtime::LevelOutput;
+use crate::graph::BINS;
+use crate::runtime::{HeadOutput, LevelOutput};
 
 /// A cell above the threshold, before suppression.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,26 +17,68 @@ pub struct Candidate {
     pub score: f32,
 }
 
-/// All cells whose most probable class scores more than `confidence`, in the order of levels, rows and columns.
+/// All cells whose most probable class scores more than `confidence`, in the order of levels, rows and columns; of an
+/// output that is suppressed already, all such detections.
 ///
 /// Cells whose logits or box are not finite numbers are left out.
 #[must_use]
-pub fn decode(head: &HeadLayout, levels: &[LevelOutput], confidence: f32) -> Vec<Candidate> {
+pub fn decode(output: &HeadOutput, confidence: f32) -> Vec<Candidate> {
+    let mut candidates = match output {
+        HeadOutput::Levels(levels) => from_levels(levels, confidence),
+        HeadOutput::Dense(cells) => from_dense(cells.view(), confidence),
+        HeadOutput::Suppressed(rows) => from_rows(rows.view(), confidence),
+    };
+    candidates.retain(|candidate| candidate.bbox.is_finite());
+    candidates
+}
+
+fn from_levels(levels: &[LevelOutput], confidence: f32) -> Vec<Candidate> {
     let mut candidates = Vec::new();
-    for (layout, level) in head.levels.iter().zip(levels) {
+    for level in levels {
         let (_, _, width) = level.classes.dim();
         for (cell, class, logit) in best_classes(level, confidence) {
             let score = sigmoid(logit);
-            if score <= confidence {
-                continue;
-            }
-            let bbox = decode_cell(level, layout.stride, cell / width, cell % width);
-            if bbox.is_finite() {
-                candidates.push(Candidate { bbox, class, score });
+            if score > confidence {
+                candidates.push(Candidate { bbox: decode_cell(level, cell / width, cell % width), class, score });
             }
         }
     }
     candidates
+}
+
+/// `[4 + nc, cells]`.
+fn from_dense(output: ArrayView2<'_, f32>, confidence: f32) -> Vec<Candidate> {
+    let (boxes, scores) = output.split_at(Axis(0), 4.min(output.nrows()));
+    let mut best = vec![(confidence, None); output.ncols()];
+    for (class, scores) in scores.outer_iter().enumerate() {
+        for ((highest, of_class), score) in best.iter_mut().zip(scores) {
+            if score > highest {
+                (*highest, *of_class) = (*score, Some(class));
+            }
+        }
+    }
+    let passing = best.into_iter().enumerate().filter_map(|(cell, (score, class))| Some((cell, class?, score)));
+    passing
+        .map(|(cell, class, score)| {
+            let [x, y, width, height] = [0, 1, 2, 3].map(|row| boxes[[row, cell]]);
+            let bbox = BoxXyxy {
+                x1: x - width / 2.0,
+                y1: y - height / 2.0,
+                x2: x + width / 2.0,
+                y2: y + height / 2.0,
+            };
+            Candidate { bbox, class, score }
+        })
+        .collect()
+}
+
+/// `[detections, 6]`; a score of 0 fills up.
+fn from_rows(rows: ArrayView2<'_, f32>, confidence: f32) -> Vec<Candidate> {
+    let candidate = |row: ArrayView1<'_, f32>| {
+        let bbox = BoxXyxy { x1: row[0], y1: row[1], x2: row[2], y2: row[3] };
+        Candidate { bbox, class: row[5].max(0.0) as usize, score: row[4] }
+    };
+    rows.outer_iter().filter(|row| row.len() == 6 && row[4] > confidence).map(candidate).collect()
 }
 
 /// Cell number, class and logit of the highest logit of each cell that may pass the threshold.
@@ -65,10 +107,10 @@ fn best_classes(level: &LevelOutput, confidence: f32) -> Vec<(usize, usize, f32)
 /// # Panics
 /// If the cell is outside the map.
 #[must_use]
-pub fn decode_cell(level: &LevelOutput, stride: usize, row: usize, column: usize) -> BoxXyxy {
+pub fn decode_cell(level: &LevelOutput, row: usize, column: usize) -> BoxXyxy {
     let bins = level.boxes.slice(s![.., row, column]);
     let side = |n: usize| expectation(bins.slice(s![n * BINS..(n + 1) * BINS]));
-    let (x, y, stride) = (column as f32 + 0.5, row as f32 + 0.5, stride as f32);
+    let (x, y, stride) = (column as f32 + 0.5, row as f32 + 0.5, level.stride as f32);
     BoxXyxy {
         x1: (x - side(0)) * stride,
         y1: (y - side(1)) * stride,
@@ -99,10 +141,9 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
-    use crate::graph::LevelLayout;
 
-    fn head(classes: usize) -> HeadLayout {
-        HeadLayout { classes, levels: vec![LevelLayout { stride: 8, boxes: "b".into(), classes: "c".into() }] }
+    fn found(level: LevelOutput, confidence: f32) -> Vec<Candidate> {
+        decode(&HeadOutput::Levels(vec![level]), confidence)
     }
 
     /// A 2x3 map of two classes whose boxes reach 0, 1, 2 and 3 strides to the four sides.
@@ -111,14 +152,14 @@ mod tests {
         for side in 0..4 {
             boxes.slice_mut(s![side * BINS + side, .., ..]).fill(100.0);
         }
-        LevelOutput { boxes, classes: Array3::from_elem((2, 2, 3), -10.0) }
+        LevelOutput { stride: 8, boxes, classes: Array3::from_elem((2, 2, 3), -10.0) }
     }
 
     #[test]
     fn a_cell_above_the_threshold_gives_its_box() {
         let mut level = level();
         level.classes[[1, 1, 2]] = 2.0;
-        let found = decode(&head(2), &[level], 0.25);
+        let found = found(level, 0.25);
         let expected = BoxXyxy { x1: 20.0, y1: 4.0, x2: 36.0, y2: 36.0 };
         assert_eq!(found, [Candidate { bbox: expected, class: 1, score: sigmoid(2.0) }]);
     }
@@ -127,8 +168,8 @@ mod tests {
     fn the_threshold_is_exclusive_and_the_first_class_wins_ties() {
         let mut level = level();
         level.classes.slice_mut(s![.., 0, 0]).fill(0.0);
-        assert_eq!(decode(&head(2), &[level.clone()], 0.5), []);
-        let found = decode(&head(2), &[level], 0.499_99);
+        assert_eq!(found(level.clone(), 0.5), []);
+        let found = found(level, 0.499_99);
         assert_eq!(found.iter().map(|c| (c.class, c.score)).collect::<Vec<_>>(), [(0, 0.5)]);
     }
 
@@ -138,6 +179,19 @@ mod tests {
         level.classes[[0, 0, 0]] = f32::NAN;
         level.classes[[0, 0, 1]] = 3.0;
         level.boxes[[0, 0, 1]] = f32::INFINITY;
-        assert_eq!(decode(&head(2), &[level], 0.25), []);
+        assert_eq!(found(level, 0.25), []);
+    }
+
+    /// The decoded form of exported files gives the same boxes as the maps.
+    #[test]
+    fn decoded_cells_give_their_boxes() {
+        let column = [28.0, 20.0, 16.0, 32.0, 0.1, 0.9];
+        let output = ndarray::Array2::from_shape_fn((6, 3), |(row, cell)| if cell == 1 { column[row] } else { 0.2 });
+        let expected = BoxXyxy { x1: 20.0, y1: 4.0, x2: 36.0, y2: 36.0 };
+        let found = decode(&HeadOutput::Dense(output), 0.25);
+        assert_eq!(found, [Candidate { bbox: expected, class: 1, score: 0.9 }]);
+
+        let rows = ndarray::array![[20.0, 4.0, 36.0, 36.0, 0.9, 1.0], [0.0, 0.0, 0.0, 0.0, 0.0, -1.0]];
+        assert_eq!(decode(&HeadOutput::Suppressed(rows), 0.25), found);
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{BoxXyxy, Candidate, Detection, Settings, decode, suppress};
 use crate::Size;
 use crate::picture::{Letterbox, to_tensor};
-use crate::runtime::{Model, RuntimeError};
+use crate::runtime::{HeadOutput, Model, RuntimeError};
 
 /// Why a picture could not be searched.
 #[derive(Debug, Error)]
@@ -64,14 +64,21 @@ impl<M: Model> Detector<M> {
         let letterbox = Letterbox::new(size, &self.settings.fit);
         let tensor = to_tensor(picture, &letterbox);
         let prepared = Instant::now();
-        let levels = self.model.run(tensor.view())?;
+        let output = self.model.run(tensor.view())?;
         let inferred = Instant::now();
         let thresholds = &self.settings.thresholds;
-        let mut candidates = decode(self.model.head(), &levels, thresholds.confidence);
+        let mut candidates = decode(&output, thresholds.confidence);
         if let Some(classes) = &thresholds.classes {
             candidates.retain(|candidate| classes.contains(&candidate.class));
         }
-        let kept = suppress(candidates, thresholds);
+        let kept = match output {
+            // The file has its own overlap; suppressing again would only make it stricter.
+            HeadOutput::Suppressed(_) => {
+                candidates.truncate(thresholds.max_detections);
+                candidates
+            }
+            _ => suppress(candidates, thresholds),
+        };
         let detections = kept.iter().map(|candidate| to_picture(candidate, &letterbox)).collect();
         let timing =
             Timing { preprocess: prepared - start, inference: inferred - prepared, postprocess: inferred.elapsed() };
@@ -92,19 +99,15 @@ mod tests {
 
     use super::*;
     use crate::detect::Preset;
-    use crate::graph::{BINS, HeadLayout, LevelLayout};
+    use crate::graph::BINS;
     use crate::picture::{Fit, InputShape};
     use crate::runtime::LevelOutput;
 
     /// Sees an object of class 1, two strides wide and high, centred on every cell whose centre is bright red.
-    struct RedModel(HeadLayout);
+    struct RedModel;
 
     impl Model for RedModel {
-        fn head(&self) -> &HeadLayout {
-            &self.0
-        }
-
-        fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<LevelOutput>, RuntimeError> {
+        fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError> {
             let (_, _, height, width) = input.dim();
             let mut boxes = Array3::from_elem((4 * BINS, height / 8, width / 8), -100.0);
             (0..4).for_each(|side| boxes.index_axis_mut(ndarray::Axis(0), side * BINS + 1).fill(100.0));
@@ -112,16 +115,15 @@ mod tests {
                 let pixel = |channel| input[[0, channel, row * 8 + 4, column * 8 + 4]];
                 if class == 1 && pixel(0) > 0.9 && pixel(1) < 0.1 { 5.0 } else { -5.0 }
             });
-            Ok(vec![LevelOutput { boxes, classes }])
+            Ok(HeadOutput::Levels(vec![LevelOutput { stride: 8, boxes, classes }]))
         }
     }
 
     fn detector(classes: Option<Vec<usize>>) -> Detector<RedModel> {
-        let level = LevelLayout { stride: 8, boxes: "b".into(), classes: "c".into() };
         let preset = Preset::Yolov9;
         let fit = Fit::new(Size::square(64), 8, InputShape::Rectangular, preset.scale_back());
         let settings = Settings { fit, thresholds: super::super::Thresholds { classes, ..preset.thresholds() } };
-        Detector::new(RedModel(HeadLayout { classes: 2, levels: vec![level] }), settings)
+        Detector::new(RedModel, settings)
     }
 
     /// 256x128 with a red square of 32 pixels from (64, 32): one cell after scaling by a quarter.

@@ -7,9 +7,11 @@
 //! cells that matter only. [`HeadLayout`] describes the outputs, so that nobody has to guess from shapes.
 
 mod builder;
+mod export;
 mod lower;
 
 pub use builder::build;
+pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, Suppression, export};
 
 use std::collections::HashSet;
 

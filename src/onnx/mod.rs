@@ -1,16 +1,21 @@
 //! ONNX as protocol buffer messages, and short ways to write nodes.
 //!
 //! Only the messages and fields that yolo9 writes, with the numbers of `onnx.proto3`. Fields are `optional` so that a
-//! zero is written too: an attribute without its value is not a valid ONNX attribute.
+//! zero is written too: an attribute without its value is not a valid ONNX attribute. [`OnnxFile`] reads the files of
+//! others.
 
+mod file;
+mod header;
+mod literal;
 mod messages;
 mod node;
 
+pub use file::{OnnxFile, OnnxFileError, OnnxHead, OnnxInput, OnnxProblem, looks_like_onnx, names_literal};
 pub use messages::{
     AttributeProto, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-pub use node::{Attribute, Dim, float_tensor, import, int_tensor, node, value_info};
+pub use node::{Attribute, Dim, Element, float_tensor, import, int_scalar, int_tensor, node, value_info, value_info_of};
 
 /// Operator set of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,34 @@ use super::messages::{
     TypeProto, ValueInfoProto,
 };
 
-// AttributeProto.AttributeType and TensorProto.DataType.
+// AttributeProto.AttributeType.
 const ATTRIBUTE_FLOAT: i32 = 1;
 const ATTRIBUTE_INT: i32 = 2;
 const ATTRIBUTE_STRING: i32 = 3;
 const ATTRIBUTE_INTS: i32 = 7;
-const TENSOR_FLOAT: i32 = 1;
-const TENSOR_INT64: i32 = 7;
+
+/// The kind of number of a tensor (`TensorProto.DataType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// f32.
+    Float,
+    /// i64.
+    Int64,
+    /// f16.
+    Float16,
+}
+
+impl Element {
+    /// The number that files use.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        match self {
+            Element::Float => 1,
+            Element::Int64 => 7,
+            Element::Float16 => 10,
+        }
+    }
+}
 
 /// The value of a node's attribute.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +102,7 @@ pub fn float_tensor(name: &str, shape: &[usize], values: Vec<f32>) -> TensorProt
     debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
     TensorProto {
         dims: shape.iter().map(|n| *n as i64).collect(),
-        data_type: Some(TENSOR_FLOAT),
+        data_type: Some(Element::Float.number() as i32),
         name: Some(name.to_owned()),
         // The format is little-endian, as is every machine that ONNX Runtime is built for.
         raw_data: Some(Bytes::from_owner(Floats(values))),
@@ -93,10 +114,16 @@ pub fn float_tensor(name: &str, shape: &[usize], values: Vec<f32>) -> TensorProt
 pub fn int_tensor(name: &str, values: &[i64]) -> TensorProto {
     TensorProto {
         dims: vec![values.len() as i64],
-        data_type: Some(TENSOR_INT64),
+        data_type: Some(Element::Int64.number() as i32),
         name: Some(name.to_owned()),
         raw_data: Some(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()),
     }
+}
+
+/// A constant integer without axes.
+#[must_use]
+pub fn int_scalar(name: &str, value: i64) -> TensorProto {
+    TensorProto { dims: Vec::new(), ..int_tensor(name, &[value]) }
 }
 
 /// An axis of a graph's input or output.
@@ -111,6 +138,12 @@ pub enum Dim<'a> {
 /// Declares an f32 input or output.
 #[must_use]
 pub fn value_info(name: &str, dims: &[Dim<'_>]) -> ValueInfoProto {
+    value_info_of(name, Element::Float, dims)
+}
+
+/// Declares an input or output.
+#[must_use]
+pub fn value_info_of(name: &str, element: Element, dims: &[Dim<'_>]) -> ValueInfoProto {
     let dim = dims
         .iter()
         .map(|dim| match *dim {
@@ -118,6 +151,6 @@ pub fn value_info(name: &str, dims: &[Dim<'_>]) -> ValueInfoProto {
             Dim::Named(name) => Dimension { dim_value: None, dim_param: Some(name.to_owned()) },
         })
         .collect();
-    let tensor = TensorTypeProto { elem_type: Some(TENSOR_FLOAT), shape: Some(TensorShapeProto { dim }) };
+    let tensor = TensorTypeProto { elem_type: Some(element.number() as i32), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }

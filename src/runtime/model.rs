@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array4, ArrayView4, Axis, Ix4};
 
 use super::session::{OrtSession, Outputs, SessionOptions};
-use super::{LevelOutput, Model, Runtime, RuntimeError};
-use crate::graph::{HeadLayout, OnnxModel};
+use super::{HeadOutput, LevelOutput, Model, Runtime, RuntimeError};
+use crate::graph::{HeadLayout, LevelLayout, OnnxModel};
 
 /// A [`Model`] that ONNX Runtime executes.
 #[derive(Debug)]
@@ -42,15 +42,13 @@ impl OrtModel {
 }
 
 impl Model for OrtModel {
-    fn head(&self) -> &HeadLayout {
-        &self.head
-    }
-
-    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<LevelOutput>, RuntimeError> {
+    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError> {
         let outputs = self.session.run(&[input.into_dyn()])?;
         let one = |name: &str| map(&outputs, name).map(|map| map.remove_axis(Axis(0)));
-        let levels = self.head.levels.iter();
-        levels.map(|level| Ok(LevelOutput { boxes: one(&level.boxes)?, classes: one(&level.classes)? })).collect()
+        let level = |level: &LevelLayout| {
+            Ok(LevelOutput { stride: level.stride, boxes: one(&level.boxes)?, classes: one(&level.classes)? })
+        };
+        self.head.levels.iter().map(level).collect::<Result<_, _>>().map(HeadOutput::Levels)
     }
 }
 
@@ -58,7 +56,7 @@ impl Model for OrtModel {
 fn map(outputs: &Outputs<'_>, name: &str) -> Result<Array4<f32>, RuntimeError> {
     let view = outputs.get(name)?;
     let shape = view.shape().to_vec();
-    view.to_owned().into_dimensionality::<Ix4>().map_err(|_| RuntimeError::Output {
+    view.into_owned().into_dimensionality::<Ix4>().map_err(|_| RuntimeError::Output {
         name: name.into(),
         reason: format!("it has shape {shape:?}; expected four axes"),
     })

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ndarray::{ArrayViewD, IxDyn};
+use half::f16;
+use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
-use ort::value::TensorRef;
+use ort::value::{Shape, Tensor, TensorElementType, TensorRef, ValueType};
 
 use super::{Runtime, RuntimeError, operator};
 
@@ -35,7 +36,7 @@ impl Default for SessionOptions {
     }
 }
 
-/// Any graph of f32 tensors that ONNX Runtime executes.
+/// Any graph of floating point tensors that ONNX Runtime executes.
 #[derive(Debug)]
 pub struct OrtSession {
     session: Session,
@@ -84,26 +85,51 @@ fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Re
 
 fn run<'s>(session: &'s mut Session, inputs: &[ndarray::CowArray<'_, f32, IxDyn>]) -> ort::Result<SessionOutputs<'s>> {
     let mut values: Vec<SessionInputValue<'_>> = Vec::with_capacity(inputs.len());
-    for input in inputs {
-        values.push(TensorRef::from_array_view((input.shape(), input.as_slice().unwrap_or_default()))?.into());
+    for (position, input) in inputs.iter().enumerate() {
+        let shape = input.shape();
+        let numbers = input.as_slice().unwrap_or_default();
+        let half = session.inputs().get(position).is_some_and(|input| is_half(input.dtype()));
+        values.push(match half {
+            true => {
+                let numbers: Vec<f16> = numbers.iter().copied().map(f16::from_f32).collect();
+                Tensor::from_array((shape, numbers))?.into()
+            }
+            false => TensorRef::from_array_view((shape, numbers))?.into(),
+        });
     }
     session.run(&values[..])
+}
+
+fn is_half(kind: &ValueType) -> bool {
+    matches!(kind, ValueType::Tensor { ty: TensorElementType::Float16, .. })
 }
 
 /// What a run gave, in ONNX Runtime's memory.
 pub struct Outputs<'s>(SessionOutputs<'s>);
 
 impl Outputs<'_> {
-    /// The output of that name.
+    /// The output of that name; f16 is widened, and integers (class ids) become f32.
     ///
     /// # Errors
-    /// When there is none, or it is not an f32 tensor.
-    pub fn get(&self, name: &str) -> Result<ArrayViewD<'_, f32>, RuntimeError> {
+    /// When there is none, or it is a tensor of something else.
+    pub fn get(&self, name: &str) -> Result<CowArray<'_, f32, IxDyn>, RuntimeError> {
         let failed = |reason: String| RuntimeError::Output { name: name.into(), reason };
         let value = self.0.get(name).ok_or_else(|| failed("there is none of that name".into()))?;
-        let (shape, values) = value.try_extract_tensor::<f32>().map_err(|error| failed(error.to_string()))?;
-        let shape: Vec<usize> = shape.iter().map(|length| *length as usize).collect();
-        ArrayViewD::from_shape(shape, values).map_err(|error| failed(error.to_string()))
+        let lengths = |shape: &Shape| shape.iter().map(|length| *length as usize).collect::<Vec<usize>>();
+        if let Ok((shape, values)) = value.try_extract_tensor::<f32>() {
+            let view = ArrayViewD::from_shape(lengths(shape), values).map_err(|error| failed(error.to_string()))?;
+            return Ok(view.into());
+        }
+        let (shape, values) = if let Ok((shape, values)) = value.try_extract_tensor::<f16>() {
+            (lengths(shape), values.iter().map(|value| value.to_f32()).collect())
+        } else {
+            let (shape, values) = value.try_extract_tensor::<i64>().map_err(|_| {
+                failed(format!("it is {}; expected a tensor of f32, f16 or i64", value.dtype()))
+            })?;
+            (lengths(shape), values.iter().map(|value| *value as f32).collect())
+        };
+        let array = ArrayD::from_shape_vec(shape, values).map_err(|error| failed(error.to_string()))?;
+        Ok(array.into())
     }
 }
 

@@ -13,7 +13,7 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::detect::{Preset, Settings, decode_cell};
 use yolo9::picture::{Fit, InputShape};
 use yolo9::runtime::library::LibraryOptions;
-use yolo9::runtime::{DySampleBackend, Model, OrtModel, Runtime, SessionOptions};
+use yolo9::runtime::{DySampleBackend, HeadOutput, Model, OrtModel, Runtime, SessionOptions};
 use yolo9::{Network, Size};
 
 /// A file of `tests/data`.
@@ -72,18 +72,17 @@ pub fn golden_input(folder: &Path) -> Array4<f32> {
 
 /// Boxes (centre x, centre y, width, height in pixels) and scores of every cell, `[4 + nc, cells]`.
 pub fn all_cells(model: &mut OrtModel, input: &Array4<f32>) -> Array2<f32> {
-    let levels = model.run(input.view()).unwrap();
-    let head = model.head().clone();
+    let HeadOutput::Levels(levels) = model.run(input.view()).unwrap() else { panic!("a network of ours gives maps") };
     let mut columns = Vec::new();
-    for (layout, level) in head.levels.iter().zip(&levels) {
+    for level in &levels {
         let (_, height, width) = level.classes.dim();
         for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
-            let bbox = decode_cell(level, layout.stride, row, column);
+            let bbox = decode_cell(level, row, column);
             columns.extend([(bbox.x1 + bbox.x2) / 2.0, (bbox.y1 + bbox.y2) / 2.0, bbox.width(), bbox.height()]);
             columns.extend(level.classes.slice(s![.., row, column]).iter().map(|logit| 1.0 / (1.0 + (-logit).exp())));
         }
     }
-    let rows = 4 + head.classes;
+    let rows = 4 + levels[0].classes.dim().0;
     Array2::from_shape_vec((columns.len() / rows, rows), columns).unwrap().reversed_axes()
 }
 

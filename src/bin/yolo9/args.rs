@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Detect(crate::detect::DetectArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
     Convert(crate::convert::ConvertArgs),
+    /// Write a network as an ONNX file that other runtimes run.
+    Export(crate::export::ExportArgs),
     /// List the built-in configs, or print one.
     Configs(crate::configs::ConfigsArgs),
     /// Say what was found on this machine, and try the embedded model.

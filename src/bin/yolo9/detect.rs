@@ -6,15 +6,15 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use yolo9::detect::{Detector, Preset, Settings, Thresholds};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture, write_atomically, yolo_lines};
-use yolo9::picture::{Fit, InputShape, Picture};
-use yolo9::runtime::{OrtModel, Runtime};
-use yolo9::{Network, Size};
+use yolo9::Size;
+use yolo9::picture::{Fit, InputShape, Picture, ScaleBack};
+use yolo9::runtime::Runtime;
 
 use crate::Outcome;
 use crate::args::{ModelArgs, RuntimeArgs, parse_share, parse_size};
 use crate::console::say;
 use crate::interrupt::Interrupt;
-use crate::model;
+use crate::model::{self, Loaded};
 use crate::outputs::{JsonOutput, LABELS, RUNS, RunFolder};
 use crate::report::Report;
 use crate::sources::{self, Source};
@@ -31,9 +31,10 @@ pub(crate) struct DetectArgs {
     #[command(flatten)]
     runtime: RuntimeArgs,
 
-    /// Size of the network's input: one side, or height and width (640, 480 640, 480x640). Rounded up to the stride.
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
-    imgsz: Size,
+    /// Size of the network's input: one side, or height and width (640, 480 640, 480x640). Rounded up to the stride
+    /// [default: 640; that of the export for an ONNX file].
+    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size)]
+    imgsz: Option<Size>,
 
     /// Pad to the whole input instead of the smallest rectangle.
     #[arg(long)]
@@ -130,12 +131,12 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
     if sources.pictures.is_empty() {
         return Ok(no_pictures(args, &sources.failed));
     }
-    let network = model::open_network(&args.model)?;
-    let settings = settings(args, &network)?;
+    let loaded = model::load(&args.model)?;
+    let settings = settings(args, &loaded)?;
+    let class_names = loaded.class_names().to_vec();
     let runtime = Runtime::load(&args.runtime.library())?;
     log::debug!("ONNX Runtime: {}", runtime.library().path.display());
-    let Network { onnx, class_names, .. } = network;
-    let model = OrtModel::new(&runtime, onnx, &args.runtime.session())?;
+    let model = loaded.into_model(&runtime, &args.runtime.session())?;
     let mut detector = Detector::new(model, settings);
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
@@ -202,19 +203,17 @@ fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {
     Outcome::NoInput
 }
 
-fn settings(args: &DetectArgs, network: &Network) -> anyhow::Result<Settings> {
+fn settings(args: &DetectArgs, model: &Loaded) -> anyhow::Result<Settings> {
     let preset = match args.preset {
         PresetArg::Yolov9 => Preset::Yolov9,
         PresetArg::Ultralytics => Preset::Ultralytics,
     };
-    let shape = if args.square { InputShape::Full } else { InputShape::Rectangular };
-    let fit = Fit::new(args.imgsz, network.architecture.stride(), shape, preset.scale_back());
-    if fit.target != args.imgsz {
-        let (asked, stride) = (args.imgsz, fit.stride);
-        log::warn!("--imgsz {asked} is rounded up to {}, a multiple of the stride {stride}", fit.target);
+    if model.suppresses() && (args.iou.is_some() || args.agnostic) {
+        log::warn!("the model was exported with suppression of overlaps: --iou and --agnostic change nothing");
     }
+    let fit = fit(args, model, preset.scale_back())?;
     let defaults = preset.thresholds();
-    let classes = args.classes.as_deref().map(|wanted| class_ids(wanted, &network.class_names)).transpose()?;
+    let classes = args.classes.as_deref().map(|wanted| class_ids(wanted, model.class_names())).transpose()?;
     let thresholds = Thresholds {
         confidence: args.conf.unwrap_or(defaults.confidence),
         iou: args.iou.unwrap_or(defaults.iou),
@@ -223,6 +222,30 @@ fn settings(args: &DetectArgs, network: &Network) -> anyhow::Result<Settings> {
         classes,
     };
     Ok(Settings { fit, thresholds })
+}
+
+/// Where pictures go in the network's input.
+fn fit(args: &DetectArgs, model: &Loaded, scale_back: ScaleBack) -> anyhow::Result<Fit> {
+    let shape = if args.square { InputShape::Full } else { InputShape::Rectangular };
+    if let Some(fixed) = model.fixed_size() {
+        if let Some(asked) = args.imgsz.filter(|asked| *asked != fixed) {
+            anyhow::bail!(
+                "--imgsz {}x{}: {} was exported for inputs of {}x{} (height x width) only",
+                asked.height,
+                asked.width,
+                args.model.weights,
+                fixed.height,
+                fixed.width
+            );
+        }
+        return Ok(Fit { target: fixed, stride: model.stride(), shape: InputShape::Full, scale_back });
+    }
+    let asked = args.imgsz.or(model.preferred_size()).unwrap_or(Size::square(640));
+    let fit = Fit::new(asked, model.stride(), shape, scale_back);
+    if fit.target != asked {
+        log::warn!("--imgsz {asked} is rounded up to {}, a multiple of the stride {}", fit.target, fit.stride);
+    }
+    Ok(fit)
 }
 
 /// Ids of classes given by name (in any case) or id.

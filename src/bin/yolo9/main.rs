@@ -6,6 +6,7 @@ mod console;
 mod convert;
 mod detect;
 mod doctor;
+mod export;
 mod interrupt;
 mod logging;
 mod model;
@@ -47,6 +48,7 @@ fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Detect(args) => detect::run(&args, cli.quiet),
         Command::Convert(args) => convert::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Configs(args) => configs::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }

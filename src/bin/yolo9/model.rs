@@ -1,32 +1,81 @@
-//! From the model options to a network.
+//! From the model options to something that can run.
 
 use std::path::Path;
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
 use yolo9::architecture::Form;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, class_names_from_file};
-use yolo9::{Network, Size, embedded};
+use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
+use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
+use yolo9::{ModelFile, Network, Size, embedded};
 
 use crate::args::ModelArgs;
 
 /// A file of that name, else the embedded model of that name.
-pub(crate) fn open_weights(weights: &str) -> anyhow::Result<Checkpoint> {
+pub(crate) fn open_file(weights: &str) -> anyhow::Result<ModelFile> {
     // An empty YOLO9_WEIGHTS is as good as none.
     let weights = if weights.is_empty() { embedded::models()[0].name } else { weights };
     let path = Path::new(weights);
     if path.exists() {
-        let checkpoint = Checkpoint::open(path)?;
-        checkpoint.warnings().iter().for_each(|warning| log::warn!("{weights}: {warning}"));
-        log::debug!("{weights}: {}", checkpoint.description());
-        return Ok(checkpoint);
+        let file = ModelFile::open(path)?;
+        if let ModelFile::Checkpoint(checkpoint) = &file {
+            checkpoint.warnings().iter().for_each(|warning| log::warn!("{weights}: {warning}"));
+            log::debug!("{weights}: {}", checkpoint.description());
+        }
+        return Ok(file);
     }
     let known = embedded::models().iter().find(|model| model.name == weights);
     let Some(model) = known else {
         let names: Vec<_> = embedded::models().iter().map(|model| model.name).collect();
         anyhow::bail!("weights {weights}: no such file; embedded models are {}", names.join(", "));
     };
-    Ok(model.checkpoint()?)
+    Ok(ModelFile::Checkpoint(model.checkpoint()?))
+}
+
+/// As [`open_file`], for commands that need weights.
+pub(crate) fn open_weights(weights: &str) -> anyhow::Result<Checkpoint> {
+    match open_file(weights)? {
+        ModelFile::Checkpoint(checkpoint) => Ok(checkpoint),
+        ModelFile::Exported(_) => anyhow::bail!(
+            "weights {weights}: an ONNX file: a finished network, which `yolo9 detect` runs and `yolo9 info` describes, but \
+             whose weights cannot be taken out; give the checkpoint that it was exported from"
+        ),
+    }
+}
+
+/// Refuses a path for a result that exists already or whose name says that it is something else.
+pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool) -> anyhow::Result<()> {
+    let found = path.extension().map(|found| found.to_string_lossy().into_owned());
+    match found.as_deref() {
+        Some(found) if !found.eq_ignore_ascii_case(extension) => {
+            let other = match found {
+                "onnx" => "; `yolo9 export` writes ONNX files",
+                "safetensors" => "; `yolo9 convert` writes safetensors files",
+                "pt" | "pth" => "; PyTorch files are not written, PyTorch reads safetensors",
+                _ => "",
+            };
+            anyhow::bail!("{}: this command writes .{extension} files{other}", path.display());
+        }
+        _ => {}
+    }
+    if path.exists() && !exist_ok {
+        anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
+    }
+    Ok(())
+}
+
+/// Facts about the file that something was made from: its name and hash.
+pub(crate) fn provenance(weights: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let path = Path::new(weights);
+    let bytes = match embedded::models().iter().find(|model| !path.exists() && model.name == weights) {
+        Some(model) => model.bytes.to_vec(),
+        None => std::fs::read(path).with_context(|| format!("{weights} cannot be read"))?,
+    };
+    let name = path.file_name().map_or_else(|| weights.to_owned(), |name| name.to_string_lossy().into_owned());
+    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(vec![("source".into(), name), ("source_sha256".into(), hash)])
 }
 
 /// A YAML file, else the built-in config of that name.
@@ -35,21 +84,116 @@ pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
     Ok(if path.is_file() { ModelConfig::from_file(path)? } else { ModelConfig::builtin(config)? })
 }
 
-/// The network that the options ask for, with a line that says what it is.
-pub(crate) fn open_network(args: &ModelArgs) -> anyhow::Result<Network> {
-    // The config first: it is small, and its mistakes are the user's own.
+/// A model that is ready for a session.
+pub(crate) enum Loaded {
+    Network(Box<Network>),
+    Exported { file: OnnxFile, class_names: Vec<String> },
+}
+
+impl Loaded {
+    pub(crate) fn class_names(&self) -> &[String] {
+        match self {
+            Loaded::Network(network) => &network.class_names,
+            Loaded::Exported { class_names, .. } => class_names,
+        }
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        match self {
+            Loaded::Network(network) => network.architecture.stride(),
+            Loaded::Exported { file, .. } => file.stride(),
+        }
+    }
+
+    /// The only size of input that the model takes.
+    pub(crate) fn fixed_size(&self) -> Option<Size> {
+        let Loaded::Exported { file, .. } = self else { return None };
+        Some(Size::new(file.input.width?, file.input.height?))
+    }
+
+    /// The size that the model was exported for.
+    pub(crate) fn preferred_size(&self) -> Option<Size> {
+        let Loaded::Exported { file, .. } = self else { return None };
+        file.preferred_size().map(|(height, width)| Size::new(width, height))
+    }
+
+    /// Whether the model's own thresholds decide which boxes overlap.
+    pub(crate) fn suppresses(&self) -> bool {
+        matches!(self, Loaded::Exported { file, .. } if !matches!(file.head, OnnxHead::Dense { .. }))
+    }
+
+    pub(crate) fn into_model(self, runtime: &Runtime, options: &SessionOptions) -> anyhow::Result<Box<dyn Model>> {
+        Ok(match self {
+            Loaded::Network(network) => Box::new(OrtModel::new(runtime, network.onnx, options)?),
+            Loaded::Exported { file, class_names } => {
+                Box::new(ExportedModel::new(runtime, &file, class_names.len(), options)?)
+            }
+        })
+    }
+}
+
+/// The model that the options ask for, with a line that says what it is.
+pub(crate) fn load(args: &ModelArgs) -> anyhow::Result<Loaded> {
+    // Config and names first: they are small, and their mistakes are the user's own.
     let config = args.config.as_deref().map(open_config).transpose()?;
-    let checkpoint = open_weights(&args.weights)?;
-    let mut network = Network::assemble(&checkpoint, config.as_ref())?;
-    if let Some(path) = &args.names {
-        let names = class_names_from_file(path)?;
-        network = network.with_class_names(names, &path.display().to_string())?;
+    let names = args.names.as_deref().map(class_names_from_file).transpose()?;
+    let names = names.zip(args.names.as_ref().map(|path| path.display().to_string()));
+    match open_file(&args.weights)? {
+        ModelFile::Checkpoint(checkpoint) => network(args, &checkpoint, config.as_ref(), names),
+        ModelFile::Exported(_) if config.is_some() => {
+            anyhow::bail!("--config: {} is an ONNX file, which has its network inside", args.weights)
+        }
+        ModelFile::Exported(file) => exported(args, file, names),
+    }
+}
+
+/// Class names and where they come from.
+type Names = Option<(Vec<String>, String)>;
+
+fn network(
+    args: &ModelArgs,
+    checkpoint: &Checkpoint,
+    config: Option<&ModelConfig>,
+    names: Names,
+) -> anyhow::Result<Loaded> {
+    let mut network = Network::assemble(checkpoint, config)?;
+    if let Some((names, source)) = names {
+        network = network.with_class_names(names, &source)?;
     }
     if network.names_are_placeholders {
         log::warn!("{} carries no class names; give them with --names", args.weights);
     }
     describe(&network, &args.weights)?;
-    Ok(network)
+    Ok(Loaded::Network(Box::new(network)))
+}
+
+fn exported(args: &ModelArgs, file: OnnxFile, names: Names) -> anyhow::Result<Loaded> {
+    let expected = match file.head {
+        OnnxHead::Dense { classes, .. } => classes,
+        _ => None,
+    };
+    let (names, source) = names.or_else(|| Some((file.class_names()?, "of the file itself".to_owned()))).unzip();
+    if let (Some(names), Some(expected), Some(source)) = (&names, expected, source)
+        && names.len() != expected
+    {
+        anyhow::bail!("{} class names for {expected} classes ({source}); expected one name per class", names.len());
+    }
+    let count = expected.or(names.as_ref().map(Vec::len));
+    let count = count.ok_or_else(|| OnnxFileError { file: file.name.clone(), problem: OnnxProblem::Classes })?;
+    if names.is_none() {
+        log::warn!("{} carries no class names; give them with --names", args.weights);
+    }
+    let class_names = names.unwrap_or_else(|| (0..count).map(|id| format!("class{id}")).collect());
+    if !file.unused.is_empty() {
+        let OnnxHead::Dense { output, .. } = &file.head else { unreachable!("only such heads have doubles") };
+        log::info!(
+            "{} has {} outputs of detections: the last one, `{output}`, is that of the main branch",
+            args.weights,
+            file.unused.len() + 1
+        );
+    }
+    log::info!("Model {}: an ONNX file by {}, {}", args.weights, file.producer, file.signature.join(", "));
+    Ok(Loaded::Exported { file, class_names })
 }
 
 fn describe(network: &Network, weights: &str) -> anyhow::Result<()> {

@@ -1,0 +1,195 @@
+//! A network as an `.onnx` file for other runtimes: decoded boxes and scores, or detections after suppression.
+//!
+//! The body is the graph that we run; behind the raw maps of its head come standard operators only. Metadata is that of
+//! the official export and of Ultralytics (`task`, `names`, `stride`, `imgsz`), which other runtimes read.
+
+mod decode;
+mod half;
+mod suppress;
+
+use thiserror::Error;
+
+use super::{INPUT, OnnxModel, build};
+use crate::Size;
+use crate::architecture::Architecture;
+use crate::onnx::{
+    Attribute, Dim, Element, GraphProto, ModelProto, Opset, StringStringEntryProto, TensorProto, float_tensor,
+    int_tensor, names_literal, node, value_info, value_info_of,
+};
+use crate::weights::Weights;
+
+/// Name of the only output of a file without suppression.
+pub const DENSE_OUTPUT: &str = "output0";
+/// What `imgsz` says where the size is free.
+const USUAL_SIZE: Size = Size::square(640);
+
+/// Which detections a file with suppression gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suppression {
+    /// Scores must be above this.
+    pub confidence: f32,
+    /// Boxes of one class that overlap more are one object.
+    pub iou: f32,
+    /// Detections of a picture, the best ones; fewer are filled up with scores of 0.
+    pub max_detections: usize,
+    /// Whether boxes of different classes suppress each other.
+    pub agnostic: bool,
+}
+
+/// What a file should be like.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ExportOptions {
+    /// Pictures of a run; any number if absent.
+    pub batch: Option<usize>,
+    /// Size of the input, sides multiples of the stride; any such size if absent.
+    pub size: Option<Size>,
+    /// Operator set.
+    pub opset: Opset,
+    /// Whether weights and feature maps are f16. Inputs and outputs, the sampling of DySample and the decoding of boxes
+    /// stay f32: f16 has steps of half a pixel at 640.
+    pub half: bool,
+    /// Detections instead of the values of all cells.
+    pub suppression: Option<Suppression>,
+    /// Whether DySample stays one node with its body as a function, which yolo9 runs on its own operator, instead of
+    /// its body of standard operators in the graph, which every runtime knows.
+    pub dysample_function: bool,
+}
+
+/// Why a network cannot be exported so.
+#[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A side is not a multiple of the stride.
+    #[error("an input of {size} does not fit: both sides must be multiples of {stride}")]
+    Size {
+        /// Asked for.
+        size: Size,
+        /// The largest stride.
+        stride: usize,
+    },
+    /// A weight is beyond f16.
+    #[error("tensor {tensor} holds {value}, and f16 ends at 65504; export without half precision")]
+    Half {
+        /// The tensor.
+        tensor: String,
+        /// The value.
+        value: f32,
+    },
+}
+
+/// Builds the file. `notes` are added to its metadata.
+///
+/// # Errors
+/// [`ExportError`] when the size does not fit the strides, or a weight does not fit into f16.
+///
+/// # Panics
+/// If `weights` were bound to another architecture.
+pub fn export(
+    architecture: &Architecture,
+    weights: Weights,
+    options: &ExportOptions,
+    class_names: &[String],
+    notes: &[(String, String)],
+) -> Result<ModelProto, ExportError> {
+    let stride = architecture.stride();
+    if let Some(size) = options.size
+        && !(size.width.is_multiple_of(stride) && size.height.is_multiple_of(stride) && size.area() > 0)
+    {
+        return Err(ExportError::Size { size, stride });
+    }
+    let mut model = build(architecture, weights, options.opset);
+    if options.half {
+        half::convert(&mut model.proto)?;
+    }
+    finish(&mut model, architecture, options);
+    if !options.dysample_function {
+        model.inline_dysample();
+    }
+    model.proto.metadata_props = metadata(stride, options, class_names, notes);
+    Ok(model.proto)
+}
+
+/// Inputs, outputs, and what comes between the raw maps and these.
+fn finish(model: &mut OnnxModel, architecture: &Architecture, options: &ExportOptions) {
+    let graph = model.proto.graph.take().unwrap_or_default();
+    let mut tail = Tail { graph, half: options.half };
+    let (height, width) = (options.size.map(|size| size.height), options.size.map(|size| size.width));
+    let free = |length: Option<usize>, name: &'static str| length.map_or(Dim::Named(name), Dim::Fixed);
+    let batch = free(options.batch, "batch");
+    let picture = [batch, Dim::Fixed(architecture.input_channels()), free(height, "height"), free(width, "width")];
+    tail.graph.input = vec![value_info(INPUT, &picture)];
+    let decoded = decode::append(&mut tail, &model.head, options.size);
+    let cells = options.size.map(|size| decode::cells(&model.head, size));
+    tail.graph.output = match &options.suppression {
+        None => {
+            tail.push("Concat", &[&decoded.boxes, &decoded.scores], DENSE_OUTPUT, &[("axis", Attribute::Int(1))]);
+            vec![value_info(DENSE_OUTPUT, &[batch, Dim::Fixed(4 + model.head.classes), free(cells, "cells")])]
+        }
+        Some(suppression) => {
+            suppress::append(&mut tail, &decoded, model.head.classes, suppression, cells);
+            let count = free(cells.map(|cells| cells.min(suppression.max_detections)), "detections");
+            vec![
+                value_info(suppress::BOXES, &[batch, count, Dim::Fixed(4)]),
+                value_info(suppress::SCORES, &[batch, count]),
+                value_info_of(suppress::CLASSES, Element::Int64, &[batch, count]),
+            ]
+        }
+    };
+    model.proto.graph = Some(tail.graph);
+}
+
+/// The graph while nodes are added at its end.
+struct Tail {
+    graph: GraphProto,
+    /// Whether the maps before are f16.
+    half: bool,
+}
+
+impl Tail {
+    fn push(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Attribute<'_>)]) {
+        self.push_many(operator, inputs, &[output], attributes);
+    }
+
+    fn push_many(&mut self, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute<'_>)]) {
+        self.graph.node.push(node(operator, inputs, outputs, attributes));
+    }
+
+    fn constant(&mut self, tensor: TensorProto) {
+        self.graph.initializer.push(tensor);
+    }
+
+    fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        self.constant(float_tensor(name, shape, values));
+    }
+
+    fn ints(&mut self, name: &str, values: &[i64]) {
+        self.constant(int_tensor(name, values));
+    }
+}
+
+fn metadata(
+    stride: usize,
+    options: &ExportOptions,
+    class_names: &[String],
+    notes: &[(String, String)],
+) -> Vec<StringStringEntryProto> {
+    let size = options.size.unwrap_or(USUAL_SIZE);
+    let mut entries = vec![
+        ("task".to_owned(), "detect".to_owned()),
+        ("names".into(), names_literal(class_names)),
+        ("stride".into(), stride.to_string()),
+        ("imgsz".into(), format!("[{}, {}]", size.height, size.width)),
+        ("batch".into(), options.batch.unwrap_or(1).to_string()),
+        ("channels".into(), "3".into()),
+        ("half".into(), if options.half { "True" } else { "False" }.into()),
+    ];
+    if let Some(suppression) = &options.suppression {
+        let Suppression { confidence, iou, max_detections, agnostic } = suppression;
+        entries.push(("conf".into(), confidence.to_string()));
+        entries.push(("iou".into(), iou.to_string()));
+        entries.push(("max_det".into(), max_detections.to_string()));
+        entries.push(("agnostic".into(), if *agnostic { "True" } else { "False" }.into()));
+    }
+    entries.extend_from_slice(notes);
+    entries.into_iter().map(|(key, value)| StringStringEntryProto { key: Some(key), value: Some(value) }).collect()
+}

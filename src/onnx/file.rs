@@ -1,0 +1,363 @@
+//! Exported detectors: what an `.onnx` file expects and gives, and what it says about itself.
+//!
+//! Known heads: `[B, 4 + nc, N]` of the official export, of Ultralytics and of ours; `[B, n, 6]` rows of Ultralytics
+//! with suppression; and the `boxes`, `scores`, `classes` of ours with suppression.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+use thiserror::Error;
+
+use super::ValueInfoProto;
+use super::header::ModelHeader;
+use super::literal;
+
+/// The file format's own limit.
+const MAX_LENGTH: usize = 2 << 30;
+/// Strides of every YOLOv9 head.
+const STRIDES: [usize; 3] = [8, 16, 32];
+/// Columns of a row of suppressed detections: x1, y1, x2, y2, score, class.
+const ROW: usize = 6;
+
+/// The kind of number of an input or output, as `TensorProto.DataType`.
+const FLOAT: i32 = 1;
+const FLOAT16: i32 = 10;
+
+/// Why an ONNX file cannot be used as a detector.
+#[derive(Debug, Error)]
+#[error("model {file}: {problem}")]
+pub struct OnnxFileError {
+    /// The file.
+    pub file: String,
+    /// What is wrong with it.
+    pub problem: OnnxProblem,
+}
+
+/// What is wrong with an ONNX file.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OnnxProblem {
+    /// Not the messages of an ONNX file.
+    #[error("damaged or truncated ONNX file: {reason}")]
+    Damaged {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Weights in other files.
+    #[error("keeps the numbers of tensor {tensor} in another file, which is not followed; save the model as one file")]
+    External {
+        /// The first such tensor.
+        tensor: String,
+    },
+    /// Not the input of a detector.
+    #[error("expected one input of RGB pictures [batch, 3, height, width] in f32 or f16, found {found}")]
+    Input {
+        /// The inputs.
+        found: String,
+    },
+    /// Not the output of a YOLOv9 detector.
+    #[error(
+        "no output that a YOLOv9 detector has: expected [batch, 4 + classes, cells], or [batch, detections, 6], found {found}{hint}"
+    )]
+    Output {
+        /// The outputs.
+        found: String,
+        /// What such outputs usually are.
+        hint: &'static str,
+    },
+    /// Another task than detection.
+    #[error("is a model for the task `{task}`; only detection models can be run")]
+    Task {
+        /// The task.
+        task: String,
+    },
+    /// Neither its output nor its metadata say how many classes there are.
+    #[error("does not say how many classes it has; give their names with --names")]
+    Classes,
+}
+
+/// What a model reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnnxInput {
+    /// Number of pictures of a run, where it is fixed.
+    pub batch: Option<usize>,
+    /// Height of a picture, where it is fixed.
+    pub height: Option<usize>,
+    /// Width of a picture, where it is fixed.
+    pub width: Option<usize>,
+    /// Whether numbers are f16 instead of f32.
+    pub half: bool,
+}
+
+/// The outputs that hold detections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnnxHead {
+    /// `[B, 4 + nc, N]`: centre, size and class probabilities of every cell.
+    Dense {
+        /// The output.
+        output: String,
+        /// Number of classes, where the shape shows it.
+        classes: Option<usize>,
+    },
+    /// `[B, n, 6]`: x1, y1, x2, y2, score, class, already suppressed.
+    Rows {
+        /// The output.
+        output: String,
+    },
+    /// `[B, n, 4]`, `[B, n]` and `[B, n]`, already suppressed.
+    Lists {
+        /// Corners.
+        boxes: String,
+        /// Scores; 0 where there is no further detection.
+        scores: String,
+        /// Class ids.
+        classes: String,
+    },
+}
+
+/// An exported detector.
+#[derive(Debug, Clone)]
+pub struct OnnxFile {
+    /// What messages call it.
+    pub name: String,
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// What it reads.
+    pub input: OnnxInput,
+    /// What it gives.
+    pub head: OnnxHead,
+    /// Outputs of the same form that are not used: the auxiliary branch of an unconverted model.
+    pub unused: Vec<String>,
+    /// Its own notes.
+    pub metadata: BTreeMap<String, String>,
+    /// Version of the standard operators.
+    pub opset: Option<i64>,
+    /// Who wrote it.
+    pub producer: String,
+    /// How often each operator is used.
+    pub operators: BTreeMap<String, usize>,
+    /// All inputs and outputs, in words.
+    pub signature: Vec<String>,
+}
+
+/// Whether bytes are an ONNX file: they begin with its version, and the rest can be read as its messages.
+#[must_use]
+pub fn looks_like_onnx(bytes: &[u8]) -> bool {
+    // ir_version is the first field that every exporter writes.
+    bytes.first() == Some(&0x08) && bytes.get(1).is_some_and(|version| (1..=64).contains(version))
+}
+
+impl OnnxFile {
+    /// Reads a file that is in memory. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// [`OnnxFileError`] names the file and what is wrong: damage, other inputs or outputs than those of a YOLOv9
+    /// detector, another task, weights outside of the file.
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, OnnxFileError> {
+        let failed = |problem| OnnxFileError { file: name.into(), problem };
+        let header = decode(&bytes).map_err(failed)?;
+        let parts = Parts::read(&header).map_err(failed)?;
+        let Parts { input, head, unused, signature } = parts;
+        let standard = header.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
+        let producer = [&header.producer_name, &header.producer_version].map(|part| part.as_deref().unwrap_or_default());
+        Ok(Self {
+            name: name.into(),
+            input,
+            head,
+            unused,
+            metadata: metadata(&header),
+            opset: standard.and_then(|import| import.version),
+            producer: producer.join(" ").trim().to_owned(),
+            operators: operators(&header),
+            signature,
+            bytes,
+        })
+    }
+
+    /// Names by class id, if the file has them.
+    #[must_use]
+    pub fn class_names(&self) -> Option<Vec<String>> {
+        self.metadata.get("names").and_then(|names| literal::class_names(names)).filter(|names| !names.is_empty())
+    }
+
+    /// Number of classes, if the file shows it.
+    #[must_use]
+    pub fn classes(&self) -> Option<usize> {
+        match self.head {
+            OnnxHead::Dense { classes: Some(classes), .. } => Some(classes),
+            _ => self.class_names().map(|names| names.len()),
+        }
+    }
+
+    /// The largest stride: free input sizes are multiples of it.
+    #[must_use]
+    pub fn stride(&self) -> usize {
+        let stated = self.metadata.get("stride").and_then(|stride| literal::integers(stride));
+        stated.and_then(|strides| strides.into_iter().max()).filter(|n| (1..=1024).contains(n)).unwrap_or(32)
+    }
+
+    /// The input's height and width: fixed ones, else those of the export's metadata.
+    #[must_use]
+    pub fn preferred_size(&self) -> Option<(usize, usize)> {
+        if let (Some(height), Some(width)) = (self.input.height, self.input.width) {
+            return Some((height, width));
+        }
+        match literal::integers(self.metadata.get("imgsz")?)?.as_slice() {
+            [side] => Some((*side, *side)),
+            [height, width] => Some((*height, *width)),
+            _ => None,
+        }
+        .filter(|(height, width)| (1..=16_384).contains(height) && (1..=16_384).contains(width))
+    }
+}
+
+/// Metadata value for class names, as other tools read it: a Python map from id to name.
+#[must_use]
+pub fn names_literal(names: &[String]) -> String {
+    literal::from_class_names(names)
+}
+
+fn decode(bytes: &[u8]) -> Result<ModelHeader, OnnxProblem> {
+    if bytes.len() > MAX_LENGTH {
+        return Err(OnnxProblem::Damaged { reason: format!("{} bytes; ONNX files have at most 2 GiB", bytes.len()) });
+    }
+    ModelHeader::decode(bytes).map_err(|error| OnnxProblem::Damaged { reason: error.to_string() })
+}
+
+fn metadata(header: &ModelHeader) -> BTreeMap<String, String> {
+    let entries = header.metadata_props.iter();
+    entries.map(|entry| (entry.key.clone().unwrap_or_default(), entry.value.clone().unwrap_or_default())).collect()
+}
+
+fn operators(header: &ModelHeader) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for node in header.graph.iter().flat_map(|graph| &graph.node) {
+        let name = node.op_type.as_deref().unwrap_or("?");
+        let name = match node.domain.as_deref().unwrap_or_default() {
+            "" | "ai.onnx" => name.to_owned(),
+            domain => format!("{domain}:{name}"),
+        };
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// What the header says about inputs and outputs.
+struct Parts {
+    input: OnnxInput,
+    head: OnnxHead,
+    unused: Vec<String>,
+    signature: Vec<String>,
+}
+
+impl Parts {
+    fn read(header: &ModelHeader) -> Result<Self, OnnxProblem> {
+        let graph = header.graph.as_ref().ok_or_else(|| OnnxProblem::Damaged { reason: "it has no graph".into() })?;
+        if let Some(tensor) = header.external_tensor() {
+            return Err(OnnxProblem::External { tensor: tensor.name.clone().unwrap_or_default() });
+        }
+        if let Some(task) = metadata(header).get("task").filter(|task| *task != "detect") {
+            return Err(OnnxProblem::Task { task: task.clone() });
+        }
+        // Old files list their weights among the inputs.
+        let weights: std::collections::HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+        let inputs = graph.input.iter().filter(|input| !weights.contains(&input.name)).map(Tensor::new);
+        let inputs: Vec<Tensor> = inputs.collect();
+        let outputs: Vec<Tensor> = graph.output.iter().map(Tensor::new).collect();
+        let described = |tensors: &[Tensor]| tensors.iter().map(Tensor::describe).collect::<Vec<_>>();
+        let signature = [("input", described(&inputs)), ("output", described(&outputs))];
+        let signature = signature.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |t| format!("{kind} {t}")));
+        let input = input(&inputs).ok_or_else(|| OnnxProblem::Input { found: described(&inputs).join(", ") })?;
+        let (head, unused) = head(&outputs, &input).map_err(|hint| {
+            let found = if outputs.is_empty() { "none".into() } else { described(&outputs).join(", ") };
+            OnnxProblem::Output { found, hint }
+        })?;
+        Ok(Self { input, head, unused, signature: signature.collect() })
+    }
+}
+
+/// A declared input or output.
+struct Tensor {
+    name: String,
+    element: i32,
+    /// Lengths, where they are fixed.
+    shape: Vec<Option<usize>>,
+    /// As declared.
+    dims: Vec<String>,
+}
+
+impl Tensor {
+    fn new(info: &ValueInfoProto) -> Self {
+        let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+        let dims = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.as_slice()).unwrap_or_default();
+        let length = |dim: &super::Dimension| dim.dim_value.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        Self {
+            name: info.name.clone().unwrap_or_default(),
+            element: tensor.and_then(|tensor| tensor.elem_type).unwrap_or(0),
+            shape: dims.iter().map(length).collect(),
+            dims: dims
+                .iter()
+                .map(|dim| match (length(dim), dim.dim_param.as_deref()) {
+                    (Some(length), _) => length.to_string(),
+                    (None, Some(name)) if !name.is_empty() => name.to_owned(),
+                    _ => "?".into(),
+                })
+                .collect(),
+        }
+    }
+
+    fn describe(&self) -> String {
+        let element = match self.element {
+            FLOAT => "f32",
+            FLOAT16 => "f16",
+            2 => "u8",
+            3 => "i8",
+            6 => "i32",
+            7 => "i64",
+            9 => "bool",
+            11 => "f64",
+            _ => "?",
+        };
+        format!("`{}` {element} [{}]", self.name, self.dims.join(", "))
+    }
+}
+
+fn input(inputs: &[Tensor]) -> Option<OnnxInput> {
+    let [Tensor { element: element @ (FLOAT | FLOAT16), shape, .. }] = inputs else { return None };
+    match shape.as_slice() {
+        [batch, None | Some(3), height, width] => {
+            Some(OnnxInput { batch: *batch, height: *height, width: *width, half: *element == FLOAT16 })
+        }
+        _ => None,
+    }
+}
+
+fn head(outputs: &[Tensor], input: &OnnxInput) -> Result<(OnnxHead, Vec<String>), &'static str> {
+    let named = |name: &str, axes: usize| outputs.iter().any(|o| o.name == name && o.shape.len() == axes);
+    if named("boxes", 3) && named("scores", 2) && named("classes", 2) {
+        let [boxes, scores, classes] = ["boxes", "scores", "classes"].map(str::to_owned);
+        return Ok((OnnxHead::Lists { boxes, scores, classes }, Vec::new()));
+    }
+    let cells = input.height.zip(input.width).map(|(h, w)| STRIDES.iter().map(|s| (h / s) * (w / s)).sum::<usize>());
+    let maps: Vec<&Tensor> = outputs.iter().filter(|output| output.shape.len() == 3).collect();
+    if let Some(rows) = maps.iter().find(|map| map.shape[2] == Some(ROW) && cells != Some(ROW)) {
+        return Ok((OnnxHead::Rows { output: rows.name.clone() }, Vec::new()));
+    }
+    let known = |n: Option<usize>, expected: Option<usize>| n.is_none() || expected.is_none() || n == expected;
+    let dense: Vec<&&Tensor> =
+        maps.iter().filter(|map| known(map.shape[2], cells) && map.shape[1].is_none_or(|rows| rows > 4)).collect();
+    // A model with an auxiliary branch gives that first; its exporter names only that one (`output0`).
+    let Some((main, auxiliary)) = dense.split_last() else {
+        let transposed = |map: &&Tensor| cells.is_some() && map.shape[1].is_some_and(|rows| known(Some(rows), cells));
+        return Err(match maps.iter().any(transposed) {
+            true => "; cells come before their values, with an objectness, in exports of YOLOv5 and YOLOv7",
+            false if outputs.iter().any(|output| output.shape.len() >= 4) => {
+                "; maps before decoding come from MIT YOLO's export: give the checkpoint instead"
+            }
+            false => "",
+        });
+    };
+    let classes = main.shape[1].map(|rows| rows - 4);
+    let unused = auxiliary.iter().map(|map| map.name.clone()).collect();
+    Ok((OnnxHead::Dense { output: main.name.clone(), classes }, unused))
+}

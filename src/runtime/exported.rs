@@ -1,0 +1,135 @@
+//! A detector that somebody exported, in an ONNX Runtime session.
+
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis, CowArray, Ix2, Ix3, IxDyn, s};
+
+use super::session::{OrtSession, Outputs, SessionOptions};
+use super::{HeadOutput, Model, Runtime, RuntimeError};
+use crate::onnx::{OnnxFile, OnnxHead, OnnxInput};
+
+/// A [`Model`] from an `.onnx` file.
+#[derive(Debug)]
+pub struct ExportedModel {
+    session: OrtSession,
+    input: OnnxInput,
+    head: OnnxHead,
+    classes: usize,
+}
+
+impl ExportedModel {
+    /// Hands the file to ONNX Runtime, which optimises it. DySample nodes of ours run on the native operator. No class
+    /// id of its results will be beyond `classes`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Load`] with ONNX Runtime's message, for example that it does not know an operator.
+    pub fn new(
+        runtime: &Runtime,
+        file: &OnnxFile,
+        classes: usize,
+        options: &SessionOptions,
+    ) -> Result<Self, RuntimeError> {
+        let session = OrtSession::new(runtime, &file.name, &file.bytes, options)?;
+        Ok(Self { session, input: file.input.clone(), head: file.head.clone(), classes })
+    }
+}
+
+impl Model for ExportedModel {
+    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError> {
+        let input = filled_up(input, self.input.batch.unwrap_or(1));
+        let outputs = self.session.run(&[input.view().into_dyn()])?;
+        match &self.head {
+            OnnxHead::Dense { output: name, .. } => {
+                let output = first_of_three_axes(&outputs, name)?;
+                let (_, _, height, width) = input.dim();
+                check_cells(name, &output, (height, width), self.classes)?;
+                Ok(HeadOutput::Dense(output))
+            }
+            OnnxHead::Rows { output: name } => {
+                let rows = first_of_three_axes(&outputs, name)?;
+                check_classes(name, &rows, self.classes)?;
+                Ok(HeadOutput::Suppressed(rows))
+            }
+            OnnxHead::Lists { boxes, scores, classes } => {
+                let corners = first_of_three_axes(&outputs, boxes)?;
+                let [scores, ids] = [scores, classes].map(|name| first_of_two_axes(&outputs, name));
+                let rows = joined(corners.view(), &scores?, &ids?)?;
+                check_classes(classes, &rows, self.classes)?;
+                Ok(HeadOutput::Suppressed(rows))
+            }
+        }
+    }
+}
+
+/// A fixed batch of a file filled up with black pictures.
+fn filled_up(input: ArrayView4<'_, f32>, batch: usize) -> CowArray<'_, f32, ndarray::Ix4> {
+    let (given, channels, height, width) = input.dim();
+    if batch <= given {
+        return input.into();
+    }
+    let mut filled = Array4::zeros((batch, channels, height, width));
+    filled.slice_mut(s![..given, .., .., ..]).assign(&input);
+    filled.into()
+}
+
+fn of_shape(name: &str, output: &CowArray<'_, f32, IxDyn>, expected: &str) -> RuntimeError {
+    RuntimeError::Output { name: name.into(), reason: format!("it has shape {:?}; expected {expected}", output.shape()) }
+}
+
+/// The first picture's part of `[B, n, m]`.
+fn first_of_three_axes(outputs: &Outputs<'_>, name: &str) -> Result<Array2<f32>, RuntimeError> {
+    let output = outputs.get(name)?;
+    let view = output.view().into_dimensionality::<Ix3>().ok().filter(|view| view.len_of(Axis(0)) > 0);
+    let view = view.ok_or_else(|| of_shape(name, &output, "[batch, n, m]"))?;
+    Ok(view.index_axis(Axis(0), 0).to_owned())
+}
+
+/// The first picture's part of `[B, n]`.
+fn first_of_two_axes(outputs: &Outputs<'_>, name: &str) -> Result<Vec<f32>, RuntimeError> {
+    let output = outputs.get(name)?;
+    let view = output.view().into_dimensionality::<Ix2>().ok().filter(|view| view.len_of(Axis(0)) > 0);
+    let view = view.ok_or_else(|| of_shape(name, &output, "[batch, n]"))?;
+    Ok(view.row(0).to_vec())
+}
+
+/// Cells of three levels, as YOLOv9 has them; another network's output of three axes means something else.
+fn check_cells(
+    name: &str,
+    output: &Array2<f32>,
+    (height, width): (usize, usize),
+    classes: usize,
+) -> Result<(), RuntimeError> {
+    let cells: usize = [8, 16, 32].iter().map(|stride| (height / stride) * (width / stride)).sum();
+    let (rows, columns) = output.dim();
+    if (rows, columns) == (4 + classes, cells) {
+        return Ok(());
+    }
+    let expected = 4 + classes;
+    Err(RuntimeError::Output {
+        name: name.into(),
+        reason: format!(
+            "it has shape [batch, {rows}, {columns}]; expected [batch, {expected}, {cells}] for {classes} classes and an \
+             input of {width}x{height}"
+        ),
+    })
+}
+
+/// Class ids of rows `x1, y1, x2, y2, score, class`.
+fn check_classes(name: &str, rows: &Array2<f32>, classes: usize) -> Result<(), RuntimeError> {
+    let beyond = rows.outer_iter().find(|row| row.len() == 6 && row[4] > 0.0 && row[5] >= classes as f32);
+    beyond.map_or(Ok(()), |row| {
+        let reason = format!("it gives the class id {}; there are {classes} classes", row[5]);
+        Err(RuntimeError::Output { name: name.into(), reason })
+    })
+}
+
+fn joined(corners: ArrayView2<'_, f32>, scores: &[f32], classes: &[f32]) -> Result<Array2<f32>, RuntimeError> {
+    let count = corners.nrows();
+    if corners.ncols() != 4 || scores.len() != count || classes.len() != count {
+        let reason = format!("{} corners, {} scores and {} classes; expected as many", count, scores.len(), classes.len());
+        return Err(RuntimeError::Output { name: "boxes".into(), reason });
+    }
+    Ok(Array2::from_shape_fn((count, 6), |(row, column)| match column {
+        4 => scores[row],
+        5 => classes[row],
+        side => corners[[row, side]],
+    }))
+}
