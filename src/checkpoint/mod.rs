@@ -30,7 +30,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::{Activation, ConfigError, ModelConfig};
+use crate::config::{Activation, ConfigError, Dialect, ModelConfig};
+
+/// Where a file that knows only one activation for all blocks has it among its submodules.
+const COMMON_ACTIVATION: &str = "act";
 
 /// Larger files are refused before they are read into memory; the largest published training checkpoint has 0.6 GB.
 const MAX_FILE: u64 = 8 << 30;
@@ -77,6 +80,7 @@ pub const RESERVED_FACTS: &[&str] = &["format", "config", "names", "activation",
 pub struct Checkpoint {
     name: String,
     description: String,
+    dialect: Dialect,
     bytes: Cow<'static, [u8]>,
     tensors: BTreeMap<String, StoredTensor>,
     modules: BTreeMap<String, ModuleFact>,
@@ -103,6 +107,7 @@ impl Checkpoint {
             .map(|contents| Self {
                 name: name.into(),
                 description: contents.description,
+                dialect: contents.dialect,
                 tensors: contents.tensors,
                 modules: contents.modules,
                 metadata: contents.metadata,
@@ -122,6 +127,12 @@ impl Checkpoint {
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// Whose code wrote it, as far as names and classes show.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// Metadata.
@@ -201,11 +212,43 @@ impl Checkpoint {
     /// If the shape does not hold as many values as there are.
     pub fn insert_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "values of {name}");
+        self.insert(name, Dtype::F32, shape, bytemuck::cast_slice(values));
+    }
+
+    /// The same checkpoint with all tensors and submodules under other names; those without a new name are left out.
+    #[must_use]
+    pub(crate) fn renamed(&self, name: impl Fn(&str) -> Option<String>) -> Self {
+        let mut renamed = self.clone();
+        renamed.tensors = self.tensors.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.clone()))).collect();
+        renamed.modules = self.modules.iter().filter_map(|(old, fact)| Some((name(old)?, fact.clone()))).collect();
+        // Common to all blocks, whatever they are called (`safetensors.rs`).
+        renamed.modules.extend(self.modules.get(COMMON_ACTIVATION).map(|fact| (COMMON_ACTIVATION.into(), fact.clone())));
+        renamed
+    }
+
+    /// The same checkpoint with all floating point numbers as f16.
+    ///
+    /// # Errors
+    /// Names the tensor with a number beyond f16's range (65504).
+    pub fn to_half(&self) -> Result<Self, CheckpointError> {
+        let mut half = Self { bytes: Cow::Owned(Vec::new()), tensors: BTreeMap::new(), ..self.clone() };
+        for (name, tensor) in &self.tensors {
+            let failed = |reason| CheckpointError {
+                file: self.name.clone(),
+                problem: Problem::Tensor { name: name.clone(), reason },
+            };
+            let (dtype, bytes) = tensor.to_half(&self.bytes).map_err(failed)?;
+            half.insert(name, dtype, tensor.shape(), &bytes);
+        }
+        Ok(half)
+    }
+
+    fn insert(&mut self, name: &str, dtype: Dtype, shape: &[usize], new: &[u8]) {
         let bytes = self.bytes.to_mut();
-        let storage = Storage { start: bytes.len(), length: 4 * values.len(), crc32: None };
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        let storage = Storage { start: bytes.len(), length: new.len(), crc32: None };
+        bytes.extend_from_slice(new);
         let strides = StoredTensor::contiguous_strides(shape);
-        let tensor = StoredTensor::new(Dtype::F32, shape.to_vec(), strides, 0, storage);
+        let tensor = StoredTensor::new(dtype, shape.to_vec(), strides, 0, storage);
         self.tensors.insert(name.into(), tensor.expect("the storage holds exactly that shape"));
     }
 
@@ -245,6 +288,8 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
 #[derive(Debug, Default)]
 struct Contents {
     description: String,
+    /// Whose names the tensors had.
+    dialect: Dialect,
     tensors: BTreeMap<String, StoredTensor>,
     modules: BTreeMap<String, ModuleFact>,
     metadata: Metadata,

@@ -25,6 +25,7 @@ pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Content
     }
     Ok(Contents {
         description: format!("{kind} of {}, class {class}", dialect(&class)),
+        dialect: dialect(&class),
         tensors: walk.tensors,
         modules: walk.modules,
         metadata: metadata(file, root),

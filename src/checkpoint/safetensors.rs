@@ -9,6 +9,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype as StDtype, SafeTensors};
 
 use super::tensor::{Dtype, Storage, StoredTensor};
+use crate::config::Dialect;
+
 use super::{Checkpoint, Contents, Metadata, ModuleFact, Problem};
 
 const FORMAT: &str = "yolo9";
@@ -38,16 +40,17 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     let fields = parsed.metadata().clone().unwrap_or_default();
     let mut modules = epsilons(&fields, &tensors)?;
     if let Some(text) = fields.get("activation").filter(|_| is_ours(&fields)) {
-        modules.insert("act".into(), ModuleFact::Activation(text.parse().ok()));
+        modules.insert(super::COMMON_ACTIVATION.into(), ModuleFact::Activation(text.parse().ok()));
     }
-    let (description, tensors) = if is_ours(&fields) {
-        ("a yolo9 model (safetensors)".to_owned(), tensors)
+    let (description, tensors, dialect) = if is_ours(&fields) {
+        ("a yolo9 model (safetensors)".to_owned(), tensors, Dialect::Official)
     } else {
         let (tensors, dialect) = super::state_dict::with_official_names(tensors)?;
-        (format!("a state dict (safetensors), {dialect} names"), tensors)
+        (format!("a state dict (safetensors), {dialect} names"), tensors, dialect)
     };
     Ok(Contents {
         description,
+        dialect,
         tensors,
         modules,
         metadata: metadata(fields)?,

@@ -26,7 +26,7 @@ pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
     }
     let (tensors, dialect) = with_official_names(tensors)?;
     let description = format!("a state dict of {} tensors, {dialect} names", tensors.len());
-    Ok(Contents { description, tensors, ..Contents::default() })
+    Ok(Contents { description, dialect, tensors, ..Contents::default() })
 }
 
 /// Official names of a state dict, and the dialect that it had.

@@ -173,6 +173,23 @@ impl StoredTensor {
         })
     }
 
+    /// Bytes in row-major order with floating point numbers as f16, and the kind of number that they are.
+    pub(super) fn to_half(&self, file: &[u8]) -> Result<(Dtype, Vec<u8>), String> {
+        if !matches!(self.dtype, Dtype::F32 | Dtype::F64 | Dtype::Bf16) {
+            return Ok((self.dtype, self.to_bytes(file)?));
+        }
+        let values = self.to_f32(file)?;
+        let mut bytes = Vec::with_capacity(2 * values.len());
+        for value in values {
+            let half = f16::from_f32(value);
+            if value.is_finite() && !half.is_finite() {
+                return Err(format!("holds {value}; f16 ends at 65504"));
+            }
+            bytes.extend(half.to_le_bytes());
+        }
+        Ok((Dtype::F16, bytes))
+    }
+
     fn is_contiguous(&self) -> bool {
         let expected = Self::contiguous_strides(&self.shape);
         // The stride of an axis of one element says nothing.

@@ -5,6 +5,7 @@
 //! built.
 
 mod bind;
+mod deploy;
 mod error;
 mod fit;
 mod fuse;
@@ -13,6 +14,7 @@ mod random;
 mod recognise;
 
 pub use bind::bind;
+pub use deploy::{deployed, fused};
 pub use error::{Mismatch, WeightsError};
 pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;

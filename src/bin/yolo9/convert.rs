@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use yolo9::checkpoint::RESERVED_FACTS;
+use yolo9::checkpoint::{Checkpoint, RESERVED_FACTS};
 use yolo9::dysample::Lift;
 use yolo9::output::write_atomically;
 use yolo9::weights::{self, LIFTED};
+use yolo9::{NetworkError, config_of};
 
 use crate::Outcome;
-use crate::model::{open_config, open_weights};
+use crate::model::{check_output, open_config, open_weights, provenance};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
@@ -30,6 +31,18 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "nearest|bilinear", requires = "to")]
     lift: Option<Lift>,
 
+    /// Leave out what only training needs: the auxiliary branch. Rows are numbered anew, as in official converted files.
+    #[arg(long)]
+    deploy: bool,
+
+    /// As --deploy, with batch normalisation folded into the convolutions and parallel convolutions merged (f32).
+    #[arg(long)]
+    fuse: bool,
+
+    /// Store floating point numbers as f16.
+    #[arg(long)]
+    half: bool,
+
     /// Notes to keep in the file, such as --fact licence=MIT.
     #[arg(long, value_name = "KEY=TEXT", value_parser = parse_fact)]
     fact: Vec<(String, String)>,
@@ -39,9 +52,12 @@ pub(crate) struct ConvertArgs {
     exist_ok: bool,
 }
 
+/// Facts that are not for users to state.
+const OWN_FACTS: &[&str] = &[LIFTED, "stride", "source", "source_sha256", "source_dialect"];
+
 fn parse_fact(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, _)) if RESERVED_FACTS.contains(&key) || key == LIFTED => {
+        Some((key, _)) if RESERVED_FACTS.contains(&key) || OWN_FACTS.contains(&key) => {
             Err(format!("`{key}` is a key of the file format"))
         }
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
@@ -50,16 +66,29 @@ fn parse_fact(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
-    if args.output.exists() && !args.exist_ok {
-        anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", args.output.display());
-    }
+    check_output(&args.output, "safetensors", args.exist_ok)?;
     let target = args.to.as_deref().map(open_config).transpose()?;
     let mut checkpoint = open_weights(&args.input)?;
+    let dialect = checkpoint.dialect();
     checkpoint = match (&target, args.lift) {
         (Some(target), Some(upsampler)) => weights::lifted(&checkpoint, target, upsampler)?,
         (Some(target), None) => weights::retarget(&checkpoint, target)?,
-        (None, _) => checkpoint,
+        (None, _) => with_config(checkpoint)?,
     };
+    if args.deploy || args.fuse {
+        let config = config_of(&checkpoint)?;
+        let simplify = if args.fuse { weights::fused } else { weights::deployed };
+        checkpoint = simplify(&checkpoint, &config)?;
+    }
+    if args.half {
+        checkpoint = checkpoint.to_half()?;
+    }
+    // What was noted at an earlier conversion comes from the first file.
+    for (key, value) in provenance(&args.input)?.into_iter().chain([("source_dialect".to_owned(), dialect.to_string())]) {
+        if !checkpoint.metadata().facts.contains_key(&key) {
+            checkpoint.add_fact(&key, &value);
+        }
+    }
     for (key, value) in &args.fact {
         checkpoint.add_fact(key, value);
     }
@@ -70,4 +99,25 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     }
     log::info!("{}: {} tensors, {} bytes", args.output.display(), checkpoint.tensors().len(), bytes.len());
     Ok(Outcome::Done)
+}
+
+/// With the config that a bare state dict is recognised by, and the strides. Weights of a network that is not known stay
+/// weights.
+fn with_config(mut checkpoint: Checkpoint) -> anyhow::Result<Checkpoint> {
+    let config = match config_of(&checkpoint) {
+        Ok(config) => config,
+        Err(error @ NetworkError::NoConfig { .. }) => {
+            log::warn!("{error}; the new file will not say it either (--to names the config)");
+            return Ok(checkpoint);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let (architecture, _) = weights::bind(&config, &checkpoint)?;
+    if checkpoint.metadata().config.is_none() {
+        checkpoint.set_config(config.source_with_classes(architecture.head().classes));
+    }
+    let strides: Vec<String> =
+        architecture.head().main().levels.iter().map(|level| level.stride.to_string()).collect();
+    checkpoint.add_fact("stride", &strides.join(","));
+    Ok(checkpoint)
 }

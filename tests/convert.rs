@@ -1,0 +1,90 @@
+//! Conversions: what a new file computes is what the old one did.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+
+use std::path::PathBuf;
+
+use ndarray::Array2;
+use yolo9::checkpoint::{Checkpoint, Dtype};
+use yolo9::config::ModuleKind;
+use yolo9::{Network, config_of, weights};
+
+fn golden_folders() -> Vec<PathBuf> {
+    common::folders(&common::data("golden"))
+}
+
+fn open(folder: &std::path::Path) -> Checkpoint {
+    Checkpoint::open(&folder.join("model.pt")).unwrap()
+}
+
+/// Written as safetensors and read again.
+fn through_a_file(checkpoint: &Checkpoint) -> Checkpoint {
+    Checkpoint::from_bytes("again", checkpoint.to_safetensors().unwrap()).unwrap()
+}
+
+fn output(checkpoint: &Checkpoint, folder: &std::path::Path) -> Array2<u32> {
+    let network = Network::assemble(checkpoint, None).unwrap();
+    common::all_cells(&mut common::session(&network, 1), &common::golden_input(folder)).mapv(f32::to_bits)
+}
+
+#[test]
+fn a_converted_file_holds_the_same_tensors() {
+    for folder in golden_folders() {
+        let original = open(&folder);
+        let again = through_a_file(&original);
+        assert_eq!(again.tensors().keys().collect::<Vec<_>>(), original.tensors().keys().collect::<Vec<_>>());
+        for (name, tensor) in original.tensors() {
+            let copy = &again.tensors()[name];
+            assert_eq!((copy.dtype(), copy.shape()), (tensor.dtype(), tensor.shape()), "{name}");
+            if tensor.dtype() != Dtype::I64 {
+                assert_eq!(again.read_f32(name).unwrap(), original.read_f32(name).unwrap(), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn deployed_and_fused_files_compute_the_same_bits() {
+    for folder in golden_folders() {
+        let original = open(&folder);
+        let expected = output(&original, &folder);
+        let config = config_of(&original).unwrap();
+        let branches = Network::assemble(&original, None).unwrap().architecture.head().branches.len();
+        for (simplify, fused) in [(weights::deployed as fn(_, _) -> _, false), (weights::fused, true)] {
+            let simple: Checkpoint = simplify(&original, &config).unwrap();
+            let again = through_a_file(&simple);
+            assert_eq!(output(&again, &folder), expected, "{}, fused: {fused}", folder.display());
+            let own = config_of(&again).unwrap();
+            assert!(matches!(own.rows.last().unwrap().module, ModuleKind::Detect | ModuleKind::DDetect));
+            assert!(branches == 1 || own.rows.len() < config.rows.len());
+            assert_eq!(again.tensors().keys().any(|name| name.contains(".bn.")), !fused);
+            // Nothing is left that the network does not need.
+            assert_eq!(Network::assemble(&again, None).unwrap().architecture.head().branches.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn half_precision_rounds_once() {
+    let folder = golden_folders().remove(0);
+    let original = open(&folder);
+    let fused = weights::fused(&original, &config_of(&original).unwrap()).unwrap();
+    let half = through_a_file(&fused.to_half().unwrap());
+    let mut rounded = 0;
+    for (name, tensor) in half.tensors() {
+        assert_ne!(tensor.dtype(), Dtype::F32, "{name}");
+        if tensor.dtype() == Dtype::F16 {
+            let expected: Vec<f32> =
+                fused.read_f32(name).unwrap().into_iter().map(|value| half::f16::from_f32(value).to_f32()).collect();
+            assert_eq!(half.read_f32(name).unwrap(), expected, "{name}");
+            rounded += 1;
+        }
+    }
+    assert!(rounded > 50);
+    assert_eq!(half.to_half().unwrap().to_safetensors().unwrap(), half.to_safetensors().unwrap());
+    let mut large = fused;
+    large.insert_f32("model.0.conv.bias", &[1], &[70_000.0]);
+    let error = large.to_half().unwrap_err().to_string();
+    assert!(error.contains("tensor model.0.conv.bias: holds 70000; f16 ends at 65504"), "{error}");
+}
