@@ -36,12 +36,15 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap fails the test"))]
 
 pub mod architecture;
+mod cache;
 pub mod checkpoint;
 pub mod config;
 pub mod detect;
 pub mod dysample;
 pub mod embedded;
 pub mod graph;
+#[cfg(feature = "download")]
+pub mod hub;
 mod network;
 pub mod onnx;
 pub mod output;
@@ -50,5 +53,6 @@ pub mod runtime;
 mod size;
 pub mod weights;
 
+pub use cache::{NoCacheFolder, cache_folder};
 pub use network::{ModelFile, ModelFileError, Network, NetworkError, config_of};
 pub use size::Size;

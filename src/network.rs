@@ -81,14 +81,18 @@ impl ModelFile {
     }
 }
 
-/// The configuration of a checkpoint: the one that it carries, else the built-in one that its tensors fit.
+/// The configuration of a checkpoint: the given one, else the one that it carries, else the built-in one that its tensors
+/// fit; with the number of classes that the weights have.
 ///
 /// # Errors
-/// When the one that it carries is wrong, or there is neither.
-pub fn config_of(checkpoint: &Checkpoint) -> Result<ModelConfig, NetworkError> {
-    if let Some(config) = checkpoint.config()? {
-        return Ok(config);
-    }
+/// When it is wrong, or there is none.
+pub fn config_of(checkpoint: &Checkpoint, given: Option<&ModelConfig>) -> Result<ModelConfig, NetworkError> {
+    let own = if given.is_none() { checkpoint.config()? } else { None };
+    let config = given.cloned().or(own).map_or_else(|| recognised(checkpoint), Ok)?;
+    Ok(weights::settled(&config, checkpoint)?)
+}
+
+fn recognised(checkpoint: &Checkpoint) -> Result<ModelConfig, NetworkError> {
     let config = weights::recognised(checkpoint).ok_or_else(|| NetworkError::NoConfig {
         weights: checkpoint.name().into(),
         description: checkpoint.description().into(),
@@ -122,7 +126,7 @@ impl Network {
     /// # Errors
     /// When neither says what the network is, or the two do not fit together.
     pub fn assemble(checkpoint: &Checkpoint, config: Option<&ModelConfig>) -> Result<Self, NetworkError> {
-        let config = config.cloned().map_or_else(|| config_of(checkpoint), Ok)?;
+        let config = config_of(checkpoint, config)?;
         let (architecture, weights) = weights::bind(&config, checkpoint)?;
         let classes = architecture.head().classes;
         let stored = checkpoint.metadata().class_names.clone();

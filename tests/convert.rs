@@ -49,13 +49,13 @@ fn deployed_and_fused_files_compute_the_same_bits() {
     for folder in golden_folders() {
         let original = open(&folder);
         let expected = output(&original, &folder);
-        let config = config_of(&original).unwrap();
+        let config = config_of(&original, None).unwrap();
         let branches = Network::assemble(&original, None).unwrap().architecture.head().branches.len();
         for (simplify, fused) in [(weights::deployed as fn(_, _) -> _, false), (weights::fused, true)] {
             let simple: Checkpoint = simplify(&original, &config).unwrap();
             let again = through_a_file(&simple);
             assert_eq!(output(&again, &folder), expected, "{}, fused: {fused}", folder.display());
-            let own = config_of(&again).unwrap();
+            let own = config_of(&again, None).unwrap();
             assert!(matches!(own.rows.last().unwrap().module, ModuleKind::Detect | ModuleKind::DDetect));
             assert!(branches == 1 || own.rows.len() < config.rows.len());
             assert_eq!(again.tensors().keys().any(|name| name.contains(".bn.")), !fused);
@@ -69,7 +69,7 @@ fn deployed_and_fused_files_compute_the_same_bits() {
 fn half_precision_rounds_once() {
     let folder = golden_folders().remove(0);
     let original = open(&folder);
-    let fused = weights::fused(&original, &config_of(&original).unwrap()).unwrap();
+    let fused = weights::fused(&original, &config_of(&original, None).unwrap()).unwrap();
     let half = through_a_file(&fused.to_half().unwrap());
     let mut rounded = 0;
     for (name, tensor) in half.tensors() {

@@ -41,7 +41,7 @@ impl Case {
     }
 
     fn export(&self, options: &ExportOptions) -> OnnxFile {
-        let config = config_of(&self.checkpoint).unwrap();
+        let config = config_of(&self.checkpoint, None).unwrap();
         let (architecture, weights) = weights::bind(&config, &self.checkpoint).unwrap();
         let classes = architecture.head().classes;
         let names: Vec<String> = (0..classes).map(|id| format!("it's {id}")).collect();

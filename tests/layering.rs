@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// Each module of the library with all that it may import from the crate.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("size", &[]),
+    ("cache", &[]),
     ("onnx", &[]),
     ("dysample", &["onnx"]),
     ("config", &[]),
@@ -14,12 +15,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("checkpoint", &["config"]),
     ("weights", &["config", "dysample", "architecture", "checkpoint"]),
     ("graph", &["size", "onnx", "config", "dysample", "architecture", "weights"]),
-    ("runtime", &["onnx", "dysample", "graph"]),
+    ("runtime", &["cache", "onnx", "dysample", "graph"]),
     ("picture", &["size"]),
     ("detect", &["size", "graph", "runtime", "picture"]),
     ("output", &["size", "detect"]),
     ("network", &["onnx", "architecture", "checkpoint", "config", "graph", "weights"]),
     ("embedded", &["checkpoint"]),
+    ("hub", &["cache", "config"]),
 ];
 
 const MAX_LINES: usize = 400;

@@ -16,6 +16,7 @@ mod parameters;
 mod reachability;
 mod resolve;
 mod shapes;
+mod summary;
 
 pub use cost::{Cost, Form};
 pub use error::ArchitectureError;
@@ -23,6 +24,7 @@ pub(crate) use head::REG_MAX;
 pub use head::{Head, HeadBranch, HeadLevel, HeadWidths};
 pub use operation::{Convolution, DySampleLayer, Interpolation, Operation, RepConvolution, Step, Value};
 pub use parameters::Parameter;
+pub use summary::LayerSummary;
 
 use crate::Size;
 use crate::config::{ModelConfig, Row};

@@ -175,6 +175,26 @@ impl Checkpoint {
         tensor.to_f32(&self.bytes).map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))
     }
 
+    /// Whether a tensor that both have holds the same numbers here and there, of whatever kind.
+    ///
+    /// # Errors
+    /// When one of them is missing or its bytes are damaged.
+    pub fn same_numbers(&self, other: &Self, name: &str) -> Result<bool, CheckpointError> {
+        let raw = |of: &Self| {
+            let failed = |problem| CheckpointError { file: of.name.clone(), problem };
+            let tensor = of.tensors.get(name).ok_or_else(|| failed(Problem::NoTensor { name: name.into() }))?;
+            let bytes = tensor.to_bytes(&of.bytes);
+            let bytes = bytes.map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))?;
+            Ok((tensor.dtype(), bytes))
+        };
+        let (ours, theirs) = (raw(self)?, raw(other)?);
+        if ours.0 == theirs.0 {
+            return Ok(ours.1 == theirs.1);
+        }
+        // Integers of different kinds are not compared; nothing depends on them.
+        Ok(self.read_f32(name).ok() == other.read_f32(name).ok())
+    }
+
     /// This checkpoint as a safetensors file of ours: tensors as stored, metadata and normalisation epsilons kept.
     ///
     /// # Errors
@@ -253,7 +273,8 @@ impl Checkpoint {
     }
 
     /// The activation of every block that has one, if the file knows it and they all have the same.
-    pub(crate) fn common_activation(&self) -> Option<Activation> {
+    #[must_use]
+    pub fn common_activation(&self) -> Option<Activation> {
         let mut activations = self.modules.values().filter_map(|fact| match fact {
             ModuleFact::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
             _ => None,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::cache::NoCacheFolder;
+
 /// Why ONNX Runtime cannot be had, or failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -44,6 +46,9 @@ pub enum RuntimeError {
         /// What went wrong.
         reason: String,
     },
+    /// There is no cache folder.
+    #[error(transparent)]
+    NoCache(#[from] NoCacheFolder),
     /// A file of the cache folder cannot be written or read.
     #[error("cache folder {path}: {reason}; make it writable, or choose another one with YOLO9_CACHE")]
     Cache {

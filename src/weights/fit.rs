@@ -11,29 +11,50 @@ use crate::config::ModelConfig;
 
 use super::WeightsError;
 
-/// The architecture of `config` with the activation and the head that `checkpoint` holds. Branches of which the
-/// checkpoint holds nothing keep the official widths.
-pub(super) fn fitted(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Architecture, WeightsError> {
-    let mut config = config.clone();
-    if let Some(activation) = checkpoint.common_activation().filter(|found| *found != config.activation) {
+/// The configuration as the weights have it: with their number of classes, and, of a whole-model file, their activation.
+/// Says what they change.
+///
+/// # Errors
+/// When the configuration does not resolve.
+pub fn settled(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<ModelConfig, WeightsError> {
+    let settled = with_activation(config, checkpoint);
+    if settled.activation != config.activation {
         log::warn!(
-            "{} was trained with {activation}; its config says {}. The weights decide",
+            "{} was trained with {}; its config says {}. The weights decide",
             checkpoint.name(),
+            settled.activation,
             config.activation
         );
-        config.activation = activation;
     }
-    let official = Architecture::new(&config)?;
-    let head = official.head();
-    let classes = shape_of(checkpoint, &head.main().class_path, "2.weight").map_or(head.classes, |shape| shape[0]);
+    let classes = classes(&Architecture::new(&settled)?, checkpoint);
+    if classes != config.classes {
+        log::info!("{} has {classes} classes; its config says {}. The weights decide", checkpoint.name(), config.classes);
+    }
+    Ok(settled.with_classes(classes))
+}
+
+/// The architecture of `config` with the activation and the head that `checkpoint` holds. Branches of which the
+/// checkpoint holds nothing keep the widths of the config's dialect.
+pub(super) fn fitted(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Architecture, WeightsError> {
+    let config = with_activation(config, checkpoint);
+    let usual = Architecture::new(&config)?;
+    let head = usual.head();
+    let classes = classes(&usual, checkpoint);
     let widths: Vec<HeadWidths> = head.branches.iter().map(|branch| widths(branch, checkpoint)).collect();
     if classes == head.classes && widths.iter().zip(&head.branches).all(|(found, branch)| *found == branch.widths) {
-        return Ok(official);
+        return Ok(usual);
     }
-    if classes != head.classes {
-        log::info!("{} has {classes} classes; its config says {}. The weights decide", checkpoint.name(), head.classes);
-    }
-    Ok(Architecture::with_head_widths(&config.with_classes(classes.max(1)), &widths)?)
+    Ok(Architecture::with_head_widths(&config.with_classes(classes), &widths)?)
+}
+
+fn with_activation(config: &ModelConfig, checkpoint: &Checkpoint) -> ModelConfig {
+    let activation = checkpoint.common_activation().unwrap_or(config.activation);
+    ModelConfig { activation, ..config.clone() }
+}
+
+fn classes(architecture: &Architecture, checkpoint: &Checkpoint) -> usize {
+    let head = architecture.head();
+    shape_of(checkpoint, &head.main().class_path, "2.weight").map_or(head.classes, |shape| shape[0].max(1))
 }
 
 fn widths(branch: &HeadBranch, checkpoint: &Checkpoint) -> HeadWidths {

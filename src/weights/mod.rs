@@ -16,6 +16,7 @@ mod recognise;
 pub use bind::bind;
 pub use deploy::{deployed, fused};
 pub use error::{Mismatch, WeightsError};
+pub use fit::settled;
 pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;
 pub use recognise::recognised;

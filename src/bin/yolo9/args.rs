@@ -18,6 +18,13 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+}
+
+/// What every command knows.
+#[derive(Debug, Args)]
+pub(crate) struct Globals {
     /// Only results and errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -25,6 +32,10 @@ pub(crate) struct Cli {
     /// Also what was found, read and decided on the way (-vv: ONNX Runtime's own messages too).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+
+    /// Never fetch anything (also YOLO9_OFFLINE=1).
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +44,10 @@ pub(crate) enum Command {
     Detect(crate::detect::DetectArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
     Convert(crate::convert::ConvertArgs),
+    /// Say what is in a model file or config, or what two of them differ in.
+    Info(crate::info::InfoArgs),
+    /// List, fetch and remove released weights.
+    Models(crate::models::ModelsArgs),
     /// Write a network as an ONNX file that other runtimes run.
     Export(crate::export::ExportArgs),
     /// List the built-in configs, or print one.
@@ -44,7 +59,8 @@ pub(crate) enum Command {
 /// Which network.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// Checkpoint (.pt of the official YOLOv9 code, or .safetensors) or embedded model.
+    /// Checkpoint of any YOLOv9 code (.pt, .safetensors), exported network (.onnx), embedded model, or the name of a
+    /// released file, which is fetched (see `yolo9 models`).
     #[arg(short, long, env = "YOLO9_WEIGHTS", value_name = "FILE|NAME", default_value = "codes-dysample")]
     pub(crate) weights: String,
 
@@ -68,10 +84,6 @@ pub(crate) struct RuntimeArgs {
     #[arg(long, value_enum, value_name = "native|onnx", default_value_t = DySampleArg::Native)]
     pub(crate) dysample: DySampleArg,
 
-    /// Never fetch anything (also YOLO9_OFFLINE=1).
-    #[arg(long)]
-    pub(crate) offline: bool,
-
     /// The ONNX Runtime library to load (also ORT_DYLIB_PATH); by default it is found or fetched.
     #[arg(long, value_name = "FILE")]
     pub(crate) onnxruntime: Option<PathBuf>,
@@ -84,8 +96,8 @@ pub(crate) enum DySampleArg {
 }
 
 impl RuntimeArgs {
-    pub(crate) fn library(&self) -> LibraryOptions {
-        LibraryOptions { path: self.onnxruntime.clone(), offline: self.offline }
+    pub(crate) fn library(&self, globals: &Globals) -> LibraryOptions {
+        LibraryOptions { path: self.onnxruntime.clone(), offline: globals.offline }
     }
 
     pub(crate) fn session(&self) -> SessionOptions {

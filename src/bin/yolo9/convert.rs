@@ -10,7 +10,9 @@ use yolo9::weights::{self, LIFTED};
 use yolo9::{NetworkError, config_of};
 
 use crate::Outcome;
-use crate::model::{check_output, open_config, open_weights, provenance};
+use crate::args::Globals;
+use crate::model::{check_output, open_config};
+use crate::weights::{open_weights, provenance};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
@@ -65,10 +67,10 @@ fn parse_fact(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     check_output(&args.output, "safetensors", args.exist_ok)?;
     let target = args.to.as_deref().map(open_config).transpose()?;
-    let mut checkpoint = open_weights(&args.input)?;
+    let mut checkpoint = open_weights(&args.input, globals)?;
     let dialect = checkpoint.dialect();
     checkpoint = match (&target, args.lift) {
         (Some(target), Some(upsampler)) => weights::lifted(&checkpoint, target, upsampler)?,
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
         (None, _) => with_config(checkpoint)?,
     };
     if args.deploy || args.fuse {
-        let config = config_of(&checkpoint)?;
+        let config = config_of(&checkpoint, None)?;
         let simplify = if args.fuse { weights::fused } else { weights::deployed };
         checkpoint = simplify(&checkpoint, &config)?;
     }
@@ -84,7 +86,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
         checkpoint = checkpoint.to_half()?;
     }
     // What was noted at an earlier conversion comes from the first file.
-    for (key, value) in provenance(&args.input)?.into_iter().chain([("source_dialect".to_owned(), dialect.to_string())]) {
+    for (key, value) in provenance(&args.input, globals)?.into_iter().chain([("source_dialect".to_owned(), dialect.to_string())]) {
         if !checkpoint.metadata().facts.contains_key(&key) {
             checkpoint.add_fact(&key, &value);
         }
@@ -104,7 +106,7 @@ pub(crate) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
 /// With the config that a bare state dict is recognised by, and the strides. Weights of a network that is not known stay
 /// weights.
 fn with_config(mut checkpoint: Checkpoint) -> anyhow::Result<Checkpoint> {
-    let config = match config_of(&checkpoint) {
+    let config = match config_of(&checkpoint, None) {
         Ok(config) => config,
         Err(error @ NetworkError::NoConfig { .. }) => {
             log::warn!("{error}; the new file will not say it either (--to names the config)");

@@ -11,7 +11,7 @@ use yolo9::picture::{Fit, InputShape, Picture, ScaleBack};
 use yolo9::runtime::Runtime;
 
 use crate::Outcome;
-use crate::args::{ModelArgs, RuntimeArgs, parse_share, parse_size};
+use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
 use crate::console::say;
 use crate::interrupt::Interrupt;
 use crate::model::{self, Loaded};
@@ -122,7 +122,7 @@ enum PresetArg {
     Ultralytics,
 }
 
-pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
     let mut sources = sources::expand(&args.inputs, args.recursive, out);
     if args.inputs.is_empty() {
@@ -131,10 +131,10 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
     if sources.pictures.is_empty() {
         return Ok(no_pictures(args, &sources.failed));
     }
-    let loaded = model::load(&args.model)?;
+    let loaded = model::load(&args.model, globals)?;
     let settings = settings(args, &loaded)?;
     let class_names = loaded.class_names().to_vec();
-    let runtime = Runtime::load(&args.runtime.library())?;
+    let runtime = Runtime::load(&args.runtime.library(globals))?;
     log::debug!("ONNX Runtime: {}", runtime.library().path.display());
     let model = loaded.into_model(&runtime, &args.runtime.session())?;
     let mut detector = Detector::new(model, settings);
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
 
     let total = sources.pictures.len() + sources.failed.len();
     let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
-    let mut report = Report::new(total, quiet, json_on_stdout);
+    let mut report = Report::new(total, globals.quiet, json_on_stdout);
     for (path, reason) in &sources.failed {
         report.failure(&path.display().to_string(), reason);
     }
@@ -182,7 +182,7 @@ pub(crate) fn run(args: &DetectArgs, quiet: bool) -> anyhow::Result<Outcome> {
         run.write(&source.relative, picture, &result, &mut report)?;
     }
     report.finish(interrupted);
-    run.finish(quiet)?;
+    run.finish(globals.quiet)?;
     Ok(match (interrupted, report.failed()) {
         (true, _) => Outcome::Interrupted,
         (false, 0) => Outcome::Done,

@@ -7,12 +7,12 @@ use clap::Args;
 use yolo9::detect::{Detector, Preset, Settings};
 use yolo9::dysample::Kernel;
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
-use yolo9::runtime::library::cache_folder;
+use yolo9::cache_folder;
 use yolo9::runtime::{DySampleBackend, OrtModel, Runtime, SessionOptions};
 use yolo9::{Network, Size, embedded};
 
 use crate::Outcome;
-use crate::args::RuntimeArgs;
+use crate::args::{Globals, RuntimeArgs};
 use crate::console::print_line;
 
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub(crate) struct DoctorArgs {
     runtime: RuntimeArgs,
 }
 
-pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     print_line!("cache folder   {}", cache_folder()?.display());
     print_line!(
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         args.runtime.session().threads
     );
     let start = Instant::now();
-    let runtime = Runtime::load(&args.runtime.library())?;
+    let runtime = Runtime::load(&args.runtime.library(globals))?;
     let library = runtime.library();
     print_line!("ONNX Runtime   {}", library.path.display());
     print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);

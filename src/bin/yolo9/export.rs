@@ -11,8 +11,9 @@ use yolo9::output::write_atomically;
 use yolo9::{Size, config_of, weights};
 
 use crate::Outcome;
-use crate::args::{parse_share, parse_size};
-use crate::model::{self, open_config, open_weights};
+use crate::args::{Globals, parse_share, parse_size};
+use crate::model::{check_output, open_config};
+use crate::weights::{open_weights, provenance};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
@@ -128,12 +129,12 @@ impl ExportArgs {
     }
 }
 
-pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
-    model::check_output(&args.output, "onnx", args.exist_ok)?;
+pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+    check_output(&args.output, "onnx", args.exist_ok)?;
     let config = args.config.as_deref().map(open_config).transpose()?;
     let names = args.names.as_deref().map(class_names_from_file).transpose()?;
-    let checkpoint = open_weights(&args.input)?;
-    let config = config.map_or_else(|| config_of(&checkpoint), Ok)?;
+    let checkpoint = open_weights(&args.input, globals)?;
+    let config = config_of(&checkpoint, config.as_ref())?;
     let (architecture, weights) = weights::bind(&config, &checkpoint)?;
     let classes = architecture.head().classes;
     let names = names.or_else(|| checkpoint.metadata().class_names.clone());
@@ -145,7 +146,7 @@ pub(crate) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         anyhow::bail!("{} class names for {classes} classes; expected one name per class (--names)", names.len());
     }
     let mut notes = vec![("description".to_owned(), format!("YOLOv9 detector ({})", config.name))];
-    notes.extend(model::provenance(&args.input)?);
+    notes.extend(provenance(&args.input, globals)?);
     let options = args.options();
     let proto = export(&architecture, weights, &options, &names, &notes)?;
     let bytes = prost::Message::encode_to_vec(&proto);

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use log::{Level, LevelFilter};
 
-use crate::args::Cli;
+use crate::args::Globals;
 
-pub(crate) fn start(cli: &Cli) {
-    let (ours, runtime) = match (cli.quiet, cli.verbose) {
+pub(crate) fn start(globals: &Globals) {
+    let (ours, runtime) = match (globals.quiet, globals.verbose) {
         (true, _) => (LevelFilter::Error, LevelFilter::Off),
         (false, 0) => (LevelFilter::Info, LevelFilter::Off),
         (false, 1) => (LevelFilter::Debug, LevelFilter::Off),

@@ -7,12 +7,15 @@ mod convert;
 mod detect;
 mod doctor;
 mod export;
+mod info;
 mod interrupt;
 mod logging;
 mod model;
+mod models;
 mod outputs;
 mod report;
 mod sources;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -33,8 +36,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    logging::start(&cli);
-    match run(cli) {
+    logging::start(&cli.globals);
+    match run(&cli) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) if console::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -44,12 +47,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    match cli.command {
-        Command::Detect(args) => detect::run(&args, cli.quiet),
-        Command::Convert(args) => convert::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Configs(args) => configs::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    let globals = &cli.globals;
+    match &cli.command {
+        Command::Detect(args) => detect::run(args, globals),
+        Command::Info(args) => info::run(args, globals),
+        Command::Models(args) => models::run(args, globals),
+        Command::Convert(args) => convert::run(args, globals),
+        Command::Export(args) => export::run(args, globals),
+        Command::Configs(args) => configs::run(args),
+        Command::Doctor(args) => doctor::run(args, globals),
     }
 }

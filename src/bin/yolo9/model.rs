@@ -3,47 +3,15 @@
 use std::path::Path;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 use yolo9::architecture::Form;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, class_names_from_file};
 use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
 use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
-use yolo9::{ModelFile, Network, Size, embedded};
+use yolo9::{ModelFile, Network, Size};
 
-use crate::args::ModelArgs;
-
-/// A file of that name, else the embedded model of that name.
-pub(crate) fn open_file(weights: &str) -> anyhow::Result<ModelFile> {
-    // An empty YOLO9_WEIGHTS is as good as none.
-    let weights = if weights.is_empty() { embedded::models()[0].name } else { weights };
-    let path = Path::new(weights);
-    if path.exists() {
-        let file = ModelFile::open(path)?;
-        if let ModelFile::Checkpoint(checkpoint) = &file {
-            checkpoint.warnings().iter().for_each(|warning| log::warn!("{weights}: {warning}"));
-            log::debug!("{weights}: {}", checkpoint.description());
-        }
-        return Ok(file);
-    }
-    let known = embedded::models().iter().find(|model| model.name == weights);
-    let Some(model) = known else {
-        let names: Vec<_> = embedded::models().iter().map(|model| model.name).collect();
-        anyhow::bail!("weights {weights}: no such file; embedded models are {}", names.join(", "));
-    };
-    Ok(ModelFile::Checkpoint(model.checkpoint()?))
-}
-
-/// As [`open_file`], for commands that need weights.
-pub(crate) fn open_weights(weights: &str) -> anyhow::Result<Checkpoint> {
-    match open_file(weights)? {
-        ModelFile::Checkpoint(checkpoint) => Ok(checkpoint),
-        ModelFile::Exported(_) => anyhow::bail!(
-            "weights {weights}: an ONNX file: a finished network, which `yolo9 detect` runs and `yolo9 info` describes, but \
-             whose weights cannot be taken out; give the checkpoint that it was exported from"
-        ),
-    }
-}
+use crate::args::{Globals, ModelArgs};
+use crate::weights::open_file;
 
 /// Refuses a path for a result that exists already or whose name says that it is something else.
 pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool) -> anyhow::Result<()> {
@@ -64,18 +32,6 @@ pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool) -> anyh
         anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
     }
     Ok(())
-}
-
-/// Facts about the file that something was made from: its name and hash.
-pub(crate) fn provenance(weights: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let path = Path::new(weights);
-    let bytes = match embedded::models().iter().find(|model| !path.exists() && model.name == weights) {
-        Some(model) => model.bytes.to_vec(),
-        None => std::fs::read(path).with_context(|| format!("{weights} cannot be read"))?,
-    };
-    let name = path.file_name().map_or_else(|| weights.to_owned(), |name| name.to_string_lossy().into_owned());
-    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(vec![("source".into(), name), ("source_sha256".into(), hash)])
 }
 
 /// A YAML file, else the built-in config of that name.
@@ -133,12 +89,12 @@ impl Loaded {
 }
 
 /// The model that the options ask for, with a line that says what it is.
-pub(crate) fn load(args: &ModelArgs) -> anyhow::Result<Loaded> {
+pub(crate) fn load(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Loaded> {
     // Config and names first: they are small, and their mistakes are the user's own.
     let config = args.config.as_deref().map(open_config).transpose()?;
     let names = args.names.as_deref().map(class_names_from_file).transpose()?;
     let names = names.zip(args.names.as_ref().map(|path| path.display().to_string()));
-    match open_file(&args.weights)? {
+    match open_file(&args.weights, globals)? {
         ModelFile::Checkpoint(checkpoint) => network(args, &checkpoint, config.as_ref(), names),
         ModelFile::Exported(_) if config.is_some() => {
             anyhow::bail!("--config: {} is an ONNX file, which has its network inside", args.weights)

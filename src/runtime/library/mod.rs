@@ -14,6 +14,7 @@ pub use pinned::{MIN_MINOR, VERSION};
 use std::path::{Path, PathBuf};
 
 use super::RuntimeError;
+use crate::cache::{cache_folder, offline_by_variable};
 
 /// How to find the library.
 #[derive(Debug, Clone, Default)]
@@ -77,22 +78,6 @@ pub fn file_name() -> &'static str {
     }
 }
 
-/// The folder that fetched files live in: `YOLO9_CACHE`, else the user's cache folder.
-///
-/// # Errors
-/// When neither the variable nor a home folder is set.
-pub fn cache_folder() -> Result<PathBuf, RuntimeError> {
-    if let Some(folder) = std::env::var_os("YOLO9_CACHE").filter(|folder| !folder.is_empty()) {
-        return Ok(folder.into());
-    }
-    use etcetera::BaseStrategy;
-    let strategy = etcetera::choose_base_strategy().map_err(|error| RuntimeError::Cache {
-        path: "(unknown)".into(),
-        reason: format!("no home folder: {error}"),
-    })?;
-    Ok(strategy.cache_dir().join("yolo9"))
-}
-
 /// Tries each place in turn with `load` until it succeeds. `load` gives its reason when a library does not work.
 ///
 /// # Errors
@@ -130,7 +115,7 @@ pub fn find<T>(
         log::warn!("passed over a library {place}: {unusable}");
         searched.push(format!("{place} ({unusable})"));
     }
-    if options.offline || std::env::var_os("YOLO9_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0") {
+    if options.offline || offline_by_variable() {
         let searched = searched.join(", ");
         return Err(RuntimeError::Offline { searched, file: file_name(), minor: MIN_MINOR });
     }

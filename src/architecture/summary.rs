@@ -1,0 +1,52 @@
+//! A network row by row, for people.
+
+use super::cost::Form;
+use super::operation::Value;
+use super::{Architecture, ArchitectureError, Cost, Role};
+use crate::Size;
+use crate::config::{Argument, ModuleKind};
+
+/// One row of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerSummary {
+    /// Its index.
+    pub index: usize,
+    /// Where its inputs come from, as written.
+    pub from: Vec<i64>,
+    /// The module.
+    pub module: ModuleKind,
+    /// Its arguments, as written.
+    pub args: Vec<Argument>,
+    /// Channels and size of each map that it gives; for a head the maps of its levels, box values and classes together.
+    pub outputs: Vec<(usize, Size)>,
+    /// Its cost as training stores it.
+    pub cost: Cost,
+    /// Whether inference needs it.
+    pub role: Role,
+}
+
+impl Architecture {
+    /// All rows for an input of that size.
+    ///
+    /// # Errors
+    /// As [`Architecture::cost`].
+    pub fn summary(&self, input: Size) -> Result<Vec<LayerSummary>, ArchitectureError> {
+        let sizes = self.sizes(input)?;
+        let costs = self.layer_costs(input, Form::Training)?;
+        let map = |value: &Value| (value.channels, sizes[value.id]);
+        let levels = || self.head.branches.iter().flat_map(|branch| &branch.levels);
+        let rows = self.layers.iter().zip(costs).map(|(layer, cost)| LayerSummary {
+            index: layer.row.index,
+            from: layer.row.from.clone(),
+            module: layer.row.module,
+            args: layer.row.args.clone(),
+            outputs: match layer.row.module.is_head() {
+                true => levels().map(|l| (l.boxes.channels + l.classes.channels, sizes[l.boxes.id])).collect(),
+                false => layer.outputs.iter().map(map).collect(),
+            },
+            cost,
+            role: layer.role,
+        });
+        Ok(rows.collect())
+    }
+}

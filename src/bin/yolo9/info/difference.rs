@@ -1,0 +1,213 @@
+//! Two subjects side by side.
+
+use serde_json::{Value, json};
+use yolo9::Size;
+use yolo9::architecture::LayerSummary;
+use yolo9::checkpoint::Checkpoint;
+use yolo9::output::printable;
+
+use super::subject::Subject;
+use super::text::{essence, headlines};
+use super::{grouped, json as one_json};
+use crate::console::print_line;
+
+/// A row of one network or both.
+enum Pair<'a> {
+    Same,
+    Changed(&'a LayerSummary, &'a LayerSummary),
+    OnlyA(&'a LayerSummary),
+    OnlyB(&'a LayerSummary),
+}
+
+pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()> {
+    let (lines_a, lines_b) = (lines(a, imgsz)?, lines(b, imgsz)?);
+    let width = lines_a.iter().map(|(_, value)| value.chars().count()).max().unwrap_or(0);
+    print_line!("  {:<12} {:<width$}   {}", "", "A", "B");
+    let mut labels: Vec<&str> = Vec::new();
+    for (label, _) in lines_a.iter().chain(&lines_b) {
+        if !labels.contains(label) {
+            labels.push(label);
+        }
+    }
+    let value = |lines: &[(&str, String)], label: &str| {
+        lines.iter().find(|(known, _)| *known == label).map_or_else(|| "-".into(), |(_, value)| value.clone())
+    };
+    for label in labels {
+        let (a, b) = (value(&lines_a, label), value(&lines_b, label));
+        let mark = if a == b { ' ' } else { '*' };
+        print_line!("{mark} {label:<12} {a:<width$}   {b}");
+    }
+    if let (Some(network_a), Some(network_b)) = (a.network(), b.network()) {
+        for (total_a, total_b) in network_a.totals(imgsz)?.iter().zip(network_b.totals(imgsz)?) {
+            let (a, b) = (&total_a.cost, &total_b.cost);
+            if a != b {
+                let change = change(a.parameters, b.parameters, b.gflops() - a.gflops());
+                print_line!("  {:<12} B has{change}", total_a.form);
+            }
+        }
+        print_rows(&network_a.layers(imgsz)?, &network_b.layers(imgsz)?)?;
+    }
+    if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
+        print_tensors(&Tensors::compare(a, b)?)?;
+    }
+    Ok(())
+}
+
+/// What is said of a subject, by label.
+fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut lines = vec![("file", subject.name.clone()), ("kind", subject.kind.clone())];
+    lines.extend(headlines(subject));
+    for (_, value) in &mut lines {
+        *value = short(value);
+    }
+    if let Some(network) = subject.network() {
+        for total in network.totals(imgsz)? {
+            let (parameters, gflops) = (grouped(total.cost.parameters), total.cost.gflops());
+            let line = format!("{} layers, {parameters} parameters, {gflops:.1} GFLOPs", total.layers);
+            lines.push((total.form, line));
+        }
+    }
+    Ok(lines)
+}
+
+fn print_tensors(tensors: &Tensors) -> anyhow::Result<()> {
+    let Tensors { equal, differ, only_a, only_b } = tensors;
+    print_line!(
+        "\ntensors: {equal} equal, {} differ, {} only in A, {} only in B",
+        differ.len(),
+        only_a.len(),
+        only_b.len()
+    );
+    for (what, names) in [("differ", differ), ("only in A", only_a), ("only in B", only_b)] {
+        if !names.is_empty() {
+            let more = if names.len() > 6 { ", …" } else { "" };
+            let names: Vec<&str> = names.iter().take(6).map(String::as_str).collect();
+            print_line!("  {what}: {}{more}", printable(&names.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn print_rows(a: &[LayerSummary], b: &[LayerSummary]) -> anyhow::Result<()> {
+    let pairs = aligned(a, b);
+    let same = pairs.iter().filter(|pair| matches!(pair, Pair::Same)).count();
+    print_line!("\n{same} rows are the same; those that differ:");
+    for pair in &pairs {
+        match pair {
+            Pair::Same => {}
+            Pair::OnlyA(row) => print_line!("- {:>3}  {}", row.index, essence(row)),
+            Pair::OnlyB(row) => print_line!("+ {:>3}  {}", row.index, essence(row)),
+            Pair::Changed(a, b) => {
+                let change = change(a.cost.parameters, b.cost.parameters, b.cost.gflops() - a.cost.gflops());
+                print_line!("* {:>3}  {}  =>  {}{change}", a.index, essence(a), essence(b));
+            }
+        }
+    }
+    if same == pairs.len() {
+        print_line!("  none");
+    }
+    Ok(())
+}
+
+/// `   +16,416 parameters, +0.046 GFLOPs`.
+fn change(before: u64, after: u64, gflops: f64) -> String {
+    let sign = if after < before { '-' } else { '+' };
+    format!("   {sign}{} parameters, {gflops:+.3} GFLOPs", grouped(before.abs_diff(after)))
+}
+
+fn short(text: &str) -> String {
+    let text = printable(text);
+    if text.chars().count() <= 60 { text.into_owned() } else { text.chars().take(59).chain(['…']).collect() }
+}
+
+pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Value> {
+    let mut value = json!({ "a": one_json::subject(a, imgsz)?, "b": one_json::subject(b, imgsz)? });
+    if let (Some(network_a), Some(network_b)) = (a.network(), b.network()) {
+        let (a, b) = (network_a.layers(imgsz)?, network_b.layers(imgsz)?);
+        let rows = aligned(&a, &b).into_iter().filter_map(|pair| match pair {
+            Pair::Same => None,
+            Pair::Changed(a, b) => Some(json!({ "a": one_json::layer(a), "b": one_json::layer(b) })),
+            Pair::OnlyA(row) => Some(json!({ "a": one_json::layer(row), "b": null })),
+            Pair::OnlyB(row) => Some(json!({ "a": null, "b": one_json::layer(row) })),
+        });
+        value["rows"] = rows.collect();
+    }
+    if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
+        let Tensors { equal, differ, only_a, only_b } = Tensors::compare(a, b)?;
+        value["tensors"] = json!({ "equal": equal, "differ": differ, "only_a": only_a, "only_b": only_b });
+    }
+    Ok(value)
+}
+
+/// Rows paired by the longest common sequence; rows between that stand at the same place are changed ones.
+fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
+    let keys = |rows: &[LayerSummary]| rows.iter().map(essence).collect::<Vec<String>>();
+    let (keys_a, keys_b) = (keys(a), keys(b));
+    // longest[i][j]: length of the longest common sequence of a[i..] and b[j..].
+    let mut longest = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for i in (0..a.len()).rev() {
+        for j in (0..b.len()).rev() {
+            longest[i][j] = match keys_a[i] == keys_b[j] {
+                true => longest[i + 1][j + 1] + 1,
+                false => longest[i + 1][j].max(longest[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
+    let (mut removed, mut added) = (Vec::new(), Vec::new());
+    loop {
+        let same = i < a.len() && j < b.len() && keys_a[i] == keys_b[j];
+        if same || (i == a.len() && j == b.len()) {
+            pairs.extend(between(&mut removed, &mut added));
+        }
+        if same {
+            pairs.push(Pair::Same);
+            (i, j) = (i + 1, j + 1);
+        } else if i < a.len() && (j == b.len() || longest[i + 1][j] >= longest[i][j + 1]) {
+            removed.push(&a[i]);
+            i += 1;
+        } else if j < b.len() {
+            added.push(&b[j]);
+            j += 1;
+        } else {
+            return pairs;
+        }
+    }
+}
+
+/// Rows between two common ones: as many as there are on both sides are changes.
+fn between<'a>(removed: &mut Vec<&'a LayerSummary>, added: &mut Vec<&'a LayerSummary>) -> Vec<Pair<'a>> {
+    let (removed, added) = (std::mem::take(removed), std::mem::take(added));
+    if removed.len() == added.len() {
+        return removed.into_iter().zip(added).map(|(a, b)| Pair::Changed(a, b)).collect();
+    }
+    removed.into_iter().map(Pair::OnlyA).chain(added.into_iter().map(Pair::OnlyB)).collect()
+}
+
+/// Which tensors of two checkpoints hold the same numbers.
+struct Tensors {
+    equal: usize,
+    differ: Vec<String>,
+    only_a: Vec<String>,
+    only_b: Vec<String>,
+}
+
+impl Tensors {
+    fn compare(a: &Checkpoint, b: &Checkpoint) -> anyhow::Result<Self> {
+        let mut tensors = Self { equal: 0, differ: Vec::new(), only_a: Vec::new(), only_b: Vec::new() };
+        for (name, tensor) in a.tensors() {
+            let Some(other) = b.tensors().get(name) else {
+                tensors.only_a.push(name.clone());
+                continue;
+            };
+            let equal = tensor.shape() == other.shape() && a.same_numbers(b, name)?;
+            if equal {
+                tensors.equal += 1;
+            } else {
+                tensors.differ.push(name.clone());
+            }
+        }
+        tensors.only_b = b.tensors().keys().filter(|name| a.shape(name).is_none()).cloned().collect();
+        Ok(tensors)
+    }
+}

@@ -1,0 +1,99 @@
+//! `yolo9 info --pickle`.
+
+use serde_json::json;
+use yolo9::checkpoint::{PickleReport, Treatment};
+use yolo9::output::printable;
+
+use super::{InfoArgs, grouped};
+use crate::Outcome;
+use crate::args::Globals;
+use crate::console::print_line;
+use crate::weights::{Place, locate};
+
+pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+    let [name] = args.subjects.as_slice() else { anyhow::bail!("--pickle looks into one file") };
+    let Place::File(path) = locate(name, globals)? else {
+        anyhow::bail!("{name} is a model inside the program: safetensors, without a pickle")
+    };
+    let report = PickleReport::open(&path)?;
+    if args.json {
+        print_line!("{:#}", as_json(name, &report));
+    } else {
+        print(name, &report)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn treatment(treatment: Treatment) -> &'static str {
+    match treatment {
+        Treatment::Refused => "REFUSED",
+        Treatment::Opaque => "opaque",
+        Treatment::Interpreted => "interpreted",
+    }
+}
+
+fn print(name: &str, report: &PickleReport) -> anyhow::Result<()> {
+    print_line!("{}: {}, {} values; nothing was executed", printable(name), report.container, grouped(report.values as u64));
+    print_line!("\n{:<12} {:>8} {:>8}  class or function", "", "objects", "calls");
+    for global in &report.globals {
+        print_line!(
+            "{:<12} {:>8} {:>8}  {}",
+            treatment(global.treatment),
+            global.objects,
+            global.calls,
+            printable(&global.name)
+        );
+        for arguments in &global.arguments {
+            print_line!("{:<31} called with {}", "", printable(arguments));
+        }
+    }
+    print_line!("\n{:<24} {:>8} {:>14} {:>14}  saved from", "storages", "count", "elements", "bytes");
+    for (kind, storages) in &report.storages {
+        print_line!(
+            "{:<24} {:>8} {:>14} {:>14}  {}",
+            printable(kind),
+            storages.count,
+            grouped(storages.elements as u64),
+            grouped(storages.bytes as u64),
+            printable(&storages.locations.join(", "))
+        );
+    }
+    let refused = report.globals.iter().filter(|global| global.treatment == Treatment::Refused).count();
+    print_line!(
+        "\n{}",
+        match refused {
+            0 => "nothing in it acts on the system when PyTorch loads it".to_owned(),
+            1 => "one function in it acts on the system when PyTorch loads it: do not load it with torch.load".into(),
+            n => format!("{n} functions in it act on the system when PyTorch loads it: do not load it with torch.load"),
+        }
+    );
+    Ok(())
+}
+
+fn as_json(name: &str, report: &PickleReport) -> serde_json::Value {
+    let globals = report.globals.iter().map(|global| {
+        json!({
+            "name": global.name,
+            "treatment": treatment(global.treatment).to_lowercase(),
+            "objects": global.objects,
+            "calls": global.calls,
+            "arguments": global.arguments,
+        })
+    });
+    let storages = report.storages.iter().map(|(kind, storages)| {
+        json!({
+            "kind": kind,
+            "count": storages.count,
+            "elements": storages.elements,
+            "bytes": storages.bytes,
+            "locations": storages.locations,
+        })
+    });
+    json!({
+        "name": name,
+        "container": report.container,
+        "values": report.values,
+        "globals": globals.collect::<Vec<_>>(),
+        "storages": storages.collect::<Vec<_>>(),
+    })
+}

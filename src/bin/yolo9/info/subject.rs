@@ -1,0 +1,205 @@
+//! What is known of one file or config.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use yolo9::architecture::{Architecture, Cost, Form, LayerSummary};
+use yolo9::checkpoint::Checkpoint;
+use yolo9::config::{Activation, Dialect, ModelConfig, builtin_configs};
+use yolo9::onnx::OnnxFile;
+use yolo9::{ModelFile, Size, config_of, weights};
+
+use super::InfoArgs;
+use crate::args::Globals;
+use crate::model::open_config;
+use crate::weights::open_file;
+
+/// A file or config.
+pub(super) struct Subject {
+    /// As the user named it.
+    pub(super) name: String,
+    /// What it is, in words.
+    pub(super) kind: String,
+    pub(super) dialect: Option<Dialect>,
+    pub(super) class_names: Option<Vec<String>>,
+    pub(super) facts: BTreeMap<String, String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) content: Content,
+}
+
+/// What it holds.
+pub(super) enum Content {
+    /// A config, or weights of a known network.
+    Network { network: Box<Network>, checkpoint: Option<Box<Checkpoint>> },
+    /// Weights whose network is not known, and why.
+    Weights { checkpoint: Box<Checkpoint>, reason: String },
+    /// A finished network.
+    Exported(Box<OnnxFile>),
+}
+
+/// A resolved configuration.
+pub(super) struct Network {
+    pub(super) config: String,
+    pub(super) activation: Activation,
+    pub(super) architecture: Architecture,
+}
+
+/// Cost of a network in one form.
+pub(super) struct Total {
+    pub(super) form: &'static str,
+    pub(super) layers: usize,
+    pub(super) cost: Cost,
+}
+
+impl Subject {
+    pub(super) fn open(name: &str, args: &InfoArgs, globals: &Globals) -> anyhow::Result<Self> {
+        if is_config(name) {
+            return Self::of_config(name, args);
+        }
+        let config = args.config.as_deref().map(open_config).transpose()?;
+        Ok(match open_file(name, globals)? {
+            ModelFile::Checkpoint(checkpoint) => Self::of_checkpoint(name, checkpoint, config.as_ref()),
+            ModelFile::Exported(file) => Self {
+                name: name.into(),
+                kind: format!("an ONNX file by {}", if file.producer.is_empty() { "?" } else { &file.producer }),
+                dialect: None,
+                class_names: file.class_names(),
+                facts: file.metadata.clone().into_iter().filter(|(key, _)| key != "names").collect(),
+                warnings: Vec::new(),
+                content: Content::Exported(Box::new(file)),
+            },
+        })
+    }
+
+    fn of_config(name: &str, args: &InfoArgs) -> anyhow::Result<Self> {
+        let mut config = open_config(name)?;
+        if let Some(classes) = args.nc {
+            config = config.with_classes(classes as usize);
+        }
+        let architecture = Architecture::new(&config)?;
+        let built_in = builtin_configs().iter().any(|builtin| builtin.name == config.name);
+        Ok(Self {
+            name: name.into(),
+            kind: if built_in { "a built-in config".into() } else { "a config".into() },
+            dialect: Some(config.dialect),
+            class_names: None,
+            facts: BTreeMap::new(),
+            warnings: Vec::new(),
+            content: Content::Network { network: Box::new(Network::new(&config, architecture)), checkpoint: None },
+        })
+    }
+
+    fn of_checkpoint(name: &str, checkpoint: Checkpoint, config: Option<&ModelConfig>) -> Self {
+        let known = config_of(&checkpoint, config).map_err(|error| error.to_string());
+        let bound = known.and_then(|config| {
+            let (architecture, _) = weights::bind(&config, &checkpoint).map_err(|error| error.to_string())?;
+            let own = checkpoint.metadata().config.is_some() && config.name.starts_with("inside ");
+            let name = if own { "its own config".to_owned() } else { config.name.clone() };
+            Ok(Network::new(&ModelConfig { name, ..config }, architecture))
+        });
+        let metadata = checkpoint.metadata().clone();
+        Self {
+            name: name.into(),
+            kind: checkpoint.description().into(),
+            dialect: Some(checkpoint.dialect()),
+            class_names: metadata.class_names,
+            facts: metadata.facts,
+            warnings: checkpoint.warnings().to_vec(),
+            content: match bound {
+                Ok(network) => {
+                    Content::Network { network: Box::new(network), checkpoint: Some(Box::new(checkpoint)) }
+                }
+                Err(reason) => Content::Weights { checkpoint: Box::new(checkpoint), reason },
+            },
+        }
+    }
+
+    pub(super) fn network(&self) -> Option<&Network> {
+        match &self.content {
+            Content::Network { network, .. } => Some(network),
+            _ => None,
+        }
+    }
+
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
+        match &self.content {
+            Content::Network { checkpoint, .. } => checkpoint.as_deref(),
+            Content::Weights { checkpoint, .. } => Some(checkpoint),
+            Content::Exported(_) => None,
+        }
+    }
+
+    pub(super) fn classes(&self) -> Option<usize> {
+        match &self.content {
+            Content::Network { network, .. } => Some(network.architecture.head().classes),
+            Content::Weights { .. } => self.class_names.as_ref().map(Vec::len),
+            Content::Exported(file) => file.classes(),
+        }
+    }
+}
+
+impl Network {
+    fn new(config: &ModelConfig, architecture: Architecture) -> Self {
+        Self { config: config.name.clone(), activation: config.activation, architecture }
+    }
+
+    pub(super) fn strides(&self) -> Vec<usize> {
+        self.architecture.head().main().levels.iter().map(|level| level.stride).collect()
+    }
+
+    pub(super) fn layers(&self, imgsz: Size) -> anyhow::Result<Vec<LayerSummary>> {
+        Ok(self.architecture.summary(imgsz)?)
+    }
+
+    pub(super) fn totals(&self, imgsz: Size) -> anyhow::Result<Vec<Total>> {
+        let all = self.architecture.layers().len();
+        let main = all - self.architecture.auxiliary_layers();
+        let forms = [("as trained", Form::Training, all), ("fused", Form::Fused, all), ("deployed", Form::Deployed, main)];
+        let total = |(form, kind, layers)| Ok(Total { form, layers, cost: self.architecture.cost(imgsz, kind)? });
+        forms.into_iter().map(total).collect()
+    }
+}
+
+/// Number, length in bytes and kinds of number of all tensors.
+pub(super) struct TensorStatistics {
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+    pub(super) kinds: BTreeMap<String, usize>,
+}
+
+impl TensorStatistics {
+    pub(super) fn of(checkpoint: &Checkpoint) -> Self {
+        let mut statistics = Self { count: 0, bytes: 0, kinds: BTreeMap::new() };
+        for tensor in checkpoint.tensors().values() {
+            statistics.count += 1;
+            statistics.bytes += tensor.shape().iter().product::<usize>() * tensor.dtype().size();
+            *statistics.kinds.entry(tensor.dtype().to_string()).or_insert(0) += 1;
+        }
+        statistics
+    }
+
+    pub(super) fn kinds(&self) -> String {
+        let kinds: Vec<String> = self.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        kinds.join(", ")
+    }
+}
+
+/// YAML by name or content, or the name of a built-in config. A file goes before a built-in config of the same name.
+fn is_config(name: &str) -> bool {
+    let path = Path::new(name);
+    if !path.is_file() {
+        let plain = name.strip_suffix(".yaml").unwrap_or(name);
+        return builtin_configs().iter().any(|builtin| builtin.name.eq_ignore_ascii_case(plain));
+    }
+    let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+    named || looks_like_yaml(path)
+}
+
+/// Text with a line that begins with one of the keys that every config has.
+fn looks_like_yaml(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
+    let text = read.ok().and_then(|_| String::from_utf8(start).ok()).unwrap_or_default();
+    text.lines().any(|line| ["backbone:", "nc:", "model:"].iter().any(|key| line.starts_with(key)))
+}

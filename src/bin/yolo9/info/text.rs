@@ -1,0 +1,137 @@
+//! One subject for people.
+
+use yolo9::Size;
+use yolo9::architecture::{LayerSummary, Role};
+use yolo9::checkpoint::Checkpoint;
+use yolo9::output::printable;
+
+use super::grouped;
+use super::subject::{Content, Network, Subject, TensorStatistics};
+use crate::console::print_line;
+
+/// Class names beyond this are not shown.
+const SHOWN_NAMES: usize = 12;
+
+pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
+    print_line!("{}: {}", printable(&subject.name), printable(&subject.kind));
+    for (label, value) in headlines(subject) {
+        print_line!("  {label:<14} {}", printable(&value));
+    }
+    for (key, value) in &subject.facts {
+        print_line!("  {:<14} {}", printable(key), printable(value));
+    }
+    for warning in &subject.warnings {
+        print_line!("  {:<14} {}", "warning", printable(warning));
+    }
+    match &subject.content {
+        Content::Network { network, .. } => table(network, imgsz)?,
+        Content::Weights { reason, .. } => print_line!("\nno network: {reason}"),
+        Content::Exported(file) => {
+            for line in &file.signature {
+                print_line!("  {line}");
+            }
+            let operators: Vec<String> = file.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            print_line!("  {:<14} {}", "operators", operators.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a subject before its rows.
+pub(super) fn headlines(subject: &Subject) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(dialect) = subject.dialect {
+        lines.push(("dialect", dialect.to_string()));
+    }
+    if let Some(network) = subject.network() {
+        lines.push(("network", network.config.clone()));
+    }
+    if let Some(classes) = subject.classes() {
+        lines.push(("classes", classes_line(classes, subject.class_names.as_deref())));
+    }
+    if let Some(network) = subject.network() {
+        let strides: Vec<String> = network.strides().iter().map(ToString::to_string).collect();
+        lines.push(("strides", strides.join(", ")));
+        lines.push(("activation", network.activation.to_string()));
+    }
+    if let Some(checkpoint) = subject.checkpoint() {
+        lines.push(("tensors", tensors_line(checkpoint)));
+    }
+    if let Content::Exported(file) = &subject.content {
+        lines.push(("opset", file.opset.map_or_else(|| "?".into(), |opset| opset.to_string())));
+    }
+    lines
+}
+
+fn classes_line(classes: usize, names: Option<&[String]>) -> String {
+    let Some(names) = names else { return classes.to_string() };
+    let shown = names.iter().take(SHOWN_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if names.len() > SHOWN_NAMES { ", …" } else { "" };
+    format!("{classes}: {shown}{more}")
+}
+
+fn tensors_line(checkpoint: &Checkpoint) -> String {
+    let TensorStatistics { count, bytes, .. } = TensorStatistics::of(checkpoint);
+    format!("{count} ({}), {} bytes", TensorStatistics::of(checkpoint).kinds(), grouped(bytes as u64))
+}
+
+fn table(network: &Network, imgsz: Size) -> anyhow::Result<()> {
+    let rows: Vec<[String; 7]> = network.layers(imgsz)?.iter().map(cells).collect();
+    let heads = ["#", "from", "module", "args", "output CxHxW", "parameters", "GFLOPs"];
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)
+    };
+    let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
+    let line = |row: [&str; 7]| {
+        let [w0, w1, w2, w3, w4, w5, w6] = widths;
+        let [index, from, module, args, output, parameters, gflops] = row;
+        format!("{index:>w0$}  {from:<w1$}  {module:<w2$}  {args:<w3$}  {output:<w4$}  {parameters:>w5$}  {gflops:>w6$}")
+    };
+    print_line!("\n{}", line(heads));
+    for (row, layer) in rows.iter().zip(network.architecture.layers()) {
+        let mark = if layer.role == Role::Auxiliary { "  auxiliary" } else { "" };
+        print_line!("{}{mark}", line(row.each_ref().map(String::as_str)));
+    }
+    print_line!("\nat {}x{} (height x width):", imgsz.height, imgsz.width);
+    for total in network.totals(imgsz)? {
+        print_line!(
+            "  {:<10} {:>3} layers  {:>11} parameters  {:>6.1} GFLOPs",
+            total.form,
+            total.layers,
+            grouped(total.cost.parameters),
+            total.cost.gflops()
+        );
+    }
+    Ok(())
+}
+
+/// A layer as text: index, from, module, args, output, parameters, GFLOPs.
+fn cells(layer: &LayerSummary) -> [String; 7] {
+    let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+    let from: Vec<String> = layer.from.iter().map(ToString::to_string).collect();
+    [
+        layer.index.to_string(),
+        if let [one] = from.as_slice() { one.clone() } else { list(from) },
+        layer.module.to_string(),
+        list(layer.args.iter().map(ToString::to_string).collect()),
+        maps(layer),
+        grouped(layer.cost.parameters),
+        format!("{:.3}", layer.cost.gflops()),
+    ]
+}
+
+fn maps(layer: &LayerSummary) -> String {
+    let map = |(channels, size): &(usize, Size)| format!("{channels}x{}x{}", size.height, size.width);
+    let maps: Vec<String> = layer.outputs.iter().map(map).collect();
+    match maps.as_slice() {
+        [] => "-".into(),
+        [one] => one.clone(),
+        [first, .., last] => format!("{} maps, {first} to {last}", maps.len()),
+    }
+}
+
+/// What stands in a row besides its number and wires.
+pub(super) fn essence(layer: &LayerSummary) -> String {
+    let [_, _, module, args, output, ..] = cells(layer);
+    format!("{module} {args} {output}")
+}

@@ -1,0 +1,118 @@
+//! What `--weights` can name: a file, a model inside the program, or a released file.
+
+use std::borrow::Cow;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+use yolo9::checkpoint::Checkpoint;
+use yolo9::embedded::{self, EmbeddedModel};
+use yolo9::hub::{Hub, Release, find_release, nearest_release};
+use yolo9::{ModelFile, config};
+
+use crate::args::Globals;
+
+/// Where weights are.
+pub(crate) enum Place {
+    File(PathBuf),
+    Embedded(&'static EmbeddedModel),
+}
+
+/// Finds what a name stands for, and fetches it if it is a release that is not there yet.
+pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<Place> {
+    // An empty YOLO9_WEIGHTS is as good as none.
+    let weights = if weights.is_empty() { embedded::models()[0].name } else { weights };
+    let path = Path::new(weights);
+    if path.exists() {
+        return Ok(Place::File(path.to_path_buf()));
+    }
+    if let Some(model) = embedded::models().iter().find(|model| model.name == weights) {
+        return Ok(Place::Embedded(model));
+    }
+    let Some(release) = find_release(weights) else { anyhow::bail!("weights {weights}: {}", unknown(weights)) };
+    fetch(release, globals).map(Place::File)
+}
+
+fn unknown(weights: &str) -> String {
+    let embedded: Vec<_> = embedded::models().iter().map(|model| model.name).collect();
+    let nearest = config::nearest_name(weights, embedded.iter().copied()).or_else(|| nearest_release(weights));
+    let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    format!(
+        "no such file, embedded model ({}) or released file (`yolo9 models` lists them){hint}",
+        embedded.join(", ")
+    )
+}
+
+/// The released file, with a progress bar while it is fetched.
+pub(crate) fn fetch(release: &Release, globals: &Globals) -> anyhow::Result<PathBuf> {
+    let hub = Hub::new(globals.offline)?;
+    let mut bar: Option<ProgressBar> = None;
+    let mut said = false;
+    let path = hub.get(release, &mut |done, total| {
+        if !said {
+            log::info!("Fetching {} from {}", release.name, hub.url(release));
+            said = true;
+        }
+        if globals.quiet || !std::io::stderr().is_terminal() {
+            return;
+        }
+        let bar = bar.get_or_insert_with(download_bar);
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.set_position(done);
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    let path = path?;
+    log::debug!("{}: {}", release.name, path.display());
+    Ok(path)
+}
+
+fn download_bar() -> ProgressBar {
+    let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    ProgressBar::no_length()
+        .with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+/// Reads what a name stands for.
+pub(crate) fn open_file(weights: &str, globals: &Globals) -> anyhow::Result<ModelFile> {
+    let path = match locate(weights, globals)? {
+        Place::Embedded(model) => return Ok(ModelFile::Checkpoint(model.checkpoint()?)),
+        Place::File(path) => path,
+    };
+    let file = ModelFile::open(&path)?;
+    if let ModelFile::Checkpoint(checkpoint) = &file {
+        checkpoint.warnings().iter().for_each(|warning| log::warn!("{weights}: {warning}"));
+        log::debug!("{weights}: {}", checkpoint.description());
+    }
+    Ok(file)
+}
+
+/// As [`open_file`], for commands that need weights.
+pub(crate) fn open_weights(weights: &str, globals: &Globals) -> anyhow::Result<Checkpoint> {
+    match open_file(weights, globals)? {
+        ModelFile::Checkpoint(checkpoint) => Ok(checkpoint),
+        ModelFile::Exported(_) => anyhow::bail!(
+            "weights {weights}: an ONNX file: a finished network, which `yolo9 detect` runs and `yolo9 info` describes, but \
+             whose weights cannot be taken out; give the checkpoint that it was exported from"
+        ),
+    }
+}
+
+/// Facts about the file that something was made from: its name and hash.
+pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<Vec<(String, String)>> {
+    let (name, bytes) = match locate(weights, globals)? {
+        Place::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
+        Place::File(path) => {
+            let bytes = std::fs::read(&path).with_context(|| format!("{weights} cannot be read"))?;
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))
+        }
+    };
+    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(vec![("source".into(), name), ("source_sha256".into(), hash)])
+}

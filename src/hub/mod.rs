@@ -1,0 +1,216 @@
+//! Released weights by name: fetched once into the cache folder, checked at each use.
+//!
+//! Nobody publishes hashes of these files. Where independent sources agree on one, it is built in; of the others the hash
+//! is recorded at first use, and any later change, of the cached file or of what the server has, is an error.
+
+mod catalogue;
+mod error;
+mod transfer;
+
+pub use catalogue::{Release, find_release, nearest_release, releases};
+pub use error::HubError;
+pub use transfer::{Patience, Progress};
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::cache::{cache_folder, offline_by_variable};
+use transfer::{Failure, Part};
+
+/// How `torch.save` files begin. A login page of a network, say, does not.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// The cache of released weights, and where they come from.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    folder: PathBuf,
+    /// Takes the place of everything before the file's name in a URL.
+    mirror: Option<String>,
+    offline: bool,
+    patience: Patience,
+}
+
+impl Hub {
+    /// The hub of this user: the cache folder, and `YOLO9_MIRROR` as another place to fetch from.
+    ///
+    /// # Errors
+    /// When there is no cache folder.
+    pub fn new(offline: bool) -> Result<Self, HubError> {
+        let mirror = std::env::var("YOLO9_MIRROR").ok().filter(|mirror| !mirror.is_empty());
+        let offline = offline || offline_by_variable();
+        Ok(Self { folder: cache_folder()?.join("models"), mirror, offline, patience: Patience::default() })
+    }
+
+    /// A hub in a folder of its own.
+    #[must_use]
+    pub fn at(folder: PathBuf, mirror: Option<String>, patience: Patience) -> Self {
+        Self { folder, mirror, offline: false, patience }
+    }
+
+    /// Where a file is, or would be.
+    #[must_use]
+    pub fn path(&self, release: &Release) -> PathBuf {
+        self.folder.join(release.file)
+    }
+
+    /// Where a file comes from.
+    #[must_use]
+    pub fn url(&self, release: &Release) -> String {
+        let base = self.mirror.as_deref().unwrap_or(release.base).trim_end_matches('/');
+        format!("{base}/{}", release.file)
+    }
+
+    /// The file, if it is in the cache and has not changed since it came there.
+    ///
+    /// # Errors
+    /// [`HubError::Changed`] when it has.
+    pub fn cached(&self, release: &Release) -> Result<Option<PathBuf>, HubError> {
+        let path = self.path(release);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let found = sha256(&path).map_err(|reason| HubError::Cache { path: path.clone(), reason })?;
+        let expected = self.expected(release);
+        match expected {
+            Some(expected) if expected != found => {
+                Err(HubError::Changed { name: release.name, path, expected, found })
+            }
+            Some(_) => Ok(Some(path)),
+            None => {
+                self.record(release, &found)?;
+                Ok(Some(path))
+            }
+        }
+    }
+
+    /// The file, from the cache or fetched.
+    ///
+    /// # Errors
+    /// [`HubError`] says what failed and what to do. A partial download is kept and continued next time.
+    pub fn get(&self, release: &Release, progress: &mut Progress<'_>) -> Result<PathBuf, HubError> {
+        if let Some(path) = self.cached(release)? {
+            return Ok(path);
+        }
+        let path = self.path(release);
+        if self.offline {
+            return Err(HubError::Offline { name: release.name, path });
+        }
+        let failed = |path: &Path| {
+            let path = path.to_path_buf();
+            move |reason| HubError::Cache { path, reason }
+        };
+        std::fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
+        // Processes that come at the same time wait for each other.
+        let lock_path = self.folder.join(format!("{}.lock", release.file));
+        let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
+        lock.lock().map_err(failed(&lock_path))?;
+        if let Some(path) = self.cached(release)? {
+            return Ok(path);
+        }
+        let part = Part::of(&path);
+        self.fetch(release, &part, progress)?;
+        let hash = self.verify(release, &part)?;
+        // In this order, so that no file is ever there without its hash.
+        self.record(release, &hash)?;
+        std::fs::rename(&part.path, &path).map_err(failed(&path))?;
+        part.delete();
+        Ok(path)
+    }
+
+    /// Deletes the file and what was fetched of it. The hash of its first use stays known unless it shall be forgotten.
+    /// Gives whether there was something.
+    ///
+    /// # Errors
+    /// When a file cannot be deleted.
+    pub fn remove(&self, release: &Release, forget: bool) -> Result<bool, HubError> {
+        let path = self.path(release);
+        Part::of(&path).delete();
+        let delete = |path: PathBuf| match std::fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(reason) => Err(HubError::Cache { path, reason }),
+        };
+        let forgotten = forget && delete(self.record_path(release))?;
+        Ok(delete(path)? || forgotten)
+    }
+
+    fn fetch(&self, release: &Release, part: &Part, progress: &mut Progress<'_>) -> Result<(), HubError> {
+        let url = self.url(release);
+        let agent = transfer::agent(&self.patience);
+        let failed = |reason, attempts| HubError::Fetch { name: release.name, url: url.clone(), reason, attempts };
+        let mut pause = self.patience.pause;
+        let mut attempt = 1;
+        loop {
+            match part.fetch(&agent, &url, progress) {
+                Ok(()) => return Ok(()),
+                Err(Failure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
+                Err(Failure::Final(reason)) => return Err(failed(reason, attempt)),
+                Err(Failure::Passing(reason)) if attempt >= self.patience.attempts => return Err(failed(reason, attempt)),
+                Err(Failure::Passing(reason)) => log::warn!("{url}: {reason}; trying again"),
+            }
+            std::thread::sleep(pause);
+            pause *= 2;
+            attempt += 1;
+        }
+    }
+
+    /// The hash of a whole download that may be used.
+    fn verify(&self, release: &Release, part: &Part) -> Result<String, HubError> {
+        let cache_error = |reason| HubError::Cache { path: part.path.clone(), reason };
+        let mut start = Vec::new();
+        File::open(&part.path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(cache_error)?;
+        let length = std::fs::metadata(&part.path).map_err(cache_error)?.len();
+        let hash = sha256(&part.path).map_err(cache_error)?;
+        let reason = match (self.expected(release), release.known) {
+            _ if !start.starts_with(ZIP) => {
+                let shown = String::from_utf8_lossy(&start[..start.len().min(40)]).escape_debug().to_string();
+                format!("it is no PyTorch file; it begins with `{shown}`")
+            }
+            (_, Some((expected, _))) if expected != length => format!("it has {length} bytes, expected {expected}"),
+            (Some(expected), Some(_)) if expected != hash => format!("it has sha256 {hash}, expected {expected}"),
+            (Some(first), None) if first != hash => format!(
+                "it has sha256 {hash}, and at first use it had {first}; if its publishers replaced it, accept that with \
+                 `yolo9 models remove {} --forget`",
+                release.name
+            ),
+            _ => return Ok(hash),
+        };
+        part.delete();
+        Err(HubError::Wrong { name: release.name, url: self.url(release), reason })
+    }
+
+    /// The built-in hash, else that of the first use.
+    fn expected(&self, release: &Release) -> Option<String> {
+        if let Some((_, hash)) = release.known {
+            return Some(hash.to_owned());
+        }
+        let record = std::fs::read_to_string(self.record_path(release)).ok()?;
+        record.split_whitespace().next().filter(|hash| hash.len() == 64).map(str::to_owned)
+    }
+
+    /// As `sha256sum` writes and checks it.
+    fn record(&self, release: &Release, hash: &str) -> Result<(), HubError> {
+        let path = self.record_path(release);
+        let line = format!("{hash}  {}\n", release.file);
+        std::fs::write(&path, line).map_err(|reason| HubError::Cache { path, reason })
+    }
+
+    fn record_path(&self, release: &Release) -> PathBuf {
+        self.folder.join(format!("{}.sha256", release.file))
+    }
+}
+
+fn sha256(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}

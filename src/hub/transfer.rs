@@ -1,0 +1,164 @@
+//! One download into a file, continued where an earlier attempt ended.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response, StatusCode};
+
+/// No weight file is nearly as large.
+const MAX_LENGTH: u64 = 8 << 30;
+
+/// How patient a download is.
+#[derive(Debug, Clone)]
+pub struct Patience {
+    /// Attempts in all; each continues where the last one ended.
+    pub attempts: u32,
+    /// Pause after the first failed attempt; it doubles each time.
+    pub pause: Duration,
+    /// How long a connection or an answer may take, and how long it may then be silent.
+    pub silence: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts: 5, pause: Duration::from_secs(1), silence: Duration::from_secs(30) }
+    }
+}
+
+/// Bytes that are there, and all, where the server says how many.
+pub type Progress<'a> = dyn FnMut(u64, Option<u64>) + 'a;
+
+/// Why an attempt failed.
+pub(super) enum Failure {
+    /// Another attempt may succeed.
+    Passing(String),
+    /// None will.
+    Final(String),
+    /// The file cannot be written.
+    File(std::io::Error),
+}
+
+/// An HTTP client with the proxies of the environment.
+pub(super) fn agent(patience: &Patience) -> Agent {
+    Agent::config_builder()
+        .user_agent(concat!("yolo9/", env!("CARGO_PKG_VERSION")))
+        .http_status_as_error(false)
+        .timeout_connect(Some(patience.silence))
+        .timeout_recv_response(Some(patience.silence))
+        .timeout_per_read(Some(patience.silence))
+        .build()
+        .new_agent()
+}
+
+/// A partial download and a note of which version of the file it is a part of.
+pub(super) struct Part {
+    pub(super) path: PathBuf,
+    version: PathBuf,
+}
+
+impl Part {
+    pub(super) fn of(target: &Path) -> Self {
+        let with = |suffix: &str| {
+            let mut name = target.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        Self { path: with(".part"), version: with(".part.version") }
+    }
+
+    pub(super) fn delete(&self) {
+        // Either may not be there; what cannot be deleted is overwritten.
+        let _ = (std::fs::remove_file(&self.path), std::fs::remove_file(&self.version));
+    }
+
+    /// Continues the download until the file is whole.
+    pub(super) fn fetch(&self, agent: &Agent, url: &str, progress: &mut Progress<'_>) -> Result<(), Failure> {
+        let there = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        let version = std::fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty() && there > 0);
+        let mut request = agent.get(url).header("accept-encoding", "identity");
+        if let Some(version) = &version {
+            // A server that has another version by now answers with the whole file.
+            request = request.header("range", format!("bytes={there}-")).header("if-range", version);
+        }
+        let response = request.call().map_err(|error| Failure::Passing(error.to_string()))?;
+        let start = match response.status() {
+            StatusCode::OK => 0,
+            StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(there) => there,
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                self.delete();
+                return Err(Failure::Passing("the server has not what is missing of the file".into()));
+            }
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                return Err(Failure::Passing(format!("the server answers {status}")));
+            }
+            status => return Err(Failure::Final(format!("the server answers {status}"))),
+        };
+        let total = content_length(response.headers()).map(|length| length.saturating_add(start));
+        if total.is_some_and(|total| total > MAX_LENGTH) {
+            return Err(Failure::Final(format!("the file would have {} bytes", total.unwrap_or_default())));
+        }
+        self.note_version(response.headers()).map_err(Failure::File)?;
+        let mut file = self.open(start).map_err(Failure::File)?;
+        let written = copy(response.into_body().into_reader(), &mut file, (start, total), progress)?;
+        file.sync_all().map_err(Failure::File)?;
+        match total {
+            Some(total) if written < total => {
+                Err(Failure::Passing(format!("the connection ended after {written} of {total} bytes")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Only a strong validator tells that bytes are the same.
+    fn note_version(&self, headers: &HeaderMap) -> std::io::Result<()> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let version = text("etag").filter(|tag| !tag.starts_with("W/")).or_else(|| text("last-modified"));
+        std::fs::write(&self.version, version.unwrap_or_default())
+    }
+
+    fn open(&self, start: u64) -> std::io::Result<File> {
+        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path)?;
+        file.set_len(start)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(file)
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get("content-length")?.to_str().ok()?.parse().ok()
+}
+
+/// The first byte of a partial answer: `bytes 100-199/200`.
+fn range_start<T>(response: &Response<T>) -> Option<u64> {
+    let range = response.headers().get("content-range")?.to_str().ok()?;
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+}
+
+fn copy(
+    mut from: impl Read,
+    to: &mut File,
+    (start, total): (u64, Option<u64>),
+    progress: &mut Progress<'_>,
+) -> Result<u64, Failure> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut written = start;
+    progress(written, total);
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(written),
+            Ok(count) => {
+                to.write_all(&buffer[..count]).map_err(Failure::File)?;
+                written += count as u64;
+                progress(written, total);
+                if written > MAX_LENGTH {
+                    return Err(Failure::Final(format!("the file has more than {MAX_LENGTH} bytes")));
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::Passing(format!("after {written} bytes: {error}"))),
+        }
+    }
+}
