@@ -73,7 +73,8 @@ impl ModelFile {
     pub fn open(path: &Path) -> Result<Self, ModelFileError> {
         let name = path.display().to_string();
         let bytes = checkpoint::read_file(path)?;
-        Ok(if looks_like_onnx(&bytes) {
+        // An ONNX file has no magic number; a safetensors file may begin like one by chance.
+        Ok(if !checkpoint::recognises(&bytes) && looks_like_onnx(&bytes) {
             Self::Exported(OnnxFile::from_bytes(&name, bytes)?)
         } else {
             Self::Checkpoint(Checkpoint::from_bytes(&name, bytes)?)

@@ -96,7 +96,54 @@ fn tensors_that_lie_about_their_storage_are_refused() {
         assert!(error.contains("weights x.pt: tensor model.0.conv.weight: ") && error.contains(message), "{error}");
     }
     let missing = TorchFile::new("x", state_dict("FloatStorage", 0, &[1], &[1])).to_bytes();
-    assert!(open(missing).unwrap_err().contains("its storage data/0 is missing from the file"));
+    assert!(open(missing).unwrap_err().contains("its storage 0 is missing from the file"));
+}
+
+/// The same state dict as PyTorch wrote it before 1.6: `view` is the last part of the storage's reference, and the
+/// storage holds the given numbers.
+fn legacy(view: &[u8], numbers: &[f32]) -> Vec<u8> {
+    let pickle = state_dict("FloatStorage", 0, &[2], &[1]);
+    let reference = pickle.windows(2).position(|bytes| bytes == b"tQ").unwrap();
+    let pickle = [&pickle[..reference], view, &pickle[reference..]].concat();
+    let storage: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    [
+        &b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\x00\x00\x00little_endian\x88s."[..],
+        &pickle,
+        &[b"\x80\x02]".to_vec(), text("0"), b"a.".to_vec()].concat(),
+        &(numbers.len() as u64).to_le_bytes(),
+        &storage,
+    ]
+    .concat()
+}
+
+#[test]
+fn the_legacy_format_is_read() {
+    let numbers = [1.0, 2.0, 3.0, 4.0];
+    let whole = legacy(b"N", &numbers);
+    let read = |bytes| open(bytes).and_then(|file| file.read_f32("model.0.conv.weight").map_err(|e| e.to_string()));
+    assert_eq!(read(whole.clone()), Ok(vec![1.0, 2.0]));
+    // A view of two elements from the third on.
+    let view = [b"(".to_vec(), text("view"), b"K\x02K\x02t".to_vec()].concat();
+    assert_eq!(read(legacy(&view, &numbers)), Ok(vec![3.0, 4.0]));
+    let beyond = [b"(".to_vec(), text("view"), b"K\x03K\x02t".to_vec()].concat();
+    assert!(read(legacy(&beyond, &numbers)).unwrap_err().contains("its part of storage 0 lies outside of it"));
+
+    for length in 20..whole.len() {
+        assert!(open(whole[..length].to_vec()).is_err(), "{length} bytes");
+    }
+    let place = |needle: &[u8]| whole.windows(needle.len()).position(|bytes| bytes == needle).unwrap();
+    struct Case(usize, u8, &'static str);
+    for Case(position, byte, message) in [
+        Case(place(b"M\xe9\x03") + 1, 0xe8, "a torch.save file of protocol Int(1000) (expected 1001)"),
+        Case(place(b"\x88s."), 0x89, "big byte order"),
+        Case(whole.len() - 24, 5, "the file ends within storage 0"),
+        Case(whole.len() - 17, 0xff, "the file ends within storage 0"),
+    ] {
+        let mut damaged = whole.clone();
+        damaged[position] = byte;
+        let error = open(damaged).unwrap_err();
+        assert!(error.contains(message), "{error} instead of {message}");
+    }
 }
 
 #[test]
@@ -117,7 +164,11 @@ fn files_that_hold_no_model_say_what_they_hold() {
     for Case(bytes, message) in [
         Case(torch(b"\x80\x02K\x01.".to_vec()), "neither a dictionary nor a model"),
         Case(torch(dictionary), "a dictionary without tensors; its keys are [\"epoch\"]"),
-        Case(torch(object("ultralytics.nn.tasks", "DetectionModel")), "an Ultralytics checkpoint"),
+        Case(
+            torch(object("ultralytics.nn.tasks", "SegmentationModel")),
+            "a model of class ultralytics.nn.tasks.SegmentationModel; only YOLOv9 detection models can be run",
+        ),
+        Case(torch(object("ultralytics.yolo.nn", "RTDETRDetectionModel")), "only YOLOv9 detection models"),
         Case(
             torch(object("models.yolo", "DetectionModel")),
             "the object of class models.yolo.DetectionModel has no tensors",

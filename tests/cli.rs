@@ -3,65 +3,13 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use common::place::{Place, stderr, stdout};
+
+use std::path::Path;
+use std::process::Stdio;
 
 use image::{DynamicImage, ImageFormat, RgbImage};
-use tempfile::TempDir;
 use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_NAME, SAMPLE_PICTURE};
-
-/// A folder of its own in which `yolo9` runs.
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        // Fetches the library before many programs want it at once.
-        common::runtime();
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        std::fs::write(self.path(name), bytes).unwrap();
-    }
-
-    fn command(&self, arguments: &str) -> std::process::Command {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("yolo9"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("YOLO9_WEIGHTS");
-        command
-    }
-
-    fn run(&self, arguments: &str) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that must end with that code and say that on stderr.
-    fn fails(&self, arguments: &str, code: i32, message: &str) {
-        let output = self.run(arguments);
-        assert!(stderr(&output).contains(message), "`{arguments}`: {}\ninstead of {message}", stderr(&output));
-        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
-        assert_eq!(output.status.code(), Some(code), "`{arguments}`: {}", stderr(&output));
-    }
-
-    /// Runs a command that must succeed.
-    fn succeeds(&self, arguments: &str) -> Output {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(0), "`{arguments}`: {}", stderr(&output));
-        output
-    }
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
 
 fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -336,7 +284,7 @@ fn mistakes_in_the_options_name_the_remedy() {
     std::fs::copy(common::data("golden/yolov9-t-tiny/model.pt"), place.path("tiny.pt")).unwrap();
     struct Case(&'static str, &'static str);
     for Case(arguments, message) in [
-        Case("detect a.jpg --weights none.pt", "weights none.pt: no such file; embedded models are codes-dysample"),
+        Case("detect a.jpg --weights none.pt", "weights none.pt: no such file, embedded model (codes-dysample, codes-nearest) or released file"),
         Case("detect a.jpg --weights full", "weights full: not a file\n"),
         Case("detect a.jpg --json full", "--json full: is a folder"),
         Case("convert codes-nearest -o x.safetensors --fact names=x", "`names` is a key of the file format"),

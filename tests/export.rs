@@ -152,11 +152,8 @@ fn suppression_in_the_file_equals_ours() {
         let options = ExportOptions { size, suppression: Some(suppression), ..ExportOptions::default() };
         let file = case.export(&options);
         let plain = case.export(&ExportOptions::default());
-        let thresholds = yolo9::detect::Thresholds {
-            agnostic,
-            max_detections,
-            ..common::official_settings().thresholds
-        };
+        let thresholds =
+            yolo9::detect::Thresholds { agnostic, max_detections, ..common::official_settings().thresholds };
         for picture in &pictures {
             let expected = suppress(decode(&run(&plain, picture), 0.25), &thresholds);
             assert!(expected.len() == max_detections || expected.len() > 10);
@@ -209,8 +206,9 @@ fn other_runtimes_agree() {
     let suppression = Suppression { confidence: 0.25, iou: 0.45, max_detections: 50, agnostic: false };
     let fixed = ExportOptions { batch: Some(1), size: Some(case.size()), ..ExportOptions::default() };
     let free = ExportOptions::default();
-    let mut forms: Vec<(String, ExportOptions)> =
-        OPSETS.map(|opset| (format!("opset-{opset}"), ExportOptions { opset: Opset::new(opset).unwrap(), ..free.clone() })).into();
+    let mut forms: Vec<(String, ExportOptions)> = OPSETS
+        .map(|opset| (format!("opset-{opset}"), ExportOptions { opset: Opset::new(opset).unwrap(), ..free.clone() }))
+        .into();
     forms.extend(
         [
             ("fixed", fixed.clone()),

@@ -127,10 +127,7 @@ fn dysample(layer: &DySampleLayer, area: u64) -> Cost {
     // Style pl convolves at the high resolution, lp at the low one; s² fewer weights make up for it.
     let low_area = area / (definition.scale * definition.scale) as u64;
     let conv_area = if definition.style == Style::Pl { area } else { low_area };
-    Cost {
-        parameters: convolutions * output * input + output,
-        flops: 2 * convolutions * output * input * conv_area,
-    }
+    Cost { parameters: convolutions * output * input + output, flops: 2 * convolutions * output * input * conv_area }
 }
 
 #[cfg(test)]
@@ -143,7 +140,8 @@ mod tests {
         let plain = |name: &str| {
             let config = ModelConfig::builtin(name).unwrap();
             let strided = |channels: usize| (format!("ADown, [{channels}]"), format!("Conv, [{channels}, 3, 2]"));
-            let text = [256, 512].map(strided).iter().fold(config.source, |text, (adown, conv)| text.replace(adown, conv));
+            let text =
+                [256, 512].map(strided).iter().fold(config.source, |text, (adown, conv)| text.replace(adown, conv));
             ModelConfig::from_yaml(name, &text).unwrap()
         };
         let config = match name {

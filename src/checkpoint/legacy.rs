@@ -79,9 +79,8 @@ impl<'a> Reader<'a> {
 
     fn storage(&mut self, key: &str, size: usize) -> Result<Storage, Problem> {
         let rest = &self.bytes[self.position..];
-        let (count, rest) = rest
-            .split_first_chunk::<8>()
-            .ok_or_else(|| self.damaged(format!("the file ends before storage {key}")))?;
+        let (count, rest) =
+            rest.split_first_chunk::<8>().ok_or_else(|| self.damaged(format!("the file ends before storage {key}")))?;
         let length = usize::try_from(i64::from_le_bytes(*count)).ok().and_then(|count| count.checked_mul(size));
         let length = length.filter(|length| *length <= rest.len());
         let length = length.ok_or_else(|| self.damaged(format!("the file ends within storage {key}")))?;

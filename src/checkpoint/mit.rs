@@ -29,7 +29,8 @@ pub(super) fn with_official_names(tensors: BTreeMap<String, StoredTensor>) -> BT
         };
         let Some(within) = layout.within(layer, rest) else { continue };
         // The constants are those of a conv3d here.
-        let tensor = if tensor.shape().len() == 5 { tensor.clone().without_last_axis().unwrap_or(tensor) } else { tensor };
+        let tensor =
+            if tensor.shape().len() == 5 { tensor.clone().without_last_axis().unwrap_or(tensor) } else { tensor };
         renamed.insert(format!("model.{}.{within}", layout.row(layer)), tensor);
     }
     renamed

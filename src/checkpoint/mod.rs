@@ -242,7 +242,9 @@ impl Checkpoint {
         renamed.tensors = self.tensors.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.clone()))).collect();
         renamed.modules = self.modules.iter().filter_map(|(old, fact)| Some((name(old)?, fact.clone()))).collect();
         // Common to all blocks, whatever they are called (`safetensors.rs`).
-        renamed.modules.extend(self.modules.get(COMMON_ACTIVATION).map(|fact| (COMMON_ACTIVATION.into(), fact.clone())));
+        renamed
+            .modules
+            .extend(self.modules.get(COMMON_ACTIVATION).map(|fact| (COMMON_ACTIVATION.into(), fact.clone())));
         renamed
     }
 
@@ -303,6 +305,11 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
         return Err(failed(Problem::TooLarge { length, limit: MAX_FILE }));
     }
     std::fs::read(path).map_err(|reason| failed(Problem::Read { reason }))
+}
+
+/// Whether bytes are of a format that this module reads.
+pub(crate) fn recognises(bytes: &[u8]) -> bool {
+    recognise::is_torch(bytes) || safetensors::looks_like(bytes)
 }
 
 /// What a reader of one format gives.

@@ -138,7 +138,9 @@ fn treatment(module: &str, name: &str) -> Treatment {
         "__builtin__" | "builtins" => matches!(name, "set" | "frozenset"),
         "torch._utils" => name.starts_with("_rebuild_tensor") || name.starts_with("_rebuild_parameter"),
         "torch" | "torch.storage" => {
-            name == "Size" || name.ends_with("Storage") || name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            name == "Size"
+                || name.ends_with("Storage")
+                || name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
         }
         "torch.nn.modules.conv" | "torch.nn.modules.batchnorm" | "torch.nn.modules.activation" => true,
         _ => false,

@@ -48,14 +48,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
         let (tensors, dialect) = super::state_dict::with_official_names(tensors)?;
         (format!("a state dict (safetensors), {dialect} names"), tensors, dialect)
     };
-    Ok(Contents {
-        description,
-        dialect,
-        tensors,
-        modules,
-        metadata: metadata(fields)?,
-        warnings: Vec::new(),
-    })
+    Ok(Contents { description, dialect, tensors, modules, metadata: metadata(fields)?, warnings: Vec::new() })
 }
 
 fn json<T: serde::de::DeserializeOwned>(fields: &HashMap<String, String>, key: &str) -> Result<Option<T>, Problem> {

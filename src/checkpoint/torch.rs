@@ -75,8 +75,7 @@ impl<'a> TorchFile<'a> {
             return Ok(Self { arena, top, storages: Storages::Legacy(storages) });
         }
         let archive = Archive::open(bytes)?;
-        let pickled =
-            archive.read("data.pkl")?.ok_or_else(|| Problem::Zip { reason: "data.pkl is missing".into() })?;
+        let pickled = archive.read("data.pkl")?.ok_or_else(|| Problem::Zip { reason: "data.pkl is missing".into() })?;
         let (arena, top) = pickle::parse(pickled)?;
         Ok(Self { arena, top, storages: Storages::Zip(archive) })
     }

@@ -132,13 +132,8 @@ impl Reader<'_> {
             Node::Null => &[],
             _ => return Err(self.wrong(description, format!("layer {number} ({module})"), "a map with `args`")),
         };
-        let mut layer = Layer {
-            line: node.referenced.line(),
-            module: kind,
-            args: Vec::new(),
-            sources: vec![number - 1],
-            node,
-        };
+        let mut layer =
+            Layer { line: node.referenced.line(), module: kind, args: Vec::new(), sources: vec![number - 1], node };
         let (mut tag, mut args) = (None, Vec::new());
         for (key, value) in fields {
             match (key.as_str(), &value.value) {
@@ -146,7 +141,13 @@ impl Reader<'_> {
                 ("args", Node::Null) | ("output" | "usable" | "trainable", _) => {}
                 ("source", _) => layer.sources = self.sources(number, value, tags)?,
                 ("tags", Node::Text(text)) => tag = Some(text.as_str()),
-                _ => return Err(self.wrong(value, format!("layer {number} ({module}): `{key}`"), "args, source or tags")),
+                _ => {
+                    return Err(self.wrong(
+                        value,
+                        format!("layer {number} ({module}): `{key}`"),
+                        "args, source or tags",
+                    ));
+                }
             }
         }
         layer.args = self.arguments((number, module), parameters, &args)?;
@@ -190,7 +191,9 @@ impl Reader<'_> {
         for parameter in parameters {
             let value = given.iter().find(|(key, _)| key == parameter).map(|(_, value)| value);
             let what = || format!("layer {number} ({module}): argument `{parameter}`");
-            let plain = |node: &Spanned<Node>| argument(&node.value).ok_or_else(|| self.wrong(node, what(), "a plain value or a list"));
+            let plain = |node: &Spanned<Node>| {
+                argument(&node.value).ok_or_else(|| self.wrong(node, what(), "a plain value or a list"))
+            };
             arguments.push(value.map_or(Ok(Argument::None), |node| plain(node))?);
         }
         Ok(arguments)
@@ -332,11 +335,19 @@ model:
         struct Case(&'static str, &'static str, &'static str);
         for Case(text, replacement, message) in [
             Case("- Conv:\n", "- Cnov:\n", "line 5: row 1: unknown module `Cnov`; did you mean `Conv`?"),
-            Case("kernel_size: 3, stride: 2}\n        source: 0", "kernel: 3}", "argument `kernel`: expected an argument that"),
+            Case(
+                "kernel_size: 3, stride: 2}\n        source: 0",
+                "kernel: 3}",
+                "argument `kernel`: expected an argument that",
+            ),
             Case("source: [B2]", "source: [B9]", "line 13: layer 3: source: expected an earlier layer"),
             Case("source: [R, -2]", "source: [R, -9]", "layer 6: source: expected an earlier layer"),
             Case("source: [R, -2]", "source: [R, 3]", "expected a layer that is no detection head"),
-            Case("- MultiheadDetection: {source: [-1]}", "- MultiheadDetection: {sorce: [-1]}", "`sorce`: expected args, source or tags"),
+            Case(
+                "- MultiheadDetection: {source: [-1]}",
+                "- MultiheadDetection: {sorce: [-1]}",
+                "`sorce`: expected args, source or tags",
+            ),
         ] {
             assert!(SMALL.contains(text), "{text}");
             let error = ModelConfig::from_yaml("x", &SMALL.replacen(text, replacement, 1)).unwrap_err().to_string();

@@ -147,9 +147,14 @@ impl Document<'_> {
     fn scale(&self) -> Result<Scale, ConfigError> {
         let Some(scales) = self.get("scales") else {
             let number = |key| self.number(key).map(|number| number.unwrap_or(1.0));
-            return Ok(Scale { depth: number("depth_multiple")?, width: number("width_multiple")?, max_channels: None });
+            return Ok(Scale {
+                depth: number("depth_multiple")?,
+                width: number("width_multiple")?,
+                max_channels: None,
+            });
         };
-        let wrong = |node: &Spanned<Node>| self.wrong(node, "`scales`", "a map from a name to [depth, width, most channels]");
+        let wrong =
+            |node: &Spanned<Node>| self.wrong(node, "`scales`", "a map from a name to [depth, width, most channels]");
         let Node::Map(entries) = &scales.value else { return Err(wrong(scales)) };
         let wanted = match self.get("scale").map(|node| &node.value) {
             Some(Node::Text(name)) if !name.is_empty() => entries.iter().find(|(known, _)| known == name),

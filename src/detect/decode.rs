@@ -61,12 +61,7 @@ fn from_dense(output: ArrayView2<'_, f32>, confidence: f32) -> Vec<Candidate> {
     passing
         .map(|(cell, class, score)| {
             let [x, y, width, height] = [0, 1, 2, 3].map(|row| boxes[[row, cell]]);
-            let bbox = BoxXyxy {
-                x1: x - width / 2.0,
-                y1: y - height / 2.0,
-                x2: x + width / 2.0,
-                y2: y + height / 2.0,
-            };
+            let bbox = BoxXyxy { x1: x - width / 2.0, y1: y - height / 2.0, x2: x + width / 2.0, y2: y + height / 2.0 };
             Candidate { bbox, class, score }
         })
         .collect()

@@ -75,9 +75,7 @@ impl Hub {
         let found = sha256(&path).map_err(|reason| HubError::Cache { path: path.clone(), reason })?;
         let expected = self.expected(release);
         match expected {
-            Some(expected) if expected != found => {
-                Err(HubError::Changed { name: release.name, path, expected, found })
-            }
+            Some(expected) if expected != found => Err(HubError::Changed { name: release.name, path, expected, found }),
             Some(_) => Ok(Some(path)),
             None => {
                 self.record(release, &found)?;
@@ -148,7 +146,9 @@ impl Hub {
                 Ok(()) => return Ok(()),
                 Err(Failure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
                 Err(Failure::Final(reason)) => return Err(failed(reason, attempt)),
-                Err(Failure::Passing(reason)) if attempt >= self.patience.attempts => return Err(failed(reason, attempt)),
+                Err(Failure::Passing(reason)) if attempt >= self.patience.attempts => {
+                    return Err(failed(reason, attempt));
+                }
                 Err(Failure::Passing(reason)) => log::warn!("{url}: {reason}; trying again"),
             }
             std::thread::sleep(pause);

@@ -158,8 +158,10 @@ impl OnnxFile {
         let header = decode(&bytes).map_err(failed)?;
         let parts = Parts::read(&header).map_err(failed)?;
         let Parts { input, head, unused, signature } = parts;
-        let standard = header.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
-        let producer = [&header.producer_name, &header.producer_version].map(|part| part.as_deref().unwrap_or_default());
+        let standard =
+            header.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
+        let producer =
+            [&header.producer_name, &header.producer_version].map(|part| part.as_deref().unwrap_or_default());
         Ok(Self {
             name: name.into(),
             input,
@@ -266,7 +268,8 @@ impl Parts {
         let outputs: Vec<Tensor> = graph.output.iter().map(Tensor::new).collect();
         let described = |tensors: &[Tensor]| tensors.iter().map(Tensor::describe).collect::<Vec<_>>();
         let signature = [("input", described(&inputs)), ("output", described(&outputs))];
-        let signature = signature.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |t| format!("{kind} {t}")));
+        let signature =
+            signature.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |t| format!("{kind} {t}")));
         let input = input(&inputs).ok_or_else(|| OnnxProblem::Input { found: described(&inputs).join(", ") })?;
         let (head, unused) = head(&outputs, &input).map_err(|hint| {
             let found = if outputs.is_empty() { "none".into() } else { described(&outputs).join(", ") };
@@ -289,7 +292,8 @@ struct Tensor {
 impl Tensor {
     fn new(info: &ValueInfoProto) -> Self {
         let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-        let dims = tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.as_slice()).unwrap_or_default();
+        let dims =
+            tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.as_slice()).unwrap_or_default();
         let length = |dim: &super::Dimension| dim.dim_value.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         Self {
             name: info.name.clone().unwrap_or_default(),

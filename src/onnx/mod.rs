@@ -15,7 +15,9 @@ pub use messages::{
     AttributeProto, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-pub use node::{Attribute, Dim, Element, float_tensor, import, int_scalar, int_tensor, node, value_info, value_info_of};
+pub use node::{
+    Attribute, Dim, Element, float_tensor, import, int_scalar, int_tensor, node, value_info, value_info_of,
+};
 
 /// Operator set of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -71,7 +71,10 @@ fn filled_up(input: ArrayView4<'_, f32>, batch: usize) -> CowArray<'_, f32, ndar
 }
 
 fn of_shape(name: &str, output: &CowArray<'_, f32, IxDyn>, expected: &str) -> RuntimeError {
-    RuntimeError::Output { name: name.into(), reason: format!("it has shape {:?}; expected {expected}", output.shape()) }
+    RuntimeError::Output {
+        name: name.into(),
+        reason: format!("it has shape {:?}; expected {expected}", output.shape()),
+    }
 }
 
 /// The first picture's part of `[B, n, m]`.
@@ -124,7 +127,8 @@ fn check_classes(name: &str, rows: &Array2<f32>, classes: usize) -> Result<(), R
 fn joined(corners: ArrayView2<'_, f32>, scores: &[f32], classes: &[f32]) -> Result<Array2<f32>, RuntimeError> {
     let count = corners.nrows();
     if corners.ncols() != 4 || scores.len() != count || classes.len() != count {
-        let reason = format!("{} corners, {} scores and {} classes; expected as many", count, scores.len(), classes.len());
+        let reason =
+            format!("{} corners, {} scores and {} classes; expected as many", count, scores.len(), classes.len());
         return Err(RuntimeError::Output { name: "boxes".into(), reason });
     }
     Ok(Array2::from_shape_fn((count, 6), |(row, column)| match column {

@@ -123,9 +123,9 @@ impl Outputs<'_> {
         let (shape, values) = if let Ok((shape, values)) = value.try_extract_tensor::<f16>() {
             (lengths(shape), values.iter().map(|value| value.to_f32()).collect())
         } else {
-            let (shape, values) = value.try_extract_tensor::<i64>().map_err(|_| {
-                failed(format!("it is {}; expected a tensor of f32, f16 or i64", value.dtype()))
-            })?;
+            let (shape, values) = value
+                .try_extract_tensor::<i64>()
+                .map_err(|_| failed(format!("it is {}; expected a tensor of f32, f16 or i64", value.dtype())))?;
             (lengths(shape), values.iter().map(|value| *value as f32).collect())
         };
         let array = ArrayD::from_shape_vec(shape, values).map_err(|error| failed(error.to_string()))?;

@@ -48,7 +48,7 @@ pub fn fused(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Checkpoint
             Operation::RepConvolution(rep) => rep.merged(),
             _ => continue,
         };
-        let kernel = weights.kernels.remove(&convolution.path).expect("bound to this architecture");
+        let Some(kernel) = weights.kernels.remove(&convolution.path) else { continue };
         let path = convolution.kernel_path();
         fused.insert_f32(&convolution.weight_name(), &convolution.weight_shape(), &kernel.weight);
         fused.insert_f32(&format!("{path}.bias"), &[convolution.output], &kernel.bias);

@@ -28,7 +28,11 @@ pub fn settled(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<ModelCon
     }
     let classes = classes(&Architecture::new(&settled)?, checkpoint);
     if classes != config.classes {
-        log::info!("{} has {classes} classes; its config says {}. The weights decide", checkpoint.name(), config.classes);
+        log::info!(
+            "{} has {classes} classes; its config says {}. The weights decide",
+            checkpoint.name(),
+            config.classes
+        );
     }
     Ok(settled.with_classes(classes))
 }

@@ -121,7 +121,8 @@ fn doubled(argument: Argument) -> Argument {
 /// The channels of each output of a `CBLinear` in the proportions of the template.
 fn scaled(template: &Argument, total: Argument) -> Option<Argument> {
     let (Argument::List(parts), Argument::Int(total)) = (template, total) else { return None };
-    let parts: Option<Vec<i64>> = parts.iter().map(|part| if let Argument::Int(n) = part { Some(*n) } else { None }).collect();
+    let parts: Option<Vec<i64>> =
+        parts.iter().map(|part| if let Argument::Int(n) = part { Some(*n) } else { None }).collect();
     let parts = parts?;
     let sum: i64 = parts.iter().sum();
     Some(Argument::List(parts.iter().map(|part| Argument::Int(part * total / sum.max(1))).collect()))

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 pub(crate) mod node_model;
+pub mod place;
+pub mod server;
 pub mod torch_file;
 
 use std::path::{Path, PathBuf};

@@ -55,7 +55,7 @@ pub(crate) struct ConvertArgs {
 }
 
 /// Facts that are not for users to state.
-const OWN_FACTS: &[&str] = &[LIFTED, "stride", "source", "source_sha256", "source_dialect"];
+const OWN_FACTS: &[&str] = &[LIFTED, "stride", "origin", "origin_sha256", "origin_dialect"];
 
 fn parse_fact(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -86,10 +86,11 @@ pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<Outco
         checkpoint = checkpoint.to_half()?;
     }
     // What was noted at an earlier conversion comes from the first file.
-    for (key, value) in provenance(&args.input, globals)?.into_iter().chain([("source_dialect".to_owned(), dialect.to_string())]) {
-        if !checkpoint.metadata().facts.contains_key(&key) {
-            checkpoint.add_fact(&key, &value);
-        }
+    if !checkpoint.metadata().facts.contains_key("origin") {
+        let (name, hash) = provenance(&args.input, globals)?;
+        checkpoint.add_fact("origin", &name);
+        checkpoint.add_fact("origin_sha256", &hash);
+        checkpoint.add_fact("origin_dialect", &dialect.to_string());
     }
     for (key, value) in &args.fact {
         checkpoint.add_fact(key, value);
@@ -118,8 +119,7 @@ fn with_config(mut checkpoint: Checkpoint) -> anyhow::Result<Checkpoint> {
     if checkpoint.metadata().config.is_none() {
         checkpoint.set_config(config.source_with_classes(architecture.head().classes));
     }
-    let strides: Vec<String> =
-        architecture.head().main().levels.iter().map(|level| level.stride.to_string()).collect();
+    let strides: Vec<String> = architecture.head().main().levels.iter().map(|level| level.stride.to_string()).collect();
     checkpoint.add_fact("stride", &strides.join(","));
     Ok(checkpoint)
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use yolo9::Size;
 use yolo9::detect::{Detector, Preset, Settings, Thresholds};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture, write_atomically, yolo_lines};
-use yolo9::Size;
 use yolo9::picture::{Fit, InputShape, Picture, ScaleBack};
 use yolo9::runtime::Runtime;
 

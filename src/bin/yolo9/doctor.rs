@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
+use yolo9::cache_folder;
 use yolo9::detect::{Detector, Preset, Settings};
 use yolo9::dysample::Kernel;
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
-use yolo9::cache_folder;
 use yolo9::runtime::{DySampleBackend, OrtModel, Runtime, SessionOptions};
 use yolo9::{Network, Size, embedded};
 

@@ -145,8 +145,10 @@ pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcom
     if names.len() != classes {
         anyhow::bail!("{} class names for {classes} classes; expected one name per class (--names)", names.len());
     }
-    let mut notes = vec![("description".to_owned(), format!("YOLOv9 detector ({})", config.name))];
-    notes.extend(provenance(&args.input, globals)?);
+    let (source, hash) = provenance(&args.input, globals)?;
+    let notes =
+        [("source", source), ("source_sha256", hash), ("description", "YOLOv9 detector, exported by yolo9".into())];
+    let notes = notes.map(|(key, value)| (key.to_owned(), value));
     let options = args.options();
     let proto = export(&architecture, weights, &options, &names, &notes)?;
     let bytes = prost::Message::encode_to_vec(&proto);

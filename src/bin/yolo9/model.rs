@@ -43,7 +43,7 @@ pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
 /// A model that is ready for a session.
 pub(crate) enum Loaded {
     Network(Box<Network>),
-    Exported { file: OnnxFile, class_names: Vec<String> },
+    Exported { file: Box<OnnxFile>, class_names: Vec<String> },
 }
 
 impl Loaded {
@@ -149,7 +149,7 @@ fn exported(args: &ModelArgs, file: OnnxFile, names: Names) -> anyhow::Result<Lo
         );
     }
     log::info!("Model {}: an ONNX file by {}, {}", args.weights, file.producer, file.signature.join(", "));
-    Ok(Loaded::Exported { file, class_names })
+    Ok(Loaded::Exported { file: Box::new(file), class_names })
 }
 
 fn describe(network: &Network, weights: &str) -> anyhow::Result<()> {

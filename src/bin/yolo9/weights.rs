@@ -39,10 +39,7 @@ fn unknown(weights: &str) -> String {
     let embedded: Vec<_> = embedded::models().iter().map(|model| model.name).collect();
     let nearest = config::nearest_name(weights, embedded.iter().copied()).or_else(|| nearest_release(weights));
     let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-    format!(
-        "no such file, embedded model ({}) or released file (`yolo9 models` lists them){hint}",
-        embedded.join(", ")
-    )
+    format!("no such file, embedded model ({}) or released file (`yolo9 models` lists them){hint}", embedded.join(", "))
 }
 
 /// The released file, with a progress bar while it is fetched.
@@ -103,8 +100,8 @@ pub(crate) fn open_weights(weights: &str, globals: &Globals) -> anyhow::Result<C
     }
 }
 
-/// Facts about the file that something was made from: its name and hash.
-pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<Vec<(String, String)>> {
+/// The file that something is made from: its name and sha256.
+pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(String, String)> {
     let (name, bytes) = match locate(weights, globals)? {
         Place::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
         Place::File(path) => {
@@ -113,6 +110,5 @@ pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<Vec
             (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))
         }
     };
-    let hash: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(vec![("source".into(), name), ("source_sha256".into(), hash)])
+    Ok((name, Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()))
 }

@@ -19,8 +19,7 @@ pub(super) fn subject(subject: &Subject, imgsz: Size) -> anyhow::Result<Value> {
     });
     if let Some(checkpoint) = subject.checkpoint() {
         let statistics = TensorStatistics::of(checkpoint);
-        value["tensors"] =
-            json!({ "count": statistics.count, "bytes": statistics.bytes, "kinds": statistics.kinds });
+        value["tensors"] = json!({ "count": statistics.count, "bytes": statistics.bytes, "kinds": statistics.kinds });
     }
     match &subject.content {
         Content::Network { network, .. } => {

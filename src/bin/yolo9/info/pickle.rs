@@ -33,7 +33,12 @@ fn treatment(treatment: Treatment) -> &'static str {
 }
 
 fn print(name: &str, report: &PickleReport) -> anyhow::Result<()> {
-    print_line!("{}: {}, {} values; nothing was executed", printable(name), report.container, grouped(report.values as u64));
+    print_line!(
+        "{}: {}, {} values; nothing was executed",
+        printable(name),
+        report.container,
+        grouped(report.values as u64)
+    );
     print_line!("\n{:<12} {:>8} {:>8}  class or function", "", "objects", "calls");
     for global in &report.globals {
         print_line!(

@@ -106,9 +106,7 @@ impl Subject {
             facts: metadata.facts,
             warnings: checkpoint.warnings().to_vec(),
             content: match bound {
-                Ok(network) => {
-                    Content::Network { network: Box::new(network), checkpoint: Some(Box::new(checkpoint)) }
-                }
+                Ok(network) => Content::Network { network: Box::new(network), checkpoint: Some(Box::new(checkpoint)) },
                 Err(reason) => Content::Weights { checkpoint: Box::new(checkpoint), reason },
             },
         }
@@ -154,7 +152,8 @@ impl Network {
     pub(super) fn totals(&self, imgsz: Size) -> anyhow::Result<Vec<Total>> {
         let all = self.architecture.layers().len();
         let main = all - self.architecture.auxiliary_layers();
-        let forms = [("as trained", Form::Training, all), ("fused", Form::Fused, all), ("deployed", Form::Deployed, main)];
+        let forms =
+            [("as trained", Form::Training, all), ("fused", Form::Fused, all), ("deployed", Form::Deployed, main)];
         let total = |(form, kind, layers)| Ok(Total { form, layers, cost: self.architecture.cost(imgsz, kind)? });
         forms.into_iter().map(total).collect()
     }

@@ -85,7 +85,9 @@ fn table(network: &Network, imgsz: Size) -> anyhow::Result<()> {
     let line = |row: [&str; 7]| {
         let [w0, w1, w2, w3, w4, w5, w6] = widths;
         let [index, from, module, args, output, parameters, gflops] = row;
-        format!("{index:>w0$}  {from:<w1$}  {module:<w2$}  {args:<w3$}  {output:<w4$}  {parameters:>w5$}  {gflops:>w6$}")
+        format!(
+            "{index:>w0$}  {from:<w1$}  {module:<w2$}  {args:<w3$}  {output:<w4$}  {parameters:>w5$}  {gflops:>w6$}"
+        )
     };
     print_line!("\n{}", line(heads));
     for (row, layer) in rows.iter().zip(network.architecture.layers()) {

@@ -1,0 +1,59 @@
+//! The real program in a folder of its own.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use tempfile::TempDir;
+
+/// A folder of its own in which `yolo9` runs.
+pub struct Place(TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        // Fetches the library before many programs want it at once.
+        super::runtime();
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    pub fn command(&self, arguments: &str) -> std::process::Command {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("yolo9"));
+        command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("YOLO9_WEIGHTS");
+        command
+    }
+
+    pub fn run(&self, arguments: &str) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must end with that code and say that on stderr.
+    pub fn fails(&self, arguments: &str, code: i32, message: &str) {
+        let output = self.run(arguments);
+        assert!(stderr(&output).contains(message), "`{arguments}`: {}\ninstead of {message}", stderr(&output));
+        assert!(!stderr(&output).contains("panicked"), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(code), "`{arguments}`: {}", stderr(&output));
+    }
+
+    /// Runs a command that must succeed.
+    pub fn succeeds(&self, arguments: &str) -> Output {
+        let output = self.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "`{arguments}`: {}", stderr(&output));
+        output
+    }
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

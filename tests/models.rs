@@ -1,0 +1,211 @@
+//! The program on model files: inspecting, converting and exporting them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+
+use common::place::{Place, stderr, stdout};
+use common::torch_file::TorchFile;
+use yolo9::embedded::SAMPLE_DETECTIONS;
+
+/// A whole-model file of the repository.
+fn golden() -> String {
+    common::data("golden/yolov9-c-dysample-tiny/model.pt").display().to_string()
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_config_is_shown_row_by_row() {
+    let place = Place::new();
+    let text = stdout(&place.succeeds("info yolov9-c"));
+    for line in [
+        "yolov9-c: a built-in config",
+        "  as trained  39 layers   51,182,080 parameters   239.9 GFLOPs",
+        "  fused       39 layers   50,880,768 parameters   237.6 GFLOPs",
+        "  deployed    24 layers   25,288,768 parameters   102.1 GFLOPs",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\nin\n{text}");
+    }
+    let row = text.lines().find(|line| line.starts_with("28 ")).unwrap();
+    assert!(row.contains("RepNCSPELAN4  [256, 128, 64, 1]") && row.ends_with("auxiliary"), "{row}");
+    let value = json(&stdout(&place.succeeds("info yolov9-c --imgsz 320x640 --json --nc 3")));
+    assert_eq!(value["layers"][0]["outputs"][0], serde_json::json!([3, 320, 640]));
+    assert_eq!(value["classes"], 3);
+    assert_eq!(value["layers"].as_array().unwrap().len(), 39);
+}
+
+#[test]
+fn a_checkpoint_says_what_it_is() {
+    let place = Place::new();
+    let value = json(&stdout(&place.succeeds(&format!("info --json {}", golden()))));
+    assert_eq!((value["dialect"].as_str(), value["activation"].as_str()), (Some("official"), Some("SiLU")));
+    assert_eq!(value["strides"], serde_json::json!([8, 16, 32]));
+    assert!(value["tensors"]["kinds"]["f16"].as_u64().unwrap() > 500);
+    let text = stdout(&place.succeeds(&format!("info {}", golden())));
+    assert!(text.contains("  network        its own config\n") && text.contains("DySample"), "{text}");
+}
+
+#[test]
+fn two_networks_are_compared() {
+    let place = Place::new();
+    let text = stdout(&place.succeeds("info yolov9-c yolov9-c-dysample"));
+    let row = "*  14  nn.Upsample [None, 2, 'nearest'] 512x80x80  =>  DySample [] 512x80x80   +16,416 parameters, +0.046 GFLOPs";
+    assert!(text.contains(row), "{text}");
+    assert!(text.contains("38 rows are the same"), "{text}");
+    let value = json(&stdout(&place.succeeds("info --json yolov9-c yolov9-c-dysample")));
+    assert_eq!(value["rows"].as_array().unwrap().len(), 1);
+    assert_eq!(value["rows"][0]["b"]["parameters"], 16_416);
+
+    // The rows of an auxiliary branch are missing, not changed.
+    let text = stdout(&place.succeeds("info yolov9-t gelan-t"));
+    assert_eq!(text.lines().filter(|line| line.starts_with("- ")).count(), 8, "{text}");
+    assert!(stdout(&place.succeeds("info gelan-t gelan-t")).contains("  none\n"));
+
+    let text = stdout(&place.succeeds("info codes-nearest codes-dysample"));
+    assert!(text.contains("6 only in B") && text.contains("model.10.offset.weight"), "{text}");
+    let same = stdout(&place.succeeds("info codes-nearest codes-nearest"));
+    assert!(same.contains("tensors: 835 equal, 0 differ, 0 only in A, 0 only in B"), "{same}");
+}
+
+/// A file that would run a command when PyTorch loads it.
+fn evil() -> Vec<u8> {
+    TorchFile::new("x", b"\x80\x02}X\x05\x00\x00\x00modelcposix\nsystem\nX\x0b\x00\x00\x00touch pwned\x85Rs.".to_vec())
+        .to_bytes()
+}
+
+#[test]
+fn the_culprit_in_a_pickle_is_shown_and_never_run() {
+    let place = Place::new();
+    place.write("evil.pt", &evil());
+    let text = stdout(&place.succeeds("info --pickle evil.pt"));
+    assert!(text.contains("REFUSED             0        1  posix.system"), "{text}");
+    assert!(text.contains("called with (\"touch pwned\")"), "{text}");
+    let value = json(&stdout(&place.succeeds("info --pickle --json evil.pt")));
+    assert_eq!(value["globals"][0]["treatment"], "refused");
+    place.fails("info evil.pt", 1, "holds no model");
+    place.fails("detect --weights evil.pt", 1, "holds no model");
+    assert!(!place.path("pwned").exists());
+
+    let text = stdout(&place.succeeds(&format!("info --pickle {}", golden())));
+    assert!(text.contains("nothing in it acts on the system"), "{text}");
+    assert!(text.contains("models.yolo.DetectionModel") && text.contains("HalfStorage"), "{text}");
+    place.fails("info --pickle codes-dysample", 1, "without a pickle");
+    place.write("x.yaml", b"nc: 2");
+    place.fails("info --pickle x.yaml", 1, "not a file of torch.save");
+}
+
+#[test]
+fn what_cannot_be_described_is_an_error() {
+    let place = Place::new();
+    let bytes = std::fs::read(golden()).unwrap();
+    place.write("cut.pt", &bytes[..bytes.len() / 2]);
+    place.fails("info cut.pt", 1, "damaged or truncated zip file");
+    place.fails("info none.pt", 1, "no such file");
+    place.write("typo.yaml", b"nc: 2\nbackbone:\n  - [-1, 1, Cnov, [8]]\nhead:\n  - [[0], 1, DDetect, [nc]]\n");
+    place.fails("info typo.yaml", 1, "unknown module `Cnov`");
+    place.write("text.txt", b"hello");
+    place.fails("info text.txt", 1, "a text file");
+}
+
+/// Rows on stdout without their scores' and coordinates' last digits.
+fn detections(place: &Place, arguments: &str) -> Vec<(String, Vec<f64>)> {
+    let rows = stdout(&place.succeeds(&format!("-q detect --no-draw {arguments}")));
+    let row = |line: &str| {
+        let columns: Vec<&str> = line.split('\t').collect();
+        (columns[1].to_owned(), columns[2..].iter().map(|number| number.parse().unwrap()).collect())
+    };
+    rows.lines().map(row).collect()
+}
+
+fn assert_same(a: &[(String, Vec<f64>)], b: &[(String, Vec<f64>)]) {
+    assert_eq!(a.len(), b.len());
+    for ((class_a, numbers_a), (class_b, numbers_b)) in a.iter().zip(b) {
+        let near = numbers_a.iter().zip(numbers_b).all(|(a, b)| (a - b).abs() <= 0.11);
+        assert!(class_a == class_b && near, "{class_a} {numbers_a:?} and {class_b} {numbers_b:?}");
+    }
+}
+
+#[test]
+fn an_exported_file_detects_what_its_checkpoint_does() {
+    let place = Place::new();
+    let expected = detections(&place, "");
+    assert_eq!(expected.len(), SAMPLE_DETECTIONS);
+    place.succeeds("export codes-dysample -o free.onnx --dynamic");
+    place.succeeds("export codes-dysample -o end.onnx --dynamic --nms --dysample function --opset 20");
+    place.succeeds("export codes-dysample -o fixed.onnx --imgsz 480 640 --half");
+    for file in ["free.onnx", "end.onnx"] {
+        assert_same(&detections(&place, &format!("--weights {file}")), &expected);
+    }
+    assert_eq!(detections(&place, "--weights fixed.onnx").len(), SAMPLE_DETECTIONS);
+    assert_same(
+        &detections(&place, "--weights fixed.onnx --imgsz 480 640 --conf 0.5"),
+        &detections(&place, "--conf 0.5"),
+    );
+
+    // Content decides, not the name.
+    std::fs::rename(place.path("free.onnx"), place.path("best.pt")).unwrap();
+    assert_same(&detections(&place, "--weights best.pt"), &expected);
+
+    place.fails("detect --weights fixed.onnx --imgsz 640", 1, "was exported for inputs of 480x640");
+    place.fails("detect --weights best.pt --config gelan-t", 1, "has its network inside");
+    place.fails("convert best.pt -o x.safetensors", 1, "give the checkpoint that it was exported from");
+    let warned = place.succeeds("detect --no-draw --weights end.onnx --iou 0.9");
+    assert!(stderr(&warned).contains("--iou and --agnostic change nothing"), "{}", stderr(&warned));
+    place.write("names.txt", b"a\nb\n");
+    place.fails("detect --weights best.pt --names names.txt", 1, "2 class names for 6 classes");
+
+    let text = stdout(&place.succeeds("info end.onnx"));
+    assert!(text.contains("output `classes` i64 [batch, detections]") && text.contains("2 yolo9:DySample"), "{text}");
+    let value = json(&stdout(&place.succeeds("info --json fixed.onnx")));
+    assert_eq!(value["facts"]["source"], "codes-dysample");
+    assert_eq!(value["facts"]["source_sha256"].as_str().unwrap().len(), 64);
+    assert_eq!(value["facts"]["imgsz"], "[480, 640]");
+}
+
+#[test]
+fn a_converted_file_detects_what_its_checkpoint_does() {
+    let place = Place::new();
+    let expected = detections(&place, "");
+    for (options, name) in [("", "a"), ("--deploy", "b"), ("--fuse", "c"), ("--fuse --half", "d"), ("--half", "e")] {
+        place.succeeds(&format!("convert codes-dysample -o {name}.safetensors {options}"));
+        assert_same(&detections(&place, &format!("--weights {name}.safetensors")), &expected);
+    }
+    let value = json(&stdout(&place.succeeds("info --json c.safetensors")));
+    assert_eq!(value["facts"]["origin"], "codes-dysample");
+    assert_eq!(value["facts"]["stride"], "8,16,32");
+
+    // Twice converted, the first file is still the origin.
+    place.succeeds("convert c.safetensors -o again.safetensors");
+    let again = json(&stdout(&place.succeeds("info --json again.safetensors")));
+    assert_eq!(again["facts"], value["facts"]);
+}
+
+#[test]
+fn the_auxiliary_branch_can_be_dropped() {
+    let place = Place::new();
+    place.succeeds(&format!("convert {} -o deployed.safetensors --deploy", golden()));
+    let text = stdout(&place.succeeds(&format!("info {} deployed.safetensors", golden())));
+    assert!(text.lines().any(|line| line.starts_with("* as trained") && line.contains("23 layers")), "{text}");
+    assert!(
+        std::fs::metadata(place.path("deployed.safetensors")).unwrap().len()
+            < std::fs::metadata(golden()).unwrap().len() / 2
+    );
+}
+
+#[test]
+fn results_are_not_written_under_names_of_other_formats() {
+    let place = Place::new();
+    place.fails("convert codes-dysample -o x.onnx", 1, "`yolo9 export` writes ONNX files");
+    place.fails("convert codes-dysample -o x.pt", 1, "PyTorch files are not written");
+    place.fails("export codes-dysample -o x.safetensors", 1, "`yolo9 convert` writes safetensors files");
+    place.fails("export codes-dysample -o x.onnx --imgsz 600", 1, "both sides must be multiples of 32");
+    place.fails("export codes-dysample -o x.onnx --opset 12", 1, "not an operator set from 16");
+    place.fails("export codes-dysample -o x.onnx --conf 0.5", 1, "--nms");
+    place.fails("export codes-dysample -o /dev/null/x.onnx", 1, "/dev/null");
+    place.write("x.onnx", b"");
+    place.fails("export codes-dysample -o x.onnx", 1, "exists; choose another name");
+    place.fails("convert codes-dysample -o y.safetensors --fact origin=me", 1, "is a key of the file format");
+    assert!(std::fs::read(place.path("x.onnx")).unwrap().is_empty());
+}
