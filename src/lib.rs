@@ -4,6 +4,7 @@
 //!  YAML ─► config ─► architecture ─┐
 //!                                  ├─► weights ─► graph ─► runtime ─► detect ─► output
 //!  .pt ──► checkpoint ─────────────┘   (fused)    (ONNX)   (ORT)        │
+//!  .onnx ► onnx::OnnxFile ────────────────────────────────►─┘           │
 //!  image ► picture ─────────────────────────────────────────────────────┘
 //! ```
 //!

@@ -284,7 +284,10 @@ fn mistakes_in_the_options_name_the_remedy() {
     std::fs::copy(common::data("golden/yolov9-t-tiny/model.pt"), place.path("tiny.pt")).unwrap();
     struct Case(&'static str, &'static str);
     for Case(arguments, message) in [
-        Case("detect a.jpg --weights none.pt", "weights none.pt: no such file, embedded model (codes-dysample, codes-nearest) or released file"),
+        Case(
+            "detect a.jpg --weights none.pt",
+            "weights none.pt: no such file, embedded model (codes-dysample, codes-nearest) or released file",
+        ),
         Case("detect a.jpg --weights full", "weights full: not a file\n"),
         Case("detect a.jpg --json full", "--json full: is a folder"),
         Case("convert codes-nearest -o x.safetensors --fact names=x", "`names` is a key of the file format"),

@@ -82,8 +82,11 @@ impl Tensors<'_> {
             ModuleKind::DySample => return None,
             _ => Vec::new(),
         };
-        for (argument, found) in row.args.iter_mut().zip(replaced) {
-            *argument = found;
+        for (position, (argument, found)) in row.args.iter_mut().zip(replaced).enumerate() {
+            // Only output channels are rounded.
+            if position > 0 || !rounds_to(argument, &found) {
+                *argument = found;
+            }
         }
         Some(row)
     }
@@ -108,6 +111,14 @@ impl Tensors<'_> {
         let dyscope = self.0.shape(&format!("{path}.scope.weight")).is_some();
         let args = vec![Argument::Int(2), Argument::Text(style.into()), groups, Argument::Bool(dyscope)];
         Some(Row { module: ModuleKind::DySample, args, ..upsampler.clone() })
+    }
+}
+
+/// Whether the official parser rounds a number of channels to that number: 180 to 184.
+fn rounds_to(written: &Argument, found: &Argument) -> bool {
+    match (written, found) {
+        (Argument::Int(written), Argument::Int(found)) => (written + 7) / 8 * 8 == *found,
+        _ => false,
     }
 }
 

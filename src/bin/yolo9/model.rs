@@ -8,7 +8,7 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, class_names_from_file};
 use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
 use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
-use yolo9::{ModelFile, Network, Size};
+use yolo9::{ModelFile, Network, Size, embedded};
 
 use crate::args::{Globals, ModelArgs};
 use crate::weights::open_file;
@@ -34,10 +34,18 @@ pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool) -> anyh
     Ok(())
 }
 
-/// A YAML file, else the built-in config of that name.
+/// A YAML file, else the built-in config or that of the embedded model of that name.
 pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
     let path = Path::new(config);
-    Ok(if path.is_file() { ModelConfig::from_file(path)? } else { ModelConfig::builtin(config)? })
+    if path.is_file() {
+        return Ok(ModelConfig::from_file(path)?);
+    }
+    if let Some(model) = embedded::models().iter().find(|model| model.name == config)
+        && let Some(config) = model.checkpoint()?.config()?
+    {
+        return Ok(config);
+    }
+    Ok(ModelConfig::builtin(config)?)
 }
 
 /// A model that is ready for a session.
