@@ -291,7 +291,10 @@ fn mistakes_in_the_options_name_the_remedy() {
         Case("detect a.jpg --weights full", "weights full: not a file\n"),
         Case("detect a.jpg --json full", "--json full: is a folder"),
         Case("convert codes-nearest -o x.safetensors --fact names=x", "`names` is a key of the file format"),
-        Case("detect a.jpg --weights a.jpg", "weights a.jpg: not a checkpoint: a JPEG picture; expected a PyTorch .pt"),
+        Case(
+            "detect a.jpg --weights a.jpg",
+            "weights a.jpg: not a model file: a JPEG picture; expected one of PyTorch",
+        ),
         Case(
             "detect a.jpg --config yolov9-x",
             "config yolov9-x: neither a file nor a built-in configuration; did you mean",

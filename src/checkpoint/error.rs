@@ -42,7 +42,7 @@ pub enum Problem {
         remedy: &'static str,
     },
     /// Begins like nothing known.
-    #[error("not a checkpoint: {looks_like}; expected a PyTorch .pt file (zip) or a .safetensors file")]
+    #[error("not a model file: {looks_like}; expected one of PyTorch (.pt), safetensors or ONNX")]
     Unrecognised {
         /// What the first bytes look like.
         looks_like: String,

@@ -29,7 +29,10 @@ pub fn recognised(checkpoint: &Checkpoint) -> Option<ModelConfig> {
     candidates.find_map(|config| {
         // Widths that the official parser would round were chosen by a tool that does not.
         let as_written = ModelConfig { dialect: Dialect::Mit, ..config.clone() };
-        let mut fitting = [config, as_written].into_iter().find(|config| fits(config, checkpoint))?;
+        let mut fitting = [config, as_written].into_iter().find_map(|config| {
+            let architecture = fit::fitted(&config, checkpoint).ok()?;
+            fits(&architecture, checkpoint).then(|| config.with_classes(architecture.head().classes))
+        })?;
         if ModelConfig::builtin(&fitting.name).is_err() {
             fitting.source = fitting.to_yaml();
         }
@@ -44,13 +47,8 @@ fn row_count(checkpoint: &Checkpoint) -> usize {
 }
 
 /// Whether all convolutions of the main branch are there, in the right shapes.
-fn fits(config: &ModelConfig, checkpoint: &Checkpoint) -> bool {
-    let Ok(architecture) = fit::fitted(config, checkpoint) else { return false };
+fn fits(architecture: &Architecture, checkpoint: &Checkpoint) -> bool {
     let has = |c: &Convolution| checkpoint.shape(&c.weight_name()) == Some(&c.weight_shape()[..]);
-    fits_steps(&architecture, has)
-}
-
-fn fits_steps(architecture: &Architecture, has: impl Fn(&Convolution) -> bool) -> bool {
     architecture.main_steps().all(|step| match &step.operation {
         Operation::Convolution(convolution) => has(convolution),
         Operation::RepConvolution(rep) => has(&rep.merged()) || has(&rep.large) && has(&rep.small),

@@ -131,21 +131,22 @@ fn network(
     Ok(Loaded::Network(Box::new(network)))
 }
 
-fn exported(args: &ModelArgs, file: OnnxFile, names: Names) -> anyhow::Result<Loaded> {
+fn exported(args: &ModelArgs, file: OnnxFile, given: Names) -> anyhow::Result<Loaded> {
     let expected = match file.head {
         OnnxHead::Dense { classes, .. } => classes,
         _ => None,
     };
-    let (names, source) = names.or_else(|| Some((file.class_names()?, "of the file itself".to_owned()))).unzip();
-    if let (Some(names), Some(expected), Some(source)) = (&names, expected, source)
-        && names.len() != expected
+    let fits = |names: &[String]| expected.is_none_or(|expected| names.len() == expected);
+    if let (Some((names, source)), Some(expected)) = (&given, expected)
+        && !fits(names)
     {
         anyhow::bail!("{} class names for {expected} classes ({source}); expected one name per class", names.len());
     }
+    let names = given.map(|(names, _)| names).or_else(|| file.class_names().filter(|names| fits(names)));
     let count = expected.or(names.as_ref().map(Vec::len));
     let count = count.ok_or_else(|| OnnxFileError { file: file.name.clone(), problem: OnnxProblem::Classes })?;
     if names.is_none() {
-        log::warn!("{} carries no class names; give them with --names", args.weights);
+        log::warn!("{} carries no names for its {count} classes; give them with --names", args.weights);
     }
     let class_names = names.unwrap_or_else(|| (0..count).map(|id| format!("class{id}")).collect());
     if !file.unused.is_empty() {
