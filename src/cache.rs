@@ -24,6 +24,7 @@ pub struct NoCacheFolder {
 }
 
 /// Whether `YOLO9_OFFLINE` forbids fetching.
-pub(crate) fn offline_by_variable() -> bool {
+#[must_use]
+pub fn offline_by_variable() -> bool {
     std::env::var_os("YOLO9_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0")
 }

@@ -9,7 +9,7 @@ mod transfer;
 
 pub use catalogue::{Release, find_release, nearest_release, releases};
 pub use error::HubError;
-pub use transfer::{Patience, Progress};
+pub use transfer::{Patience, Progress, download};
 
 use std::fs::File;
 use std::io::Read;

@@ -41,6 +41,35 @@ pub(super) enum Failure {
     File(std::io::Error),
 }
 
+/// The bytes at an address, two attempts, at most `limit` of them.
+///
+/// # Errors
+/// A sentence that does not repeat the address.
+pub fn download(url: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let agent = agent(&Patience::default());
+    let get = || {
+        let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("the server answers {}", response.status()));
+        }
+        let length = content_length(response.headers());
+        let mut bytes = Vec::new();
+        let mut body = response.body_mut().as_reader().take(limit.saturating_add(1));
+        body.read_to_end(&mut bytes).map_err(|error| format!("after {} bytes: {error}", bytes.len()))?;
+        match length {
+            _ if bytes.len() as u64 > limit => Err(format!("has more than {limit} bytes")),
+            Some(length) if length != bytes.len() as u64 => {
+                Err(format!("the connection ended after {} of {length} bytes", bytes.len()))
+            }
+            _ => Ok(bytes),
+        }
+    };
+    get().or_else(|reason| {
+        log::debug!("{url}: {reason}; trying again");
+        get()
+    })
+}
+
 /// An HTTP client with the proxies of the environment.
 pub(super) fn agent(patience: &Patience) -> Agent {
     Agent::config_builder()

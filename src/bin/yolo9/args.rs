@@ -56,6 +56,12 @@ pub(crate) enum Command {
     Doctor(crate::doctor::DoctorArgs),
 }
 
+impl Globals {
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline || yolo9::offline_by_variable()
+    }
+}
+
 /// Which network.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {

@@ -21,8 +21,9 @@ use crate::sources::{self, Source};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// Pictures and folders; without any, the embedded sample picture.
-    #[arg(value_name = "PICTURE|FOLDER")]
+    /// Pictures, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths, http(s) addresses, or - for paths (or one
+    /// picture) on stdin; without any, the embedded sample picture.
+    #[arg(value_name = "PICTURE|FOLDER|PATTERN|LIST|URL|-")]
     inputs: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -124,7 +125,8 @@ enum PresetArg {
 
 pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
-    let mut sources = sources::expand(&args.inputs, args.recursive, out);
+    let search = sources::Options { recursive: args.recursive, out, offline: globals.is_offline() };
+    let mut sources = sources::expand(&args.inputs, search);
     if args.inputs.is_empty() {
         sources.pictures.push(Source::sample());
     }
@@ -160,7 +162,7 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
             break;
         }
         let name = source.name();
-        let searched = source.open(max_pixels).map_err(|error| error.to_string()).and_then(|picture| {
+        let searched = source.open(max_pixels).and_then(|picture| {
             let found = detector.detect(&picture.pixels).map_err(|error| error.to_string())?;
             Ok((picture, found))
         });
