@@ -107,7 +107,7 @@ fn variants(runtime: &Runtime) -> Vec<Variant> {
     let mut variants = Vec::new();
     for threads in [1, 2] {
         let mut session = |name: &str, model: ModelProto, dysample| {
-            let options = SessionOptions { threads, dysample };
+            let options = SessionOptions { threads, dysample, ..SessionOptions::default() };
             let mut session = OrtSession::new(runtime, name, &model.encode_to_vec(), &options).unwrap();
             let run = Box::new(move |case: &mut Case| {
                 let inputs = [case.x.view().into_dyn(), case.offset.view().into_dyn()];
@@ -230,7 +230,7 @@ fn networks(runtime: &Runtime, samples: usize) {
         let load = |config: &str, dysample| {
             let architecture = Architecture::new(&ModelConfig::builtin(config).unwrap()).unwrap();
             let model = graph::build(&architecture, weights::random(&architecture, 1), Opset::default());
-            OrtModel::new(runtime, model, &SessionOptions { threads, dysample }).unwrap()
+            OrtModel::new(runtime, model, &SessionOptions { threads, dysample, ..SessionOptions::default() }).unwrap()
         };
         let twin = format!("{name}-dysample");
         let mut models = [

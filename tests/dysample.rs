@@ -21,7 +21,7 @@ use yolo9::weights::{LiftError, lifted, retarget};
 use yolo9::{Network, onnx::ModelProto};
 
 fn session(model: &ModelProto, dysample: DySampleBackend, threads: usize) -> OrtSession {
-    let options = yolo9::runtime::SessionOptions { threads, dysample };
+    let options = yolo9::runtime::SessionOptions { threads, dysample, ..Default::default() };
     OrtSession::new(&common::runtime(), "test", &model.encode_to_vec(), &options).unwrap()
 }
 

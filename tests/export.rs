@@ -73,7 +73,7 @@ fn golden_cases() -> Vec<Case> {
 }
 
 fn run(file: &OnnxFile, input: &Array4<f32>) -> HeadOutput {
-    let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx };
+    let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx, ..SessionOptions::default() };
     let classes = file.classes().unwrap();
     ExportedModel::new(&common::runtime(), file, classes, &options).unwrap().run(input.view()).unwrap()
 }

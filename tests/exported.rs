@@ -46,7 +46,7 @@ fn open(model: &ModelProto) -> Result<OnnxFile, String> {
 }
 
 fn run(file: &OnnxFile, classes: usize) -> Result<HeadOutput, String> {
-    let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx };
+    let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx, ..SessionOptions::default() };
     let mut model = ExportedModel::new(&common::runtime(), file, classes, &options).unwrap();
     model.run(picture().view()).map_err(|error| error.to_string())
 }

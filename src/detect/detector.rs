@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
+use ndarray::Array4;
 use thiserror::Error;
 
 use super::{BoxXyxy, Candidate, Detection, Settings, decode, suppress};
 use crate::Size;
-use crate::picture::{Letterbox, to_tensor};
+use crate::picture::{Fit, Letterbox, to_tensor};
 use crate::runtime::{HeadOutput, Model, RuntimeError};
 
 /// Why a picture could not be searched.
@@ -54,16 +55,27 @@ impl<M: Model> Detector<M> {
         Self { model, settings }
     }
 
+    /// What the user may choose.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Finds the objects of one picture.
     ///
     /// # Errors
     /// When the model fails.
     pub fn detect(&mut self, picture: &RgbImage) -> Result<Found, DetectError> {
+        self.detect_prepared(&Prepared::new(picture, &self.settings.fit))
+    }
+
+    /// As [`Detector::detect`], for a picture that was prepared (on another thread, perhaps) with the detector's
+    /// [`Fit`].
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn detect_prepared(&mut self, prepared: &Prepared) -> Result<Found, DetectError> {
+        let Prepared { letterbox, tensor, duration } = prepared;
         let start = Instant::now();
-        let size = Size::new(picture.width() as usize, picture.height() as usize);
-        let letterbox = Letterbox::new(size, &self.settings.fit);
-        let tensor = to_tensor(picture, &letterbox);
-        let prepared = Instant::now();
         let output = self.model.run(tensor.view())?;
         let inferred = Instant::now();
         let thresholds = &self.settings.thresholds;
@@ -79,10 +91,29 @@ impl<M: Model> Detector<M> {
             }
             _ => suppress(candidates, thresholds),
         };
-        let detections = kept.iter().map(|candidate| to_picture(candidate, &letterbox)).collect();
-        let timing =
-            Timing { preprocess: prepared - start, inference: inferred - prepared, postprocess: inferred.elapsed() };
+        let detections = kept.iter().map(|candidate| to_picture(candidate, letterbox)).collect();
+        let timing = Timing { preprocess: *duration, inference: inferred - start, postprocess: inferred.elapsed() };
         Ok(Found { detections, input: letterbox.input, timing })
+    }
+}
+
+/// A picture as the network reads it.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    letterbox: Letterbox,
+    tensor: Array4<f32>,
+    /// How long it took.
+    duration: Duration,
+}
+
+impl Prepared {
+    /// Scales and pads a picture.
+    #[must_use]
+    pub fn new(picture: &RgbImage, fit: &Fit) -> Self {
+        let start = Instant::now();
+        let size = Size::new(picture.width() as usize, picture.height() as usize);
+        let letterbox = Letterbox::new(size, fit);
+        Self { letterbox, tensor: to_tensor(picture, &letterbox), duration: start.elapsed() }
     }
 }
 

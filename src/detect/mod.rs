@@ -11,7 +11,7 @@ mod settings;
 
 pub use bbox::BoxXyxy;
 pub use decode::{Candidate, decode, decode_cell};
-pub use detector::{DetectError, Detector, Found, Timing};
+pub use detector::{DetectError, Detector, Found, Prepared, Timing};
 pub use nms::suppress;
 pub use settings::{Preset, Settings, Thresholds};
 

@@ -27,12 +27,15 @@ pub struct SessionOptions {
     pub threads: usize,
     /// What computes DySample.
     pub dysample: DySampleBackend,
+    /// Whether threads that wait for work use up their core. Makes a run a little shorter, and takes the core from
+    /// everything else that could run meanwhile.
+    pub spinning: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { threads, dysample: DySampleBackend::default() }
+        Self { threads, dysample: DySampleBackend::default(), spinning: true }
     }
 }
 
@@ -74,7 +77,8 @@ fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Re
     let threads = options.threads.max(1);
     let mut builder = Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?;
+        .with_intra_threads(threads)?
+        .with_intra_op_spinning(options.spinning)?;
     if options.dysample == DySampleBackend::Native {
         #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
         let domain = Arc::new(operator::domain(threads)?);

@@ -47,7 +47,8 @@ pub fn session(network: &Network, threads: usize) -> OrtModel {
 
 /// A session of an assembled network.
 pub fn session_on(network: &Network, threads: usize, dysample: DySampleBackend) -> OrtModel {
-    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, dysample }).unwrap()
+    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, dysample, ..SessionOptions::default() })
+        .unwrap()
 }
 
 /// Settings of the official detect.py.

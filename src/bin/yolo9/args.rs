@@ -116,7 +116,7 @@ impl RuntimeArgs {
             DySampleArg::Native => DySampleBackend::Native,
             DySampleArg::Onnx => DySampleBackend::Onnx,
         };
-        SessionOptions { threads, dysample }
+        SessionOptions { threads, dysample, ..SessionOptions::default() }
     }
 }
 

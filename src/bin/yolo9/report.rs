@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use yolo9::detect::{Found, Timing};
+use yolo9::detect::Timing;
 use yolo9::output::{PictureResult, printable, summary, table_rows};
 
 use crate::console::say;
@@ -48,13 +48,13 @@ impl Report {
         }
     }
 
-    pub(crate) fn picture(&mut self, result: &PictureResult<'_>, found: &Found) {
+    pub(crate) fn picture(&mut self, result: &PictureResult<'_>, timing: Timing) {
         self.number += 1;
         self.done += 1;
-        self.sum.preprocess += found.timing.preprocess;
-        self.sum.inference += found.timing.inference;
-        self.sum.postprocess += found.timing.postprocess;
-        self.shape = (found.input.height, found.input.width);
+        self.sum.preprocess += timing.preprocess;
+        self.sum.inference += timing.inference;
+        self.sum.postprocess += timing.postprocess;
+        self.shape = (result.input.height, result.input.width);
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if self.quiet => {}
@@ -64,7 +64,7 @@ impl Report {
                 self.total,
                 printable(result.source),
                 summary(result),
-                milliseconds(found.timing.inference)
+                milliseconds(timing.inference)
             ),
         }
         if self.rows {

@@ -1,0 +1,188 @@
+//! `yolo9 detect`.
+
+mod pipeline;
+mod results;
+mod settings;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use yolo9::Size;
+use yolo9::detect::Detector;
+use yolo9::runtime::{Runtime, SessionOptions};
+
+use crate::Outcome;
+use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
+use crate::console::say;
+use crate::interrupt::Interrupt;
+use crate::model;
+use crate::outputs::RUNS;
+use crate::report::Report;
+use crate::sources::{self, Source};
+use pipeline::Pipeline;
+use results::Results;
+
+#[derive(Debug, Args)]
+pub(crate) struct DetectArgs {
+    /// Pictures, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths, http(s) addresses, or - for paths (or one
+    /// picture) on stdin; without any, the embedded sample picture.
+    #[arg(value_name = "PICTURE|FOLDER|PATTERN|LIST|URL|-")]
+    inputs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    model: ModelArgs,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+
+    /// Size of the network's input: one side, or height and width (640, 480 640, 480x640). Rounded up to the stride
+    /// [default: 640; that of the export for an ONNX file].
+    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size)]
+    imgsz: Option<Size>,
+
+    /// Pad to the whole input instead of the smallest rectangle.
+    #[arg(long)]
+    square: bool,
+
+    /// Defaults and geometry of that tool: yolov9 (IoU 0.45, 1000 detections) or ultralytics (0.7, 300).
+    #[arg(long, value_enum, default_value_t = PresetArg::Yolov9)]
+    preset: PresetArg,
+
+    /// Least confidence [preset: 0.25].
+    #[arg(long, value_name = "0..1", value_parser = parse_share, allow_negative_numbers = true)]
+    conf: Option<f32>,
+
+    /// Largest overlap of two boxes of one class [preset: 0.45 or 0.7].
+    #[arg(long, value_name = "0..1", value_parser = parse_share, allow_negative_numbers = true)]
+    iou: Option<f32>,
+
+    /// Most detections of one picture [preset: 1000 or 300].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    max_det: Option<u32>,
+
+    /// Boxes of different classes suppress each other too.
+    #[arg(long)]
+    agnostic: bool,
+
+    /// Only these classes, by name or id: person,2.
+    #[arg(long, value_name = "NAME|ID", value_delimiter = ',')]
+    classes: Option<Vec<String>>,
+
+    /// Search folders below the given ones too.
+    #[arg(short, long)]
+    recursive: bool,
+
+    /// Refuse pictures with more millions of pixels.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    max_megapixels: u64,
+
+    /// Threads that decode and draw beside inference [default: as many as inference has].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What is written.
+#[derive(Debug, Args)]
+struct OutputArgs {
+    /// Output folder [default: the first free one of runs/detect/exp, exp2, …].
+    #[arg(short, long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+
+    /// Write into an output folder with something in it, replacing files of the same name.
+    #[arg(long)]
+    exist_ok: bool,
+
+    /// Write no pictures.
+    #[arg(long)]
+    no_draw: bool,
+
+    /// Width of the lines in pixels [default: by the picture's size].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    line_width: Option<u32>,
+
+    /// Boxes without labels.
+    #[arg(long)]
+    hide_labels: bool,
+
+    /// Labels without confidence.
+    #[arg(long)]
+    hide_conf: bool,
+
+    /// Write the detections of all pictures as a JSON array; `-` is stdout.
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+
+    /// Write a YOLO label file for each picture with detections (labels/… in the output folder).
+    #[arg(long)]
+    txt: bool,
+
+    /// With the confidence as last number of each line of --txt.
+    #[arg(long, requires = "txt")]
+    save_conf: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PresetArg {
+    Yolov9,
+    Ultralytics,
+}
+
+pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+    let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
+    let search = sources::Options { recursive: args.recursive, out, offline: globals.is_offline() };
+    let mut sources = sources::expand(&args.inputs, search);
+    if args.inputs.is_empty() {
+        sources.pictures.push(Source::sample());
+    }
+    if sources.pictures.is_empty() {
+        return Ok(no_pictures(args, &sources.failed));
+    }
+    let loaded = model::load(&args.model, globals)?;
+    let settings = settings::settings(args, &loaded)?;
+    let class_names: Arc<[String]> = loaded.class_names().into();
+    let runtime = Runtime::load(&args.runtime.library(globals))?;
+    log::debug!("ONNX Runtime: {}", runtime.library().path.display());
+    // Beside a single picture there is nothing else to do.
+    let session = SessionOptions { spinning: sources.pictures.len() == 1, ..args.runtime.session() };
+    let model = loaded.into_model(&runtime, &session)?;
+    // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
+    // can go wrong, so that a run that cannot start leaves no folder.
+    let results = Results::create(&args.output, class_names)?;
+    results.refuse_to_replace(&sources.pictures)?;
+    // Until here Ctrl-C ends the program at once: there is nothing to finish.
+    let interrupt = Interrupt::install()?;
+
+    let total = sources.pictures.len() + sources.failed.len();
+    let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
+    let mut report = Report::new(total, globals.quiet, json_on_stdout);
+    for (path, reason) in &sources.failed {
+        report.failure(&path.display().to_string(), reason);
+    }
+    let workers = args.workers.map_or(session.threads, usize::from);
+    let pipeline = Pipeline::new(Detector::new(model, settings), results, workers, args.max_megapixels * 1_000_000)?;
+    let (results, interrupted) = pipeline.run(sources.pictures, &interrupt, &mut report)?;
+    report.finish(interrupted);
+    results.finish(globals.quiet)?;
+    Ok(match (interrupted, report.failed()) {
+        (true, _) => Outcome::Interrupted,
+        (false, 0) => Outcome::Done,
+        (false, _) => Outcome::SomeFailed,
+    })
+}
+
+fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {
+    for (path, reason) in failed {
+        say!("error: {}: {reason}", path.display());
+    }
+    if failed.len() == args.inputs.len() {
+        return Outcome::NoInput;
+    }
+    let inputs: Vec<_> = args.inputs.iter().map(|input| input.display().to_string()).collect();
+    let hint = if args.recursive { "" } else { "; --recursive also searches the folders below" };
+    say!("error: no picture found in {}{hint}", inputs.join(", "));
+    Outcome::NoInput
+}
