@@ -1,4 +1,4 @@
-//! JSON: one object per picture, in an array.
+//! JSON: one object per picture, in an array or one a line.
 //!
 //! ```json
 //! {"image": "a.jpg", "width": 1280, "height": 960, "input": {"width": 640, "height": 480},
@@ -8,8 +8,6 @@
 //!
 //! Boxes are in pixels of the picture after its EXIF orientation, with three decimals; the confidence has five. There is
 //! no time in it: two runs give the same bytes.
-
-use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -80,40 +78,6 @@ fn rounded(value: f32, per_unit: f64) -> f64 {
     (f64::from(value) * per_unit).round() / per_unit
 }
 
-/// An array that is complete after every element but for its closing bracket, which [`JsonArray::finish`] writes.
-#[derive(Debug)]
-pub struct JsonArray<W: Write> {
-    writer: W,
-    empty: bool,
-}
-
-impl<W: Write> JsonArray<W> {
-    /// An array that goes to `writer`.
-    pub fn new(writer: W) -> Self {
-        Self { writer, empty: true }
-    }
-
-    /// Adds the object of one picture.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn push(&mut self, result: &PictureResult<'_>) -> io::Result<()> {
-        self.writer.write_all(if self.empty { b"[\n" } else { b",\n" })?;
-        self.empty = false;
-        self.writer.write_all(to_json(result).as_bytes())
-    }
-
-    /// Closes the array and gives the writer back.
-    ///
-    /// # Errors
-    /// Those of the writer.
-    pub fn finish(mut self) -> io::Result<W> {
-        self.writer.write_all(if self.empty { b"[]\n" } else { b"\n]\n" })?;
-        self.writer.flush()?;
-        Ok(self.writer)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,17 +94,15 @@ mod tests {
             detections: &[Detection { bbox, class: 0, score: 0.910_742 }],
             class_names: &names,
         };
-        let mut array = JsonArray::new(Vec::new());
-        array.push(&result).unwrap();
-        array.push(&PictureResult { detections: &[], ..result }).unwrap();
-        let text = String::from_utf8(array.finish().unwrap()).unwrap();
         assert_eq!(
-            text,
-            "[\n{\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":\
+            to_json(&result),
+            "{\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":\
              [{\"class\":0,\"name\":\"qr \\\"x\\\"\",\"confidence\":0.91074,\"box\":\
-             {\"x1\":0.1,\"y1\":1.0,\"x2\":2.346,\"y2\":3.0}}]},\n\
-             {\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":[]}\n]\n"
+             {\"x1\":0.1,\"y1\":1.0,\"x2\":2.346,\"y2\":3.0}}]}"
         );
-        assert_eq!(JsonArray::new(Vec::new()).finish().unwrap(), b"[]\n");
+        assert_eq!(
+            to_json(&PictureResult { detections: &[], ..result }),
+            "{\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":[]}"
+        );
     }
 }

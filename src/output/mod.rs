@@ -1,14 +1,18 @@
 //! What becomes of detections: pictures with boxes, JSON, YOLO text, lines for people.
 
 mod annotate;
+mod crop;
 mod files;
+mod format;
 mod json;
 mod label;
 mod text;
 
 pub use annotate::{Style, annotate};
+pub use crop::{Crop, crops};
 pub use files::{FileError, encode_picture, folder_of, temporary_beside, write_atomically};
-pub use json::{JsonArray, to_json};
+pub use format::FileFormat;
+pub use json::to_json;
 pub use text::{printable, summary, table_rows, yolo_lines};
 
 use crate::Size;

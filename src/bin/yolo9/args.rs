@@ -41,7 +41,7 @@ pub(crate) struct Globals {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Find objects in pictures.
-    Detect(crate::detect::DetectArgs),
+    Detect(Box<crate::detect::DetectArgs>),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
     Convert(crate::convert::ConvertArgs),
     /// Say what is in a model file or config, or what two of them differ in.

@@ -7,6 +7,7 @@ mod convert;
 mod detect;
 mod doctor;
 mod export;
+mod formats;
 mod info;
 mod interrupt;
 mod logging;

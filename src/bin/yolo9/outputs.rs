@@ -1,19 +1,19 @@
-//! Where results go: the run's folder, unique names in it, the JSON file.
+//! Where the files of single pictures go: the run's folder, unique names in it.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tempfile::NamedTempFile;
-use yolo9::output::{JsonArray, PictureResult, folder_of, temporary_beside};
+use yolo9::output::temporary_beside;
 
 /// Runs without --out go to the first free one of `exp`, `exp2`, … in here.
 pub(crate) const RUNS: &str = "runs/detect";
 
 /// Where label files go below the output folder.
 pub(crate) const LABELS: &str = "labels";
+
+/// Where cut-out objects go below the output folder, in a folder for each class.
+pub(crate) const CROPS: &str = "crops";
 
 /// The output folder of a run, created and known to be writable.
 #[derive(Debug)]
@@ -88,72 +88,6 @@ impl RunFolder {
         }
         place
     }
-}
-
-/// `--json`: a stream, or a file that appears when the run ends, however it ends.
-pub(crate) enum JsonOutput {
-    Stream(JsonArray<Box<dyn Write>>),
-    File(JsonArray<BufWriter<NamedTempFile>>, PathBuf),
-}
-
-impl JsonOutput {
-    /// Whether the file can be written, before anything is created. Its folder may be the output folder to come.
-    pub(crate) fn check(path: &Path, out: Option<&Path>, exist_ok: bool) -> anyhow::Result<()> {
-        if path == Path::new("-") {
-            return Ok(());
-        }
-        if path.is_dir() {
-            anyhow::bail!("--json {}: is a folder; expected the name of a file", path.display());
-        }
-        if path.is_file() && !exist_ok {
-            anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
-        }
-        let folder = folder_of(path);
-        anyhow::ensure!(
-            folder.is_dir() || Some(folder) == out,
-            "{} cannot be written: there is no folder {}; choose another place with --json",
-            path.display(),
-            folder.display()
-        );
-        Ok(())
-    }
-
-    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
-        let context = || format!("{} cannot be written; choose another place with --json", path.display());
-        if path == Path::new("-") {
-            return Ok(Self::Stream(JsonArray::new(Box::new(std::io::stdout()))));
-        }
-        // A pipe or a device is written to; replacing it would be a surprise.
-        if path.exists() && !path.is_file() {
-            let stream = File::options().write(true).open(path).with_context(context)?;
-            return Ok(Self::Stream(JsonArray::new(Box::new(stream))));
-        }
-        let file = temporary_beside(path).with_context(context)?;
-        Ok(Self::File(JsonArray::new(BufWriter::new(file)), path.to_path_buf()))
-    }
-
-    pub(crate) fn push(&mut self, result: &PictureResult<'_>) -> std::io::Result<()> {
-        match self {
-            Self::Stream(array) => array.push(result),
-            Self::File(array, _) => array.push(result),
-        }
-    }
-
-    pub(crate) fn finish(self) -> anyhow::Result<()> {
-        match self {
-            Self::Stream(array) => array.finish().map(drop).context("the JSON output cannot be written"),
-            Self::File(array, path) => {
-                let context = || format!("{} cannot be written", path.display());
-                let mut file: NamedTempFile = into_file(array).with_context(context)?;
-                file.flush().with_context(context)?;
-                file.persist(&path).map(|_: File| ()).with_context(context)
-            }
-        }
-    }
-}
-
-fn into_file(array: JsonArray<BufWriter<NamedTempFile>>) -> std::io::Result<NamedTempFile> {
-    array.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)
 }
 
 #[cfg(test)]

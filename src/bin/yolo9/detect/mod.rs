@@ -15,6 +15,7 @@ use yolo9::runtime::{Runtime, SessionOptions};
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
 use crate::console::say;
+use crate::formats::FormatArgs;
 use crate::interrupt::Interrupt;
 use crate::model;
 use crate::outputs::RUNS;
@@ -112,9 +113,8 @@ struct OutputArgs {
     #[arg(long)]
     hide_conf: bool,
 
-    /// Write the detections of all pictures as a JSON array; `-` is stdout.
-    #[arg(long, value_name = "FILE|-")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    formats: FormatArgs,
 
     /// Write a YOLO label file for each picture with detections (labels/… in the output folder).
     #[arg(long)]
@@ -123,6 +123,10 @@ struct OutputArgs {
     /// With the confidence as last number of each line of --txt.
     #[arg(long, requires = "txt")]
     save_conf: bool,
+
+    /// Write every object, cut out, in a folder for its class (crops/… in the output folder).
+    #[arg(long)]
+    save_crop: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -157,8 +161,7 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let interrupt = Interrupt::install()?;
 
     let total = sources.pictures.len() + sources.failed.len();
-    let json_on_stdout = args.output.json.as_deref() == Some(Path::new("-"));
-    let mut report = Report::new(total, globals.quiet, json_on_stdout);
+    let mut report = Report::new(total, globals.quiet, args.output.formats.on_stdout());
     for (path, reason) in &sources.failed {
         report.failure(&path.display().to_string(), reason);
     }

@@ -1,0 +1,159 @@
+//! Files with the results of all pictures: any number of them in one run.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use tempfile::NamedTempFile;
+use yolo9::output::{FileFormat, PictureResult, folder_of, temporary_beside};
+
+/// Which of them.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct FormatArgs {
+    /// Write the detections of all pictures as a JSON array; `-` is stdout.
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write an object for each picture, one a line; `-` is stdout, as soon as each is done.
+    #[arg(long, value_name = "FILE|-")]
+    jsonl: Option<PathBuf>,
+
+    /// Write a row for each detection; `-` is stdout.
+    #[arg(long, value_name = "FILE|-")]
+    csv: Option<PathBuf>,
+
+    /// Write the detections as COCO results (for pycocotools); `-` is stdout.
+    #[arg(long, value_name = "FILE|-")]
+    coco: Option<PathBuf>,
+}
+
+impl FormatArgs {
+    /// The option, the kind and the place of each.
+    fn wanted(&self) -> impl Iterator<Item = (&'static str, FileFormat, &Path)> {
+        [
+            ("--json", FileFormat::Json, &self.json),
+            ("--jsonl", FileFormat::Jsonl, &self.jsonl),
+            ("--csv", FileFormat::Csv, &self.csv),
+            ("--coco", FileFormat::Coco, &self.coco),
+        ]
+        .into_iter()
+        .filter_map(|(option, format, path)| path.as_deref().map(|path| (option, format, path)))
+    }
+
+    /// The files, as opposed to stdout.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.wanted().map(|(_, _, path)| path).filter(|path| *path != Path::new("-"))
+    }
+
+    /// Whether one of them has stdout for itself.
+    pub(crate) fn on_stdout(&self) -> bool {
+        self.wanted().any(|(_, _, path)| path == Path::new("-"))
+    }
+
+    /// Whether all can be written, before anything is created. Their folder may be the output folder to come.
+    pub(crate) fn check(&self, out: Option<&Path>, exist_ok: bool) -> anyhow::Result<()> {
+        let mut taken: Vec<&Path> = Vec::new();
+        for (option, _, path) in self.wanted() {
+            anyhow::ensure!(!taken.contains(&path), "{option} {}: another format goes there already", path.display());
+            taken.push(path);
+            if path != Path::new("-") {
+                check_file(option, path, out, exist_ok)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_file(option: &str, path: &Path, out: Option<&Path>, exist_ok: bool) -> anyhow::Result<()> {
+    if path.is_dir() {
+        anyhow::bail!("{option} {}: is a folder; expected the name of a file", path.display());
+    }
+    if path.is_file() && !exist_ok {
+        anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
+    }
+    let folder = folder_of(path);
+    anyhow::ensure!(
+        folder.is_dir() || Some(folder) == out,
+        "{} cannot be written: there is no folder {}; choose another place with {option}",
+        path.display(),
+        folder.display()
+    );
+    Ok(())
+}
+
+/// All files of a run. They appear under their names when the run ends, however it ends.
+pub(crate) struct Formats(Vec<Open>);
+
+struct Open {
+    format: FileFormat,
+    /// Whether nothing has been written but the head.
+    empty: bool,
+    sink: Sink,
+    what: String,
+}
+
+enum Sink {
+    Stream(Box<dyn Write>),
+    File(BufWriter<NamedTempFile>, PathBuf),
+}
+
+impl Formats {
+    pub(crate) fn create(args: &FormatArgs) -> anyhow::Result<Self> {
+        args.wanted()
+            .map(|(option, format, path)| Open::create(option, format, path))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    pub(crate) fn push(&mut self, result: &PictureResult<'_>) -> anyhow::Result<()> {
+        for open in &mut self.0 {
+            let text = open.format.text(result, open.empty);
+            open.empty &= text.is_empty();
+            open.write(&text)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        for mut open in self.0 {
+            open.write(open.format.tail(open.empty))?;
+            let context = || format!("{} cannot be written", open.what);
+            match open.sink {
+                Sink::Stream(mut stream) => stream.flush().with_context(context)?,
+                Sink::File(file, path) => {
+                    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(context)?;
+                    file.persist(&path).map(|_: File| ()).with_context(context)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    fn create(option: &str, format: FileFormat, path: &Path) -> anyhow::Result<Self> {
+        let context = || format!("{} cannot be written; choose another place with {option}", path.display());
+        let what = if path == Path::new("-") { "stdout".into() } else { path.display().to_string() };
+        let sink = if path == Path::new("-") {
+            Sink::Stream(Box::new(std::io::stdout()))
+        } else if path.exists() && !path.is_file() {
+            // A pipe or a device is written to; replacing it would be a surprise.
+            Sink::Stream(Box::new(File::options().write(true).open(path).with_context(context)?))
+        } else {
+            Sink::File(BufWriter::new(temporary_beside(path).with_context(context)?), path.to_path_buf())
+        };
+        let mut open = Self { format, empty: true, sink, what };
+        open.write(format.head())?;
+        Ok(open)
+    }
+
+    fn write(&mut self, text: &str) -> anyhow::Result<()> {
+        let written = match &mut self.sink {
+            Sink::Stream(stream) => stream.write_all(text.as_bytes()),
+            Sink::File(file, _) => file.write_all(text.as_bytes()),
+        };
+        written.with_context(|| format!("{} cannot be written", self.what))
+    }
+}

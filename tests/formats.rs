@@ -1,0 +1,61 @@
+//! Every format at once, from one run.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+
+use common::place::{Place, stdout};
+use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_PICTURE};
+
+fn read(place: &Place, name: &str) -> String {
+    std::fs::read_to_string(place.path(name)).unwrap()
+}
+
+#[test]
+fn all_formats_of_a_run_say_the_same() {
+    let place = Place::new();
+    place.write("in/a,b.jpg", SAMPLE_PICTURE);
+    place.write("in/sub/12.jpg", SAMPLE_PICTURE);
+    let output = place.succeeds(
+        "-q detect in --recursive --out out --txt --save-crop --json a.json --jsonl out/a.jsonl --csv a.csv --coco a.coco.json",
+    );
+    let both = 2 * SAMPLE_DETECTIONS;
+    assert_eq!(stdout(&output).lines().count(), both);
+
+    let lines = read(&place, "out/a.jsonl");
+    let objects: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let array: Vec<serde_json::Value> = serde_json::from_str(&read(&place, "a.json")).unwrap();
+    assert_eq!(objects, array);
+    assert_eq!(array[0]["detections"].as_array().unwrap().len(), SAMPLE_DETECTIONS);
+
+    let csv = read(&place, "a.csv");
+    assert_eq!(csv.lines().count(), 1 + both);
+    assert!(csv.lines().nth(1).unwrap().starts_with("\"in/a,b.jpg\",5,aruco,0.94"), "{csv}");
+
+    let coco: Vec<serde_json::Value> = serde_json::from_str(&read(&place, "a.coco.json")).unwrap();
+    assert_eq!(coco.len(), both);
+    assert_eq!((&coco[0]["image_id"], &coco[both - 1]["image_id"]), (&"a,b".into(), &12.into()));
+    let first = &array[0]["detections"][0]["box"];
+    assert_eq!(coco[0]["bbox"][0], first["x1"]);
+
+    assert_eq!(read(&place, "out/labels/sub/12.txt").lines().count(), SAMPLE_DETECTIONS);
+    let crops =
+        |class: &str, folder: &str| std::fs::read_dir(place.path(&format!("out/crops/{class}/{folder}"))).unwrap();
+    assert_eq!(crops("qr", "sub").count(), 12);
+    assert!(place.path("out/crops/aruco/a,b.1.jpg").is_file());
+    let crop = image::open(place.path("out/crops/aruco/sub/12.1.jpg")).unwrap();
+    assert_eq!((crop.width(), crop.height()), (111, 114));
+}
+
+#[test]
+fn formats_can_be_streamed_but_not_into_each_other() {
+    let place = Place::new();
+    let lines = stdout(&place.succeeds("-q detect --no-draw --jsonl -"));
+    assert_eq!(lines.lines().count(), 1);
+    assert!(serde_json::from_str::<serde_json::Value>(&lines).is_ok());
+    assert_eq!(
+        stdout(&place.succeeds("-q detect --no-draw --csv - --conf 1")),
+        "image,class,name,confidence,x1,y1,x2,y2\n"
+    );
+    place.fails("detect --json - --csv -", 1, "--csv -: another format goes there already");
+    place.fails("detect --json a --coco a", 1, "--coco a: another format goes there already");
+}
