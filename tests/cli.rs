@@ -147,8 +147,7 @@ fn every_kind_of_picture_is_read() {
     std::fs::copy(common::data("pictures/cmyk.jpg"), place.path("cmyk.jpg")).unwrap();
     let output = place.succeeds("detect . --out out --json out.json");
     assert_eq!(json(&place.path("out.json")).as_array().unwrap().len(), 10, "{}", stderr(&output));
-    for entry in std::fs::read_dir(place.path("out")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in place.list("out") {
         let original = place.path(path.file_name().unwrap().to_str().unwrap());
         let size = |path: &Path| image::image_dimensions(path).unwrap();
         assert_eq!(size(&path), size(&original), "{}", path.display());
@@ -383,7 +382,7 @@ fn ctrl_c_between_pictures_keeps_what_is_done() {
     assert!(rest.iter().any(|line| line.starts_with("Interrupted after ")), "{rest:?}");
     let results = json(&place.path("out.json")).as_array().unwrap().len();
     assert!((3..200).contains(&results));
-    let drawn: Vec<_> = std::fs::read_dir(place.path("out")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let drawn = place.list("out");
     assert_eq!(drawn.len(), results);
     assert!(drawn.iter().all(|path| image::open(path).is_ok()));
 }

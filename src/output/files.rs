@@ -11,6 +11,9 @@ use thiserror::Error;
 /// Quality of annotated JPEG files; thin lines suffer below.
 const JPEG_QUALITY: u8 = 95;
 
+/// How the names of temporary files begin.
+pub const TEMPORARY: &str = ".yolo9-";
+
 /// Why a result could not be written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -59,7 +62,7 @@ pub fn folder_of(path: &Path) -> &Path {
 /// When the folder does not exist or is not writable.
 pub fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".yolo9-");
+    builder.prefix(TEMPORARY);
     // Temporary files are private by default; a result is as public as the user's other files.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

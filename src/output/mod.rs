@@ -6,13 +6,15 @@ mod files;
 mod format;
 mod json;
 mod label;
+mod record;
 mod text;
 
 pub use annotate::{Style, annotate};
 pub use crop::{Crop, crops};
-pub use files::{FileError, encode_picture, folder_of, temporary_beside, write_atomically};
+pub use files::{FileError, TEMPORARY, encode_picture, folder_of, temporary_beside, write_atomically};
 pub use format::FileFormat;
 pub use json::to_json;
+pub use record::{Outcome, Record};
 pub use text::{printable, summary, table_rows, yolo_lines};
 
 use crate::Size;

@@ -19,6 +19,15 @@ impl Place {
         self.0.path().join(name)
     }
 
+    /// Files right in a folder, but for hidden ones.
+    pub fn list(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<PathBuf> =
+            entries.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.')).collect();
+        files.sort();
+        files
+    }
+
     pub fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         std::fs::write(self.path(name), bytes).unwrap();

@@ -42,6 +42,8 @@ pub(crate) struct Globals {
 pub(crate) enum Command {
     /// Find objects in pictures.
     Detect(Box<crate::detect::DetectArgs>),
+    /// Join the output folders of `detect --shard 1/N` to `N/N`.
+    Merge(crate::merge::MergeArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
     Convert(crate::convert::ConvertArgs),
     /// Say what is in a model file or config, or what two of them differ in.

@@ -10,7 +10,9 @@ mod export;
 mod formats;
 mod info;
 mod interrupt;
+mod journal;
 mod logging;
+mod merge;
 mod model;
 mod models;
 mod outputs;
@@ -52,6 +54,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let globals = &cli.globals;
     match &cli.command {
         Command::Detect(args) => detect::run(args, globals),
+        Command::Merge(args) => merge::run(args, globals),
         Command::Info(args) => info::run(args, globals),
         Command::Models(args) => models::run(args, globals),
         Command::Convert(args) => convert::run(args, globals),

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use yolo9::output::temporary_beside;
+use walkdir::WalkDir;
+use yolo9::output::{TEMPORARY, temporary_beside, write_atomically};
 
 /// Runs without --out go to the first free one of `exp`, `exp2`, … in here.
 pub(crate) const RUNS: &str = "runs/detect";
@@ -15,11 +16,30 @@ pub(crate) const LABELS: &str = "labels";
 /// Where cut-out objects go below the output folder, in a folder for each class.
 pub(crate) const CROPS: &str = "crops";
 
+/// Inputs that failed, with the reason, one a line: below the output folder, absent if there is none.
+pub(crate) const FAILED: &str = "failed.jsonl";
+
+/// Writes [`FAILED`], or deletes that of an earlier run.
+pub(crate) fn write_failures(folder: &Path, failures: &[(String, String)]) -> anyhow::Result<()> {
+    let path = folder.join(FAILED);
+    if failures.is_empty() {
+        return match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{} cannot be deleted", path.display()))
+            }
+            _ => Ok(()),
+        };
+    }
+    let line =
+        |(image, error): &(String, String)| format!("{}\n", serde_json::json!({ "image": image, "error": error }));
+    let text: String = failures.iter().map(line).collect();
+    Ok(write_atomically(&path, text.as_bytes())?)
+}
+
 /// The output folder of a run, created and known to be writable.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    claimed: HashSet<PathBuf>,
 }
 
 impl RunFolder {
@@ -31,7 +51,7 @@ impl RunFolder {
         };
         temporary_beside(&path.join("result"))
             .with_context(|| format!("output folder {} is not writable; choose another with --out", path.display()))?;
-        Ok(Self { path, claimed: HashSet::new() })
+        Ok(Self { path })
     }
 
     fn named(path: &Path, exist_ok: bool) -> anyhow::Result<PathBuf> {
@@ -68,7 +88,27 @@ impl RunFolder {
         &self.path
     }
 
-    /// A place relative to the folder that no other result of this run has: `a.jpg`, then `a-2.jpg`, … With labels also
+    /// Deletes what a killed run left of files that it was writing.
+    pub(crate) fn sweep(&self) -> anyhow::Result<()> {
+        for entry in WalkDir::new(&self.path).into_iter().filter_map(Result::ok) {
+            let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
+            if ours && entry.file_type().is_file() {
+                let path = entry.path();
+                std::fs::remove_file(path).with_context(|| format!("{} cannot be deleted", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Places of results that were given away.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    claimed: HashSet<PathBuf>,
+}
+
+impl Places {
+    /// A place below the output folder that no other result of the run has: `a.jpg`, then `a-2.jpg`, … With labels also
     /// one whose label file is its own, so that `a.png` after `a.jpg` becomes `a-2.png` with `a-2.txt`.
     pub(crate) fn claim(&mut self, relative: &Path, with_labels: bool) -> PathBuf {
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -96,17 +136,15 @@ mod tests {
 
     #[test]
     fn results_of_equal_names_get_different_places() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut folder = RunFolder::create(Some(dir.path()), false).unwrap();
-        let names = ["a.jpg", "a.jpg", "b/a.jpg", "a.jpg", "a"].map(|name| folder.claim(Path::new(name), false));
+        let mut places = Places::default();
+        let names = ["a.jpg", "a.jpg", "b/a.jpg", "a.jpg", "a"].map(|name| places.claim(Path::new(name), false));
         assert_eq!(names, ["a.jpg", "a-2.jpg", "b/a.jpg", "a-3.jpg", "a"].map(PathBuf::from));
     }
 
     #[test]
     fn with_labels_each_picture_has_its_own_label_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut folder = RunFolder::create(Some(dir.path()), false).unwrap();
-        let names = ["a.jpg", "a.png", "b/a.png", "labels"].map(|name| folder.claim(Path::new(name), true));
+        let mut places = Places::default();
+        let names = ["a.jpg", "a.png", "b/a.png", "labels"].map(|name| places.claim(Path::new(name), true));
         assert_eq!(names, ["a.jpg", "a-2.png", "b/a.png", "labels-2"].map(PathBuf::from));
     }
 

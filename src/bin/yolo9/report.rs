@@ -105,6 +105,22 @@ impl Report {
         self.failures.push((source.into_owned(), reason.to_owned()));
     }
 
+    /// A picture of the run that an earlier one finished.
+    pub(crate) fn finished_before(&mut self, source: &str, failure: Option<&str>) {
+        self.number += 1;
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+        if let Some(reason) = failure {
+            self.failures.push((printable(source).into_owned(), reason.to_owned()));
+        }
+    }
+
+    /// Inputs and reasons.
+    pub(crate) fn failures(&self) -> &[(String, String)] {
+        &self.failures
+    }
+
     pub(crate) fn failed(&self) -> usize {
         self.failures.len()
     }

@@ -1,6 +1,7 @@
 //! `yolo9 detect`.
 
 mod pipeline;
+mod plan;
 mod results;
 mod settings;
 
@@ -17,11 +18,13 @@ use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
 use crate::console::say;
 use crate::formats::FormatArgs;
 use crate::interrupt::Interrupt;
+use crate::journal::Shard;
 use crate::model;
 use crate::outputs::RUNS;
 use crate::report::Report;
 use crate::sources::{self, Source};
 use pipeline::Pipeline;
+use plan::Plan;
 use results::Results;
 
 #[derive(Debug, Args)]
@@ -82,6 +85,18 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
 
+    /// Continue an interrupted run in its output folder: pictures that were finished are not searched again.
+    #[arg(long, requires = "out")]
+    resume: bool,
+
+    /// Only the third of sixteen equal parts, say; `yolo9 merge` joins the parts' output folders.
+    #[arg(long, value_name = "PART/PARTS", default_value = "1/1", hide_default_value = true)]
+    shard: Shard,
+
+    /// End at the first input that fails.
+    #[arg(long)]
+    fail_fast: bool,
+
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -140,41 +155,61 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let search = sources::Options { recursive: args.recursive, out, offline: globals.is_offline() };
     let mut sources = sources::expand(&args.inputs, search);
     if args.inputs.is_empty() {
-        sources.pictures.push(Source::sample());
+        sources.pictures.push(Arc::new(Source::sample()));
     }
     if sources.pictures.is_empty() {
         return Ok(no_pictures(args, &sources.failed));
     }
+    let plan = Plan::new(&sources, args.output.has_labels(), args.shard);
     let loaded = model::load(&args.model, globals)?;
     let settings = settings::settings(args, &loaded)?;
     let class_names: Arc<[String]> = loaded.class_names().into();
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     log::debug!("ONNX Runtime: {}", runtime.library().path.display());
     // Beside a single picture there is nothing else to do.
-    let session = SessionOptions { spinning: sources.pictures.len() == 1, ..args.runtime.session() };
+    let session = SessionOptions { spinning: plan.pictures.len() == 1, ..args.runtime.session() };
     let model = loaded.into_model(&runtime, &session)?;
+    let header = plan.header(args, globals, &settings, &class_names)?;
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
-    let results = Results::create(&args.output, class_names)?;
-    results.refuse_to_replace(&sources.pictures)?;
+    args.output.formats.check(args.output.out.as_deref(), args.output.exist_ok || args.resume)?;
+    let mut report =
+        Report::new(plan.pictures.len() + sources.failed.len(), globals.quiet, args.output.formats.on_stdout());
+    let mut results = Results::create(args, class_names, &plan)?;
     // Until here Ctrl-C ends the program at once: there is nothing to finish.
     let interrupt = Interrupt::install()?;
 
-    let total = sources.pictures.len() + sources.failed.len();
-    let mut report = Report::new(total, globals.quiet, args.output.formats.on_stdout());
     for (path, reason) in &sources.failed {
         report.failure(&path.display().to_string(), reason);
     }
+    let done = results.begin(&header, &plan, args.resume, &mut report)?;
     let workers = args.workers.map_or(session.threads, usize::from);
-    let pipeline = Pipeline::new(Detector::new(model, settings), results, workers, args.max_megapixels * 1_000_000)?;
-    let (results, interrupted) = pipeline.run(sources.pictures, &interrupt, &mut report)?;
+    let options = pipeline::Options {
+        workers,
+        max_pixels: args.max_megapixels * 1_000_000,
+        fail_fast: args.fail_fast,
+        skip: done,
+    };
+    let pipeline = Pipeline::new(Detector::new(model, settings), results, options)?;
+    let (results, interrupted) = pipeline.run(plan, &interrupt, &mut report)?;
     report.finish(interrupted);
-    results.finish(globals.quiet)?;
+    results.finish(&report, globals.quiet)?;
     Ok(match (interrupted, report.failed()) {
         (true, _) => Outcome::Interrupted,
         (false, 0) => Outcome::Done,
         (false, _) => Outcome::SomeFailed,
     })
+}
+
+impl OutputArgs {
+    /// Whether a picture has files besides the drawn one, whose names come from its name without the extension.
+    fn has_labels(&self) -> bool {
+        self.txt || self.save_crop
+    }
+
+    fn needs_folder(&self) -> bool {
+        !self.no_draw || self.has_labels() || self.out.is_some()
+    }
 }
 
 fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {

@@ -9,116 +9,136 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::Context;
-use yolo9::detect::{Detector, Prepared};
-use yolo9::picture::{Fit, Picture};
+use yolo9::detect::{Detector, Prepared, Timing};
+use yolo9::picture::Picture;
 use yolo9::runtime::Model;
 
-use super::results::Results;
+use super::plan::{Plan, Planned};
+use super::results::{Job, Results};
 use crate::interrupt::Interrupt;
 use crate::report::Report;
-use crate::sources::Source;
 
 /// A picture that is ready for the network, or why it is not.
 type Decoded = Result<(Picture, Prepared), String>;
+
+/// How a run goes on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Options {
+    pub(super) workers: usize,
+    /// Larger pictures fail.
+    pub(super) max_pixels: u64,
+    /// Whether the first failure ends the run.
+    pub(super) fail_fast: bool,
+    /// Pictures that an earlier run finished.
+    pub(super) skip: usize,
+}
 
 pub(super) struct Pipeline {
     detector: Detector<Box<dyn Model>>,
     results: Results,
     pool: Pool,
-    max_pixels: u64,
-    /// Pictures behind the network whose files are being written, with their names.
-    writing: VecDeque<(String, Pending<anyhow::Result<()>>)>,
+    options: Options,
+    /// Pictures behind the network.
+    behind: VecDeque<Behind>,
+}
+
+/// A picture that the network has seen, or never will.
+enum Behind {
+    Written(Pending<(Job, anyhow::Result<()>)>, Timing),
+    Failed(Planned, String),
 }
 
 impl Pipeline {
-    pub(super) fn new(
-        detector: Detector<Box<dyn Model>>,
-        results: Results,
-        workers: usize,
-        max_pixels: u64,
-    ) -> anyhow::Result<Self> {
-        Ok(Self { detector, results, pool: Pool::new(workers)?, max_pixels, writing: VecDeque::new() })
+    pub(super) fn new(detector: Detector<Box<dyn Model>>, results: Results, options: Options) -> anyhow::Result<Self> {
+        Ok(Self { detector, results, pool: Pool::new(options.workers)?, options, behind: VecDeque::new() })
     }
 
     /// Searches all pictures, or those before an interruption. Gives the results and whether it was interrupted.
     pub(super) fn run(
         mut self,
-        sources: Vec<Source>,
+        plan: Plan,
         interrupt: &Interrupt,
         report: &mut Report,
     ) -> anyhow::Result<(Results, bool)> {
-        let mut waiting = sources.into_iter();
-        let mut decoding: VecDeque<(Arc<Source>, Pending<Decoded>)> = VecDeque::new();
+        let mut waiting = plan.pictures.into_iter().skip(self.options.skip);
+        let mut ahead: VecDeque<(Planned, Pending<Decoded>)> = VecDeque::new();
         let mut interrupted = false;
         loop {
-            if interrupt.requested() {
-                interrupted = !(decoding.is_empty() && waiting.len() == 0);
+            while ahead.len() <= self.options.workers {
+                let Some(planned) = waiting.next() else { break };
+                let decoded = self.decode(&planned);
+                ahead.push_back((planned, decoded));
+            }
+            interrupted |= interrupt.requested() && !ahead.is_empty();
+            if interrupted || self.options.fail_fast && report.failed() > 0 {
                 break;
             }
-            while decoding.len() <= self.pool.workers {
-                let Some(source) = waiting.next() else { break };
-                decoding.push_back(self.decode(source));
+            let Some((planned, decoded)) = ahead.pop_front() else { break };
+            self.search(planned, decoded.wait());
+            while self.behind.len() > self.options.workers {
+                self.finish_first(report)?;
             }
-            let Some((source, decoded)) = decoding.pop_front() else { break };
-            self.picture(&source, decoded.wait(), report)?;
         }
-        while let Some(written) = self.writing.pop_front() {
-            note(written, report);
+        while !self.behind.is_empty() {
+            self.finish_first(report)?;
         }
         Ok((self.results, interrupted))
     }
 
-    fn decode(&self, source: Source) -> (Arc<Source>, Pending<Decoded>) {
-        let source = Arc::new(source);
-        let (shared, fit, max_pixels) = (Arc::clone(&source), self.detector.settings().fit, self.max_pixels);
-        let decoded = self.pool.submit(move || prepare(&shared, &fit, max_pixels));
-        (source, decoded)
+    fn decode(&self, planned: &Planned) -> Pending<Decoded> {
+        let (source, fit) = (Arc::clone(&planned.source), self.detector.settings().fit);
+        let max_pixels = self.options.max_pixels;
+        self.pool.submit(move || {
+            let picture = source.open(max_pixels)?;
+            let prepared = Prepared::new(&picture.pixels, &fit);
+            Ok((picture, prepared))
+        })
     }
 
-    fn picture(&mut self, source: &Source, decoded: Decoded, report: &mut Report) -> anyhow::Result<()> {
+    fn search(&mut self, planned: Planned, decoded: Decoded) {
         let searched = decoded.and_then(|(picture, prepared)| {
             let found = self.detector.detect_prepared(&prepared).map_err(|error| error.to_string())?;
             Ok((picture, found))
         });
-        let (picture, found) = match searched {
-            Ok(searched) => searched,
-            Err(reason) => {
-                report.failure(&source.name(), &reason);
-                return Ok(());
+        self.behind.push_back(match searched {
+            Err(reason) => Behind::Failed(planned, reason),
+            Ok((picture, found)) => {
+                let timing = found.timing;
+                let job = self.results.job(planned, picture.size(), found);
+                let write = move || {
+                    let written = job.write(picture);
+                    (job, written)
+                };
+                Behind::Written(self.pool.submit(write), timing)
             }
-        };
-        let timing = found.timing;
-        let job = self.results.add(source, picture.size(), found)?;
-        report.picture(&job.result(), timing);
-        let name = job.name.clone();
-        self.writing.push_back((name, self.pool.submit(move || job.write(picture))));
-        while self.writing.len() > self.pool.workers {
-            if let Some(written) = self.writing.pop_front() {
-                note(written, report);
+        });
+    }
+
+    /// Waits for the first picture behind the network, notes and reports it. A file that cannot be written is a failure
+    /// of its picture; the run goes on.
+    fn finish_first(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        match self.behind.pop_front() {
+            None => {}
+            Some(Behind::Failed(planned, reason)) => {
+                self.results.failed(&planned, &reason)?;
+                report.failure(&planned.source.name(), &reason);
+            }
+            Some(Behind::Written(pending, timing)) => {
+                let (job, written) = pending.wait();
+                let problem = written.err().map(|error| format!("{error:#}"));
+                self.results.finished(&job, problem.clone())?;
+                report.picture(&job.result(), timing);
+                if let Some(problem) = problem {
+                    report.problem(job.result().source, &problem);
+                }
             }
         }
         Ok(())
     }
 }
 
-fn prepare(source: &Source, fit: &Fit, max_pixels: u64) -> Decoded {
-    let picture = source.open(max_pixels)?;
-    let prepared = Prepared::new(&picture.pixels, fit);
-    Ok((picture, prepared))
-}
-
-/// A file that cannot be written is reported; the run goes on.
-fn note((name, written): (String, Pending<anyhow::Result<()>>), report: &mut Report) {
-    if let Err(error) = written.wait() {
-        report.problem(&name, &format!("{error:#}"));
-    }
-}
-
 /// Threads for jobs whose results are waited for in the order of their submission.
-struct Pool {
-    threads: rayon::ThreadPool,
-    workers: usize,
-}
+struct Pool(rayon::ThreadPool);
 
 impl Pool {
     fn new(workers: usize) -> anyhow::Result<Self> {
@@ -127,12 +147,12 @@ impl Pool {
             .thread_name(|n| format!("worker {n}"))
             .build()
             .context("no threads for decoding and drawing")?;
-        Ok(Self { threads, workers })
+        Ok(Self(threads))
     }
 
     fn submit<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
         let (sender, receiver) = sync_channel(1);
-        self.threads.spawn_fifo(move || {
+        self.0.spawn_fifo(move || {
             // Nobody waits any more after an interruption.
             let _ = sender.send(job());
         });

@@ -5,30 +5,32 @@ use std::sync::Arc;
 
 use yolo9::Size;
 use yolo9::detect::{Detection, Found};
-use yolo9::output::{Crop, PictureResult, Style, annotate, crops, encode_picture, write_atomically, yolo_lines};
+use yolo9::output::{
+    Crop, PictureResult, Record, Style, annotate, crops, encode_picture, write_atomically, yolo_lines,
+};
 use yolo9::picture::Picture;
 
-use super::OutputArgs;
+use super::DetectArgs;
+use super::plan::{Plan, Planned};
 use crate::console::say;
 use crate::formats::Formats;
-use crate::outputs::{CROPS, LABELS, RunFolder};
-use crate::sources::Source;
+use crate::journal::{Header, Journal};
+use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
+use crate::report::Report;
 
 /// What a run writes besides its lines.
 pub(super) struct Results {
     folder: Option<RunFolder>,
     formats: Formats,
+    journal: Option<Journal>,
     labels: usize,
     files: Arc<Files>,
-    /// Files that may not be pictures of the run.
-    targets: Vec<PathBuf>,
-    exist_ok: bool,
 }
 
 /// What is written of each picture.
 #[derive(Debug)]
-pub(super) struct Files {
-    pub(super) class_names: Arc<[String]>,
+struct Files {
+    class_names: Arc<[String]>,
     folder: PathBuf,
     draw: Option<Style>,
     txt: bool,
@@ -38,81 +40,137 @@ pub(super) struct Files {
 
 /// One picture on its way to its files.
 pub(super) struct Job {
-    pub(super) files: Arc<Files>,
-    /// Below the output folder.
-    place: PathBuf,
-    pub(super) name: String,
-    pub(super) size: Size,
+    planned: Planned,
+    name: String,
+    size: Size,
     input: Size,
-    pub(super) detections: Vec<Detection>,
+    detections: Vec<Detection>,
+    files: Arc<Files>,
 }
 
 impl Results {
-    pub(super) fn create(args: &OutputArgs, class_names: Arc<[String]>) -> anyhow::Result<Self> {
-        let needs_folder = !args.no_draw || args.txt || args.save_crop || args.out.is_some();
-        args.formats.check(args.out.as_deref(), args.exist_ok)?;
-        let folder = needs_folder.then(|| RunFolder::create(args.out.as_deref(), args.exist_ok)).transpose()?;
-        let formats = Formats::create(&args.formats)?;
-        let OutputArgs { line_width, hide_labels, hide_conf, .. } = *args;
-        let style = Style { line_width, hide_labels, hide_confidence: hide_conf };
+    pub(super) fn create(args: &DetectArgs, class_names: Arc<[String]>, plan: &Plan) -> anyhow::Result<Self> {
+        let output = &args.output;
+        let exist_ok = output.exist_ok || args.resume;
+        let folder = output.needs_folder().then(|| RunFolder::create(output.out.as_deref(), exist_ok)).transpose()?;
+        let style =
+            Style { line_width: output.line_width, hide_labels: output.hide_labels, hide_confidence: output.hide_conf };
         let files = Files {
             class_names,
             folder: folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default(),
-            draw: (!args.no_draw).then_some(style),
-            txt: args.txt,
-            save_conf: args.save_conf,
-            crop: args.save_crop,
+            draw: (!output.no_draw).then_some(style),
+            txt: output.txt,
+            save_conf: output.save_conf,
+            crop: output.save_crop,
         };
-        let targets = args.formats.files().map(Path::to_path_buf).collect();
-        Ok(Self { folder, formats, labels: 0, files: Arc::new(files), targets, exist_ok: args.exist_ok })
+        if exist_ok {
+            refuse_to_replace(folder.as_ref(), output.formats.files(), plan)?;
+        }
+        let journal = folder.as_ref().map(|folder| Journal::lock(folder.path())).transpose()?;
+        // Before files of this run's own are begun.
+        if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
+            folder.sweep()?;
+        }
+        let formats = Formats::create(&output.formats)?;
+        Ok(Self { folder, formats, journal, labels: 0, files: Arc::new(files) })
     }
 
-    /// With --exist-ok a result could land on the picture that it was made from.
-    pub(super) fn refuse_to_replace(&self, pictures: &[Source]) -> anyhow::Result<()> {
-        if !self.exist_ok {
-            return Ok(());
-        }
-        let targets: Vec<PathBuf> = self.targets.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        for source in pictures {
-            let Some(original) = source.path().and_then(|path| path.canonicalize().ok()) else { continue };
-            let drawn = self.folder.as_ref().and_then(|f| f.path().join(&source.relative).canonicalize().ok());
-            if drawn.iter().chain(&targets).any(|target| *target == original) {
-                anyhow::bail!("{} would be replaced by its own result; choose another place for that", source.name());
+    /// Begins the journal, or continues it: what it holds goes into the files of all pictures again. Gives the number of
+    /// pictures that are finished.
+    pub(super) fn begin(
+        &mut self,
+        header: &Option<Header>,
+        plan: &Plan,
+        resume: bool,
+        report: &mut Report,
+    ) -> anyhow::Result<usize> {
+        let (Some(mut journal), Some(header)) = (self.journal.take(), header) else { return Ok(0) };
+        let mut done = 0;
+        let seen = |record: Record| {
+            let expected = plan.pictures.get(done);
+            anyhow::ensure!(
+                expected.is_some_and(|planned| planned.index == record.index && planned.source.name() == record.image),
+                "the journal has {} as number {done}, which this run has not there; use another --out",
+                record.image
+            );
+            let detections = record.detections();
+            if let Some(result) = record.result(&detections, &self.files.class_names) {
+                self.formats.push(&result)?;
+                self.labels += usize::from(self.files.txt && !detections.is_empty());
             }
-        }
-        Ok(())
-    }
-
-    /// Adds a picture to what covers all pictures. Gives what remains to be written of it, if anything.
-    pub(super) fn add(&mut self, source: &Source, size: Size, found: Found) -> anyhow::Result<Job> {
-        let place =
-            self.folder.as_mut().map(|folder| folder.claim(&source.relative, self.files.txt || self.files.crop));
-        let job = Job {
-            files: Arc::clone(&self.files),
-            place: place.unwrap_or_default(),
-            name: source.name(),
-            size,
-            input: found.input,
-            detections: found.detections,
+            report.finished_before(&record.image, record.failure());
+            done += 1;
+            Ok(())
         };
-        self.formats.push(&job.result())?;
-        if self.files.txt && !job.detections.is_empty() {
-            self.labels += 1;
+        if resume {
+            journal.resume(header, seen)?;
+        } else {
+            journal.begin(header)?;
         }
-        Ok(job)
+        self.journal = Some(journal);
+        if done > 0 {
+            log::info!("{done} of {} pictures were finished before", plan.pictures.len());
+        }
+        Ok(done)
     }
 
-    pub(super) fn finish(self, quiet: bool) -> anyhow::Result<()> {
+    /// The picture's way to its files.
+    pub(super) fn job(&self, planned: Planned, size: Size, found: Found) -> Job {
+        let name = planned.source.name();
+        let Found { detections, input, .. } = found;
+        Job { planned, name, size, input, detections, files: Arc::clone(&self.files) }
+    }
+
+    /// Notes that a picture is finished, with what went wrong with its files.
+    pub(super) fn finished(&mut self, job: &Job, problem: Option<String>) -> anyhow::Result<()> {
+        self.formats.push(&job.result())?;
+        self.labels += usize::from(self.files.txt && !job.detections.is_empty());
+        let place = job.planned.place.to_string_lossy();
+        self.note(|| Record::found(job.planned.index, &job.result(), &place, problem))
+    }
+
+    /// Notes that a picture could not be searched.
+    pub(super) fn failed(&mut self, planned: &Planned, reason: &str) -> anyhow::Result<()> {
+        self.note(|| Record::failed(planned.index, &planned.source.name(), reason))
+    }
+
+    fn note(&mut self, record: impl FnOnce() -> Record) -> anyhow::Result<()> {
+        match &mut self.journal {
+            Some(journal) => journal.append(&record()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(self, report: &Report, quiet: bool) -> anyhow::Result<()> {
         self.formats.finish()?;
-        if let (Some(folder), false) = (&self.folder, quiet) {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        write_failures(folder.path(), report.failures())?;
+        if !quiet {
             say!("Results saved to {}", folder.path().display());
             if self.files.txt {
-                let labels = folder.path().join(LABELS);
-                say!("{} labels saved to {}", self.labels, labels.display());
+                say!("{} labels saved to {}", self.labels, folder.path().join(LABELS).display());
             }
         }
         Ok(())
     }
+}
+
+/// A result could land on the picture that it was made from.
+fn refuse_to_replace<'a>(
+    folder: Option<&RunFolder>,
+    targets: impl Iterator<Item = &'a Path>,
+    plan: &Plan,
+) -> anyhow::Result<()> {
+    let targets: Vec<PathBuf> = targets.filter_map(|path| path.canonicalize().ok()).collect();
+    for planned in &plan.pictures {
+        let Some(original) = planned.source.path().and_then(|path| path.canonicalize().ok()) else { continue };
+        let drawn = folder.and_then(|folder| folder.path().join(&planned.place).canonicalize().ok());
+        if drawn.iter().chain(&targets).any(|target| *target == original) {
+            let name = planned.source.name();
+            anyhow::bail!("{name} would be replaced by its own result; choose another place for that");
+        }
+    }
+    Ok(())
 }
 
 impl Job {
@@ -129,8 +187,9 @@ impl Job {
     /// Writes the picture's own files.
     pub(super) fn write(&self, picture: Picture) -> anyhow::Result<()> {
         let files = &*self.files;
+        let place = &self.planned.place;
         if files.txt && !self.detections.is_empty() {
-            let path = files.folder.join(LABELS).join(self.place.with_extension("txt"));
+            let path = files.folder.join(LABELS).join(place.with_extension("txt"));
             write_atomically(&path, yolo_lines(&self.result(), files.save_conf).as_bytes())?;
         }
         if files.crop {
@@ -139,18 +198,19 @@ impl Job {
         if let Some(style) = &files.draw {
             let Picture { mut pixels, format } = picture;
             annotate(&mut pixels, &self.result(), style);
-            write_atomically(&files.folder.join(Path::new(&self.place)), &encode_picture(&pixels, format)?)?;
+            write_atomically(&files.folder.join(place), &encode_picture(&pixels, format)?)?;
         }
         Ok(())
     }
 
     /// `crops/<class>/<picture>.1.jpg`, `<picture>.2.jpg` and so on by falling score.
     fn write_crops(&self, picture: &Picture) -> anyhow::Result<()> {
-        let stem = self.place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let extension = self.place.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
+        let place = &self.planned.place;
+        let stem = place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let extension = place.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
         for (number, crop) in crops(&picture.pixels, &self.result()).enumerate() {
             let Some(Crop { class, pixels }) = crop else { continue };
-            let place = self.place.with_file_name(format!("{stem}.{}{extension}", number + 1));
+            let place = place.with_file_name(format!("{stem}.{}{extension}", number + 1));
             let path = self.files.folder.join(CROPS).join(class).join(place);
             write_atomically(&path, &encode_picture(&pixels, picture.format)?)?;
         }

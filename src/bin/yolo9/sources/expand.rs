@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use walkdir::WalkDir;
 use yolo9::picture::EXTENSIONS;
@@ -75,10 +76,14 @@ impl Expansion<'_> {
         self.sources.failed.push((input.to_path_buf(), reason));
     }
 
+    fn add(&mut self, source: Source) {
+        self.sources.pictures.push(Arc::new(source));
+    }
+
     fn file(&mut self, path: PathBuf, relative: PathBuf) {
         // A file that cannot be resolved is told from others by its name, and opening it says why.
         if self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
-            self.sources.pictures.push(Source::file(path, relative));
+            self.add(Source::file(path, relative));
         } else {
             log::debug!("{}: reached before, taken once", path.display());
         }
@@ -91,7 +96,7 @@ impl Expansion<'_> {
         }
         if self.seen.insert(address.into()) {
             let relative = remote::file_name(address).into();
-            self.sources.pictures.push(Source { place: Place::Remote(address.into()), relative });
+            self.add(Source { place: Place::Remote(address.into()), relative });
         }
     }
 
@@ -165,7 +170,7 @@ impl Expansion<'_> {
         match standard_input::read() {
             Ok(standard_input::Input::Picture(bytes)) => {
                 let relative = standard_input::file_name(&bytes).into();
-                self.sources.pictures.push(Source { place: Place::Bytes(bytes), relative });
+                self.add(Source { place: Place::Bytes(bytes), relative });
             }
             Ok(standard_input::Input::Lines(text)) => text.lines().for_each(|line| self.line(line, Path::new(""))),
             Err(reason) => self.failed(Path::new("-"), reason),

@@ -6,6 +6,7 @@ mod remote;
 mod standard_input;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use yolo9::embedded;
 use yolo9::picture::Picture;
@@ -73,6 +74,6 @@ impl Source {
 /// Pictures, and what could not be used with the reason.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    pub(crate) pictures: Vec<Source>,
+    pub(crate) pictures: Vec<Arc<Source>>,
     pub(crate) failed: Vec<(PathBuf, String)>,
 }

@@ -1,0 +1,128 @@
+//! The exact result of one picture as a line of text, from which every file of a run can be written again.
+
+use serde::{Deserialize, Serialize};
+
+use super::PictureResult;
+use crate::Size;
+use crate::detect::{BoxXyxy, Detection};
+
+/// What became of one picture of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number among all inputs of the run, shards included.
+    pub index: usize,
+    /// What the user called it.
+    pub image: String,
+    /// Its result.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// Result or failure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// The picture was searched.
+    Found {
+        /// Width and height of the picture.
+        size: [usize; 2],
+        /// Width and height of the network's input.
+        input: [usize; 2],
+        /// Where its files lie below the output folder.
+        place: String,
+        /// Class, score, x1, y1, x2, y2.
+        detections: Vec<(usize, f32, f32, f32, f32, f32)>,
+        /// Why one of its files could not be written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        problem: Option<String>,
+    },
+    /// It could not be searched.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+impl Record {
+    /// The detections as the formats need them; none of a failure.
+    #[must_use]
+    pub fn detections(&self) -> Vec<Detection> {
+        let Outcome::Found { detections, .. } = &self.outcome else { return Vec::new() };
+        let detection = |&(class, score, x1, y1, x2, y2): &(usize, f32, f32, f32, f32, f32)| Detection {
+            bbox: BoxXyxy { x1, y1, x2, y2 },
+            class,
+            score,
+        };
+        detections.iter().map(detection).collect()
+    }
+
+    /// The result, with `detections` as [`Record::detections`] gives them; nothing for a failure.
+    #[must_use]
+    pub fn result<'a>(&'a self, detections: &'a [Detection], class_names: &'a [String]) -> Option<PictureResult<'a>> {
+        let Outcome::Found { size: [width, height], input, .. } = self.outcome else { return None };
+        let (size, input) = (Size::new(width, height), Size::new(input[0], input[1]));
+        Some(PictureResult { source: &self.image, size, input, detections, class_names })
+    }
+
+    /// The record of a result.
+    #[must_use]
+    pub fn found(index: usize, result: &PictureResult<'_>, place: &str, problem: Option<String>) -> Self {
+        let row = |d: &Detection| (d.class, d.score, d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2);
+        let outcome = Outcome::Found {
+            size: [result.size.width, result.size.height],
+            input: [result.input.width, result.input.height],
+            place: place.into(),
+            detections: result.detections.iter().map(row).collect(),
+            problem,
+        };
+        Self { index, image: result.source.into(), outcome }
+    }
+
+    /// The record of a failure.
+    #[must_use]
+    pub fn failed(index: usize, image: &str, error: &str) -> Self {
+        Self { index, image: image.into(), outcome: Outcome::Failed { error: error.into() } }
+    }
+
+    /// Why it, or one of its files, failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Found { problem, .. } => problem.as_deref(),
+            Outcome::Failed { error } => Some(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_come_back_bit_for_bit(numbers in prop::collection::vec(-1e6f32..1e6, 5), index: usize, image: String) {
+            let [score, x1, y1, x2, y2] = numbers[..] else { unreachable!() };
+            let detections = [Detection { bbox: BoxXyxy { x1, y1, x2, y2 }, class: 7, score }];
+            let (size, input) = (Size::new(3, 4), Size::new(32, 64));
+            let result = PictureResult { source: &image, size, input, detections: &detections, class_names: &[] };
+            let record = Record::found(index, &result, "a/b.jpg", None);
+            let line = serde_json::to_string(&record).unwrap();
+            let again: Record = serde_json::from_str(&line).unwrap();
+            prop_assert_eq!(&again, &record);
+            let found = again.detections();
+            prop_assert_eq!(found[0].bbox.x1.to_bits(), x1.to_bits());
+            prop_assert_eq!(again.result(&found, &[]).unwrap().input, input);
+        }
+    }
+
+    #[test]
+    fn failures_are_told_from_results() {
+        let record = Record::failed(3, "a.jpg", "damaged");
+        let line = serde_json::to_string(&record).unwrap();
+        assert_eq!(line, r#"{"index":3,"image":"a.jpg","error":"damaged"}"#);
+        let again: Record = serde_json::from_str(&line).unwrap();
+        assert_eq!((again.failure(), again.detections().len()), (Some("damaged"), 0));
+    }
+}
