@@ -386,3 +386,16 @@ fn ctrl_c_between_pictures_keeps_what_is_done() {
     assert_eq!(drawn.len(), results);
     assert!(drawn.iter().all(|path| image::open(path).is_ok()));
 }
+
+#[test]
+fn shells_and_man_get_what_they_need() {
+    let place = Place::new();
+    for (shell, expected) in [("bash", "_yolo9()"), ("zsh", "#compdef yolo9"), ("fish", "complete -c yolo9")] {
+        let script = stdout(&place.succeeds(&format!("completions {shell}")));
+        assert!(script.contains(expected) && script.contains("shard"), "{shell}");
+    }
+    let page = stdout(&place.succeeds("man"));
+    for part in [".TH yolo9 1", ".SH \"YOLO9 DETECT\"", "fail\\-fast", ".SH \"YOLO9 MERGE\""] {
+        assert!(page.contains(part), "{part}");
+    }
+}

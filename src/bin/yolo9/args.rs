@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Export(crate::export::ExportArgs),
     /// List the built-in configs, or print one.
     Configs(crate::configs::ConfigsArgs),
+    /// Write the completions of a shell to stdout.
+    Completions(crate::manual::CompletionsArgs),
+    /// Write the manual page to stdout.
+    Man,
     /// Say what was found on this machine, and try the embedded model.
     Doctor(crate::doctor::DoctorArgs),
 }

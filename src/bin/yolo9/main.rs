@@ -12,6 +12,7 @@ mod info;
 mod interrupt;
 mod journal;
 mod logging;
+mod manual;
 mod merge;
 mod model;
 mod models;
@@ -60,6 +61,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Convert(args) => convert::run(args, globals),
         Command::Export(args) => export::run(args, globals),
         Command::Configs(args) => configs::run(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man => manual::page(),
         Command::Doctor(args) => doctor::run(args, globals),
     }
 }

@@ -1,0 +1,41 @@
+//! `yolo9 completions` and `yolo9 man`.
+
+use std::io::Write;
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::Outcome;
+use crate::args::Cli;
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Whose.
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<Outcome> {
+    // Into memory first: the generator panics on a closed stream.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "yolo9", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(Outcome::Done)
+}
+
+/// One page: the program's, then a section for each subcommand.
+pub(crate) fn page() -> anyhow::Result<Outcome> {
+    let mut command = Cli::command();
+    command.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        let manual = clap_mangen::Man::new(subcommand.clone());
+        writeln!(page, ".SH \"YOLO9 {}\"", subcommand.get_name().to_uppercase())?;
+        manual.render_description_section(&mut page)?;
+        manual.render_synopsis_section(&mut page)?;
+        manual.render_options_section(&mut page)?;
+    }
+    std::io::stdout().write_all(&page)?;
+    Ok(Outcome::Done)
+}
