@@ -145,6 +145,17 @@ impl Network {
         })
     }
 
+    /// The network that `config` describes, with random weights from a seed: for what does not depend on them.
+    ///
+    /// # Errors
+    /// When the configuration does not resolve.
+    pub fn with_random_weights(config: &ModelConfig, seed: u64) -> Result<Self, NetworkError> {
+        let architecture = Architecture::new(config).map_err(WeightsError::from)?;
+        let onnx = graph::build(&architecture, weights::random(&architecture, seed), Opset::default());
+        let class_names = (0..architecture.head().classes).map(|id| format!("class{id}")).collect();
+        Ok(Self { architecture, onnx, class_names, names_are_placeholders: true })
+    }
+
     /// Replaces the class names.
     ///
     /// # Errors

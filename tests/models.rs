@@ -209,3 +209,17 @@ fn results_are_not_written_under_names_of_other_formats() {
     place.fails("convert codes-dysample -o y.safetensors --fact origin=me", 1, "is a key of the file format");
     assert!(std::fs::read(place.path("x.onnx")).unwrap().is_empty());
 }
+
+#[test]
+fn networks_are_measured_without_being_trained() {
+    let place = Place::new();
+    let text = stdout(&place.succeeds("-q bench --runs 3 --imgsz 64 --vs gelan-t-dysample gelan-t --sweep 1"));
+    assert!(text.starts_with("gelan-t: input 64x64, ") || text.starts_with("gelan-t: input 32x64, "), "{text}");
+    for part in ["decode boxes, NMS", "inference alone: ", "  B gelan-t-dysample", "95 % interval", "threads"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let value = json(&stdout(&place.succeeds("bench --runs 3 --imgsz 64 --json")));
+    assert!(value["stages"]["inference"]["median"].as_f64().unwrap() > 0.0);
+    place.fails("bench nothing", 1, "no such file");
+    place.fails("bench --picture none.jpg", 1, "none.jpg");
+}

@@ -115,6 +115,12 @@ impl Prepared {
         let letterbox = Letterbox::new(size, fit);
         Self { letterbox, tensor: to_tensor(picture, &letterbox), duration: start.elapsed() }
     }
+
+    /// Size of the network's input.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        self.letterbox.input
+    }
 }
 
 fn to_picture(candidate: &Candidate, letterbox: &Letterbox) -> Detection {

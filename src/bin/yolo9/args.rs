@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Models(crate::models::ModelsArgs),
     /// Write a network as an ONNX file that other runtimes run.
     Export(crate::export::ExportArgs),
+    /// Measure how long the stages of a detection take, or how two networks compare.
+    Bench(crate::bench::BenchArgs),
     /// List the built-in configs, or print one.
     Configs(crate::configs::ConfigsArgs),
     /// Write the completions of a shell to stdout.

@@ -1,6 +1,7 @@
 //! The `yolo9` command. Arguments become options at once; everything else is the library's.
 
 mod args;
+mod bench;
 mod configs;
 mod console;
 mod convert;
@@ -19,6 +20,7 @@ mod models;
 mod outputs;
 mod report;
 mod sources;
+mod statistics;
 mod weights;
 
 use std::process::ExitCode;
@@ -55,6 +57,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     let globals = &cli.globals;
     match &cli.command {
         Command::Detect(args) => detect::run(args, globals),
+        Command::Bench(args) => bench::run(args, globals),
         Command::Merge(args) => merge::run(args, globals),
         Command::Info(args) => info::run(args, globals),
         Command::Models(args) => models::run(args, globals),

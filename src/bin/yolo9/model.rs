@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use yolo9::architecture::Form;
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::{ModelConfig, class_names_from_file};
+use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file};
 use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
 use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
 use yolo9::{ModelFile, Network, Size, embedded};
@@ -46,6 +46,26 @@ pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
         return Ok(config);
     }
     Ok(ModelConfig::builtin(config)?)
+}
+
+/// YAML by name or content, or the name of a built-in config. A file goes before a built-in config of the same name.
+pub(crate) fn is_config(name: &str) -> bool {
+    let path = Path::new(name);
+    if !path.is_file() {
+        let plain = name.strip_suffix(".yaml").unwrap_or(name);
+        return builtin_configs().iter().any(|builtin| builtin.name.eq_ignore_ascii_case(plain));
+    }
+    let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
+    named || looks_like_yaml(path)
+}
+
+/// Text with a line that begins with one of the keys that every config has.
+fn looks_like_yaml(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
+    let text = read.ok().and_then(|_| String::from_utf8(start).ok()).unwrap_or_default();
+    text.lines().any(|line| ["backbone:", "nc:", "model:"].iter().any(|key| line.starts_with(key)))
 }
 
 /// A model that is ready for a session.

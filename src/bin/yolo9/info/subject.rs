@@ -1,8 +1,6 @@
 //! What is known of one file or config.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-
 use yolo9::architecture::{Architecture, Cost, Form, LayerSummary};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{Activation, Dialect, ModelConfig, builtin_configs};
@@ -11,7 +9,7 @@ use yolo9::{ModelFile, Size, config_of, weights};
 
 use super::InfoArgs;
 use crate::args::Globals;
-use crate::model::open_config;
+use crate::model::{is_config, open_config};
 use crate::weights::open_file;
 
 /// A file or config.
@@ -181,24 +179,4 @@ impl TensorStatistics {
         let kinds: Vec<String> = self.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         kinds.join(", ")
     }
-}
-
-/// YAML by name or content, or the name of a built-in config. A file goes before a built-in config of the same name.
-fn is_config(name: &str) -> bool {
-    let path = Path::new(name);
-    if !path.is_file() {
-        let plain = name.strip_suffix(".yaml").unwrap_or(name);
-        return builtin_configs().iter().any(|builtin| builtin.name.eq_ignore_ascii_case(plain));
-    }
-    let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-    named || looks_like_yaml(path)
-}
-
-/// Text with a line that begins with one of the keys that every config has.
-fn looks_like_yaml(path: &Path) -> bool {
-    use std::io::Read;
-    let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
-    let text = read.ok().and_then(|_| String::from_utf8(start).ok()).unwrap_or_default();
-    text.lines().any(|line| ["backbone:", "nc:", "model:"].iter().any(|key| line.starts_with(key)))
 }

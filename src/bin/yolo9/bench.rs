@@ -1,0 +1,259 @@
+//! `yolo9 bench`: how long each stage of a detection takes, and how much longer or shorter another network takes.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Value, json};
+use yolo9::detect::{Detector, Prepared, Preset, Settings};
+use yolo9::output::{PictureResult, Style, annotate, encode_picture};
+use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::runtime::{Model, Runtime, SessionOptions};
+use yolo9::{Network, Size, embedded};
+
+use crate::Outcome;
+use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
+use crate::console::print_line;
+use crate::model::{self, Loaded, is_config, open_config};
+use crate::statistics::{Spread, ratio};
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Model file, embedded model or released file; or a config (a YAML file or a built-in name), which gets random
+    /// weights: time does not depend on them.
+    #[arg(value_name = "MODEL|CONFIG", default_value = embedded::models()[0].name)]
+    model: String,
+
+    /// Another one, run in turn with the first: prints the ratio of their times.
+    #[arg(long, value_name = "MODEL|CONFIG")]
+    vs: Option<String>,
+
+    /// The picture to search; by default the embedded sample picture.
+    #[arg(long, value_name = "PICTURE")]
+    picture: Option<PathBuf>,
+
+    /// Size of the network's input: one side, or height and width.
+    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
+    imgsz: Size,
+
+    /// Runs that are measured; a fifth as many go before.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=100_000))]
+    runs: u32,
+
+    /// Also with each of these numbers of threads, one after the other.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
+    sweep: Vec<u16>,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl BenchArgs {
+    /// Spinning threads of one network would take the cores from the other.
+    fn session(&self) -> SessionOptions {
+        SessionOptions { spinning: self.vs.is_none(), ..self.runtime.session() }
+    }
+}
+
+/// The stages of a detection, in order.
+const STAGES: [&str; 6] = ["decode", "letterbox", "inference", "decode boxes, NMS", "draw", "encode"];
+const INFERENCE: usize = 2;
+
+pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+    let bytes = match &args.picture {
+        Some(path) => std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?,
+        None => embedded::SAMPLE_PICTURE.to_vec(),
+    };
+    let picture = Picture::decode(&bytes, DEFAULT_MAX_PIXELS).context("the picture cannot be used")?;
+    let runtime = Runtime::load(&args.runtime.library(globals))?;
+    let session = args.session();
+    let mut subject = Subject::open(&args.model, args, globals, &runtime, &session)?;
+    let prepared = Prepared::new(&picture.pixels, &subject.detector.settings().fit);
+    let stages = subject.stages(&bytes, args.runs)?;
+    let mut report = json!({
+        "model": args.model,
+        "threads": session.threads,
+        "runs": args.runs,
+        "input": [prepared.size().height, prepared.size().width],
+        "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), spread.json())).collect::<serde_json::Map<_, _>>(),
+    });
+    if !args.json {
+        print_stages(args, session.threads, prepared.size(), &stages)?;
+    }
+    if let Some(other) = &args.vs {
+        let versus = versus(args, globals, &runtime, &mut subject, &picture, other)?;
+        if !args.json {
+            print_versus(args, other, &versus)?;
+        }
+        report["vs"] = versus;
+    }
+    if !args.sweep.is_empty() {
+        let sweep = sweep(args, globals, &runtime, &prepared)?;
+        if !args.json {
+            print_line!("\n{:>8} {:>12}   middle half of inference", "threads", "median");
+            for (threads, spread) in &sweep {
+                print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
+            }
+        }
+        report["sweep"] = sweep
+            .iter()
+            .map(|(threads, spread)| (threads.to_string(), spread.json()))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+    }
+    if args.json {
+        print_line!("{report:#}");
+    }
+    Ok(Outcome::Done)
+}
+
+fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, Spread)]) -> anyhow::Result<()> {
+    let plural = if threads == 1 { "" } else { "s" };
+    print_line!("{}: input {}x{}, {threads} thread{plural}, {} runs", args.model, input.height, input.width, args.runs);
+    print_line!("{:<18} {:>12}   middle half", "stage", "median");
+    for (stage, spread) in stages {
+        print_line!("{stage:<18} {:>9.2} ms   {}", spread.median, spread.range());
+    }
+    let total: f64 = stages.iter().map(|(_, spread)| spread.median).sum();
+    print_line!("{:<18} {total:>9.2} ms", "one after the other");
+    print_line!("inference alone: {:.1} pictures per second", 1e3 / stages[INFERENCE].1.median);
+    Ok(())
+}
+
+fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result<()> {
+    let number = |path: &str| versus.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
+    print_line!("\ninference, in turn:");
+    for (side, name, key) in [("A", args.model.as_str(), "/a/median"), ("B", other, "/b/median")] {
+        print_line!("  {side} {name:<28} {:>9.2} ms", number(key));
+    }
+    print_line!(
+        "  B takes {:.3} of the time of A (95 % interval {:.3} to {:.3})",
+        number("/ratio"),
+        number("/interval/0"),
+        number("/interval/1")
+    );
+    Ok(())
+}
+
+/// A network that is measured.
+struct Subject {
+    detector: Detector<Box<dyn Model>>,
+    class_names: Vec<String>,
+}
+
+impl Subject {
+    fn open(
+        name: &str,
+        args: &BenchArgs,
+        globals: &Globals,
+        runtime: &Runtime,
+        session: &SessionOptions,
+    ) -> anyhow::Result<Self> {
+        let loaded = if is_config(name) {
+            Loaded::Network(Box::new(Network::with_random_weights(&open_config(name)?, 1)?))
+        } else {
+            model::load(&ModelArgs { weights: name.into(), config: None, names: None }, globals)?
+        };
+        let preset = Preset::default();
+        let (shape, scale_back) = (InputShape::Rectangular, preset.scale_back());
+        let fit = match loaded.fixed_size() {
+            Some(target) => Fit { target, stride: loaded.stride(), shape: InputShape::Full, scale_back },
+            None => Fit::new(args.imgsz, loaded.stride(), shape, scale_back),
+        };
+        let class_names = loaded.class_names().to_vec();
+        let model = loaded.into_model(runtime, session)?;
+        Ok(Self { detector: Detector::new(model, Settings { fit, thresholds: preset.thresholds() }), class_names })
+    }
+
+    /// Times of all stages over a number of runs, after some that do not count.
+    fn stages(&mut self, bytes: &[u8], runs: u32) -> anyhow::Result<Vec<(&'static str, Spread)>> {
+        let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
+        for run in 0..runs + runs / 5 {
+            let start = Instant::now();
+            let picture = Picture::decode(bytes, u64::MAX)?;
+            let decoded = start.elapsed();
+            let prepared = Prepared::new(&picture.pixels, &self.detector.settings().fit);
+            let found = self.detector.detect_prepared(&prepared)?;
+            let result = PictureResult {
+                source: "",
+                size: picture.size(),
+                input: found.input,
+                detections: &found.detections,
+                class_names: &self.class_names,
+            };
+            let mut pixels = picture.pixels.clone();
+            let start = Instant::now();
+            annotate(&mut pixels, &result, &Style::default());
+            let drawn = start.elapsed();
+            encode_picture(&pixels, picture.format)?;
+            let encoded = start.elapsed() - drawn;
+            if run < runs / 5 {
+                continue;
+            }
+            let timing = found.timing;
+            let all = [decoded, timing.preprocess, timing.inference, timing.postprocess, drawn, encoded];
+            times.iter_mut().zip(all).for_each(|(times, time)| times.push(time));
+        }
+        Ok(STAGES.into_iter().zip(times.iter().map(|times| Spread::of(times))).collect())
+    }
+
+    fn inference(&mut self, prepared: &Prepared) -> anyhow::Result<Duration> {
+        Ok(self.detector.detect_prepared(prepared)?.timing.inference)
+    }
+}
+
+/// Both networks in turn, so that whatever else the machine does hits both.
+fn versus(
+    args: &BenchArgs,
+    globals: &Globals,
+    runtime: &Runtime,
+    subject: &mut Subject,
+    picture: &Picture,
+    other: &str,
+) -> anyhow::Result<Value> {
+    let mut opponent = Subject::open(other, args, globals, runtime, &args.session())?;
+    let [ours, theirs] =
+        [&*subject, &opponent].map(|subject| Prepared::new(&picture.pixels, &subject.detector.settings().fit));
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for run in 0..args.runs + args.runs / 5 {
+        let (first, second) = (subject.inference(&ours)?, opponent.inference(&theirs)?);
+        if run >= args.runs / 5 {
+            a.push(first);
+            b.push(second);
+        }
+    }
+    let (ratio, interval) = ratio(&a, &b);
+    Ok(json!({
+        "model": other,
+        "a": Spread::of(&a).json(),
+        "b": Spread::of(&b).json(),
+        "ratio": ratio,
+        "interval": interval,
+    }))
+}
+
+fn sweep(
+    args: &BenchArgs,
+    globals: &Globals,
+    runtime: &Runtime,
+    prepared: &Prepared,
+) -> anyhow::Result<Vec<(u16, Spread)>> {
+    let measured = args.sweep.iter().map(|threads| {
+        let session = SessionOptions { threads: usize::from(*threads), ..args.runtime.session() };
+        let mut subject = Subject::open(&args.model, args, globals, runtime, &session)?;
+        let mut times = Vec::new();
+        for run in 0..args.runs + args.runs / 5 {
+            let time = subject.inference(prepared)?;
+            if run >= args.runs / 5 {
+                times.push(time);
+            }
+        }
+        Ok((*threads, Spread::of(&times)))
+    });
+    measured.collect()
+}

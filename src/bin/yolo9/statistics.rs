@@ -1,0 +1,87 @@
+//! Times as numbers that can be compared.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Resamples of the bootstrap.
+const RESAMPLES: usize = 2000;
+
+/// Median and quartiles, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(times: &[Duration]) -> Self {
+        let sorted = sorted(times.iter().map(|time| time.as_secs_f64() * 1e3));
+        let [lower, median, upper] = [0.25, 0.5, 0.75].map(|share| quantile(&sorted, share));
+        Self { median, lower, upper }
+    }
+
+    /// The middle half of the times.
+    pub(crate) fn range(&self) -> String {
+        format!("{:.2} to {:.2}", self.lower, self.upper)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({ "median": self.median, "lower": self.lower, "upper": self.upper, "unit": "ms" })
+    }
+}
+
+/// The median of the ratios of times that were measured in turn, and its 95 % interval (bootstrap over the pairs).
+pub(crate) fn ratio(a: &[Duration], b: &[Duration]) -> (f64, [f64; 2]) {
+    let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| b.as_secs_f64() / a.as_secs_f64().max(1e-9)).collect();
+    let median = |values: Vec<f64>| quantile(&sorted(values.into_iter()), 0.5);
+    // The same times give the same interval.
+    let mut random = fastrand::Rng::with_seed(1);
+    let resample = |random: &mut fastrand::Rng| ratios.iter().map(|_| ratios[random.usize(..ratios.len())]).collect();
+    let medians = sorted((0..RESAMPLES).map(|_| median(resample(&mut random))));
+    (median(ratios.clone()), [quantile(&medians, 0.025), quantile(&medians, 0.975)])
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+/// Between the two nearest values; NaN of none.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let place = share * last as f64;
+    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn times(milliseconds: &[f64]) -> Vec<Duration> {
+        milliseconds.iter().map(|time| Duration::from_secs_f64(time / 1e3)).collect()
+    }
+
+    #[test]
+    fn medians_and_quartiles_lie_where_they_should() {
+        let spread = Spread::of(&times(&[4.0, 1.0, 3.0, 2.0, 5.0]));
+        assert_eq!((spread.lower, spread.median, spread.upper), (2.0, 3.0, 4.0));
+        assert_eq!(spread.range(), "2.00 to 4.00");
+        let two = Spread::of(&times(&[1.0, 2.0]));
+        assert!((two.median - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_ratio_of_equal_networks_is_one() {
+        let a: Vec<f64> = (0..40).map(|n| 10.0 + f64::from(n % 7)).collect();
+        let (equal, [low, high]) = ratio(&times(&a), &times(&a));
+        assert_eq!((equal, low, high), (1.0, 1.0, 1.0));
+        let b: Vec<f64> = a.iter().enumerate().map(|(n, time)| time * if n % 2 == 0 { 1.9 } else { 2.1 }).collect();
+        let (double, [low, high]) = ratio(&times(&a), &times(&b));
+        assert!(low <= double && double <= high && (1.85..2.15).contains(&double));
+        assert!(low < high);
+    }
+}
