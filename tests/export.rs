@@ -15,7 +15,7 @@ use yolo9::detect::{BoxXyxy, Candidate, decode, suppress};
 use yolo9::graph::{ExportError, ExportOptions, Suppression, export};
 use yolo9::onnx::{OnnxFile, Opset};
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Letterbox, Picture, to_tensor};
-use yolo9::runtime::{DySampleBackend, ExportedModel, HeadOutput, Model, SessionOptions};
+use yolo9::runtime::{DySampleBackend, ExportedModel, HeadOutput, Model, OrtSession, SessionOptions};
 use yolo9::{Network, Size, config_of, embedded, weights};
 
 const OPSETS: [i64; 5] = [16, 17, 18, 19, 20];
@@ -160,10 +160,22 @@ fn suppression_in_the_file_equals_ours() {
             let found = decode(&run(&file, picture), 0.25);
             assert_same(&found, &expected);
         }
-        // Both at once, the second in the place of the first.
+        // Both at once: each has its own place in the outputs.
         let both = concatenate(Axis(0), &[pictures[1].view(), pictures[0].view()]).unwrap();
-        let first = decode(&run(&file, &both), 0.25);
-        assert_same(&first, &decode(&run(&file, &pictures[1]), 0.25));
+        let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx, ..SessionOptions::default() };
+        let mut session = OrtSession::new(&common::runtime(), "both", &file.bytes, &options).unwrap();
+        let outputs = session.run(&[both.view().into_dyn()]).unwrap();
+        let [boxes, scores, classes] = ["boxes", "scores", "classes"].map(|name| outputs.get(name).unwrap());
+        for (place, picture) in [&pictures[1], &pictures[0]].into_iter().enumerate() {
+            let candidate = |n: usize| {
+                let [x1, y1, x2, y2] = [0, 1, 2, 3].map(|side| boxes[[place, n, side]]);
+                let bbox = BoxXyxy { x1, y1, x2, y2 };
+                Candidate { bbox, class: classes[[place, n]] as usize, score: scores[[place, n]] }
+            };
+            let found: Vec<Candidate> =
+                (0..scores.shape()[1]).map(candidate).filter(|candidate| candidate.score > 0.25).collect();
+            assert_same(&found, &decode(&run(&file, picture), 0.25));
+        }
     }
 }
 

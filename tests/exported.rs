@@ -163,6 +163,75 @@ fn rows_of_detections_are_read() {
     assert!(error.contains("it gives the class id ") && error.ends_with("there are 1 classes"), "{error}");
 }
 
+/// A file whose rows are these constants, whatever the picture.
+fn constant_rows(rows: &[[f32; 6]]) -> OnnxFile {
+    let mut model = fixed();
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(float_tensor("rows", &[1, rows.len(), 6], rows.concat()));
+    graph.node.push(node("Identity", &["rows"], &["found"], &[]));
+    graph.output = vec![value_info("found", &[Dim::Fixed(1), Dim::Fixed(rows.len()), Dim::Fixed(6)])];
+    open(&model).unwrap()
+}
+
+#[test]
+fn rows_that_mean_nothing_are_errors_and_others_are_sorted() {
+    let good = [1.0, 2.0, 30.0, 40.0, 0.5, 1.0];
+    let with = |column: usize, value: f32| {
+        let mut row = good;
+        row[column] = value;
+        row
+    };
+    struct Case([f32; 6], &'static str);
+    for Case(row, message) in [
+        Case(with(4, f32::INFINITY), "it has the score inf"),
+        Case(with(4, 5.0), "it has the score 5"),
+        Case(with(4, f32::NAN), "it has the score NaN"),
+        Case(with(5, f32::NAN), "it gives the class id NaN"),
+        Case(with(5, -5.0), "it gives the class id -5"),
+        Case(with(5, 0.5), "it gives the class id 0.5"),
+        Case(with(0, 31.0), "it has the box [31.0, 2.0, 30.0, 40.0]"),
+        Case(with(3, f32::INFINITY), "it has the box"),
+    ] {
+        let error = run(&constant_rows(&[good, row]), CLASSES).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+    let options = SessionOptions { threads: 1, ..SessionOptions::default() };
+    let file = constant_rows(&[with(4, 0.3), with(4, 0.9), with(4, 0.0), with(4, 0.6)]);
+    let model = ExportedModel::new(&common::runtime(), &file, CLASSES, &options).unwrap();
+    let mut settings = common::official_settings();
+    settings.fit.target = Size::square(SIDE);
+    settings.fit.shape = yolo9::picture::InputShape::Full;
+    settings.thresholds.max_detections = 2;
+    let picture = image::RgbImage::new(SIDE as u32, SIDE as u32);
+    let found = yolo9::detect::Detector::new(model, settings).detect(&picture).unwrap().detections;
+    assert_eq!(found.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.6]);
+}
+
+/// A network with two levels: its export says which strides they have.
+#[test]
+fn other_strides_come_from_the_metadata() {
+    let mut model = fixed();
+    note_strides(&mut model, "[16, 32]");
+    let cells = 36 + 9;
+    let graph = model.graph.as_mut().unwrap();
+    for (name, value) in [("starts", 144), ("ends", 189), ("axes", 2)] {
+        graph.initializer.push(yolo9::onnx::int_tensor(name, &[value]));
+    }
+    graph.node.push(node("Slice", &[DENSE_OUTPUT, "starts", "ends", "axes"], &["coarse"], &[]));
+    graph.output = vec![value_info("coarse", &[Dim::Fixed(1), Dim::Fixed(4 + CLASSES), Dim::Fixed(cells)])];
+    let file = open(&model).unwrap();
+    assert_eq!(file.strides, [16, 32]);
+    let HeadOutput::Dense(found) = run(&file, CLASSES).unwrap() else { panic!("not dense") };
+    assert_eq!(found.ncols(), cells);
+    note_strides(&mut model, "[8, 16, 32]");
+    assert!(open(&model).unwrap_err().contains("no output that a YOLOv9 detector has"));
+}
+
+fn note_strides(model: &mut ModelProto, strides: &str) {
+    model.metadata_props.retain(|entry| entry.key.as_deref() != Some("strides"));
+    model.metadata_props.push(StringStringEntryProto { key: Some("strides".into()), value: Some(strides.into()) });
+}
+
 #[test]
 fn what_is_no_detector_of_this_kind_is_named() {
     let changed = |change: fn(&mut ModelProto)| {
@@ -173,6 +242,9 @@ fn what_is_no_detector_of_this_kind_is_named() {
     fn outputs(model: &mut ModelProto, dims: &[usize]) {
         let dims: Vec<Dim<'_>> = dims.iter().copied().map(Dim::Fixed).collect();
         model.graph.as_mut().unwrap().output = vec![value_info("output0", &dims)];
+    }
+    fn input_of(model: &mut ModelProto, dims: [usize; 4]) {
+        model.graph.as_mut().unwrap().input = vec![value_info("images", &dims.map(Dim::Fixed))];
     }
     fn note(model: &mut ModelProto, key: &str, value: &str) {
         model.metadata_props.retain(|entry| entry.key.as_deref() != Some(key));
@@ -195,6 +267,16 @@ fn what_is_no_detector_of_this_kind_is_named() {
                 model.graph.as_mut().unwrap().input = vec![value_info("digit", &dims)];
             },
             "found `digit` f32 [1, 1, 28, 28]",
+        ),
+        Case(
+            |model| input_of(model, [1 << 62, 3, SIDE, SIDE]),
+            "the batch is 4611686018427387904; at most 1024 is supported",
+        ),
+        Case(|model| input_of(model, [1, 3, 1 << 31, SIDE]), "a side of the input is 2147483648; at most 16384"),
+        Case(|model| input_of(model, [1024, 3, 4096, 4096]), "the number of values of the input is"),
+        Case(
+            |model| outputs(model, &[1, 1 << 62, CELLS]),
+            "the number of classes is 4611686018427387900; at most 100000",
         ),
         Case(|model| model.graph = None, "damaged or truncated ONNX file: it has no graph"),
     ] {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use common::server::{Answer, Server, header};
+use common::torch_file::TorchFile;
 use sha2::{Digest, Sha256};
 use yolo9::hub::{Hub, HubError, Patience, Release, find_release};
 
@@ -25,10 +26,10 @@ fn hub(folder: &Path, server: &Server, attempts: u32) -> Hub {
     Hub::at(folder.join("models"), Some(server.address.clone()), patience(attempts))
 }
 
-/// Begins as PyTorch's files do, and is long enough to come in pieces.
+/// A zip file that is long enough to come in pieces.
 fn weights(seed: u8) -> Vec<u8> {
-    let body = (0..300_000u32).map(|n| (n.wrapping_mul(31) >> 3) as u8 ^ seed);
-    b"PK\x03\x04".iter().copied().chain(body).collect()
+    let body: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(31) >> 3) as u8 ^ seed).collect();
+    TorchFile::new("x", b"\x80\x02}.".to_vec()).with("data/0", &body).to_bytes()
 }
 
 fn file(seed: u8) -> Answer {
@@ -141,8 +142,25 @@ fn refusals_are_final_and_failures_are_not() {
     let error = get(&hub(folder.path(), &server, 2), &RELEASE).unwrap_err().to_string();
     assert!(error.contains("the server answers 500 Internal Server Error (2 attempts)"), "{error}");
 
+    for address in ["ftp://x", "not an address"] {
+        let wrong = Hub::at(folder.path().join("models"), Some(address.into()), patience(3));
+        let error = get(&wrong, &RELEASE).unwrap_err();
+        assert!(matches!(error, HubError::Fetch { attempts: 1, .. }), "{error}");
+    }
     let closed = Hub::at(folder.path().join("models"), Some("http://127.0.0.1:1".into()), patience(2));
     assert!(matches!(get(&closed, &RELEASE), Err(HubError::Fetch { attempts: 2, .. })));
+}
+
+/// A server that does not say how long the file is, and ends early.
+#[test]
+fn half_a_file_is_not_taken_for_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let half = weights(1)[..150_000].to_vec();
+    let server = Server::start(vec![Answer::File { bytes: half, tag: TAG }, file(1)]);
+    let hub = hub(folder.path(), &server, 1);
+    let error = get(&hub, &RELEASE).unwrap_err().to_string();
+    assert!(error.contains("it is damaged or incomplete"), "{error}");
+    assert_eq!(get(&hub, &RELEASE).unwrap(), weights(1));
 }
 
 #[test]
@@ -161,7 +179,7 @@ fn known_files_must_be_the_published_ones() {
     let right = bytes.len() as u64;
     struct Case(Answer, u64, &'static str);
     for Case(answer, length, message) in [
-        Case(file(1), right + 1, "it has 300004 bytes, expected 300005"),
+        Case(file(1), right + 1, &*format!("it has {right} bytes, expected {}", right + 1).leak()),
         Case(file(2), right, "it has sha256 "),
         Case(Answer::File { bytes: b"<!DOCTYPE html>".to_vec(), tag: TAG }, right, "it begins with `<!DOCTYPE html>`"),
     ] {

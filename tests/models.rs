@@ -61,7 +61,22 @@ fn two_networks_are_compared() {
     // The rows of an auxiliary branch are missing, not changed.
     let text = stdout(&place.succeeds("info yolov9-t gelan-t"));
     assert_eq!(text.lines().filter(|line| line.starts_with("- ")).count(), 8, "{text}");
-    assert!(stdout(&place.succeeds("info gelan-t gelan-t")).contains("  none\n"));
+    assert!(stdout(&place.succeeds("info gelan-t gelan-t")).contains("all 23 rows are the same\n"));
+    // The auxiliary rows of yolov9-e look like the main ones behind them.
+    let text = stdout(&place.succeeds("info yolov9-e gelan-e"));
+    let removed: Vec<&str> = text.lines().filter(|l| l.starts_with("- ")).map(|l| l[2..5].trim()).collect();
+    assert_eq!(removed, ["29", "30", "31", "32", "33", "34", "35"], "{text}");
+
+    // Other wires between the same rows.
+    let gelan = stdout(&place.succeeds("configs gelan-c"));
+    let swapped = gelan.replacen("[[-1, 6], 1, Concat, [1]]", "[[6, -1], 1, Concat, [1]]", 1);
+    assert_ne!(gelan, swapped);
+    place.write("swapped.yaml", swapped.as_bytes());
+    let text = stdout(&place.succeeds("info gelan-c swapped.yaml"));
+    assert!(
+        text.contains("*  11  Concat [1] 1024x40x40 from [-1, 6]  =>  Concat [1] 1024x40x40 from [6, -1]\n"),
+        "{text}"
+    );
 
     let text = stdout(&place.succeeds("info codes-nearest codes-dysample"));
     assert!(text.contains("6 only in B") && text.contains("model.10.offset.weight"), "{text}");
@@ -88,8 +103,23 @@ fn the_culprit_in_a_pickle_is_shown_and_never_run() {
     place.fails("detect --weights evil.pt", 1, "holds no model");
     assert!(!place.path("pwned").exists());
 
+    // Whatever is not known to make data only: there is no complete list of what is dangerous.
+    for global in
+        ["ctorch\nload\n", "cpickle\nloads\n", "cio\nopen\n", "coperator\nmethodcaller\n", "ctorch.hub\nload\n"]
+    {
+        let pickle =
+            [&b"\x80\x02}X\x05\x00\x00\x00model"[..], global.as_bytes(), b"X\x01\x00\x00\x00x\x85Rs."].concat();
+        place.write("odd.pt", &TorchFile::new("x", pickle).to_bytes());
+        let text = stdout(&place.succeeds("info --pickle odd.pt"));
+        assert!(text.contains("SUSPICIOUS") && text.contains("0 refused and 1 suspicious"), "{text}");
+    }
+    // `os.system` looked up in torch, as protocol 4 can.
+    let dotted = b"\x80\x04}\x8c\x05model\x8c\x05torch\x8c\x09os.system\x93\x8c\x01x\x85Rs.";
+    place.write("odd.pt", &TorchFile::new("x", dotted.to_vec()).to_bytes());
+    assert!(stdout(&place.succeeds("info --pickle odd.pt")).contains("REFUSED"));
+
     let text = stdout(&place.succeeds(&format!("info --pickle {}", golden())));
-    assert!(text.contains("nothing in it acts on the system"), "{text}");
+    assert!(text.contains("it calls only functions that make data"), "{text}");
     assert!(text.contains("models.yolo.DetectionModel") && text.contains("HalfStorage"), "{text}");
     place.fails("info --pickle codes-dysample", 1, "without a pickle");
     place.write("x.yaml", b"nc: 2");
@@ -105,6 +135,13 @@ fn what_cannot_be_described_is_an_error() {
     place.fails("info none.pt", 1, "no such file");
     place.write("typo.yaml", b"nc: 2\nbackbone:\n  - [-1, 1, Cnov, [8]]\nhead:\n  - [[0], 1, DDetect, [nc]]\n");
     place.fails("info typo.yaml", 1, "unknown module `Cnov`");
+    place.fails("detect --weights typo.yaml", 1, "a YAML config (give it with --config");
+    place.fails("info gelan-t --config gelan-c", 1, "is a config itself");
+    place.fails("info codes-nearest --nc 3", 1, "knows its classes");
+    place.fails("info codes-nearest --config gelan-c", 1, "do not fit config gelan-c");
+    // Content decides here too.
+    std::fs::copy(golden(), place.path("best.yaml")).unwrap();
+    place.succeeds("info best.yaml");
     place.write("text.txt", b"hello");
     place.fails("info text.txt", 1, "a text file");
 }
@@ -200,6 +237,10 @@ fn results_are_not_written_under_names_of_other_formats() {
     place.fails("convert codes-dysample -o x.onnx", 1, "`yolo9 export` writes ONNX files");
     place.fails("convert codes-dysample -o x.pt", 1, "PyTorch files are not written");
     place.fails("export codes-dysample -o x.safetensors", 1, "`yolo9 convert` writes safetensors files");
+    place.fails("export codes-dysample -o x.onnx --dynamic --batch 3", 1, "left free by --dynamic");
+    place.succeeds("export codes-dysample -o small.onnx --dynamic --imgsz 320");
+    let value = json(&stdout(&place.succeeds("info --json small.onnx")));
+    assert_eq!((&value["facts"]["imgsz"], &value["facts"]["strides"]), (&"[320, 320]".into(), &"[8, 16, 32]".into()));
     place.fails("export codes-dysample -o x.onnx --imgsz 600", 1, "both sides must be multiples of 32");
     place.fails("export codes-dysample -o x.onnx --opset 12", 1, "not an operator set from 16");
     place.fails("export codes-dysample -o x.onnx --conf 0.5", 1, "--nms");

@@ -46,6 +46,9 @@ fn describe(bytes: &[u8]) -> String {
     if bytes.first() == Some(&0x08) && bytes.windows(4).take(200).any(|window| window == b"onnx" || window == b"pyto") {
         return "an ONNX file".into();
     }
+    if bytes.starts_with(b"nc:") || bytes.windows(10).take(1 << 16).any(|window| window == b"\nbackbone:") {
+        return "a YAML config (give it with --config, and the weights with --weights)".into();
+    }
     let text = bytes.iter().take(512).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
     if text { "a text file".into() } else { "unknown binary data".into() }
 }
@@ -61,7 +64,8 @@ mod tests {
             Case(b"", "the file is empty"),
             Case(b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "Git LFS pointer"),
             Case(b"<!DOCTYPE html>", "an HTML page"),
-            Case(b"nc: 80\nbackbone: []", "a text file"),
+            Case(b"nc: 80\nbackbone: []", "a YAML config (give it with --config"),
+            Case(b"hello", "a text file"),
             Case(b"\x00\x01\x02", "unknown binary data"),
             Case(b"\x08\x07\x12\x07pytorch", "an ONNX file"),
             Case(legacy::MAGIC, "damaged pickle"),

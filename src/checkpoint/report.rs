@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::pickle::{Arena, Id, Node};
-use super::torch::{TorchFile, is_dangerous, storage_dtype, storage_record};
+use super::torch::{TorchFile, dtype_of, is_dangerous, is_harmless_call, storage_dtype, storage_record};
 use super::{CheckpointError, Problem, recognise};
 
 /// Arguments of a call longer than this are cut.
@@ -15,6 +15,8 @@ const MAX_SHOWN: usize = 200;
 pub enum Treatment {
     /// PyTorch's loader would act on the system with it. Nothing is done with it here.
     Refused,
+    /// It is called, and it is none of the functions that only make data. Nothing is done with it here.
+    Suspicious,
     /// Kept as a name. What it would make is a record of its state.
     Opaque,
     /// Understood as the data that it describes: tensors, storages, containers, kinds of numbers.
@@ -32,7 +34,7 @@ pub struct GlobalUse {
     pub objects: usize,
     /// How often it is called.
     pub calls: usize,
-    /// Of a refused function: the arguments of its calls, as text.
+    /// Of a refused or suspicious function: the arguments of its calls, as text.
     pub arguments: Vec<String>,
 }
 
@@ -92,7 +94,7 @@ impl PickleReport {
                 name: format!("{module}.{name}"),
                 treatment: treatment(module, name),
                 objects: 0,
-                calls: 0,
+                calls: arena.containers((module, name)),
                 arguments: Vec::new(),
             });
         }
@@ -107,7 +109,11 @@ impl PickleReport {
                 Node::Call { callable, args, .. } => {
                     if let Some(global) = arena.global(*callable).and_then(|callable| globals.get_mut(&callable)) {
                         global.calls += 1;
-                        if global.treatment == Treatment::Refused && global.arguments.len() < 8 {
+                        let (module, name) = arena.global(*callable).unwrap_or_default();
+                        if global.treatment != Treatment::Refused && !is_harmless_call(module, name) {
+                            global.treatment = Treatment::Suspicious;
+                        }
+                        if global.treatment <= Treatment::Suspicious && global.arguments.len() < 8 {
                             global.arguments.push(shown(arena, *args));
                         }
                     }
@@ -136,13 +142,11 @@ fn treatment(module: &str, name: &str) -> Treatment {
     let interpreted = match module {
         "collections" => name == "OrderedDict",
         "__builtin__" | "builtins" => matches!(name, "set" | "frozenset"),
-        "torch._utils" => name.starts_with("_rebuild_tensor") || name.starts_with("_rebuild_parameter"),
-        "torch" | "torch.storage" => {
-            name == "Size"
-                || name.ends_with("Storage")
-                || name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-        }
-        "torch.nn.modules.conv" | "torch.nn.modules.batchnorm" | "torch.nn.modules.activation" => true,
+        "torch._utils" => is_harmless_call(module, name),
+        "torch" | "torch.storage" => name == "Size" || storage_dtype(name).is_some() || dtype_of(name).is_some(),
+        "torch.nn.modules.conv" => name == "Conv2d",
+        "torch.nn.modules.batchnorm" => name == "BatchNorm2d",
+        "torch.nn.modules.activation" => matches!(name, "SiLU" | "ReLU" | "LeakyReLU"),
         _ => false,
     };
     if interpreted { Treatment::Interpreted } else { Treatment::Opaque }

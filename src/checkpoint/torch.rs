@@ -174,14 +174,17 @@ impl TorchFile<'_> {
     }
 
     fn dangerous_globals(&self) -> Vec<String> {
-        let mut found: Vec<String> = self
-            .arena
-            .globals()
-            .filter(|(module, name)| is_dangerous(module, name))
+        let named = self.arena.globals().filter(|(module, name)| is_dangerous(module, name));
+        let called = self.arena.nodes().filter_map(|node| match node {
+            Node::Call { callable, .. } => self.arena.global(*callable),
+            _ => None,
+        });
+        let suspects = named.chain(called.filter(|(module, name)| !is_harmless_call(module, name)));
+        let mut found: Vec<String> = suspects
             .map(|(module, name)| {
                 format!(
                     "the file refers to {module}.{name}, which PyTorch would run while loading; nothing was run here, \
-                     but do not load this file with torch.load"
+                     but do not load this file with torch.load unless you know what that is for"
                 )
             })
             .collect();
@@ -191,10 +194,43 @@ impl TorchFile<'_> {
     }
 }
 
+/// Whether calling it does nothing but make data. Everything else that a file calls is suspicious: a list of what is
+/// dangerous can never be complete.
+pub(super) fn is_harmless_call(module: &str, name: &str) -> bool {
+    match module {
+        "collections" => name == "OrderedDict",
+        "__builtin__" | "builtins" => {
+            matches!(
+                name,
+                "set" | "frozenset" | "list" | "tuple" | "dict" | "bytearray" | "complex" | "slice" | "range"
+            )
+        }
+        "torch._utils" => matches!(
+            name,
+            "_rebuild_tensor"
+                | "_rebuild_tensor_v2"
+                | "_rebuild_tensor_v3"
+                | "_rebuild_parameter"
+                | "_rebuild_parameter_with_state"
+        ),
+        "torch" => matches!(name, "Size" | "device"),
+        "numpy.core.multiarray" | "numpy._core.multiarray" => matches!(name, "scalar" | "_reconstruct"),
+        "numpy" => matches!(name, "dtype" | "ndarray"),
+        "_codecs" => name == "encode",
+        "pathlib" | "pathlib._local" => name.ends_with("Path"),
+        "datetime" => matches!(name, "datetime" | "date" | "timedelta"),
+        "copyreg" | "copy_reg" => name == "_reconstructor",
+        _ => false,
+    }
+}
+
 /// Whether PyTorch's loader would act on the system by calling it.
 pub(super) fn is_dangerous(module: &str, name: &str) -> bool {
     let root = module.split('.').next().unwrap_or_default();
-    DANGEROUS.contains(&root) || (matches!(root, "__builtin__" | "builtins") && DANGEROUS_BUILTINS.contains(&name))
+    // Protocol 4 looks up `os.system` in the module `torch`, which has imported os.
+    name.contains('.')
+        || DANGEROUS.contains(&root)
+        || (matches!(root, "__builtin__" | "builtins") && DANGEROUS_BUILTINS.contains(&name))
 }
 
 /// What a persistent id says about its storage.
@@ -230,7 +266,7 @@ pub(super) fn storage_dtype(storage: &str) -> Option<Dtype> {
     })
 }
 
-fn dtype_of(name: &str) -> Option<Dtype> {
+pub(super) fn dtype_of(name: &str) -> Option<Dtype> {
     Some(match name {
         "float32" => Dtype::F32,
         "float16" => Dtype::F16,

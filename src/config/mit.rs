@@ -35,6 +35,7 @@ const MODULES: &[(&str, ModuleKind, &[&str])] = &[
     ("CBFuse", ModuleKind::CbFuse, &["index"]),
     (HEAD, ModuleKind::DDetect, &[]),
 ];
+const STRIDES: [Node; 3] = [Node::Int(8), Node::Int(16), Node::Int(32)];
 const HEAD: &str = "MultiheadDetection";
 
 type Entries = [(String, Spanned<Node>)];
@@ -48,6 +49,7 @@ pub(super) fn looks_like(entries: &Entries) -> bool {
 
 pub(super) fn parse(name: &str, text: &str, entries: &Entries) -> Result<ModelConfig, ConfigError> {
     let reader = Reader { name };
+    reader.anchor(entries)?;
     let layers = reader.layers(entries)?;
     Ok(ModelConfig {
         name: name.into(),
@@ -82,6 +84,25 @@ impl Reader<'_> {
     fn wrong(&self, node: &Spanned<Node>, what: String, expected: &'static str) -> ConfigError {
         let found = node.value.describe();
         ConfigError::Value { name: self.name.into(), line: node.referenced.line(), what, expected, found }
+    }
+
+    /// `anchor: {reg_max: 16, strides: [8, 16, 32]}`: both are what every published network has. Strides are measured, so
+    /// they need not be given.
+    fn anchor(&self, entries: &Entries) -> Result<(), ConfigError> {
+        let Some((_, anchor)) = entries.iter().find(|(key, _)| key == "anchor") else { return Ok(()) };
+        let Node::Map(fields) = &anchor.value else { return Ok(()) };
+        for (key, node) in fields {
+            let expected = match (key.as_str(), &node.value) {
+                ("reg_max", Node::Int(16)) => continue,
+                ("reg_max", _) => "16",
+                ("strides", Node::List(items)) if items.iter().map(|item| &item.value).eq(&STRIDES) => continue,
+                ("strides", Node::Null) => continue,
+                ("strides", _) => "[8, 16, 32]",
+                _ => continue,
+            };
+            return Err(self.wrong(node, format!("`anchor.{key}`"), expected));
+        }
+        Ok(())
     }
 
     fn layers<'a>(&self, entries: &'a Entries) -> Result<Vec<Layer<'a>>, ConfigError> {
@@ -340,6 +361,8 @@ model:
                 "kernel: 3}",
                 "argument `kernel`: expected an argument that",
             ),
+            Case("reg_max: 16", "reg_max: 8", "`anchor.reg_max`: expected 16, found `8`"),
+            Case("reg_max: 16", "strides: [4, 8, 16]", "`anchor.strides`: expected [8, 16, 32], found a list of 3"),
             Case("source: [B2]", "source: [B9]", "line 13: layer 3: source: expected an earlier layer"),
             Case("source: [R, -2]", "source: [R, -9]", "layer 6: source: expected an earlier layer"),
             Case("source: [R, -2]", "source: [R, 3]", "expected a layer that is no detection head"),

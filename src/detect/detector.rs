@@ -86,6 +86,7 @@ impl<M: Model> Detector<M> {
         let kept = match output {
             // The file has its own overlap; suppressing again would only make it stricter.
             HeadOutput::Suppressed(_) => {
+                candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
                 candidates.truncate(thresholds.max_detections);
                 candidates
             }

@@ -34,8 +34,7 @@ pub enum HubError {
     },
     /// The server's last answer, or the network's last error, after all attempts.
     #[error(
-        "weights {name} could not be fetched from {url}: {reason}{}; try again later (what was fetched is kept), or name \
-         another server with YOLO9_MIRROR",
+        "weights {name} could not be fetched from {url}: {reason}{}; {remedy} another server with YOLO9_MIRROR",
         if *.attempts > 1 { format!(" ({attempts} attempts)") } else { String::new() }
     )]
     Fetch {
@@ -47,6 +46,8 @@ pub enum HubError {
         reason: String,
         /// How often it was tried.
         attempts: u32,
+        /// What to do, before the name of the variable.
+        remedy: &'static str,
     },
     /// Not the bytes that were published.
     #[error("weights {name} from {url} are not the published file: {reason}; the download was deleted")]

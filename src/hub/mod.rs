@@ -138,16 +138,19 @@ impl Hub {
     fn fetch(&self, release: &Release, part: &Part, progress: &mut Progress<'_>) -> Result<(), HubError> {
         let url = self.url(release);
         let agent = transfer::agent(&self.patience);
-        let failed = |reason, attempts| HubError::Fetch { name: release.name, url: url.clone(), reason, attempts };
+        let failed = |reason, attempts, passing| {
+            let remedy = if passing { "try again later (what was fetched is kept), or name" } else { "name" };
+            HubError::Fetch { name: release.name, url: url.clone(), reason, attempts, remedy }
+        };
         let mut pause = self.patience.pause;
         let mut attempt = 1;
         loop {
             match part.fetch(&agent, &url, progress) {
                 Ok(()) => return Ok(()),
                 Err(Failure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
-                Err(Failure::Final(reason)) => return Err(failed(reason, attempt)),
+                Err(Failure::Final(reason)) => return Err(failed(reason, attempt, false)),
                 Err(Failure::Passing(reason)) if attempt >= self.patience.attempts => {
-                    return Err(failed(reason, attempt));
+                    return Err(failed(reason, attempt, true));
                 }
                 Err(Failure::Passing(reason)) => log::warn!("{url}: {reason}; trying again"),
             }
@@ -165,6 +168,7 @@ impl Hub {
         let length = std::fs::metadata(&part.path).map_err(cache_error)?.len();
         let hash = sha256(&part.path).map_err(cache_error)?;
         let reason = match (self.expected(release), release.known) {
+            _ if start.is_empty() => "it is empty".into(),
             _ if !start.starts_with(ZIP) => {
                 let shown = String::from_utf8_lossy(&start[..start.len().min(40)]).escape_debug().to_string();
                 format!("it is no PyTorch file; it begins with `{shown}`")
@@ -176,7 +180,11 @@ impl Hub {
                  `yolo9 models remove {} --forget`",
                 release.name
             ),
-            _ => return Ok(hash),
+            // A server that does not say how long the file is may have ended early.
+            _ => match is_whole_zip(&part.path) {
+                Ok(()) => return Ok(hash),
+                Err(reason) => format!("it is damaged or incomplete: {reason}"),
+            },
         };
         part.delete();
         Err(HubError::Wrong { name: release.name, url: self.url(release), reason })
@@ -188,7 +196,8 @@ impl Hub {
             return Some(hash.to_owned());
         }
         let record = std::fs::read_to_string(self.record_path(release)).ok()?;
-        record.split_whitespace().next().filter(|hash| hash.len() == 64).map(str::to_owned)
+        // A damaged record equals no hash.
+        Some(record.split_whitespace().next().unwrap_or("(a damaged record)").to_owned())
     }
 
     /// As `sha256sum` writes and checks it.
@@ -201,6 +210,12 @@ impl Hub {
     fn record_path(&self, release: &Release) -> PathBuf {
         self.folder.join(format!("{}.sha256", release.file))
     }
+}
+
+/// The directory of a zip file is at its end.
+fn is_whole_zip(path: &Path) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    zip::ZipArchive::new(std::io::BufReader::new(file)).map(drop).map_err(|error| error.to_string())
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {

@@ -112,7 +112,13 @@ impl Part {
             // A server that has another version by now answers with the whole file.
             request = request.header("range", format!("bytes={there}-")).header("if-range", version);
         }
-        let response = request.call().map_err(|error| Failure::Passing(error.to_string()))?;
+        let response = request.call().map_err(|error| {
+            let reason = error.to_string();
+            match error {
+                ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl | ureq::Error::Http(_) => Failure::Final(reason),
+                _ => Failure::Passing(reason),
+            }
+        })?;
         let start = match response.status() {
             StatusCode::OK => 0,
             StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(there) => there,
@@ -141,7 +147,7 @@ impl Part {
         }
     }
 
-    /// Only a strong validator tells that bytes are the same.
+    /// A weak tag does not tell that bytes are the same; a date does, to the second, and is better than nothing.
     fn note_version(&self, headers: &HeaderMap) -> std::io::Result<()> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let version = text("etag").filter(|tag| !tag.starts_with("W/")).or_else(|| text("last-modified"));

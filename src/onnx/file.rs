@@ -8,20 +8,21 @@ use std::collections::BTreeMap;
 use prost::Message;
 use thiserror::Error;
 
-use super::ValueInfoProto;
 use super::header::ModelHeader;
 use super::literal;
+use super::signature::{Tensor, head, input};
 
 /// The file format's own limit.
 const MAX_LENGTH: usize = 2 << 30;
-/// Strides of every YOLOv9 head.
+/// Strides of a YOLOv9 head, where the metadata (`strides`) do not say otherwise.
 const STRIDES: [usize; 3] = [8, 16, 32];
-/// Columns of a row of suppressed detections: x1, y1, x2, y2, score, class.
-const ROW: usize = 6;
-
-/// The kind of number of an input or output, as `TensorProto.DataType`.
-const FLOAT: i32 = 1;
-const FLOAT16: i32 = 10;
+/// What a few bytes could make us allocate: pictures of a run, a picture's side, numbers of an input, classes.
+const MAX_BATCH: usize = 1024;
+const MAX_SIDE: usize = 16_384;
+const MAX_NUMBERS: usize = 1 << 29;
+const MAX_CLASSES: usize = 100_000;
+/// A size that the metadata recommend and nobody asked for.
+const MAX_PREFERRED_SIDE: usize = 4096;
 
 /// Why an ONNX file cannot be used as a detector.
 #[derive(Debug, Error)]
@@ -64,6 +65,16 @@ pub enum OnnxProblem {
         found: String,
         /// What such outputs usually are.
         hint: &'static str,
+    },
+    /// Lengths beyond those of any detector.
+    #[error("{what} is {found}; at most {limit} is supported")]
+    Limit {
+        /// What.
+        what: &'static str,
+        /// Its length.
+        found: usize,
+        /// The limit.
+        limit: usize,
     },
     /// Another task than detection.
     #[error("is a model for the task `{task}`; only detection models can be run")]
@@ -126,6 +137,8 @@ pub struct OnnxFile {
     pub input: OnnxInput,
     /// What it gives.
     pub head: OnnxHead,
+    /// Input pixels per cell of each level.
+    pub strides: Vec<usize>,
     /// Outputs of the same form that are not used: the auxiliary branch of an unconverted model.
     pub unused: Vec<String>,
     /// Its own notes.
@@ -157,7 +170,7 @@ impl OnnxFile {
         let failed = |problem| OnnxFileError { file: name.into(), problem };
         let header = decode(&bytes).map_err(failed)?;
         let parts = Parts::read(&header).map_err(failed)?;
-        let Parts { input, head, unused, signature } = parts;
+        let Parts { input, head, strides, unused, signature } = parts;
         let standard =
             header.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
         let producer =
@@ -166,6 +179,7 @@ impl OnnxFile {
             name: name.into(),
             input,
             head,
+            strides,
             unused,
             metadata: metadata(&header),
             opset: standard.and_then(|import| import.version),
@@ -195,7 +209,8 @@ impl OnnxFile {
     #[must_use]
     pub fn stride(&self) -> usize {
         let stated = self.metadata.get("stride").and_then(|stride| literal::integers(stride));
-        stated.and_then(|strides| strides.into_iter().max()).filter(|n| (1..=1024).contains(n)).unwrap_or(32)
+        let stated = stated.and_then(|strides| strides.into_iter().max()).filter(|n| (1..=1024).contains(n));
+        stated.or(self.strides.iter().copied().max()).unwrap_or(32)
     }
 
     /// The input's height and width: fixed ones, else those of the export's metadata.
@@ -209,7 +224,7 @@ impl OnnxFile {
             [height, width] => Some((*height, *width)),
             _ => None,
         }
-        .filter(|(height, width)| (1..=16_384).contains(height) && (1..=16_384).contains(width))
+        .filter(|(height, width)| [height, width].iter().all(|side| (1..=MAX_PREFERRED_SIDE).contains(*side)))
     }
 }
 
@@ -248,6 +263,7 @@ fn operators(header: &ModelHeader) -> BTreeMap<String, usize> {
 struct Parts {
     input: OnnxInput,
     head: OnnxHead,
+    strides: Vec<usize>,
     unused: Vec<String>,
     signature: Vec<String>,
 }
@@ -271,97 +287,31 @@ impl Parts {
         let signature =
             signature.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |t| format!("{kind} {t}")));
         let input = input(&inputs).ok_or_else(|| OnnxProblem::Input { found: described(&inputs).join(", ") })?;
-        let (head, unused) = head(&outputs, &input).map_err(|hint| {
+        input.check()?;
+        let metadata = metadata(header);
+        let strides = metadata.get("strides").and_then(|strides| literal::integers(strides));
+        let strides = strides.filter(|all| (1..=8).contains(&all.len()) && all.iter().all(|n| (1..=1024).contains(n)));
+        let strides = strides.unwrap_or_else(|| STRIDES.to_vec());
+        let (head, unused) = head(&outputs, &input, &strides).map_err(|hint| {
             let found = if outputs.is_empty() { "none".into() } else { described(&outputs).join(", ") };
             OnnxProblem::Output { found, hint }
         })?;
-        Ok(Self { input, head, unused, signature: signature.collect() })
-    }
-}
-
-/// A declared input or output.
-struct Tensor {
-    name: String,
-    element: i32,
-    /// Lengths, where they are fixed.
-    shape: Vec<Option<usize>>,
-    /// As declared.
-    dims: Vec<String>,
-}
-
-impl Tensor {
-    fn new(info: &ValueInfoProto) -> Self {
-        let tensor = info.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
-        let dims =
-            tensor.and_then(|tensor| tensor.shape.as_ref()).map(|shape| shape.dim.as_slice()).unwrap_or_default();
-        let length = |dim: &super::Dimension| dim.dim_value.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-        Self {
-            name: info.name.clone().unwrap_or_default(),
-            element: tensor.and_then(|tensor| tensor.elem_type).unwrap_or(0),
-            shape: dims.iter().map(length).collect(),
-            dims: dims
-                .iter()
-                .map(|dim| match (length(dim), dim.dim_param.as_deref()) {
-                    (Some(length), _) => length.to_string(),
-                    (None, Some(name)) if !name.is_empty() => name.to_owned(),
-                    _ => "?".into(),
-                })
-                .collect(),
+        if let OnnxHead::Dense { classes: Some(found), .. } = head {
+            at_most("the number of classes", found, MAX_CLASSES)?;
         }
-    }
-
-    fn describe(&self) -> String {
-        let element = match self.element {
-            FLOAT => "f32",
-            FLOAT16 => "f16",
-            2 => "u8",
-            3 => "i8",
-            6 => "i32",
-            7 => "i64",
-            9 => "bool",
-            11 => "f64",
-            _ => "?",
-        };
-        format!("`{}` {element} [{}]", self.name, self.dims.join(", "))
+        Ok(Self { input, head, strides, unused, signature: signature.collect() })
     }
 }
 
-fn input(inputs: &[Tensor]) -> Option<OnnxInput> {
-    let [Tensor { element: element @ (FLOAT | FLOAT16), shape, .. }] = inputs else { return None };
-    match shape.as_slice() {
-        [batch, None | Some(3), height, width] => {
-            Some(OnnxInput { batch: *batch, height: *height, width: *width, half: *element == FLOAT16 })
-        }
-        _ => None,
-    }
+fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), OnnxProblem> {
+    if found <= limit { Ok(()) } else { Err(OnnxProblem::Limit { what, found, limit }) }
 }
 
-fn head(outputs: &[Tensor], input: &OnnxInput) -> Result<(OnnxHead, Vec<String>), &'static str> {
-    let named = |name: &str, axes: usize| outputs.iter().any(|o| o.name == name && o.shape.len() == axes);
-    if named("boxes", 3) && named("scores", 2) && named("classes", 2) {
-        let [boxes, scores, classes] = ["boxes", "scores", "classes"].map(str::to_owned);
-        return Ok((OnnxHead::Lists { boxes, scores, classes }, Vec::new()));
+impl OnnxInput {
+    fn check(&self) -> Result<(), OnnxProblem> {
+        let (batch, sides) = (self.batch.unwrap_or(1), [self.height.unwrap_or(1), self.width.unwrap_or(1)]);
+        at_most("the batch", batch, MAX_BATCH)?;
+        sides.into_iter().try_for_each(|side| at_most("a side of the input", side, MAX_SIDE))?;
+        at_most("the number of values of the input", batch * 3 * sides[0] * sides[1], MAX_NUMBERS)
     }
-    let cells = input.height.zip(input.width).map(|(h, w)| STRIDES.iter().map(|s| (h / s) * (w / s)).sum::<usize>());
-    let maps: Vec<&Tensor> = outputs.iter().filter(|output| output.shape.len() == 3).collect();
-    if let Some(rows) = maps.iter().find(|map| map.shape[2] == Some(ROW) && cells != Some(ROW)) {
-        return Ok((OnnxHead::Rows { output: rows.name.clone() }, Vec::new()));
-    }
-    let known = |n: Option<usize>, expected: Option<usize>| n.is_none() || expected.is_none() || n == expected;
-    let dense: Vec<&&Tensor> =
-        maps.iter().filter(|map| known(map.shape[2], cells) && map.shape[1].is_none_or(|rows| rows > 4)).collect();
-    // A model with an auxiliary branch gives that first; its exporter names only that one (`output0`).
-    let Some((main, auxiliary)) = dense.split_last() else {
-        let transposed = |map: &&Tensor| cells.is_some() && map.shape[1].is_some_and(|rows| known(Some(rows), cells));
-        return Err(match maps.iter().any(transposed) {
-            true => "; cells come before their values, with an objectness, in exports of YOLOv5 and YOLOv7",
-            false if outputs.iter().any(|output| output.shape.len() >= 4) => {
-                "; maps before decoding come from MIT YOLO's export: give the checkpoint instead"
-            }
-            false => "",
-        });
-    };
-    let classes = main.shape[1].map(|rows| rows - 4);
-    let unused = auxiliary.iter().map(|map| map.name.clone()).collect();
-    Ok((OnnxHead::Dense { output: main.name.clone(), classes }, unused))
 }

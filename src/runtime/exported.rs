@@ -12,6 +12,7 @@ pub struct ExportedModel {
     session: OrtSession,
     input: OnnxInput,
     head: OnnxHead,
+    strides: Vec<usize>,
     classes: usize,
 }
 
@@ -28,7 +29,8 @@ impl ExportedModel {
         options: &SessionOptions,
     ) -> Result<Self, RuntimeError> {
         let session = OrtSession::new(runtime, &file.name, &file.bytes, options)?;
-        Ok(Self { session, input: file.input.clone(), head: file.head.clone(), classes })
+        let (input, head, strides) = (file.input.clone(), file.head.clone(), file.strides.clone());
+        Ok(Self { session, input, head, strides, classes })
     }
 }
 
@@ -40,19 +42,20 @@ impl Model for ExportedModel {
             OnnxHead::Dense { output: name, .. } => {
                 let output = first_of_three_axes(&outputs, name)?;
                 let (_, _, height, width) = input.dim();
-                check_cells(name, &output, (height, width), self.classes)?;
+                let cells = self.strides.iter().map(|stride| (height / stride) * (width / stride)).sum();
+                check_cells(name, &output, (4 + self.classes, cells))?;
                 Ok(HeadOutput::Dense(output))
             }
             OnnxHead::Rows { output: name } => {
                 let rows = first_of_three_axes(&outputs, name)?;
-                check_classes(name, &rows, self.classes)?;
+                check_rows(name, &rows, self.classes)?;
                 Ok(HeadOutput::Suppressed(rows))
             }
             OnnxHead::Lists { boxes, scores, classes } => {
                 let corners = first_of_three_axes(&outputs, boxes)?;
                 let [scores, ids] = [scores, classes].map(|name| first_of_two_axes(&outputs, name));
                 let rows = joined(corners.view(), &scores?, &ids?)?;
-                check_classes(classes, &rows, self.classes)?;
+                check_rows(boxes, &rows, self.classes)?;
                 Ok(HeadOutput::Suppressed(rows))
             }
         }
@@ -93,35 +96,47 @@ fn first_of_two_axes(outputs: &Outputs<'_>, name: &str) -> Result<Vec<f32>, Runt
     Ok(view.row(0).to_vec())
 }
 
-/// Cells of three levels, as YOLOv9 has them; another network's output of three axes means something else.
-fn check_cells(
-    name: &str,
-    output: &Array2<f32>,
-    (height, width): (usize, usize),
-    classes: usize,
-) -> Result<(), RuntimeError> {
-    let cells: usize = [8, 16, 32].iter().map(|stride| (height / stride) * (width / stride)).sum();
-    let (rows, columns) = output.dim();
-    if (rows, columns) == (4 + classes, cells) {
-        return Ok(());
+/// How far above 1 rounding may bring a probability.
+const MOST: f32 = 1.001;
+
+/// An output of three axes may mean something else in another network.
+fn check_cells(name: &str, output: &Array2<f32>, expected: (usize, usize)) -> Result<(), RuntimeError> {
+    let failed = |reason| Err(RuntimeError::Output { name: name.into(), reason });
+    let ((rows, columns), (wanted, cells)) = (output.dim(), expected);
+    if (rows, columns) != expected {
+        let classes = wanted.saturating_sub(4);
+        return failed(format!(
+            "it has shape [batch, {rows}, {columns}]; expected [batch, {wanted}, {cells}] for {classes} classes and that input"
+        ));
     }
-    let expected = 4 + classes;
-    Err(RuntimeError::Output {
-        name: name.into(),
-        reason: format!(
-            "it has shape [batch, {rows}, {columns}]; expected [batch, {expected}, {cells}] for {classes} classes and an \
-             input of {width}x{height}"
-        ),
-    })
+    match output.slice(s![4.., ..]).iter().find(|score| !(0.0..=MOST).contains(*score)) {
+        Some(score) => failed(format!("it has the class score {score}; expected probabilities")),
+        None => Ok(()),
+    }
 }
 
-/// Class ids of rows `x1, y1, x2, y2, score, class`.
-fn check_classes(name: &str, rows: &Array2<f32>, classes: usize) -> Result<(), RuntimeError> {
-    let beyond = rows.outer_iter().find(|row| row.len() == 6 && row[4] > 0.0 && row[5] >= classes as f32);
-    beyond.map_or(Ok(()), |row| {
-        let reason = format!("it gives the class id {}; there are {classes} classes", row[5]);
-        Err(RuntimeError::Output { name: name.into(), reason })
-    })
+/// Rows `x1, y1, x2, y2, score, class`; those without a score fill up.
+fn check_rows(name: &str, rows: &Array2<f32>, classes: usize) -> Result<(), RuntimeError> {
+    let failed = |reason| Err(RuntimeError::Output { name: name.into(), reason });
+    for row in rows.outer_iter() {
+        let row = row.to_vec();
+        let &[x1, y1, x2, y2, score, class] = row.as_slice() else {
+            return failed(format!("its rows have {} numbers; expected 6", row.len()));
+        };
+        if score <= 0.0 {
+            continue;
+        }
+        if score.is_nan() || score > MOST {
+            return failed(format!("it has the score {score}; expected a probability"));
+        }
+        if !(0.0..classes as f32).contains(&class) || class.fract() != 0.0 {
+            return failed(format!("it gives the class id {class}; there are {classes} classes"));
+        }
+        if !(x1 <= x2 && y1 <= y2 && [x1, y1, x2, y2].iter().all(|side| side.is_finite())) {
+            return failed(format!("it has the box {:?}; expected x1, y1, x2, y2", &row[..4]));
+        }
+    }
+    Ok(())
 }
 
 fn joined(corners: ArrayView2<'_, f32>, scores: &[f32], classes: &[f32]) -> Result<Array2<f32>, RuntimeError> {

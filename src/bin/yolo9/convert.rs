@@ -116,8 +116,12 @@ fn with_config(mut checkpoint: Checkpoint) -> anyhow::Result<Checkpoint> {
         Err(error) => return Err(error.into()),
     };
     let (architecture, _) = weights::bind(&config, &checkpoint)?;
-    if checkpoint.metadata().config.is_none() {
-        checkpoint.set_config(config.source_with_classes(architecture.head().classes));
+    let own = checkpoint.config()?;
+    match &own {
+        None => checkpoint.set_config(config.source_with_classes(architecture.head().classes)),
+        // What the weights decided is said once, and written down.
+        Some(own) if own.activation != config.activation => checkpoint.set_config(config.to_yaml()),
+        Some(_) => {}
     }
     let strides: Vec<String> = architecture.head().main().levels.iter().map(|level| level.stride.to_string()).collect();
     checkpoint.add_fact("stride", &strides.join(","));

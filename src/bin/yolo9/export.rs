@@ -33,13 +33,14 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
 
-    /// Size of the input: one side, or height and width (640, 480 640, 480x640), multiples of the stride.
+    /// Size of the input: one side, or height and width (640, 480 640, 480x640), multiples of the stride; where it is left
+    /// free, what the file recommends.
     #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
     imgsz: Size,
 
-    /// Pictures of one run.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    batch: u16,
+    /// Pictures of one run [default: 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: Option<u16>,
 
     /// Leave the number of pictures, their size, or both to each run.
     #[arg(
@@ -119,8 +120,9 @@ impl ExportArgs {
             agnostic: self.agnostic,
         };
         ExportOptions {
-            batch: (!free(Free::Batch)).then_some(self.batch.into()),
+            batch: (!free(Free::Batch)).then(|| self.batch.map_or(1, usize::from)),
             size: (!free(Free::Size)).then_some(self.imgsz),
+            usual_size: self.imgsz,
             opset: Opset::new(self.opset).unwrap_or_default(),
             half: self.half,
             suppression: self.nms.then_some(suppression),
@@ -131,6 +133,10 @@ impl ExportArgs {
 
 pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     check_output(&args.output, "onnx", args.exist_ok)?;
+    let options = args.options();
+    if options.batch.is_none() && args.batch.is_some() {
+        anyhow::bail!("--batch: the number of pictures is left free by --dynamic; fix it, or leave it free");
+    }
     let config = args.config.as_deref().map(open_config).transpose()?;
     let names = args.names.as_deref().map(class_names_from_file).transpose()?;
     let checkpoint = open_weights(&args.input, globals)?;
@@ -149,7 +155,6 @@ pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcom
     let notes =
         [("source", source), ("source_sha256", hash), ("description", "YOLOv9 detector, exported by yolo9".into())];
     let notes = notes.map(|(key, value)| (key.to_owned(), value));
-    let options = args.options();
     let proto = export(&architecture, weights, &options, &names, &notes)?;
     let bytes = prost::Message::encode_to_vec(&proto);
     write_atomically(&args.output, &bytes)?;

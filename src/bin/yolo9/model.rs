@@ -48,24 +48,27 @@ pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
     Ok(ModelConfig::builtin(config)?)
 }
 
-/// YAML by name or content, or the name of a built-in config. A file goes before a built-in config of the same name.
+/// YAML, or the name of a built-in config. A file goes before a built-in config of the same name; a binary file is none,
+/// whatever it is called.
 pub(crate) fn is_config(name: &str) -> bool {
     let path = Path::new(name);
     if !path.is_file() {
         let plain = name.strip_suffix(".yaml").unwrap_or(name);
         return builtin_configs().iter().any(|builtin| builtin.name.eq_ignore_ascii_case(plain));
     }
+    let text = beginning(path);
     let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-    named || looks_like_yaml(path)
+    let is_text = !text.contains(|c: char| c.is_control() && !c.is_whitespace());
+    let has_key = text.lines().any(|line| ["backbone:", "nc:", "model:"].iter().any(|key| line.starts_with(key)));
+    is_text && (named || has_key)
 }
 
-/// Text with a line that begins with one of the keys that every config has.
-fn looks_like_yaml(path: &Path) -> bool {
+/// As text, whatever it is.
+fn beginning(path: &Path) -> String {
     use std::io::Read;
     let mut start = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
-    let text = read.ok().and_then(|_| String::from_utf8(start).ok()).unwrap_or_default();
-    text.lines().any(|line| ["backbone:", "nc:", "model:"].iter().any(|key| line.starts_with(key)))
+    read.map(|_| String::from_utf8_lossy(&start).into_owned()).unwrap_or_default()
 }
 
 /// A model that is ready for a session.
@@ -99,6 +102,12 @@ impl Loaded {
     pub(crate) fn preferred_size(&self) -> Option<Size> {
         let Loaded::Exported { file, .. } = self else { return None };
         file.preferred_size().map(|(height, width)| Size::new(width, height))
+    }
+
+    /// A threshold that the model was exported with, of its metadata.
+    pub(crate) fn exported_with(&self, key: &str) -> Option<f64> {
+        let Loaded::Exported { file, .. } = self else { return None };
+        file.metadata.get(key)?.parse().ok()
     }
 
     /// Whether the model's own thresholds decide which boxes overlap.
@@ -154,7 +163,7 @@ fn network(
 fn exported(args: &ModelArgs, file: OnnxFile, given: Names) -> anyhow::Result<Loaded> {
     let expected = match file.head {
         OnnxHead::Dense { classes, .. } => classes,
-        _ => None,
+        _ => file.classes(),
     };
     let fits = |names: &[String]| expected.is_none_or(|expected| names.len() == expected);
     if let (Some((names, source)), Some(expected)) = (&given, expected)
@@ -177,7 +186,8 @@ fn exported(args: &ModelArgs, file: OnnxFile, given: Names) -> anyhow::Result<Lo
             file.unused.len() + 1
         );
     }
-    log::info!("Model {}: an ONNX file by {}, {}", args.weights, file.producer, file.signature.join(", "));
+    let producer = if file.producer.is_empty() { String::new() } else { format!(" by {}", file.producer) };
+    log::info!("Model {}: an ONNX file{producer}, {}", args.weights, file.signature.join(", "));
     Ok(Loaded::Exported { file: Box::new(file), class_names })
 }
 

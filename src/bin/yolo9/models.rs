@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ModelsArgs, globals: &Globals) -> anyhow::Result<Outcom
     match args.action.as_ref().unwrap_or(&Action::List) {
         Action::List => list(globals)?,
         Action::Pull { names } => {
-            // All names before the first download.
+            // All names before the first of them.
             let wanted = names.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
             for release in wanted {
                 print_line!("{}\t{}", release.name, fetch(release, globals)?.display());
@@ -47,8 +47,8 @@ pub(crate) fn run(args: &ModelsArgs, globals: &Globals) -> anyhow::Result<Outcom
         }
         Action::Remove { names, forget } => {
             let hub = Hub::new(globals.offline)?;
-            for name in names {
-                let release = named(name)?;
+            let wanted = names.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
+            for release in wanted {
                 let found = hub.remove(release, *forget)?;
                 log::info!("{}: {}", release.name, if found { "removed" } else { "was not in the cache" });
             }

@@ -168,6 +168,9 @@ impl<'a> Machine<'a> {
             _ => return Ok(Node::Call { callable, args, state: None }),
         };
         self.copied += items.len();
+        if let Some(symbol) = global {
+            self.arena.count_container(symbol);
+        }
         if self.copied > MAX_VALUES { Err(format!("more than {MAX_VALUES} copied items")) } else { Ok(container) }
     }
 

@@ -1,5 +1,7 @@
 //! What a pickle describes.
 
+use std::collections::BTreeMap;
+
 /// Number of a value in its [`Arena`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::checkpoint) struct Id(pub(super) u32);
@@ -44,12 +46,23 @@ pub(in crate::checkpoint) enum Node<'a> {
 #[derive(Debug, Default)]
 pub(in crate::checkpoint) struct Arena<'a> {
     nodes: Vec<Node<'a>>,
+    /// Calls that became containers, by symbol.
+    containers: BTreeMap<(&'a str, &'a str), usize>,
 }
 
 impl<'a> Arena<'a> {
     pub(super) fn add(&mut self, node: Node<'a>) -> Id {
         self.nodes.push(node);
         Id(self.nodes.len() as u32 - 1)
+    }
+
+    pub(super) fn count_container(&mut self, symbol: (&'a str, &'a str)) {
+        *self.containers.entry(symbol).or_insert(0) += 1;
+    }
+
+    /// How often a symbol was called to make a container.
+    pub(in crate::checkpoint) fn containers(&self, symbol: (&str, &str)) -> usize {
+        self.containers.get(&symbol).copied().unwrap_or(0)
     }
 
     pub(super) fn len(&self) -> usize {

@@ -20,9 +20,6 @@ use crate::weights::Weights;
 
 /// Name of the only output of a file without suppression.
 pub const DENSE_OUTPUT: &str = "output0";
-/// What `imgsz` says where the size is free.
-const USUAL_SIZE: Size = Size::square(640);
-
 /// Which detections a file with suppression gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suppression {
@@ -37,12 +34,14 @@ pub struct Suppression {
 }
 
 /// What a file should be like.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ExportOptions {
     /// Pictures of a run; any number if absent.
     pub batch: Option<usize>,
     /// Size of the input, sides multiples of the stride; any such size if absent.
     pub size: Option<Size>,
+    /// What the metadata recommend where the size is free.
+    pub usual_size: Size,
     /// Operator set.
     pub opset: Opset,
     /// Whether weights and feature maps are f16. Inputs and outputs, the sampling of DySample and the decoding of boxes
@@ -53,6 +52,21 @@ pub struct ExportOptions {
     /// Whether DySample stays one node with its body as a function, which yolo9 runs on its own operator, instead of
     /// its body of standard operators in the graph, which every runtime knows.
     pub dysample_function: bool,
+}
+
+impl Default for ExportOptions {
+    /// Any number of pictures of any size, in f32, without suppression.
+    fn default() -> Self {
+        Self {
+            batch: None,
+            size: None,
+            usual_size: Size::square(640),
+            opset: Opset::default(),
+            half: false,
+            suppression: None,
+            dysample_function: false,
+        }
+    }
 }
 
 /// Why a network cannot be exported so.
@@ -105,7 +119,7 @@ pub fn export(
     if !options.dysample_function {
         model.inline_dysample();
     }
-    model.proto.metadata_props = metadata(stride, options, class_names, notes);
+    model.proto.metadata_props = metadata(architecture, options, class_names, notes);
     Ok(model.proto)
 }
 
@@ -168,19 +182,22 @@ impl Tail {
 }
 
 fn metadata(
-    stride: usize,
+    architecture: &Architecture,
     options: &ExportOptions,
     class_names: &[String],
     notes: &[(String, String)],
 ) -> Vec<StringStringEntryProto> {
-    let size = options.size.unwrap_or(USUAL_SIZE);
+    let size = options.size.unwrap_or(options.usual_size);
+    let levels = &architecture.head().main().levels;
+    let strides: Vec<String> = levels.iter().map(|level| level.stride.to_string()).collect();
     let mut entries = vec![
         ("task".to_owned(), "detect".to_owned()),
         ("names".into(), names_literal(class_names)),
-        ("stride".into(), stride.to_string()),
+        ("stride".into(), architecture.stride().to_string()),
+        ("strides".into(), format!("[{}]", strides.join(", "))),
         ("imgsz".into(), format!("[{}, {}]", size.height, size.width)),
         ("batch".into(), options.batch.unwrap_or(1).to_string()),
-        ("channels".into(), "3".into()),
+        ("channels".into(), architecture.input_channels().to_string()),
         ("half".into(), if options.half { "True" } else { "False" }.into()),
     ];
     if let Some(suppression) = &options.suppression {

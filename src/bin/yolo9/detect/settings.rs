@@ -16,6 +16,19 @@ pub(super) fn settings(args: &DetectArgs, model: &Loaded) -> anyhow::Result<Sett
     if model.suppresses() && (args.iou.is_some() || args.agnostic) {
         log::warn!("the model was exported with suppression of overlaps: --iou and --agnostic change nothing");
     }
+    if model.suppresses() {
+        let beyond = |option: &str, baked: f64| {
+            log::warn!("{option}: the model was exported with {baked}, and gives nothing beyond that");
+        };
+        match (args.conf, model.exported_with("conf")) {
+            (Some(asked), Some(baked)) if f64::from(asked) < baked - 1e-6 => beyond("--conf", baked),
+            _ => {}
+        }
+        match (args.max_det, model.exported_with("max_det")) {
+            (Some(asked), Some(baked)) if f64::from(asked) > baked => beyond("--max-det", baked),
+            _ => {}
+        }
+    }
     let fit = fit(args, model, preset.scale_back())?;
     let defaults = preset.thresholds();
     let classes = args.classes.as_deref().map(|wanted| class_ids(wanted, model.class_names())).transpose()?;

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 use yolo9::Size;
-use yolo9::architecture::LayerSummary;
+use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::output::printable;
 
-use super::subject::Subject;
-use super::text::{essence, headlines};
+use super::subject::{Content, Subject};
+use super::text::{essence, facts, headlines};
 use super::{grouped, json as one_json};
 use crate::console::print_line;
 
 /// A row of one network or both.
 enum Pair<'a> {
-    Same,
+    Same(&'a LayerSummary, &'a LayerSummary),
     Changed(&'a LayerSummary, &'a LayerSummary),
     OnlyA(&'a LayerSummary),
     OnlyB(&'a LayerSummary),
@@ -21,21 +21,21 @@ enum Pair<'a> {
 
 pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()> {
     let (lines_a, lines_b) = (lines(a, imgsz)?, lines(b, imgsz)?);
-    let width = lines_a.iter().map(|(_, value)| value.chars().count()).max().unwrap_or(0);
-    print_line!("  {:<12} {:<width$}   {}", "", "A", "B");
+    let width = lines_a.iter().map(|(_, value)| short(value).chars().count()).max().unwrap_or(0);
+    print_line!("  {:<14} {:<width$}   {}", "", "A", "B");
     let mut labels: Vec<&str> = Vec::new();
     for (label, _) in lines_a.iter().chain(&lines_b) {
-        if !labels.contains(label) {
+        if !labels.contains(&label.as_str()) {
             labels.push(label);
         }
     }
-    let value = |lines: &[(&str, String)], label: &str| {
-        lines.iter().find(|(known, _)| *known == label).map_or_else(|| "-".into(), |(_, value)| value.clone())
+    let value = |lines: &[(String, String)], label: &str| {
+        lines.iter().find(|(known, _)| known == label).map_or_else(|| "-".into(), |(_, value)| value.clone())
     };
     for label in labels {
         let (a, b) = (value(&lines_a, label), value(&lines_b, label));
         let mark = if a == b { ' ' } else { '*' };
-        print_line!("{mark} {label:<12} {a:<width$}   {b}");
+        print_line!("{mark} {:<14} {:<width$}   {}", printable(label), short(&a), short(&b));
     }
     if let (Some(network_a), Some(network_b)) = (a.network(), b.network()) {
         for (total_a, total_b) in network_a.totals(imgsz)?.iter().zip(network_b.totals(imgsz)?) {
@@ -54,19 +54,30 @@ pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()>
 }
 
 /// What is said of a subject, by label.
-fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let mut lines = vec![("file", subject.name.clone()), ("kind", subject.kind.clone())];
-    lines.extend(headlines(subject));
-    for (_, value) in &mut lines {
-        *value = short(value);
+fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(String, String)>> {
+    let mut lines = vec![("file".to_owned(), subject.name.clone()), ("kind".into(), subject.kind.clone())];
+    lines.extend(headlines(subject).into_iter().map(|(label, value)| (label.to_owned(), value)));
+    if let Some(names) = &subject.class_names {
+        // The headline shows the first names only.
+        lines.iter_mut().filter(|(label, _)| label == "classes").for_each(|(_, value)| {
+            *value = format!("{}: {}", names.len(), names.join(", "));
+        });
     }
     if let Some(network) = subject.network() {
         for total in network.totals(imgsz)? {
             let (parameters, gflops) = (grouped(total.cost.parameters), total.cost.gflops());
             let line = format!("{} layers, {parameters} parameters, {gflops:.1} GFLOPs", total.layers);
-            lines.push((total.form, line));
+            lines.push((total.form.into(), line));
         }
     }
+    if let Content::Exported(file) = &subject.content {
+        for (n, line) in file.signature.iter().enumerate() {
+            lines.push((format!("wire {}", n + 1), line.clone()));
+        }
+        let operators: Vec<String> = file.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        lines.push(("operators".into(), operators.join(", ")));
+    }
+    lines.extend(facts(subject).map(|(key, value)| (key.to_owned(), value.to_owned())));
     Ok(lines)
 }
 
@@ -90,27 +101,43 @@ fn print_tensors(tensors: &Tensors) -> anyhow::Result<()> {
 
 fn print_rows(a: &[LayerSummary], b: &[LayerSummary]) -> anyhow::Result<()> {
     let pairs = aligned(a, b);
-    let same = pairs.iter().filter(|pair| matches!(pair, Pair::Same)).count();
+    let same = pairs.iter().filter(|pair| matches!(pair, Pair::Same(..))).count();
+    if same == pairs.len() {
+        print_line!("\nall {same} rows are the same");
+        return Ok(());
+    }
     print_line!("\n{same} rows are the same; those that differ:");
     for pair in &pairs {
         match pair {
-            Pair::Same => {}
+            Pair::Same(..) => {}
             Pair::OnlyA(row) => print_line!("- {:>3}  {}", row.index, essence(row)),
             Pair::OnlyB(row) => print_line!("+ {:>3}  {}", row.index, essence(row)),
             Pair::Changed(a, b) => {
                 let change = change(a.cost.parameters, b.cost.parameters, b.cost.gflops() - a.cost.gflops());
-                print_line!("* {:>3}  {}  =>  {}{change}", a.index, essence(a), essence(b));
+                let from = |row: &LayerSummary| match sources(row) == sources(a) && sources(row) == sources(b) {
+                    true => String::new(),
+                    false => format!(" from {:?}", row.from),
+                };
+                let place = if a.index == b.index { String::new() } else { format!("{} ", b.index) };
+                print_line!(
+                    "* {:>3}  {}{}  =>  {place}{}{}{change}",
+                    a.index,
+                    essence(a),
+                    from(a),
+                    essence(b),
+                    from(b)
+                );
             }
         }
-    }
-    if same == pairs.len() {
-        print_line!("  none");
     }
     Ok(())
 }
 
-/// `   +16,416 parameters, +0.046 GFLOPs`.
+/// `   +16,416 parameters, +0.046 GFLOPs`, or nothing.
 fn change(before: u64, after: u64, gflops: f64) -> String {
+    if before == after && gflops == 0.0 {
+        return String::new();
+    }
     let sign = if after < before { '-' } else { '+' };
     format!("   {sign}{} parameters, {gflops:+.3} GFLOPs", grouped(before.abs_diff(after)))
 }
@@ -125,7 +152,7 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
     if let (Some(network_a), Some(network_b)) = (a.network(), b.network()) {
         let (a, b) = (network_a.layers(imgsz)?, network_b.layers(imgsz)?);
         let rows = aligned(&a, &b).into_iter().filter_map(|pair| match pair {
-            Pair::Same => None,
+            Pair::Same(..) => None,
             Pair::Changed(a, b) => Some(json!({ "a": one_json::layer(a), "b": one_json::layer(b) })),
             Pair::OnlyA(row) => Some(json!({ "a": one_json::layer(row), "b": null })),
             Pair::OnlyB(row) => Some(json!({ "a": null, "b": one_json::layer(row) })),
@@ -139,9 +166,39 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
     Ok(value)
 }
 
-/// Rows paired by the longest common sequence; rows between that stand at the same place are changed ones.
+/// Rows paired by the longest common sequence; rows between that stand at the same place are changed ones, and so are
+/// rows that read from others than their pair does.
 fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
-    let keys = |rows: &[LayerSummary]| rows.iter().map(essence).collect::<Vec<String>>();
+    let mut pairs = common_rows(a, b);
+    let partner: std::collections::HashMap<usize, usize> = pairs
+        .iter()
+        .filter_map(|pair| match pair {
+            Pair::Same(a, b) | Pair::Changed(a, b) => Some((a.index, b.index)),
+            _ => None,
+        })
+        .collect();
+    for pair in &mut pairs {
+        let Pair::Same(a, b) = *pair else { continue };
+        let there = |source: Option<usize>| source.map(|source| partner.get(&source).copied());
+        let expected = sources(b).into_iter().map(|source| source.map(Some));
+        if !sources(a).into_iter().map(there).eq(expected) {
+            *pair = Pair::Changed(a, b);
+        }
+    }
+    pairs
+}
+
+/// The rows that a row reads; none for the picture.
+fn sources(row: &LayerSummary) -> Vec<Option<usize>> {
+    let source = |from: &i64| usize::try_from(if *from < 0 { row.index as i64 + from } else { *from }).ok();
+    row.from.iter().map(source).collect()
+}
+
+fn common_rows<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
+    // An auxiliary row is not the main one that looks like it, nor is a head the one of other widths.
+    let keys = |rows: &[LayerSummary]| {
+        rows.iter().map(|row| (essence(row), row.role == Role::Main, row.cost.parameters)).collect::<Vec<_>>()
+    };
     let (keys_a, keys_b) = (keys(a), keys(b));
     // longest[i][j]: length of the longest common sequence of a[i..] and b[j..].
     let mut longest = vec![vec![0usize; b.len() + 1]; a.len() + 1];
@@ -161,7 +218,7 @@ fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
             pairs.extend(between(&mut removed, &mut added));
         }
         if same {
-            pairs.push(Pair::Same);
+            pairs.push(Pair::Same(&a[i], &b[j]));
             (i, j) = (i + 1, j + 1);
         } else if i < a.len() && (j == b.len() || longest[i + 1][j] >= longest[i][j + 1]) {
             removed.push(&a[i]);

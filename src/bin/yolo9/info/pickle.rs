@@ -27,6 +27,7 @@ pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<Outcome>
 fn treatment(treatment: Treatment) -> &'static str {
     match treatment {
         Treatment::Refused => "REFUSED",
+        Treatment::Suspicious => "SUSPICIOUS",
         Treatment::Opaque => "opaque",
         Treatment::Interpreted => "interpreted",
     }
@@ -63,15 +64,16 @@ fn print(name: &str, report: &PickleReport) -> anyhow::Result<()> {
             printable(&storages.locations.join(", "))
         );
     }
-    let refused = report.globals.iter().filter(|global| global.treatment == Treatment::Refused).count();
-    print_line!(
-        "\n{}",
-        match refused {
-            0 => "nothing in it acts on the system when PyTorch loads it".to_owned(),
-            1 => "one function in it acts on the system when PyTorch loads it: do not load it with torch.load".into(),
-            n => format!("{n} functions in it act on the system when PyTorch loads it: do not load it with torch.load"),
-        }
-    );
+    let count = |wanted: Treatment| report.globals.iter().filter(|global| global.treatment == wanted).count();
+    match (count(Treatment::Refused), count(Treatment::Suspicious)) {
+        (0, 0) => print_line!(
+            "\nit calls only functions that make data; the classes that are opaque here run their own code in PyTorch"
+        ),
+        (refused, suspicious) => print_line!(
+            "\nof the functions above, PyTorch runs {refused} refused and {suspicious} suspicious when it loads the file: do not \
+             load it with torch.load unless you know what they are for"
+        ),
+    }
     Ok(())
 }
 

@@ -52,14 +52,22 @@ pub(super) struct Total {
 impl Subject {
     pub(super) fn open(name: &str, args: &InfoArgs, globals: &Globals) -> anyhow::Result<Self> {
         if is_config(name) {
+            anyhow::ensure!(args.config.is_none(), "--config: {name} is a config itself");
             return Self::of_config(name, args);
         }
+        anyhow::ensure!(args.nc.is_none(), "--nc: {name} knows its classes; the option is for configs alone");
         let config = args.config.as_deref().map(open_config).transpose()?;
         Ok(match open_file(name, globals)? {
-            ModelFile::Checkpoint(checkpoint) => Self::of_checkpoint(name, checkpoint, config.as_ref()),
+            ModelFile::Checkpoint(checkpoint) => Self::of_checkpoint(name, checkpoint, config.as_ref())?,
+            ModelFile::Exported(_) if config.is_some() => {
+                anyhow::bail!("--config: {name} is an ONNX file, which has its network inside")
+            }
             ModelFile::Exported(file) => Self {
                 name: name.into(),
-                kind: format!("an ONNX file by {}", if file.producer.is_empty() { "?" } else { &file.producer }),
+                kind: match file.producer.as_str() {
+                    "" => "an ONNX file".into(),
+                    producer => format!("an ONNX file by {producer}"),
+                },
                 dialect: None,
                 class_names: file.class_names(),
                 facts: file.metadata.clone().into_iter().filter(|(key, _)| key != "names").collect(),
@@ -87,7 +95,7 @@ impl Subject {
         })
     }
 
-    fn of_checkpoint(name: &str, checkpoint: Checkpoint, config: Option<&ModelConfig>) -> Self {
+    fn of_checkpoint(name: &str, checkpoint: Checkpoint, config: Option<&ModelConfig>) -> anyhow::Result<Self> {
         let known = config_of(&checkpoint, config).map_err(|error| error.to_string());
         let bound = known.and_then(|config| {
             let (architecture, _) = weights::bind(&config, &checkpoint).map_err(|error| error.to_string())?;
@@ -95,8 +103,12 @@ impl Subject {
             let name = if own { "its own config".to_owned() } else { config.name.clone() };
             Ok(Network::new(&ModelConfig { name, ..config }, architecture))
         });
+        // A config that the user named must fit.
+        if let (Some(_), Err(reason)) = (config, &bound) {
+            anyhow::bail!("{reason}");
+        }
         let metadata = checkpoint.metadata().clone();
-        Self {
+        Ok(Self {
             name: name.into(),
             kind: checkpoint.description().into(),
             dialect: Some(checkpoint.dialect()),
@@ -107,7 +119,7 @@ impl Subject {
                 Ok(network) => Content::Network { network: Box::new(network), checkpoint: Some(Box::new(checkpoint)) },
                 Err(reason) => Content::Weights { checkpoint: Box::new(checkpoint), reason },
             },
-        }
+        })
     }
 
     pub(super) fn network(&self) -> Option<&Network> {

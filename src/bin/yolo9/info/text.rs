@@ -17,11 +17,8 @@ pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
     for (label, value) in headlines(subject) {
         print_line!("  {label:<14} {}", printable(&value));
     }
-    for (key, value) in &subject.facts {
+    for (key, value) in facts(subject) {
         print_line!("  {:<14} {}", printable(key), printable(value));
-    }
-    for warning in &subject.warnings {
-        print_line!("  {:<14} {}", "warning", printable(warning));
     }
     match &subject.content {
         Content::Network { network, .. } => table(network, imgsz)?,
@@ -35,6 +32,12 @@ pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the file says of itself, but for what the headlines say.
+pub(super) fn facts(subject: &Subject) -> impl Iterator<Item = (&str, &str)> {
+    let said = |key: &str| key == "stride" && subject.network().is_some();
+    subject.facts.iter().filter(move |(key, _)| !said(key)).map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 /// What is said of a subject before its rows.
@@ -71,8 +74,11 @@ fn classes_line(classes: usize, names: Option<&[String]>) -> String {
 }
 
 fn tensors_line(checkpoint: &Checkpoint) -> String {
-    let TensorStatistics { count, bytes, .. } = TensorStatistics::of(checkpoint);
-    format!("{count} ({}), {} bytes", TensorStatistics::of(checkpoint).kinds(), grouped(bytes as u64))
+    let statistics = TensorStatistics::of(checkpoint);
+    let normalised = checkpoint.tensors().keys().any(|name| name.ends_with(".running_var"));
+    let form = if normalised { "" } else { ", normalisation folded" };
+    let TensorStatistics { count, bytes, .. } = statistics;
+    format!("{count} ({}), {} bytes{form}", statistics.kinds(), grouped(bytes as u64))
 }
 
 fn table(network: &Network, imgsz: Size) -> anyhow::Result<()> {
