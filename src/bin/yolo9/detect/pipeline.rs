@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::Context;
 use yolo9::detect::{Detector, Prepared, Timing};
+use yolo9::output::FileError;
 use yolo9::picture::Picture;
 use yolo9::runtime::Model;
 
@@ -125,6 +126,12 @@ impl Pipeline {
             }
             Some(Behind::Written(pending, timing)) => {
                 let (job, written) = pending.wait();
+                if let Err(error) = &written
+                    && disk_is_full(error)
+                {
+                    // Not noted in the journal, so that the picture is not taken for finished.
+                    anyhow::bail!("{}: {error:#}; free some space and continue with --resume", job.result().source);
+                }
                 let problem = written.err().map(|error| format!("{error:#}"));
                 self.results.finished(&job, problem.clone())?;
                 report.picture(&job.result(), timing);
@@ -135,6 +142,13 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// Whether every further file would fail for the same reason.
+fn disk_is_full(error: &anyhow::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let full = |reason: &std::io::Error| matches!(reason.kind(), StorageFull | QuotaExceeded);
+    matches!(error.downcast_ref(), Some(FileError::Write { reason, .. }) if full(reason))
 }
 
 /// Threads for jobs whose results are waited for in the order of their submission.
@@ -166,5 +180,34 @@ struct Pending<R>(Receiver<R>);
 impl<R> Pending<R> {
     fn wait(self) -> R {
         self.0.recv().expect("a job always ends with its result: a panic in it ends the program")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let error =
+            |kind: ErrorKind| anyhow::Error::from(FileError::Write { path: "a.jpg".into(), reason: kind.into() });
+        assert!(disk_is_full(&error(ErrorKind::StorageFull)) && disk_is_full(&error(ErrorKind::QuotaExceeded)));
+        assert!(!disk_is_full(&error(ErrorKind::PermissionDenied)) && !disk_is_full(&anyhow::anyhow!("full")));
+    }
+
+    #[test]
+    fn results_are_waited_for_in_the_order_of_their_jobs() {
+        let pool = Pool::new(3).unwrap();
+        let jobs: Vec<Pending<u64>> = (0..20)
+            .map(|n| {
+                pool.submit(move || {
+                    std::thread::sleep(std::time::Duration::from_millis((n * 7) % 5));
+                    n
+                })
+            })
+            .collect();
+        assert!(jobs.into_iter().map(Pending::wait).eq(0..20));
     }
 }
