@@ -156,3 +156,18 @@ fn the_first_failure_can_end_a_run() {
     let done = std::fs::read_to_string(place.path("a.jsonl")).unwrap().lines().count();
     assert!((3..8).contains(&done), "{done}");
 }
+
+/// As `xargs -P` does with --exist-ok: one has the journal, the others do without.
+#[test]
+fn several_runs_may_share_a_folder() {
+    let place = place();
+    let start = |input: &str| {
+        let command = format!("-q detect {input} --out out --exist-ok --conf 0.5");
+        place.command(&command).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let runs = ["in/1.png", "in/2.jpg", "in/4.jpg", "in/5.png"].map(start);
+    for mut run in runs {
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+    }
+    assert_eq!(place.list("out").len(), 4);
+}

@@ -90,20 +90,18 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// The journal of a folder, for this run alone: two that write into one folder would destroy each other's results.
-    pub(crate) fn lock(folder: &Path) -> anyhow::Result<Self> {
+    /// The journal of a folder, for this run alone; nothing while another run has it.
+    pub(crate) fn lock(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(JOURNAL);
         let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = open().with_context(|| format!("{} cannot be written", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                anyhow::bail!("{}: another run is writing into this folder", path.display())
-            }
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
             // File systems without locks are no reason to do nothing.
             Err(std::fs::TryLockError::Error(error)) => log::debug!("{}: cannot be locked: {error}", path.display()),
         }
-        Ok(Self { file, path })
+        Ok(Some(Self { file, path }))
     }
 
     /// Begins it anew.
@@ -225,7 +223,7 @@ mod tests {
     fn a_journal_cut_anywhere_is_continued_after_its_last_whole_line() {
         let dir = tempfile::tempdir().unwrap();
         let records: Vec<Record> = (0..3).map(|n| Record::failed(n, &format!("{n}.jpg"), "é")).collect();
-        let mut journal = Journal::lock(dir.path()).unwrap();
+        let mut journal = Journal::lock(dir.path()).unwrap().unwrap();
         journal.begin(&header()).unwrap();
         records.iter().for_each(|record| journal.append(record).unwrap());
         let path = dir.path().join(JOURNAL);
@@ -243,14 +241,13 @@ mod tests {
             records[seen.len()..].iter().for_each(|record| journal.append(record).unwrap());
             assert_eq!(std::fs::read(&path).unwrap(), whole, "cut to {length} bytes");
         }
-        let error = Journal::lock(dir.path()).err().unwrap().to_string();
-        assert!(error.contains("another run is writing into this folder"), "{error}");
+        assert!(Journal::lock(dir.path()).unwrap().is_none(), "another run has it");
     }
 
     #[test]
     fn another_run_is_not_continued() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::lock(dir.path()).unwrap();
+        let mut journal = Journal::lock(dir.path()).unwrap().unwrap();
         journal.begin(&header()).unwrap();
         let other = Header { settings: "t".into(), ..header() };
         let error = journal.resume(&other, |_| Ok(())).unwrap_err().to_string();

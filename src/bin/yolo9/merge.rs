@@ -38,7 +38,8 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     shards.check()?;
     args.formats.check(Some(&args.out), args.exist_ok)?;
     let folder = RunFolder::create(Some(&args.out), args.exist_ok)?;
-    let mut journal = Journal::lock(folder.path())?;
+    let mut journal = Journal::lock(folder.path())?
+        .with_context(|| format!("{}: another run is writing into this folder", folder.path().display()))?;
     let mut formats = Formats::create(&args.formats)?;
     let header = Header { shard: Shard::WHOLE, ..shards.header.clone() };
     journal.begin(&header)?;

@@ -1,6 +1,6 @@
 //! Where the files of single pictures go: the run's folder, unique names in it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -105,6 +105,8 @@ impl RunFolder {
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     claimed: HashSet<PathBuf>,
+    /// The next number of a name that was asked for before: a list may hold a million pictures of the same name.
+    numbers: HashMap<PathBuf, usize>,
 }
 
 impl Places {
@@ -115,12 +117,13 @@ impl Places {
         let extension = relative.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
         let label = |place: &Path| Path::new(LABELS).join(place.with_extension("txt"));
         let mut place = relative.to_path_buf();
-        let mut number = 2;
+        let mut number = self.numbers.get(relative).copied().unwrap_or(2);
         while self.claimed.contains(&place)
             || with_labels && (self.claimed.contains(&label(&place)) || place == Path::new(LABELS))
         {
             place = relative.with_file_name(format!("{stem}-{number}{extension}"));
             number += 1;
+            self.numbers.insert(relative.to_path_buf(), number);
         }
         self.claimed.insert(place.clone());
         if with_labels {

@@ -66,7 +66,13 @@ impl Results {
         if exist_ok {
             refuse_to_replace(folder.as_ref(), output.formats.files(), plan)?;
         }
-        let journal = folder.as_ref().map(|folder| Journal::lock(folder.path())).transpose()?;
+        let journal = folder.as_ref().map(|folder| Journal::lock(folder.path())).transpose()?.flatten();
+        if let (Some(folder), None) = (&folder, &journal) {
+            let folder = folder.path().display();
+            anyhow::ensure!(!args.resume, "{folder}: another run is writing into this folder");
+            // Several runs with --exist-ok may share a folder; one journal cannot tell of all of them.
+            log::warn!("{folder}: another run is writing into this folder; this one cannot be continued by --resume");
+        }
         // Before files of this run's own are begun.
         if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
             folder.sweep()?;
@@ -144,7 +150,9 @@ impl Results {
     pub(super) fn finish(self, report: &Report, quiet: bool) -> anyhow::Result<()> {
         self.formats.finish()?;
         let Some(folder) = &self.folder else { return Ok(()) };
-        write_failures(folder.path(), report.failures())?;
+        if self.journal.is_some() {
+            write_failures(folder.path(), report.failures())?;
+        }
         if !quiet {
             say!("Results saved to {}", folder.path().display());
             if self.files.txt {
