@@ -1,4 +1,4 @@
-//! The folder that fetched files live in.
+//! Fetched files: the folder that they live in, how their checksums are written.
 
 use std::path::PathBuf;
 
@@ -27,4 +27,10 @@ pub struct NoCacheFolder {
 #[must_use]
 pub fn offline_by_variable() -> bool {
     std::env::var_os("YOLO9_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Two lowercase hexadecimal digits per byte, as `sha256sum` prints a checksum.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

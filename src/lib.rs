@@ -54,6 +54,6 @@ pub mod runtime;
 mod size;
 pub mod weights;
 
-pub use cache::{NoCacheFolder, cache_folder, offline_by_variable};
-pub use network::{ModelFile, ModelFileError, Network, NetworkError, config_of};
+pub use cache::{NoCacheFolder, cache_folder, hexadecimal, offline_by_variable};
+pub use network::{ModelFile, ModelFileError, Network, NetworkError, config_of, placeholder_names};
 pub use size::Size;

@@ -140,7 +140,7 @@ impl Network {
         Ok(Self {
             architecture,
             onnx,
-            class_names: stored.unwrap_or_else(|| (0..classes).map(|id| format!("class{id}")).collect()),
+            class_names: stored.unwrap_or_else(|| placeholder_names(classes)),
             names_are_placeholders,
         })
     }
@@ -152,7 +152,7 @@ impl Network {
     pub fn with_random_weights(config: &ModelConfig, seed: u64) -> Result<Self, NetworkError> {
         let architecture = Architecture::new(config).map_err(WeightsError::from)?;
         let onnx = graph::build(&architecture, weights::random(&architecture, seed), Opset::default());
-        let class_names = (0..architecture.head().classes).map(|id| format!("class{id}")).collect();
+        let class_names = placeholder_names(architecture.head().classes);
         Ok(Self { architecture, onnx, class_names, names_are_placeholders: true })
     }
 
@@ -170,4 +170,10 @@ impl Network {
         self.names_are_placeholders = false;
         Ok(self)
     }
+}
+
+/// `class0`, `class1`, …: names for the classes of a model that carries none.
+#[must_use]
+pub fn placeholder_names(classes: usize) -> Vec<String> {
+    (0..classes).map(|id| format!("class{id}")).collect()
 }

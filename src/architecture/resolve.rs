@@ -7,7 +7,7 @@ use super::error::ArchitectureError;
 use super::head::{self, Head, HeadWidths};
 use super::operation::{Interpolation, Value};
 use super::{Architecture, Layer, Role};
-use crate::config::{Activation, Dialect, ModelConfig, ModuleKind, Row};
+use crate::config::{Activation, Dialect, ModelConfig, ModuleKind, Row, source_row};
 use crate::dysample::{Definition, Style};
 
 pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Architecture, ArchitectureError> {
@@ -93,7 +93,7 @@ impl Resolver<'_> {
         if index == 0 && from == -1 {
             return Ok(None);
         }
-        let source = if from < 0 { index + from } else { from };
+        let source = source_row(row.index, from);
         if (0..index).contains(&source) {
             return Ok(Some(source as usize));
         }

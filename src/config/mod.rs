@@ -80,6 +80,12 @@ pub struct Row {
     pub args: Vec<Argument>,
 }
 
+/// The row that a `from` of the row `index` means: a negative one counts back from that row. Below 0 it is no row.
+#[must_use]
+pub fn source_row(index: usize, from: i64) -> i64 {
+    if from < 0 { index as i64 + from } else { from }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "row {} ({})", self.index, self.module)?;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::cache::{cache_folder, offline_by_variable};
+use crate::cache::{cache_folder, hexadecimal, offline_by_variable};
 use transfer::{Failure, Part};
 
 /// How `torch.save` files begin. A login page of a network, say, does not.
@@ -224,7 +224,7 @@ fn sha256(path: &Path) -> std::io::Result<String> {
     let mut buffer = vec![0; 1 << 20];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(hexadecimal(&hasher.finalize())),
             count => hasher.update(&buffer[..count]),
         }
     }

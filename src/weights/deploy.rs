@@ -4,7 +4,7 @@
 use super::{WeightsError, bind};
 use crate::architecture::{Architecture, Operation, Role};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Argument, ModelConfig, ModuleKind, Row};
+use crate::config::{Argument, ModelConfig, ModuleKind, Row, source_row};
 
 /// Drops the rows and head branches that only training needs. The rest is numbered anew, as in the official converted
 /// files: a deployed YOLOv9 has the rows and names of the GELAN of its size. Weights without auxiliary parts stay as
@@ -76,8 +76,7 @@ fn new_places(architecture: &Architecture) -> Vec<Option<usize>> {
 
 /// The row that a `from` of row `index` means; none for the picture.
 fn source(index: usize, from: i64) -> Option<usize> {
-    let source = if from < 0 { index as i64 + from } else { from };
-    usize::try_from(source).ok()
+    usize::try_from(source_row(index, from)).ok()
 }
 
 fn new_name(name: &str, architecture: &Architecture, places: &[Option<usize>]) -> Option<String> {

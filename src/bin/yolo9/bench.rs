@@ -173,7 +173,7 @@ impl Subject {
     /// Times of all stages over a number of runs, after some that do not count.
     fn stages(&mut self, bytes: &[u8], runs: u32) -> anyhow::Result<Vec<(&'static str, Spread)>> {
         let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
-        for run in 0..runs + runs / 5 {
+        let measured = warmed_up(runs, || {
             let start = Instant::now();
             let picture = Picture::decode(bytes, u64::MAX)?;
             let decoded = start.elapsed();
@@ -192,12 +192,11 @@ impl Subject {
             let drawn = start.elapsed();
             encode_picture(&pixels, picture.format)?;
             let encoded = start.elapsed() - drawn;
-            if run < runs / 5 {
-                continue;
-            }
             let timing = found.timing;
-            let all = [decoded, timing.preprocess, timing.inference, timing.postprocess, drawn, encoded];
-            times.iter_mut().zip(all).for_each(|(times, time)| times.push(time));
+            Ok([decoded, timing.preprocess, timing.inference, timing.postprocess, drawn, encoded])
+        })?;
+        for run in measured {
+            times.iter_mut().zip(run).for_each(|(times, time)| times.push(time));
         }
         Ok(STAGES.into_iter().zip(times.iter().map(|times| Spread::of(times))).collect())
     }
@@ -205,6 +204,14 @@ impl Subject {
     fn inference(&mut self, prepared: &Prepared) -> anyhow::Result<Duration> {
         Ok(self.detector.detect_prepared(prepared)?.timing.inference)
     }
+}
+
+/// What `measure` gives in each of `runs` runs, after a fifth as many that do not count.
+fn warmed_up<T>(runs: u32, mut measure: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<Vec<T>> {
+    for _ in 0..runs / 5 {
+        measure()?;
+    }
+    (0..runs).map(|_| measure()).collect()
 }
 
 /// Both networks in turn, so that whatever else the machine does hits both.
@@ -219,14 +226,8 @@ fn versus(
     let mut opponent = Subject::open(other, args, globals, runtime, &args.session())?;
     let [ours, theirs] =
         [&*subject, &opponent].map(|subject| Prepared::new(&picture.pixels, &subject.detector.settings().fit));
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    for run in 0..args.runs + args.runs / 5 {
-        let (first, second) = (subject.inference(&ours)?, opponent.inference(&theirs)?);
-        if run >= args.runs / 5 {
-            a.push(first);
-            b.push(second);
-        }
-    }
+    let pairs = warmed_up(args.runs, || Ok((subject.inference(&ours)?, opponent.inference(&theirs)?)))?;
+    let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let (ratio, interval) = ratio(&a, &b);
     Ok(json!({
         "model": other,
@@ -246,13 +247,7 @@ fn sweep(
     let measured = args.sweep.iter().map(|threads| {
         let session = SessionOptions { threads: usize::from(*threads), ..args.runtime.session() };
         let mut subject = Subject::open(&args.model, args, globals, runtime, &session)?;
-        let mut times = Vec::new();
-        for run in 0..args.runs + args.runs / 5 {
-            let time = subject.inference(prepared)?;
-            if run >= args.runs / 5 {
-                times.push(time);
-            }
-        }
+        let times = warmed_up(args.runs, || subject.inference(prepared))?;
         Ok((*threads, Spread::of(&times)))
     });
     measured.collect()

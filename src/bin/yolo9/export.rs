@@ -8,7 +8,7 @@ use yolo9::config::class_names_from_file;
 use yolo9::graph::{ExportOptions, Suppression, export};
 use yolo9::onnx::Opset;
 use yolo9::output::write_atomically;
-use yolo9::{Size, config_of, weights};
+use yolo9::{Size, config_of, placeholder_names, weights};
 
 use crate::Outcome;
 use crate::args::{Globals, parse_share, parse_size};
@@ -146,7 +146,7 @@ pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcom
     let names = names.or_else(|| checkpoint.metadata().class_names.clone());
     let names = names.unwrap_or_else(|| {
         log::warn!("{} carries no class names; give them with --names", args.input);
-        (0..classes).map(|id| format!("class{id}")).collect()
+        placeholder_names(classes)
     });
     if names.len() != classes {
         anyhow::bail!("{} class names for {classes} classes; expected one name per class (--names)", names.len());

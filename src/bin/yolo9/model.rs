@@ -8,7 +8,7 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file};
 use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
 use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
-use yolo9::{ModelFile, Network, Size, embedded};
+use yolo9::{ModelFile, Network, Size, embedded, placeholder_names};
 
 use crate::args::{Globals, ModelArgs};
 use crate::weights::open_file;
@@ -177,7 +177,7 @@ fn exported(args: &ModelArgs, file: OnnxFile, given: Names) -> anyhow::Result<Lo
     if names.is_none() {
         log::warn!("{} carries no names for its {count} classes; give them with --names", args.weights);
     }
-    let class_names = names.unwrap_or_else(|| (0..count).map(|id| format!("class{id}")).collect());
+    let class_names = names.unwrap_or_else(|| placeholder_names(count));
     if !file.unused.is_empty() {
         let OnnxHead::Dense { output, .. } = &file.head else { unreachable!("only such heads have doubles") };
         log::info!(

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::embedded::{self, EmbeddedModel};
 use yolo9::hub::{Hub, Release, find_release, nearest_release};
-use yolo9::{ModelFile, config};
+use yolo9::{ModelFile, config, hexadecimal};
 
 use crate::args::Globals;
 
@@ -110,5 +110,5 @@ pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(St
             (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))
         }
     };
-    Ok((name, Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((name, hexadecimal(&Sha256::digest(&bytes))))
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::pinned::{self, Pinned};
 use super::python::INTERPRETERS;
 use super::{Candidate, Library, Origin, VERSION};
+use crate::cache::hexadecimal;
 use crate::runtime::RuntimeError;
 
 fn folder(cache: &Path) -> PathBuf {
@@ -118,7 +119,7 @@ fn extract(wheel: &[u8], entry: &str) -> Result<Vec<u8>, String> {
 }
 
 fn verify(library: &[u8], pinned: &Pinned) -> Result<(), String> {
-    let found: String = Sha256::digest(library).iter().map(|byte| format!("{byte:02x}")).collect();
+    let found = hexadecimal(&Sha256::digest(library));
     if found == pinned.sha256 {
         return Ok(());
     }

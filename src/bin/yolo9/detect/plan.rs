@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 use yolo9::detect::Settings;
+use yolo9::hexadecimal;
 
 use super::DetectArgs;
 use crate::args::Globals;
@@ -53,7 +54,7 @@ impl Plan {
             pictures,
             shard,
             total: sources.pictures.len(),
-            inputs: hexadecimal(names),
+            inputs: hexadecimal(&names.finalize()),
             unusable: unusable.collect(),
         }
     }
@@ -77,7 +78,7 @@ impl Plan {
             } else {
                 Vec::new()
             };
-            model += &format!(" with {config} {}", hexadecimal(Sha256::new_with_prefix(bytes)));
+            model += &format!(" with {config} {}", hexadecimal(&Sha256::digest(bytes)));
         }
         let output = &args.output;
         let files = (output.no_draw, output.line_width, output.hide_labels, output.hide_conf);
@@ -93,8 +94,4 @@ impl Plan {
             unusable: self.unusable.clone(),
         }))
     }
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

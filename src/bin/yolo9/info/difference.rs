@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use yolo9::Size;
 use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
+use yolo9::config::source_row;
 use yolo9::output::printable;
 
 use super::subject::{Content, Subject};
@@ -190,7 +191,7 @@ fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
 
 /// The rows that a row reads; none for the picture.
 fn sources(row: &LayerSummary) -> Vec<Option<usize>> {
-    let source = |from: &i64| usize::try_from(if *from < 0 { row.index as i64 + from } else { *from }).ok();
+    let source = |from: &i64| usize::try_from(source_row(row.index, *from)).ok();
     row.from.iter().map(source).collect()
 }
 
