@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
-use ndarray::Array4;
+use ndarray::{Array4, Axis};
 use thiserror::Error;
 
 use super::{BoxXyxy, Candidate, Detection, Settings, decode, suppress};
 use crate::Size;
-use crate::picture::{Fit, Letterbox, to_tensor};
+use crate::picture::{Fit, Letterbox, Picture, to_tensor};
 use crate::runtime::{HeadOutput, Model, RuntimeError};
 
 /// Why a picture could not be searched.
@@ -74,12 +74,36 @@ impl<M: Model> Detector<M> {
     /// # Errors
     /// When the model fails.
     pub fn detect_prepared(&mut self, prepared: &Prepared) -> Result<Found, DetectError> {
-        let Prepared { letterbox, tensor, duration } = prepared;
+        Ok(self.detect_batch(std::slice::from_ref(prepared))?.remove(0))
+    }
+
+    /// As [`Detector::detect_prepared`], for several pictures whose inputs have one size. The time of the network is
+    /// shared out equally.
+    ///
+    /// # Errors
+    /// When the model fails.
+    ///
+    /// # Panics
+    /// If the inputs differ in size.
+    pub fn detect_batch(&mut self, batch: &[Prepared]) -> Result<Vec<Found>, DetectError> {
         let start = Instant::now();
-        let output = self.model.run(tensor.view())?;
-        let inferred = Instant::now();
+        let outputs = match batch {
+            [one] => vec![self.model.run(one.tensor.view())?],
+            several => {
+                let views: Vec<_> = several.iter().map(|prepared| prepared.tensor.view()).collect();
+                let input = ndarray::concatenate(Axis(0), &views).expect("inputs of a batch have one size");
+                self.model.run_batch(input.view())?
+            }
+        };
+        let inference = start.elapsed() / outputs.len().max(1) as u32;
+        Ok(outputs.into_iter().zip(batch).map(|(output, prepared)| self.found(&output, prepared, inference)).collect())
+    }
+
+    fn found(&self, output: &HeadOutput, prepared: &Prepared, inference: Duration) -> Found {
+        let start = Instant::now();
+        let letterbox = &prepared.letterbox;
         let thresholds = &self.settings.thresholds;
-        let mut candidates = decode(&output, thresholds.confidence);
+        let mut candidates = decode(output, thresholds.confidence);
         if let Some(classes) = &thresholds.classes {
             candidates.retain(|candidate| classes.contains(&candidate.class));
         }
@@ -93,8 +117,8 @@ impl<M: Model> Detector<M> {
             _ => suppress(candidates, thresholds),
         };
         let detections = kept.iter().map(|candidate| to_picture(candidate, letterbox)).collect();
-        let timing = Timing { preprocess: *duration, inference: inferred - start, postprocess: inferred.elapsed() };
-        Ok(Found { detections, input: letterbox.input, timing })
+        let timing = Timing { preprocess: prepared.duration, inference, postprocess: start.elapsed() };
+        Found { detections, input: letterbox.input, timing }
     }
 }
 
@@ -111,10 +135,20 @@ impl Prepared {
     /// Scales and pads a picture.
     #[must_use]
     pub fn new(picture: &RgbImage, fit: &Fit) -> Self {
+        Self::scaled(picture, Size::new(picture.width() as usize, picture.height() as usize), fit)
+    }
+
+    /// As [`Prepared::new`], for a picture that may have been decoded at a part of its size. Boxes are in pixels of the
+    /// whole picture.
+    #[must_use]
+    pub fn of(picture: &Picture, fit: &Fit) -> Self {
+        Self::scaled(&picture.pixels, picture.size(), fit)
+    }
+
+    fn scaled(pixels: &RgbImage, size: Size, fit: &Fit) -> Self {
         let start = Instant::now();
-        let size = Size::new(picture.width() as usize, picture.height() as usize);
         let letterbox = Letterbox::new(size, fit);
-        Self { letterbox, tensor: to_tensor(picture, &letterbox), duration: start.elapsed() }
+        Self { letterbox, tensor: to_tensor(pixels, &letterbox), duration: start.elapsed() }
     }
 
     /// Size of the network's input.

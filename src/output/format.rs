@@ -80,12 +80,11 @@ fn csv_field(text: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// `image_id` is the file's name without its extension, as a number where it is one. Category ids are those of COCO's own
+/// `image_id` is the file's name without its extension, as a number where it is one; of a frame with its number, as in
+/// `clip#12`. Category ids are those of COCO's own
 /// annotation files for its 80 classes, else the class ids.
 fn coco_entries(result: &PictureResult<'_>, first: bool) -> String {
-    let path = Path::new(result.source);
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let image_id = stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number));
+    let image_id = image_id(result.source);
     let of_coco = is_coco(result.class_names);
     let rounded = |value: f32, per_unit: f64| (f64::from(value) * per_unit).round() / per_unit;
     let mut entries = String::new();
@@ -104,6 +103,13 @@ fn coco_entries(result: &PictureResult<'_>, first: bool) -> String {
         entries += &entry.to_string();
     }
     entries
+}
+
+fn image_id(source: &str) -> serde_json::Value {
+    let stem = |path: &str| Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let frame = source.rsplit_once('#').filter(|(_, number)| number.parse::<u64>().is_ok());
+    let stem = frame.map_or_else(|| stem(source), |(video, number)| format!("{}#{number}", stem(video)));
+    stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number))
 }
 
 /// Ids of the 80 classes in COCO's annotation files, which leave eleven numbers out.
@@ -164,6 +170,18 @@ mod tests {
         for format in [FileFormat::Json, FileFormat::Coco] {
             assert_eq!(file(format, &names, &[]), "[]\n");
             assert!(serde_json::from_str::<serde_json::Value>(&file(format, &names, &sources)).is_ok());
+        }
+    }
+
+    #[test]
+    fn every_image_and_frame_has_its_id() {
+        for (source, id) in [
+            ("a/000042.jpg", json!(42)),
+            ("a/b.jpg", json!("b")),
+            ("clip.mp4#12", json!("clip#12")),
+            ("a#b.jpg", json!("a#b")),
+        ] {
+            assert_eq!(image_id(source), id);
         }
     }
 

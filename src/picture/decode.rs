@@ -3,9 +3,11 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use thiserror::Error;
 
+use super::{Fit, Letterbox};
 use crate::Size;
 
 /// Pictures with more pixels are refused unless the caller raises the limit: a small file can describe a huge one.
@@ -54,10 +56,20 @@ pub enum PictureError {
 /// A decoded picture.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// Upright, 8 bits per channel; transparency dropped, as OpenCV's `imread` does.
+    /// Upright, 8 bits per channel; transparency dropped, as OpenCV's `imread` does. Fewer than [`Picture::size`] after
+    /// [`Picture::decode_for`].
     pub pixels: RgbImage,
     /// The format that it was stored in.
     pub format: ImageFormat,
+    size: Size,
+}
+
+/// What is said of a picture before its pixels are decoded.
+struct Head {
+    format: ImageFormat,
+    /// As stored.
+    size: Size,
+    orientation: Orientation,
 }
 
 impl Picture {
@@ -75,39 +87,108 @@ impl Picture {
     /// # Errors
     /// [`PictureError`] when it is no picture, damaged, or larger than `max_pixels`.
     pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Self, PictureError> {
-        if bytes.is_empty() {
-            return Err(PictureError::Empty);
-        }
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-        let format = reader.format().ok_or(PictureError::UnknownFormat)?;
-        if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-            let reason = "it ends before its end marker, as after a copy or download that was cut off".into();
-            return Err(PictureError::Damaged { format: name_of(format), reason });
-        }
-        let refused = |error: image::ImageError| match error {
-            image::ImageError::Unsupported(reason) => PictureError::Unsupported { reason: reason.to_string() },
-            error => PictureError::Damaged { format: name_of(format), reason: error.to_string() },
-        };
-        let mut reader = reader;
-        // The number of pixels is what we check; a second limit in bytes would only give a second message.
-        reader.limits(Limits::no_limits());
-        let mut decoder = reader.into_decoder().map_err(refused)?;
-        let (width, height) = decoder.dimensions();
-        let size = Size::new(width as usize, height as usize);
-        if size.area() > max_pixels {
-            return Err(PictureError::TooLarge { size, limit: max_pixels as f64 / 1e6 });
-        }
-        let orientation = decoder.orientation().map_err(refused)?;
+        let (head, decoder) = open(bytes, max_pixels)?;
+        let refused = |error| refused(error, head.format);
         let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
-        picture.apply_orientation(orientation);
-        Ok(Self { pixels: picture.into_rgb8(), format })
+        picture.apply_orientation(head.orientation);
+        Ok(Self { pixels: picture.into_rgb8(), format: head.format, size: head.upright() })
     }
 
-    /// Width and height, upright.
+    /// As [`Picture::decode`], for a network's input alone. A JPEG file that has at least four times as many pixels on
+    /// each side as the input takes of it is decoded to a half, a quarter or an eighth of its size, at least twice what
+    /// the input takes: that is faster, and needs less memory. Detections move a little by it (docs/performance.md).
+    ///
+    /// # Errors
+    /// As [`Picture::decode`].
+    pub fn decode_for(bytes: &[u8], max_pixels: u64, fit: &Fit) -> Result<Self, PictureError> {
+        let (head, _) = open(bytes, max_pixels)?;
+        match reduced(bytes, &head, fit) {
+            Some(pixels) => Ok(Self { pixels, format: head.format, size: head.upright() }),
+            None => Self::decode(bytes, max_pixels),
+        }
+    }
+
+    /// A picture that came as pixels.
+    #[must_use]
+    pub fn from_pixels(pixels: RgbImage) -> Self {
+        let size = Size::new(pixels.width() as usize, pixels.height() as usize);
+        Self { pixels, format: ImageFormat::Png, size }
+    }
+
+    /// Width and height, upright, of the whole picture.
     #[must_use]
     pub fn size(&self) -> Size {
-        Size::new(self.pixels.width() as usize, self.pixels.height() as usize)
+        self.size
     }
+}
+
+impl Head {
+    /// Whether rows become columns.
+    fn lies(&self) -> bool {
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        matches!(self.orientation, Rotate90 | Rotate90FlipH | Rotate270 | Rotate270FlipH)
+    }
+
+    fn upright(&self) -> Size {
+        if self.lies() { Size::new(self.size.height, self.size.width) } else { self.size }
+    }
+}
+
+fn refused(error: image::ImageError, format: ImageFormat) -> PictureError {
+    match error {
+        image::ImageError::Unsupported(reason) => PictureError::Unsupported { reason: reason.to_string() },
+        error => PictureError::Damaged { format: name_of(format), reason: error.to_string() },
+    }
+}
+
+/// Reads the head, and refuses what need not be decoded to be refused.
+fn open(bytes: &[u8], max_pixels: u64) -> Result<(Head, impl ImageDecoder + '_), PictureError> {
+    if bytes.is_empty() {
+        return Err(PictureError::Empty);
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+    let format = reader.format().ok_or(PictureError::UnknownFormat)?;
+    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+        let reason = "it ends before its end marker, as after a copy or download that was cut off".into();
+        return Err(PictureError::Damaged { format: name_of(format), reason });
+    }
+    // The number of pixels is what we check; a second limit in bytes would only give a second message.
+    reader.limits(Limits::no_limits());
+    let mut decoder = reader.into_decoder().map_err(|error| refused(error, format))?;
+    let (width, height) = decoder.dimensions();
+    let size = Size::new(width as usize, height as usize);
+    if size.area() > max_pixels {
+        return Err(PictureError::TooLarge { size, limit: max_pixels as f64 / 1e6 });
+    }
+    let orientation = decoder.orientation().map_err(|error| refused(error, format))?;
+    Ok((Head { format, size, orientation }, decoder))
+}
+
+/// How many times more pixels than the input takes are kept on each side, so that its own scaling still has some to mix.
+const SPARE: usize = 2;
+
+/// A part of the size, upright, if the picture is a JPEG file that is large enough and of a common kind.
+fn reduced(bytes: &[u8], head: &Head, fit: &Fit) -> Option<RgbImage> {
+    let upright = head.upright();
+    let taken = Letterbox::new(upright, fit).resized;
+    let least = 2 * SPARE;
+    if head.format != ImageFormat::Jpeg || upright.width < least * taken.width || upright.height < least * taken.height
+    {
+        return None;
+    }
+    let side = |side: usize| u16::try_from(SPARE * side).ok();
+    let (width, height) = (side(taken.width)?, side(taken.height)?);
+    let (width, height) = if head.lies() { (height, width) } else { (width, height) };
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    let (width, height) = decoder.scale(width, height).ok()?;
+    let pixels = decoder.decode().ok()?;
+    let mut picture: DynamicImage = match decoder.info()?.pixel_format {
+        jpeg_decoder::PixelFormat::RGB24 => RgbImage::from_raw(width.into(), height.into(), pixels)?.into(),
+        jpeg_decoder::PixelFormat::L8 => image::GrayImage::from_raw(width.into(), height.into(), pixels)?.into(),
+        _ => return None,
+    };
+    picture.apply_orientation(head.orientation);
+    Some(picture.into_rgb8())
 }
 
 /// Whether the end marker comes after the picture's data. The decoder fills what is missing with grey, in silence.

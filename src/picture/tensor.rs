@@ -5,22 +5,24 @@ use ndarray::Array4;
 
 use super::Letterbox;
 use super::resize::resize_bilinear;
+use crate::Size;
 
 /// The grey that YOLO pads with, of 255.
 const PADDING: f32 = 114.0;
 
 /// Scales a picture as the letterbox says (see [`resize_bilinear`]), pads with grey, and gives `[1, 3, H, W]`, RGB in 0
-/// to 1.
+/// to 1. The picture may be smaller than the one that the letterbox was made for, if it shows the same.
 ///
 /// # Panics
-/// If the picture has not the size that the letterbox was made for.
+/// If the picture has no pixel.
 #[must_use]
 pub fn to_tensor(picture: &RgbImage, letterbox: &Letterbox) -> Array4<f32> {
-    let original = letterbox.original;
-    assert_eq!((picture.width() as usize, picture.height() as usize), (original.width, original.height));
+    let size = Size::new(picture.width() as usize, picture.height() as usize);
     let input = letterbox.input;
-    let mut tensor = Array4::from_elem((1, 3, input.height, input.width), PADDING / 255.0);
-    if letterbox.resized == original {
+    let padded = letterbox.resized != input;
+    let fill = if padded { PADDING / 255.0 } else { 0.0 };
+    let mut tensor = Array4::from_elem((1, 3, input.height, input.width), fill);
+    if letterbox.resized == size {
         place(picture.as_raw(), letterbox, &mut tensor);
     } else {
         place(resize_bilinear(picture, letterbox.resized).as_raw(), letterbox, &mut tensor);

@@ -36,28 +36,51 @@ impl ExportedModel {
 
 impl Model for ExportedModel {
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError> {
-        let input = filled_up(input, self.input.batch.unwrap_or(1));
-        let outputs = self.session.run(&[input.view().into_dyn()])?;
-        match &self.head {
-            OnnxHead::Dense { output: name, .. } => {
-                let output = first_of_three_axes(&outputs, name)?;
-                let (_, _, height, width) = input.dim();
-                let cells = self.strides.iter().map(|stride| (height / stride) * (width / stride)).sum();
-                check_cells(name, &output, (4 + self.classes, cells))?;
-                Ok(HeadOutput::Dense(output))
+        Ok(self.run_batch(input)?.remove(0))
+    }
+
+    /// In chunks of the file's batch if that is fixed.
+    fn run_batch(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, RuntimeError> {
+        let pictures = input.len_of(Axis(0));
+        let (_, _, height, width) = input.dim();
+        let cells = self.strides.iter().map(|stride| (height / stride) * (width / stride)).sum();
+        let at_once = self.input.batch.unwrap_or(pictures).max(1);
+        let mut found = Vec::with_capacity(pictures);
+        for chunk in input.axis_chunks_iter(Axis(0), at_once) {
+            let filled = filled_up(chunk, self.input.batch.unwrap_or(1));
+            let outputs = self.session.run(&[filled.view().into_dyn()])?;
+            for picture in 0..chunk.len_of(Axis(0)) {
+                found.push(output_of(picture, &outputs, &self.head, (cells, self.classes))?);
             }
-            OnnxHead::Rows { output: name } => {
-                let rows = first_of_three_axes(&outputs, name)?;
-                check_rows(name, &rows, self.classes)?;
-                Ok(HeadOutput::Suppressed(rows))
-            }
-            OnnxHead::Lists { boxes, scores, classes } => {
-                let corners = first_of_three_axes(&outputs, boxes)?;
-                let [scores, ids] = [scores, classes].map(|name| first_of_two_axes(&outputs, name));
-                let rows = joined(corners.view(), &scores?, &ids?)?;
-                check_rows(boxes, &rows, self.classes)?;
-                Ok(HeadOutput::Suppressed(rows))
-            }
+        }
+        Ok(found)
+    }
+}
+
+/// The output for one picture of a batch.
+fn output_of(
+    picture: usize,
+    outputs: &Outputs<'_>,
+    head: &OnnxHead,
+    (cells, classes): (usize, usize),
+) -> Result<HeadOutput, RuntimeError> {
+    match head {
+        OnnxHead::Dense { output: name, .. } => {
+            let output = three_axes(outputs, name, picture)?;
+            check_cells(name, &output, (4 + classes, cells))?;
+            Ok(HeadOutput::Dense(output))
+        }
+        OnnxHead::Rows { output: name } => {
+            let rows = three_axes(outputs, name, picture)?;
+            check_rows(name, &rows, classes)?;
+            Ok(HeadOutput::Suppressed(rows))
+        }
+        OnnxHead::Lists { boxes, scores, classes: ids } => {
+            let corners = three_axes(outputs, boxes, picture)?;
+            let [scores, ids] = [scores, ids].map(|name| two_axes(outputs, name, picture));
+            let rows = joined(corners.view(), &scores?, &ids?)?;
+            check_rows(boxes, &rows, classes)?;
+            Ok(HeadOutput::Suppressed(rows))
         }
     }
 }
@@ -80,20 +103,20 @@ fn of_shape(name: &str, output: &CowArray<'_, f32, IxDyn>, expected: &str) -> Ru
     }
 }
 
-/// The first picture's part of `[B, n, m]`.
-fn first_of_three_axes(outputs: &Outputs<'_>, name: &str) -> Result<Array2<f32>, RuntimeError> {
+/// One picture's part of `[B, n, m]`.
+fn three_axes(outputs: &Outputs<'_>, name: &str, picture: usize) -> Result<Array2<f32>, RuntimeError> {
     let output = outputs.get(name)?;
-    let view = output.view().into_dimensionality::<Ix3>().ok().filter(|view| view.len_of(Axis(0)) > 0);
+    let view = output.view().into_dimensionality::<Ix3>().ok().filter(|view| view.len_of(Axis(0)) > picture);
     let view = view.ok_or_else(|| of_shape(name, &output, "[batch, n, m]"))?;
-    Ok(view.index_axis(Axis(0), 0).to_owned())
+    Ok(view.index_axis(Axis(0), picture).to_owned())
 }
 
-/// The first picture's part of `[B, n]`.
-fn first_of_two_axes(outputs: &Outputs<'_>, name: &str) -> Result<Vec<f32>, RuntimeError> {
+/// One picture's part of `[B, n]`.
+fn two_axes(outputs: &Outputs<'_>, name: &str, picture: usize) -> Result<Vec<f32>, RuntimeError> {
     let output = outputs.get(name)?;
-    let view = output.view().into_dimensionality::<Ix2>().ok().filter(|view| view.len_of(Axis(0)) > 0);
+    let view = output.view().into_dimensionality::<Ix2>().ok().filter(|view| view.len_of(Axis(0)) > picture);
     let view = view.ok_or_else(|| of_shape(name, &output, "[batch, n]"))?;
-    Ok(view.row(0).to_vec())
+    Ok(view.row(picture).to_vec())
 }
 
 /// How far above 1 rounding may bring a probability.

@@ -17,7 +17,7 @@ pub use exported::ExportedModel;
 pub use model::OrtModel;
 pub use session::{DySampleBackend, OrtSession, Outputs, SessionOptions};
 
-use ndarray::{Array2, Array3, ArrayView4};
+use ndarray::{Array2, Array3, ArrayView4, Axis};
 
 /// The raw maps of one level for one picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,10 +49,23 @@ pub trait Model {
     /// # Errors
     /// When the runtime refuses the input or fails.
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError>;
+
+    /// Runs several pictures of one size, `[B, 3, H, W]`, and gives the output of each: in one go where the model can,
+    /// else one after the other.
+    ///
+    /// # Errors
+    /// As [`Model::run`].
+    fn run_batch(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, RuntimeError> {
+        input.axis_chunks_iter(Axis(0), 1).map(|picture| self.run(picture)).collect()
+    }
 }
 
 impl<M: Model + ?Sized> Model for Box<M> {
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError> {
         (**self).run(input)
+    }
+
+    fn run_batch(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, RuntimeError> {
+        (**self).run_batch(input)
     }
 }

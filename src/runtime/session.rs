@@ -1,14 +1,16 @@
 //! A graph in an ONNX Runtime session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use half::f16;
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{Shape, Tensor, TensorElementType, TensorRef, ValueType};
+use prost::Message;
 
 use super::{Runtime, RuntimeError, operator};
+use crate::onnx::{Dim, GraphProto, ModelProto, Opset, import, node, value_info};
 
 /// What computes the nodes `yolo9:DySample`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,8 +85,41 @@ fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Re
         #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
         let domain = Arc::new(operator::domain(threads)?);
         builder = builder.with_operators(domain)?;
+        introduce_domain(runtime)?;
     }
     builder.commit_from_memory(bytes)
+}
+
+/// Makes ONNX Runtime know our domain: the first session with operators of a domain adds it to a table of the process,
+/// and two that do so at the same time make one of them fail (seen with 1.31: "the domain is already exist").
+fn introduce_domain(runtime: &Runtime) -> ort::Result<()> {
+    static INTRODUCED: Mutex<bool> = Mutex::new(false);
+    let mut introduced = INTRODUCED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*introduced {
+        #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
+        let domain = Arc::new(operator::domain(1)?);
+        Session::builder(&runtime.environment)?.with_operators(domain)?.commit_from_memory(&identity())?;
+        *introduced = true;
+    }
+    Ok(())
+}
+
+/// The smallest model: a value that goes through.
+fn identity() -> Vec<u8> {
+    let value = |name| value_info(name, &[Dim::Fixed(1)]);
+    let model = ModelProto {
+        ir_version: Some(Opset::default().ir_version()),
+        graph: Some(GraphProto {
+            name: Some("identity".into()),
+            node: vec![node("Identity", &["x"], &["y"], &[])],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..Default::default()
+        }),
+        opset_import: vec![import("", Opset::default().number())],
+        ..Default::default()
+    };
+    model.encode_to_vec()
 }
 
 fn run<'s>(session: &'s mut Session, inputs: &[ndarray::CowArray<'_, f32, IxDyn>]) -> ort::Result<SessionOutputs<'s>> {

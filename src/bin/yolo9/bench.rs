@@ -142,7 +142,7 @@ fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result
 
 /// A network that is measured.
 struct Subject {
-    detector: Detector<Box<dyn Model>>,
+    detector: Detector<Box<dyn Model + Send>>,
     class_names: Vec<String>,
 }
 
@@ -166,7 +166,7 @@ impl Subject {
             None => Fit::new(args.imgsz, loaded.stride(), shape, scale_back),
         };
         let class_names = loaded.class_names().to_vec();
-        let model = loaded.into_model(runtime, session)?;
+        let model = loaded.into_models(runtime, session, 1)?.remove(0);
         Ok(Self { detector: Detector::new(model, Settings { fit, thresholds: preset.thresholds() }), class_names })
     }
 

@@ -21,6 +21,7 @@ mod outputs;
 mod report;
 mod sources;
 mod statistics;
+mod video;
 mod weights;
 
 use std::process::ExitCode;

@@ -115,11 +115,21 @@ impl Loaded {
         matches!(self, Loaded::Exported { file, .. } if !matches!(file.head, OnnxHead::Dense { .. }))
     }
 
-    pub(crate) fn into_model(self, runtime: &Runtime, options: &SessionOptions) -> anyhow::Result<Box<dyn Model>> {
+    /// The model that many times, for as many threads.
+    pub(crate) fn into_models(
+        self,
+        runtime: &Runtime,
+        options: &SessionOptions,
+        count: usize,
+    ) -> anyhow::Result<Vec<Box<dyn Model + Send>>> {
         Ok(match self {
-            Loaded::Network(network) => Box::new(OrtModel::new(runtime, network.onnx, options)?),
+            Loaded::Network(network) => {
+                let models = OrtModel::several(runtime, network.onnx, options, count)?;
+                models.into_iter().map(|model| Box::new(model) as _).collect()
+            }
             Loaded::Exported { file, class_names } => {
-                Box::new(ExportedModel::new(runtime, &file, class_names.len(), options)?)
+                let model = || ExportedModel::new(runtime, &file, class_names.len(), options);
+                (0..count).map(|_| Ok(Box::new(model()?) as _)).collect::<anyhow::Result<_>>()?
             }
         })
     }

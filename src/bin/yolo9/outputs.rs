@@ -7,6 +7,8 @@ use anyhow::Context;
 use walkdir::WalkDir;
 use yolo9::output::{TEMPORARY, temporary_beside, write_atomically};
 
+use crate::sources::Fingerprint;
+
 /// Runs without --out go to the first free one of `exp`, `exp2`, … in here.
 pub(crate) const RUNS: &str = "runs/detect";
 
@@ -104,7 +106,7 @@ impl RunFolder {
 /// Places of results that were given away.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    claimed: HashSet<PathBuf>,
+    claimed: HashSet<Fingerprint>,
     /// The next number of a name that was asked for before: a list may hold a million pictures of the same name.
     numbers: HashMap<PathBuf, usize>,
 }
@@ -115,17 +117,19 @@ impl Places {
     pub(crate) fn claim(&mut self, relative: &Path, with_labels: bool) -> PathBuf {
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let extension = relative.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
-        let label = |place: &Path| Path::new(LABELS).join(place.with_extension("txt"));
+        let label = |place: &Path| Fingerprint::of(&Path::new(LABELS).join(place.with_extension("txt")));
         let mut place = relative.to_path_buf();
         let mut number = self.numbers.get(relative).copied().unwrap_or(2);
-        while self.claimed.contains(&place)
-            || with_labels && (self.claimed.contains(&label(&place)) || place == Path::new(LABELS))
-        {
+        let taken = |place: &Path| {
+            self.claimed.contains(&Fingerprint::of(place))
+                || with_labels && (self.claimed.contains(&label(place)) || place == Path::new(LABELS))
+        };
+        while taken(&place) {
             place = relative.with_file_name(format!("{stem}-{number}{extension}"));
             number += 1;
             self.numbers.insert(relative.to_path_buf(), number);
         }
-        self.claimed.insert(place.clone());
+        self.claimed.insert(Fingerprint::of(&*place));
         if with_labels {
             self.claimed.insert(label(&place));
         }

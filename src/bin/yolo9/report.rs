@@ -1,7 +1,7 @@
 //! What people see while a run goes on: a line per picture or a bar, failures, the closing lines.
 
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use yolo9::detect::Timing;
@@ -20,6 +20,8 @@ pub(crate) struct Report {
     /// Whether rows of detections go to stdout.
     rows: bool,
     sum: Timing,
+    /// Since the first picture could be searched.
+    start: Instant,
     done: u32,
     shape: (usize, usize),
     failures: Vec<(String, String)>,
@@ -42,6 +44,7 @@ impl Report {
             bar,
             rows,
             sum: Timing::default(),
+            start: Instant::now(),
             done: 0,
             shape: (0, 0),
             failures: Vec::new(),
@@ -61,7 +64,7 @@ impl Report {
             None => say!(
                 "image {}/{} {}: {}, {:.1}ms",
                 self.number,
-                self.total,
+                self.total.max(self.number),
                 printable(result.source),
                 summary(result),
                 milliseconds(timing.inference)
@@ -82,6 +85,15 @@ impl Report {
                 say!("error: stdout cannot be written: {error}");
                 self.failures.push(("stdout".into(), error.to_string()));
             }
+        }
+    }
+
+    /// A video begins in place of one input: so many frames, if that is known.
+    pub(crate) fn video_of(&mut self, frames: Option<u64>) {
+        let more = usize::try_from(frames.unwrap_or(1)).unwrap_or(1).saturating_sub(1);
+        self.total += more;
+        if let Some(bar) = &self.bar {
+            bar.inc_length(more as u64);
         }
     }
 
@@ -114,6 +126,11 @@ impl Report {
         if let Some(reason) = failure {
             self.failures.push((printable(source).into_owned(), reason.to_owned()));
         }
+    }
+
+    /// Everything is ready for the first picture.
+    pub(crate) fn begin(&mut self) {
+        self.start = Instant::now();
     }
 
     /// Inputs and reasons.
@@ -149,6 +166,10 @@ impl Report {
             self.shape.0,
             self.shape.1
         );
+        if self.done > 1 {
+            let seconds = self.start.elapsed().as_secs_f64();
+            say!("{} pictures in {seconds:.1} s: {:.1} per second", self.done, f64::from(self.done) / seconds);
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! `yolo9 detect`.
 
+mod feed;
 mod pipeline;
 mod plan;
+mod pool;
 mod results;
 mod settings;
+pub(crate) mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use crate::journal::Shard;
 use crate::model;
 use crate::outputs::RUNS;
 use crate::report::Report;
-use crate::sources::{self, Source};
+use crate::sources::{self, Reading, Source};
 use pipeline::Pipeline;
 use plan::Plan;
 use results::Results;
@@ -30,8 +33,9 @@ use results::Results;
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
     /// Pictures, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths, http(s) addresses, or - for paths (or one
-    /// picture) on stdin; without any, the embedded sample picture.
-    #[arg(value_name = "PICTURE|FOLDER|PATTERN|LIST|URL|-")]
+    /// picture) on stdin; videos, cameras by number and streams (rtsp://…), if ffmpeg is installed; without any, the
+    /// embedded sample picture.
+    #[arg(value_name = "PICTURE|FOLDER|PATTERN|LIST|URL|VIDEO|-")]
     inputs: Vec<PathBuf>,
 
     #[command(flatten)]
@@ -85,6 +89,19 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
 
+    /// Pictures (or batches) that the network searches at the same time, each with its share of the threads and its own
+    /// copy of the weights in memory [default: one for each thread, at most 4].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    streams: Option<u16>,
+
+    /// Pictures whose inputs have one size and that the network gets at once. More memory, and on a CPU seldom faster.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
+
+    /// Decode all of JPEG files that are far larger than the input, even where no picture is drawn or cut out.
+    #[arg(long)]
+    full_decoding: bool,
+
     /// Continue an interrupted run in its output folder: pictures that were finished are not searched again.
     #[arg(long, requires = "out")]
     resume: bool,
@@ -100,6 +117,9 @@ pub(crate) struct DetectArgs {
     #[command(flatten)]
     output: OutputArgs,
 }
+
+/// More streams than this only if asked for: each has a copy of the weights.
+const MOST_STREAMS: usize = 4;
 
 /// What is written.
 #[derive(Debug, Args)]
@@ -155,42 +175,49 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let search = sources::Options { recursive: args.recursive, out, offline: globals.is_offline() };
     let mut sources = sources::expand(&args.inputs, search);
     if args.inputs.is_empty() {
-        sources.pictures.push(Arc::new(Source::sample()));
+        sources.pictures.push(Source::sample());
     }
     if sources.pictures.is_empty() {
         return Ok(no_pictures(args, &sources.failed));
     }
-    let plan = Plan::new(&sources, args.output.has_labels(), args.shard);
+    let plan = Plan::new(sources, args.output.has_labels(), args.shard);
+    refuse_video(args, &plan)?;
     let loaded = model::load(&args.model, globals)?;
     let settings = settings::settings(args, &loaded)?;
     let class_names: Arc<[String]> = loaded.class_names().into();
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     log::debug!("ONNX Runtime: {}", runtime.library().path.display());
+    let all = args.runtime.session();
+    let streams = args.streams.map_or(all.threads.min(MOST_STREAMS), usize::from).min(plan.at_least());
     // Beside a single picture there is nothing else to do.
-    let session = SessionOptions { spinning: plan.pictures.len() == 1, ..args.runtime.session() };
-    let model = loaded.into_model(&runtime, &session)?;
+    let spinning = plan.at_least() == 1;
+    let session = SessionOptions { threads: (all.threads / streams).max(1), spinning, ..all };
+    let models = loaded.into_models(&runtime, &session, streams)?;
     let header = plan.header(args, globals, &settings, &class_names)?;
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
     args.output.formats.check(args.output.out.as_deref(), args.output.exist_ok || args.resume)?;
     let mut report =
-        Report::new(plan.pictures.len() + sources.failed.len(), globals.quiet, args.output.formats.on_stdout());
+        Report::new(plan.pictures.len() + plan.unusable.len(), globals.quiet, args.output.formats.on_stdout());
     let mut results = Results::create(args, class_names, &plan)?;
     // Until here Ctrl-C ends the program at once: there is nothing to finish.
     let interrupt = Interrupt::install()?;
 
-    for (path, reason) in &sources.failed {
-        report.failure(&path.display().to_string(), reason);
+    for (input, reason) in &plan.unusable {
+        report.failure(input, reason);
     }
     let done = results.begin(&header, &plan, args.resume, &mut report)?;
-    let workers = args.workers.map_or(session.threads, usize::from);
+    let only_for = (!args.output.needs_pixels() && !args.full_decoding).then_some(settings.fit);
     let options = pipeline::Options {
-        workers,
-        max_pixels: args.max_megapixels * 1_000_000,
+        workers: args.workers.map_or(all.threads, usize::from),
+        batch: args.batch.into(),
+        reading: Reading { max_pixels: args.max_megapixels * 1_000_000, only_for },
         fail_fast: args.fail_fast,
         skip: done,
     };
-    let pipeline = Pipeline::new(Detector::new(model, settings), results, options)?;
+    let detectors = models.into_iter().map(|model| Detector::new(model, settings.clone())).collect();
+    let pipeline = Pipeline::new(detectors, results, options)?;
+    report.begin();
     let (results, interrupted) = pipeline.run(plan, &interrupt, &mut report)?;
     report.finish(interrupted);
     results.finish(&report, globals.quiet)?;
@@ -207,9 +234,25 @@ impl OutputArgs {
         self.txt || self.save_crop
     }
 
+    /// Whether whole pictures are written, or parts of them.
+    fn needs_pixels(&self) -> bool {
+        !self.no_draw || self.save_crop
+    }
+
     fn needs_folder(&self) -> bool {
         !self.no_draw || self.has_labels() || self.out.is_some()
     }
+}
+
+fn refuse_video(args: &DetectArgs, plan: &Plan) -> anyhow::Result<()> {
+    let Some(video) = plan.video() else { return Ok(()) };
+    let option = if args.resume { "--resume" } else { "--shard" };
+    anyhow::ensure!(
+        !args.resume && args.shard == Shard::WHOLE,
+        "{option}: {} is a video, which is searched as a whole; give it to a run of its own",
+        video.source.name()
+    );
+    Ok(())
 }
 
 fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {

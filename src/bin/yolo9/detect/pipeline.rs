@@ -1,23 +1,28 @@
 //! Decoding, inference, and drawing at the same time. Results come in the order of inputs, whoever is faster.
 //!
-//! A pool of workers decodes and scales the pictures ahead and draws and encodes those behind; the calling thread runs the
-//! network. Both queues are bounded, so that memory depends on their length and on the size of pictures, not on their
-//! number: at most one more than there are workers ahead of the network, and as many behind it.
+//! A pool of workers decodes and scales the pictures ahead, and draws and encodes those behind; each stream runs the
+//! network on pictures of its own. The calling thread only hands them on and waits. Everything is bounded, so that memory
+//! depends on these numbers and on the size of pictures, not on how many there are: one picture more than there are
+//! workers ahead of the network; as many behind it, and two batches for each stream in it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 
-use anyhow::Context;
-use yolo9::detect::{Detector, Prepared, Timing};
+use image::RgbImage;
+use yolo9::detect::{Detector, Found, Prepared, Timing};
 use yolo9::output::FileError;
-use yolo9::picture::Picture;
+use yolo9::picture::{Fit, Picture};
 use yolo9::runtime::Model;
 
+use super::feed::{Feed, Next};
 use super::plan::{Plan, Planned};
-use super::results::{Job, Results};
+use super::pool::{Pending, Pool, Promise};
+use super::results::{Files, Item, Job, Results};
+use super::streams::{Batches, Streams};
 use crate::interrupt::Interrupt;
 use crate::report::Report;
+use crate::sources::Reading;
+use crate::video::Film;
 
 /// A picture that is ready for the network, or why it is not.
 type Decoded = Result<(Picture, Prepared), String>;
@@ -26,8 +31,9 @@ type Decoded = Result<(Picture, Prepared), String>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Options {
     pub(super) workers: usize,
-    /// Larger pictures fail.
-    pub(super) max_pixels: u64,
+    /// Pictures of one size that the network gets at once.
+    pub(super) batch: usize,
+    pub(super) reading: Reading,
     /// Whether the first failure ends the run.
     pub(super) fail_fast: bool,
     /// Pictures that an earlier run finished.
@@ -35,113 +41,256 @@ pub(super) struct Options {
 }
 
 pub(super) struct Pipeline {
-    detector: Detector<Box<dyn Model>>,
-    results: Results,
-    pool: Pool,
     options: Options,
-    /// Pictures behind the network.
+    fit: Fit,
+    pool: Pool,
+    streams: Streams<Waiting>,
+    batches: Batches<Waiting>,
+    /// Most pictures in and behind the network.
+    most_behind: usize,
+    ahead: VecDeque<Ahead>,
     behind: VecDeque<Behind>,
+    /// Pictures that went to the network so far.
+    serial: u64,
+    /// Whether a picture has failed, though that may not have been reported yet.
+    failed: bool,
+    results: Results,
+    /// The annotated video of the one that is playing.
+    film: Option<Film>,
 }
 
-/// A picture that the network has seen, or never will.
+/// What comes to the network.
+enum Ahead {
+    Decoding(Item, Pending<Decoded>),
+    Opened(Planned, String, Option<u64>),
+    Closed(Planned, Result<(), String>),
+}
+
+/// What comes from the network, in the order of inputs.
 enum Behind {
-    Written(Pending<(Job, anyhow::Result<()>)>, Timing),
+    Searched(u64, Pending<Finished>),
     Failed(Planned, String),
+    Opened(Planned, String, Option<u64>),
+    Closed(Planned, Result<(), String>),
+}
+
+/// A picture in the network.
+struct Waiting {
+    serial: u64,
+    item: Item,
+    picture: Picture,
+    promise: Promise<Finished>,
+}
+
+/// A picture after the network and its own files, with its frame if that goes into a video; or why it failed.
+type Finished = Result<Written, (Planned, String)>;
+
+struct Written {
+    job: Job,
+    timing: Timing,
+    frame: anyhow::Result<Option<RgbImage>>,
 }
 
 impl Pipeline {
-    pub(super) fn new(detector: Detector<Box<dyn Model>>, results: Results, options: Options) -> anyhow::Result<Self> {
-        Ok(Self { detector, results, pool: Pool::new(options.workers)?, options, behind: VecDeque::new() })
+    /// There must be at least one detector; each gets a thread.
+    pub(super) fn new(
+        detectors: Vec<Detector<Box<dyn Model + Send>>>,
+        results: Results,
+        options: Options,
+    ) -> anyhow::Result<Self> {
+        let pool = Pool::new(options.workers)?;
+        let fit = detectors[0].settings().fit;
+        let most_behind = options.workers + 2 * options.batch * detectors.len();
+        let (writers, files) = (pool.clone(), results.files());
+        let streams = Streams::start(detectors, move |waiting, found| finish(waiting, found, &files, &writers));
+        Ok(Self {
+            options,
+            fit,
+            pool,
+            streams,
+            batches: Batches::new(options.batch),
+            most_behind,
+            ahead: VecDeque::new(),
+            behind: VecDeque::new(),
+            serial: 0,
+            failed: false,
+            results,
+            film: None,
+        })
     }
 
-    /// Searches all pictures, or those before an interruption. Gives the results and whether it was interrupted.
+    /// Searches everything, or what comes before an interruption. Gives the results and whether it was interrupted.
     pub(super) fn run(
         mut self,
         plan: Plan,
         interrupt: &Interrupt,
         report: &mut Report,
     ) -> anyhow::Result<(Results, bool)> {
-        let mut waiting = plan.pictures.into_iter().skip(self.options.skip);
-        let mut ahead: VecDeque<(Planned, Pending<Decoded>)> = VecDeque::new();
+        let mut feed = Feed::new(plan.pictures, self.options.skip, self.options.reading.max_pixels);
         let mut interrupted = false;
         loop {
-            while ahead.len() <= self.options.workers {
-                let Some(planned) = waiting.next() else { break };
-                let decoded = self.decode(&planned);
-                ahead.push_back((planned, decoded));
+            while self.ahead.len() <= self.options.workers {
+                let Some(next) = feed.next() else { break };
+                let ahead = self.decode(next);
+                self.ahead.push_back(ahead);
             }
-            interrupted |= interrupt.requested() && !ahead.is_empty();
-            if interrupted || self.options.fail_fast && report.failed() > 0 {
+            interrupted |= interrupt.requested() && !self.ahead.is_empty();
+            if interrupted || self.options.fail_fast && (self.failed || report.failed() > 0) {
                 break;
             }
-            let Some((planned, decoded)) = ahead.pop_front() else { break };
-            self.search(planned, decoded.wait());
-            while self.behind.len() > self.options.workers {
+            let Some(ahead) = self.ahead.pop_front() else { break };
+            self.search(ahead);
+            while self.finish_if_ready(report)? {}
+            while self.behind.len() > self.most_behind {
                 self.finish_first(report)?;
             }
         }
         while !self.behind.is_empty() {
             self.finish_first(report)?;
         }
+        self.close_film(report, "video");
         Ok((self.results, interrupted))
     }
 
-    fn decode(&self, planned: &Planned) -> Pending<Decoded> {
-        let (source, fit) = (Arc::clone(&planned.source), self.detector.settings().fit);
-        let max_pixels = self.options.max_pixels;
-        self.pool.submit(move || {
-            let picture = source.open(max_pixels)?;
-            let prepared = Prepared::new(&picture.pixels, &fit);
-            Ok((picture, prepared))
-        })
-    }
-
-    fn search(&mut self, planned: Planned, decoded: Decoded) {
-        let searched = decoded.and_then(|(picture, prepared)| {
-            let found = self.detector.detect_prepared(&prepared).map_err(|error| error.to_string())?;
-            Ok((picture, found))
-        });
-        self.behind.push_back(match searched {
-            Err(reason) => Behind::Failed(planned, reason),
-            Ok((picture, found)) => {
-                let timing = found.timing;
-                let job = self.results.job(planned, picture.size(), found);
-                let write = move || {
-                    let written = job.write(picture);
-                    (job, written)
-                };
-                Behind::Written(self.pool.submit(write), timing)
+    fn decode(&self, next: Next) -> Ahead {
+        let fit = self.fit;
+        let prepare = move |picture: Picture| {
+            let prepared = Prepared::of(&picture, &fit);
+            (picture, prepared)
+        };
+        match next {
+            Next::Picture(planned) => {
+                let (source, reading) = (planned.source.clone(), self.options.reading);
+                let decoded = self.pool.submit(move || source.open(reading).map(prepare));
+                Ahead::Decoding(Item { planned, frame: None }, decoded)
             }
-        });
+            Next::Frame(planned, number, frame) => {
+                let decoded = self.pool.submit(move || Ok(prepare(Picture::from_pixels(frame))));
+                Ahead::Decoding(Item { planned, frame: Some(number) }, decoded)
+            }
+            Next::Opened(planned, rate, frames) => Ahead::Opened(planned, rate, frames),
+            Next::Closed(planned, ended) => Ahead::Closed(planned, ended),
+        }
     }
 
-    /// Waits for the first picture behind the network, notes and reports it. A file that cannot be written is a failure
-    /// of its picture; the run goes on.
-    fn finish_first(&mut self, report: &mut Report) -> anyhow::Result<()> {
+    /// Hands a picture to the network, once its batch is full.
+    fn search(&mut self, ahead: Ahead) {
+        let (item, decoded) = match ahead {
+            Ahead::Decoding(item, decoded) => (item, decoded.wait()),
+            Ahead::Opened(planned, rate, frames) => {
+                return self.behind.push_back(Behind::Opened(planned, rate, frames));
+            }
+            Ahead::Closed(planned, ended) => return self.behind.push_back(Behind::Closed(planned, ended)),
+        };
+        match decoded {
+            Err(reason) => {
+                self.failed = true;
+                self.behind.push_back(Behind::Failed(item.planned, reason));
+            }
+            Ok((picture, prepared)) => {
+                let (promise, pending) = Pending::new();
+                self.serial += 1;
+                let serial = self.serial;
+                self.behind.push_back(Behind::Searched(serial, pending));
+                let full = self.batches.push((Waiting { serial, item, picture, promise }, prepared));
+                full.into_iter().for_each(|batch| self.streams.submit(batch));
+            }
+        }
+    }
+
+    /// Notes and reports the first picture behind the network if it is finished.
+    fn finish_if_ready(&mut self, report: &mut Report) -> anyhow::Result<bool> {
         match self.behind.pop_front() {
-            None => {}
-            Some(Behind::Failed(planned, reason)) => {
-                self.results.failed(&planned, &reason)?;
-                report.failure(&planned.source.name(), &reason);
-            }
-            Some(Behind::Written(pending, timing)) => {
-                let (job, written) = pending.wait();
-                if let Err(error) = &written
-                    && disk_is_full(error)
-                {
-                    // Not noted in the journal, so that the picture is not taken for finished.
-                    anyhow::bail!("{}: {error:#}; free some space and continue with --resume", job.result().source);
+            None => return Ok(false),
+            Some(Behind::Searched(serial, pending)) => match pending.ready() {
+                Ok(finished) => self.note(finished, report)?,
+                Err(pending) => {
+                    self.behind.push_front(Behind::Searched(serial, pending));
+                    return Ok(false);
                 }
-                let problem = written.err().map(|error| format!("{error:#}"));
-                self.results.finished(&job, problem.clone())?;
-                report.picture(&job.result(), timing);
-                if let Some(problem) = problem {
-                    report.problem(job.result().source, &problem);
+            },
+            Some(Behind::Failed(planned, reason)) => self.note(Err((planned, reason)), report)?,
+            Some(Behind::Opened(planned, rate, frames)) => {
+                self.film = self.results.film(&planned, &rate);
+                report.video_of(frames);
+            }
+            Some(Behind::Closed(planned, ended)) => {
+                let name = planned.source.name();
+                self.close_film(report, &name);
+                if let Err(reason) = ended {
+                    report.failure(&name, &reason);
                 }
             }
         }
+        Ok(true)
+    }
+
+    /// The same, waiting for it.
+    fn finish_first(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        if self.finish_if_ready(report)? {
+            return Ok(());
+        }
+        if let Some(Behind::Searched(serial, pending)) = self.behind.pop_front() {
+            // It may still wait for others of its size.
+            let batch = self.batches.take(|waiting| waiting.serial == serial);
+            batch.into_iter().for_each(|batch| self.streams.submit(batch));
+            self.note(pending.wait(), report)?;
+        }
         Ok(())
     }
+
+    /// A file that cannot be written is a failure of its picture; the run goes on.
+    fn note(&mut self, finished: Finished, report: &mut Report) -> anyhow::Result<()> {
+        let Written { job, timing, frame } = match finished {
+            Ok(written) => written,
+            Err((planned, reason)) => {
+                self.results.failed(&planned, &reason)?;
+                report.failure(&planned.source.name(), &reason);
+                return Ok(());
+            }
+        };
+        if let Err(error) = &frame
+            && disk_is_full(error)
+        {
+            // Not noted in the journal, so that the picture is not taken for finished.
+            anyhow::bail!("{}: {error:#}; free some space and continue with --resume", job.result().source);
+        }
+        let problem = frame.as_ref().err().map(|error| format!("{error:#}"));
+        self.results.finished(&job, problem.clone())?;
+        report.picture(&job.result(), timing);
+        if let Some(problem) = problem {
+            report.problem(job.result().source, &problem);
+        }
+        if let (Ok(Some(frame)), Some(film)) = (frame, &mut self.film)
+            && let Err(error) = film.push(&frame)
+        {
+            self.film = None;
+            report.problem(job.result().source, &format!("{error:#}"));
+        }
+        Ok(())
+    }
+
+    fn close_film(&mut self, report: &mut Report, name: &str) {
+        let closed = self.film.take().map_or(Ok(()), Film::finish);
+        if let Err(error) = closed {
+            report.problem(name, &format!("{error:#}"));
+        }
+    }
+}
+
+/// On the thread of a stream: the picture's files are written by the pool.
+fn finish(waiting: Waiting, found: Result<Found, String>, files: &Arc<Files>, pool: &Pool) {
+    let Waiting { item, picture, promise, .. } = waiting;
+    let found = match found {
+        Ok(found) => found,
+        Err(reason) => return promise.keep(Err((item.planned, reason))),
+    };
+    let timing = found.timing;
+    let job = Job::new(item, picture.size(), found, Arc::clone(files));
+    pool.fulfil(promise, move || {
+        let frame = job.write(picture);
+        Ok(Written { job, timing, frame })
+    });
 }
 
 /// Whether every further file would fail for the same reason.
@@ -149,38 +298,6 @@ fn disk_is_full(error: &anyhow::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, StorageFull};
     let full = |reason: &std::io::Error| matches!(reason.kind(), StorageFull | QuotaExceeded);
     matches!(error.downcast_ref(), Some(FileError::Write { reason, .. }) if full(reason))
-}
-
-/// Threads for jobs whose results are waited for in the order of their submission.
-struct Pool(rayon::ThreadPool);
-
-impl Pool {
-    fn new(workers: usize) -> anyhow::Result<Self> {
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(workers)
-            .thread_name(|n| format!("worker {n}"))
-            .build()
-            .context("no threads for decoding and drawing")?;
-        Ok(Self(threads))
-    }
-
-    fn submit<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
-        let (sender, receiver) = sync_channel(1);
-        self.0.spawn_fifo(move || {
-            // Nobody waits any more after an interruption.
-            let _ = sender.send(job());
-        });
-        Pending(receiver)
-    }
-}
-
-/// A result to come.
-struct Pending<R>(Receiver<R>);
-
-impl<R> Pending<R> {
-    fn wait(self) -> R {
-        self.0.recv().expect("a job always ends with its result: a panic in it ends the program")
-    }
 }
 
 #[cfg(test)]
@@ -195,19 +312,5 @@ mod tests {
             |kind: ErrorKind| anyhow::Error::from(FileError::Write { path: "a.jpg".into(), reason: kind.into() });
         assert!(disk_is_full(&error(ErrorKind::StorageFull)) && disk_is_full(&error(ErrorKind::QuotaExceeded)));
         assert!(!disk_is_full(&error(ErrorKind::PermissionDenied)) && !disk_is_full(&anyhow::anyhow!("full")));
-    }
-
-    #[test]
-    fn results_are_waited_for_in_the_order_of_their_jobs() {
-        let pool = Pool::new(3).unwrap();
-        let jobs: Vec<Pending<u64>> = (0..20)
-            .map(|n| {
-                pool.submit(move || {
-                    std::thread::sleep(std::time::Duration::from_millis((n * 7) % 5));
-                    n
-                })
-            })
-            .collect();
-        assert!(jobs.into_iter().map(Pending::wait).eq(0..20));
     }
 }

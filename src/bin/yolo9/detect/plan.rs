@@ -1,7 +1,6 @@
 //! Which pictures a run searches, and where the results of each go.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
@@ -15,14 +14,21 @@ use crate::outputs::Places;
 use crate::sources::{Source, Sources};
 use crate::weights::provenance;
 
-/// A picture of the run.
+/// A picture or video of the run. Small: a run may have millions of them.
 #[derive(Debug, Clone)]
 pub(super) struct Planned {
     /// Its number among all inputs, shards included.
     pub(super) index: usize,
-    pub(super) source: Arc<Source>,
+    pub(super) source: Source,
+    /// The place of its files, where that of its source was taken.
+    renamed: Option<Box<Path>>,
+}
+
+impl Planned {
     /// Of its files, below the output folder.
-    pub(super) place: PathBuf,
+    pub(super) fn place(&self) -> PathBuf {
+        self.renamed.as_deref().map_or_else(|| self.source.relative(), Path::to_path_buf)
+    }
 }
 
 /// The pictures of a run in order.
@@ -32,31 +38,40 @@ pub(super) struct Plan {
     /// Of all shards.
     total: usize,
     inputs: String,
-    unusable: Vec<(String, String)>,
+    /// Inputs that are no pictures, with the reason.
+    pub(super) unusable: Vec<(String, String)>,
 }
 
 impl Plan {
     /// Gives every input its place before it takes the shard's part of them, so that shards cannot collide.
-    pub(super) fn new(sources: &Sources, with_labels: bool, shard: Shard) -> Self {
+    pub(super) fn new(sources: Sources, with_labels: bool, shard: Shard) -> Self {
         let mut places = Places::default();
         let mut names = Sha256::new();
         let mut pictures = Vec::new();
-        for (index, source) in sources.pictures.iter().enumerate() {
-            let place = places.claim(&source.relative, with_labels);
+        let total = sources.pictures.len();
+        for (index, source) in sources.pictures.into_iter().enumerate() {
+            let relative = source.relative();
+            let place = places.claim(&relative, with_labels);
             names.update(source.name().as_bytes());
             names.update(b"\n");
             if shard.has(index) {
-                pictures.push(Planned { index, source: Arc::clone(source), place });
+                let renamed = (place != relative).then(|| place.into());
+                pictures.push(Planned { index, source, renamed });
             }
         }
+        pictures.shrink_to_fit();
         let unusable = sources.failed.iter().map(|(path, reason)| (path.display().to_string(), reason.clone()));
-        Self {
-            pictures,
-            shard,
-            total: sources.pictures.len(),
-            inputs: hexadecimal(&names.finalize()),
-            unusable: unusable.collect(),
-        }
+        Self { pictures, shard, total, inputs: hexadecimal(&names.finalize()), unusable: unusable.collect() }
+    }
+
+    /// The first video. Its frames are not counted before they come, so a run with one cannot be continued or divided.
+    pub(super) fn video(&self) -> Option<&Planned> {
+        self.pictures.iter().find(|planned| planned.source.video().is_some())
+    }
+
+    /// How many pictures there are to search, a video counting as many.
+    pub(super) fn at_least(&self) -> usize {
+        if self.video().is_some() { usize::MAX } else { self.pictures.len() }
     }
 
     /// What must be the same for the run to be continued later.
@@ -67,7 +82,7 @@ impl Plan {
         settings: &Settings,
         class_names: &[String],
     ) -> anyhow::Result<Option<Header>> {
-        if !args.output.needs_folder() {
+        if !args.output.needs_folder() || self.video().is_some() {
             return Ok(None);
         }
         let (name, hash) = provenance(&args.model.weights, globals)?;

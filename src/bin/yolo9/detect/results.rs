@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use image::RgbImage;
 use yolo9::Size;
 use yolo9::detect::{Detection, Found};
 use yolo9::output::{
@@ -17,19 +18,22 @@ use crate::formats::Formats;
 use crate::journal::{Header, Journal};
 use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
 use crate::report::Report;
+use crate::video::Film;
 
 /// What a run writes besides its lines.
 pub(super) struct Results {
     folder: Option<RunFolder>,
     formats: Formats,
     journal: Option<Journal>,
+    /// Whether no other run writes into the folder.
+    owns_folder: bool,
     labels: usize,
     files: Arc<Files>,
 }
 
 /// What is written of each picture.
 #[derive(Debug)]
-struct Files {
+pub(super) struct Files {
     class_names: Arc<[String]>,
     folder: PathBuf,
     draw: Option<Style>,
@@ -38,9 +42,33 @@ struct Files {
     crop: bool,
 }
 
+/// A picture, or a frame of a video by its number.
+pub(super) struct Item {
+    pub(super) planned: Planned,
+    pub(super) frame: Option<u64>,
+}
+
+impl Item {
+    /// What results call it.
+    fn name(&self) -> String {
+        match self.frame {
+            None => self.planned.source.name(),
+            Some(number) => format!("{}#{number}", self.planned.source.name()),
+        }
+    }
+
+    /// Of its files below the output folder; those of frames lie in a folder for their video.
+    fn place(&self) -> PathBuf {
+        match self.frame {
+            None => self.planned.place(),
+            Some(number) => self.planned.place().join(format!("{number:06}.jpg")),
+        }
+    }
+}
+
 /// One picture on its way to its files.
 pub(super) struct Job {
-    planned: Planned,
+    item: Item,
     name: String,
     size: Size,
     input: Size,
@@ -66,8 +94,9 @@ impl Results {
         if exist_ok {
             refuse_to_replace(folder.as_ref(), output.formats.files(), plan)?;
         }
-        let journal = folder.as_ref().map(|folder| Journal::lock(folder.path())).transpose()?.flatten();
-        if let (Some(folder), None) = (&folder, &journal) {
+        let keeps_journal = folder.as_ref().filter(|_| plan.video().is_none());
+        let journal = keeps_journal.map(|folder| Journal::lock(folder.path())).transpose()?.flatten();
+        if let (Some(folder), None) = (keeps_journal, &journal) {
             let folder = folder.path().display();
             anyhow::ensure!(!args.resume, "{folder}: another run is writing into this folder");
             // Several runs with --exist-ok may share a folder; one journal cannot tell of all of them.
@@ -78,7 +107,8 @@ impl Results {
             folder.sweep()?;
         }
         let formats = Formats::create(&output.formats)?;
-        Ok(Self { folder, formats, journal, labels: 0, files: Arc::new(files) })
+        let owns_folder = journal.is_some() || plan.video().is_some();
+        Ok(Self { folder, formats, journal, owns_folder, labels: 0, files: Arc::new(files) })
     }
 
     /// Begins the journal, or continues it: what it holds goes into the files of all pictures again. Gives the number of
@@ -120,19 +150,21 @@ impl Results {
         Ok(done)
     }
 
-    /// The picture's way to its files.
-    pub(super) fn job(&self, planned: Planned, size: Size, found: Found) -> Job {
-        let name = planned.source.name();
-        let Found { detections, input, .. } = found;
-        Job { planned, name, size, input, detections, files: Arc::clone(&self.files) }
+    pub(super) fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.files)
+    }
+
+    /// The annotated video of a video, if pictures are drawn.
+    pub(super) fn film(&self, planned: &Planned, rate: &str) -> Option<Film> {
+        self.files.draw.map(|_| Film::new(self.files.folder.join(planned.place()), rate))
     }
 
     /// Notes that a picture is finished, with what went wrong with its files.
     pub(super) fn finished(&mut self, job: &Job, problem: Option<String>) -> anyhow::Result<()> {
         self.formats.push(&job.result())?;
         self.labels += usize::from(self.files.txt && !job.detections.is_empty());
-        let place = job.planned.place.to_string_lossy();
-        self.note(|| Record::found(job.planned.index, &job.result(), &place, problem))
+        let place = job.item.place();
+        self.note(|| Record::found(job.item.planned.index, &job.result(), &place.to_string_lossy(), problem))
     }
 
     /// Notes that a picture could not be searched.
@@ -150,7 +182,7 @@ impl Results {
     pub(super) fn finish(self, report: &Report, quiet: bool) -> anyhow::Result<()> {
         self.formats.finish()?;
         let Some(folder) = &self.folder else { return Ok(()) };
-        if self.journal.is_some() {
+        if self.owns_folder {
             write_failures(folder.path(), report.failures())?;
         }
         if !quiet {
@@ -172,7 +204,7 @@ fn refuse_to_replace<'a>(
     let targets: Vec<PathBuf> = targets.filter_map(|path| path.canonicalize().ok()).collect();
     for planned in &plan.pictures {
         let Some(original) = planned.source.path().and_then(|path| path.canonicalize().ok()) else { continue };
-        let drawn = folder.and_then(|folder| folder.path().join(&planned.place).canonicalize().ok());
+        let drawn = folder.and_then(|folder| folder.path().join(planned.place()).canonicalize().ok());
         if drawn.iter().chain(&targets).any(|target| *target == original) {
             let name = planned.source.name();
             anyhow::bail!("{name} would be replaced by its own result; choose another place for that");
@@ -182,6 +214,12 @@ fn refuse_to_replace<'a>(
 }
 
 impl Job {
+    pub(super) fn new(item: Item, size: Size, found: Found, files: Arc<Files>) -> Self {
+        let name = item.name();
+        let Found { detections, input, .. } = found;
+        Self { item, name, size, input, detections, files }
+    }
+
     pub(super) fn result(&self) -> PictureResult<'_> {
         PictureResult {
             source: &self.name,
@@ -192,10 +230,10 @@ impl Job {
         }
     }
 
-    /// Writes the picture's own files.
-    pub(super) fn write(&self, picture: Picture) -> anyhow::Result<()> {
+    /// Writes the picture's own files. Of a frame that is drawn, the pixels come back.
+    pub(super) fn write(&self, picture: Picture) -> anyhow::Result<Option<RgbImage>> {
         let files = &*self.files;
-        let place = &self.planned.place;
+        let place = &self.item.place();
         if files.txt && !self.detections.is_empty() {
             let path = files.folder.join(LABELS).join(place.with_extension("txt"));
             write_atomically(&path, yolo_lines(&self.result(), files.save_conf).as_bytes())?;
@@ -204,16 +242,19 @@ impl Job {
             self.write_crops(&picture)?;
         }
         if let Some(style) = &files.draw {
-            let Picture { mut pixels, format } = picture;
+            let Picture { mut pixels, format, .. } = picture;
             annotate(&mut pixels, &self.result(), style);
+            if self.item.frame.is_some() {
+                return Ok(Some(pixels));
+            }
             write_atomically(&files.folder.join(place), &encode_picture(&pixels, format)?)?;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// `crops/<class>/<picture>.1.jpg`, `<picture>.2.jpg` and so on by falling score.
     fn write_crops(&self, picture: &Picture) -> anyhow::Result<()> {
-        let place = &self.planned.place;
+        let place = &self.item.place();
         let stem = place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let extension = place.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
         for (number, crop) in crops(&picture.pixels, &self.result()).enumerate() {

@@ -1,14 +1,15 @@
 //! Files, folders, patterns, lists and addresses become pictures, each once, in an order that stays.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use walkdir::WalkDir;
 use yolo9::picture::EXTENSIONS;
 
 use super::pattern::Pattern;
-use super::{Place, Source, Sources, remote, standard_input};
+use super::{Fingerprint, Mirrored, Place, Source, Sources, remote, standard_input};
+use crate::video::VideoInput;
 
 /// How inputs are searched.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,9 @@ pub(crate) struct Options<'a> {
 /// - a pattern (`a/**/*.jpg`, quoted from the shell) likewise;
 /// - a `.txt` file into the paths and addresses that it lists, one a line, relative to its own folder, in its order;
 /// - `-` into the paths that come in on stdin, or the one picture whose bytes do;
-/// - an `http(s)://` address and any other file into itself.
+/// - an `http(s)://` address and any other file into itself;
+/// - a video file, a camera (its number or device) and the address of a stream into their frames. Videos in folders are
+///   passed over: a folder of pictures can be continued and divided, a video cannot.
 ///
 /// A file that is reached twice is taken once, at its first place.
 pub(crate) fn expand(inputs: &[PathBuf], options: Options<'_>) -> Sources {
@@ -42,7 +45,7 @@ struct Expansion<'a> {
     options: Options<'a>,
     out: Option<PathBuf>,
     /// Canonical paths and addresses.
-    seen: HashSet<PathBuf>,
+    seen: HashSet<Fingerprint>,
     sources: Sources,
 }
 
@@ -51,13 +54,26 @@ impl Expansion<'_> {
         if input == Path::new("-") {
             return self.standard_input();
         }
+        if let Some(video) = VideoInput::parse(input) {
+            let name = video.file_name();
+            return self.video(video, Path::new(&name));
+        }
         if let Some(address) = remote::address(input) {
             return self.remote(address);
         }
         match std::fs::metadata(input) {
             Ok(metadata) if metadata.is_dir() => {
                 let depth = if self.options.recursive { usize::MAX } else { 1 };
-                self.walk(input, depth, &|path| is_picture(path));
+                let videos = Cell::new(0);
+                let is_video = |path: &Path| VideoInput::parse(path).is_some();
+                self.walk(input, depth, &|path| {
+                    videos.set(videos.get() + usize::from(is_video(path)));
+                    is_picture(path)
+                });
+                if let videos @ 1.. = videos.get() {
+                    let plural = if videos == 1 { "" } else { "s" };
+                    log::warn!("{}: {videos} video{plural} passed over; name each to search it", input.display());
+                }
             }
             Ok(metadata) if metadata.is_file() && has_extension(input, "txt") => self.list(input),
             Ok(metadata) if metadata.is_file() => {
@@ -76,27 +92,49 @@ impl Expansion<'_> {
         self.sources.failed.push((input.to_path_buf(), reason));
     }
 
-    fn add(&mut self, source: Source) {
-        self.sources.pictures.push(Arc::new(source));
+    /// Whether it is new.
+    fn first_time(&mut self, path: &Path) -> bool {
+        // A file that cannot be resolved is told from others by its name, and opening it says why.
+        let first = self.seen.insert(Fingerprint::of(path.canonicalize().as_deref().unwrap_or(path)));
+        if !first {
+            log::debug!("{}: reached before, taken once", path.display());
+        }
+        first
+    }
+
+    fn add(&mut self, place: Place, relative: &Path) {
+        self.sources.pictures.push(Source { place, mirrored: Mirrored::Own(relative.into()) });
+    }
+
+    fn video(&mut self, video: VideoInput, relative: &Path) {
+        if self.options.offline && video.is_remote() {
+            return self.offline(&video.to_string());
+        }
+        if self.first_time(video.path().unwrap_or(Path::new(&video.to_string()))) {
+            let relative = relative.with_file_name(video.file_name());
+            self.add(Place::Video(Box::new(video)), &relative);
+        }
+    }
+
+    fn offline(&mut self, address: &str) {
+        self.failed(Path::new(address), "addresses are not read with --offline (or YOLO9_OFFLINE)".into());
     }
 
     fn file(&mut self, path: PathBuf, relative: PathBuf) {
-        // A file that cannot be resolved is told from others by its name, and opening it says why.
-        if self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
-            self.add(Source::file(path, relative));
-        } else {
-            log::debug!("{}: reached before, taken once", path.display());
+        if let Some(video) = VideoInput::parse(&path) {
+            return self.video(video, &relative);
+        }
+        if self.first_time(&path) {
+            self.sources.pictures.push(Source::file(path, relative));
         }
     }
 
     fn remote(&mut self, address: &str) {
         if self.options.offline {
-            let reason = "addresses are not read with --offline (or YOLO9_OFFLINE)".into();
-            return self.failed(Path::new(address), reason);
+            return self.offline(address);
         }
-        if self.seen.insert(address.into()) {
-            let relative = remote::file_name(address).into();
-            self.add(Source { place: Place::Remote(address.into()), relative });
+        if self.first_time(Path::new(address)) {
+            self.add(Place::Remote(address.into()), Path::new(&remote::file_name(address)));
         }
     }
 
@@ -155,6 +193,10 @@ impl Expansion<'_> {
         if line.is_empty() || line.starts_with('#') {
             return;
         }
+        if let Some(stream) = VideoInput::parse(Path::new(line)).filter(VideoInput::is_remote) {
+            let name = stream.file_name();
+            return self.video(stream, Path::new(&name));
+        }
         if let Some(address) = remote::address(Path::new(line)) {
             return self.remote(address);
         }
@@ -169,8 +211,8 @@ impl Expansion<'_> {
     fn standard_input(&mut self) {
         match standard_input::read() {
             Ok(standard_input::Input::Picture(bytes)) => {
-                let relative = standard_input::file_name(&bytes).into();
-                self.add(Source { place: Place::Bytes(bytes), relative });
+                let relative = standard_input::file_name(&bytes);
+                self.add(Place::Bytes(bytes.into()), Path::new(&relative));
             }
             Ok(standard_input::Input::Lines(text)) => text.lines().for_each(|line| self.line(line, Path::new(""))),
             Err(reason) => self.failed(Path::new("-"), reason),
@@ -217,7 +259,7 @@ mod tests {
 
     fn places(sources: &Sources) -> Vec<String> {
         assert_eq!(sources.failed, []);
-        sources.pictures.iter().map(|source| source.relative.display().to_string()).collect()
+        sources.pictures.iter().map(|source| source.relative().display().to_string()).collect()
     }
 
     #[test]

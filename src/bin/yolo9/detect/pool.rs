@@ -1,0 +1,89 @@
+//! Threads for jobs whose results are waited for in an order of their own.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+
+use anyhow::Context;
+
+/// The threads; clones share them.
+#[derive(Debug, Clone)]
+pub(super) struct Pool(Arc<rayon::ThreadPool>);
+
+impl Pool {
+    pub(super) fn new(workers: usize) -> anyhow::Result<Self> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .thread_name(|n| format!("worker {n}"))
+            .build()
+            .context("no threads for decoding and drawing")?;
+        Ok(Self(Arc::new(threads)))
+    }
+
+    pub(super) fn submit<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
+        let (promise, pending) = Pending::new();
+        self.fulfil(promise, job);
+        pending
+    }
+
+    /// As [`Pool::submit`], for somebody who waits already.
+    pub(super) fn fulfil<R: Send + 'static>(&self, promise: Promise<R>, job: impl FnOnce() -> R + Send + 'static) {
+        self.0.spawn_fifo(move || promise.keep(job()));
+    }
+}
+
+/// A result to come.
+#[derive(Debug)]
+pub(super) struct Pending<R>(Receiver<R>);
+
+/// The other end of a [`Pending`].
+#[derive(Debug)]
+pub(super) struct Promise<R>(SyncSender<R>);
+
+impl<R> Promise<R> {
+    pub(super) fn keep(self, result: R) {
+        // Nobody waits any more after an interruption.
+        let _ = self.0.send(result);
+    }
+}
+
+/// Why a result can always be waited for.
+const KEPT: &str = "a job always ends with its result: a panic in it ends the program";
+
+impl<R> Pending<R> {
+    pub(super) fn new() -> (Promise<R>, Self) {
+        let (sender, receiver) = sync_channel(1);
+        (Promise(sender), Self(receiver))
+    }
+
+    pub(super) fn wait(self) -> R {
+        self.0.recv().expect(KEPT)
+    }
+
+    /// The result if it is there.
+    pub(super) fn ready(self) -> Result<R, Self> {
+        match self.0.try_recv() {
+            Ok(result) => Ok(result),
+            Err(TryRecvError::Empty) => Err(self),
+            Err(TryRecvError::Disconnected) => panic!("{KEPT}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_waited_for_in_the_order_of_their_jobs() {
+        let pool = Pool::new(3).unwrap();
+        let jobs: Vec<Pending<u64>> = (0..20)
+            .map(|n| {
+                pool.submit(move || {
+                    std::thread::sleep(std::time::Duration::from_millis((n * 7) % 5));
+                    n
+                })
+            })
+            .collect();
+        assert!(jobs.into_iter().map(Pending::wait).eq(0..20));
+    }
+}

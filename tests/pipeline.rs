@@ -1,0 +1,159 @@
+//! However a run is divided among threads, batches and processes, its results are the same.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+
+use common::place::{Place, stderr, stdout};
+use image::imageops::FilterType;
+use serde_json::Value;
+use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_PICTURE};
+
+/// Pictures of three sizes.
+fn place() -> Place {
+    let place = Place::new();
+    let sample = image::load_from_memory(SAMPLE_PICTURE).unwrap();
+    let tall = sample.rotate90();
+    let small = sample.crop_imm(0, 0, 700, 300);
+    for n in 0..9 {
+        let picture = [&sample, &tall, &small][n % 3];
+        std::fs::create_dir_all(place.path("in")).unwrap();
+        picture.save(place.path(&format!("in/{n}.png"))).unwrap();
+    }
+    place.write("in/4b.jpg", b"no picture");
+    place
+}
+
+#[test]
+fn streams_batches_and_workers_change_nothing() {
+    let place = place();
+    let run = |options: &str| {
+        let output = place.run(&format!("-q detect in --no-draw --jsonl - --imgsz 320 {options}"));
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let plain = run("--streams 1 --workers 1");
+    assert_eq!(plain.lines().count(), 9);
+    for options in ["", "--streams 3", "--streams 2 --workers 3", "--threads 2 --streams 1"] {
+        assert_eq!(run(options), plain, "{options}");
+    }
+    // In a batch, matrices are multiplied in other blocks: equal but for rounding.
+    let batched = run("--batch 4 --streams 2");
+    let parsed = |text: &str| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    for (batched, plain) in parsed(&batched).iter().zip(&parsed(&plain)) {
+        assert_eq!(batched["image"], plain["image"]);
+        let [batched, plain] = [batched, plain].map(|picture| picture["detections"].as_array().unwrap());
+        assert_eq!(batched.len(), plain.len());
+        for (batched, plain) in batched.iter().zip(plain) {
+            let scores = [batched, plain].map(|detection| detection["confidence"].as_f64().unwrap());
+            assert!((scores[0] - scores[1]).abs() < 1e-3, "{batched} {plain}");
+        }
+    }
+}
+
+#[test]
+fn a_far_larger_jpeg_is_read_at_a_part_of_its_size() {
+    let place = Place::new();
+    let sample = image::load_from_memory(SAMPLE_PICTURE).unwrap();
+    sample.resize_exact(5120, 3840, FilterType::Triangle).to_rgb8().save(place.path("large.jpg")).unwrap();
+    let run = |options: &str| {
+        let output = place.succeeds(&format!("-q detect large.jpg --no-draw --conf 0.4 --json - {options}"));
+        let mut pictures: Vec<Value> = serde_json::from_str(&stdout(&output)).unwrap();
+        pictures.remove(0)
+    };
+    let (reduced, full) = (run(""), run("--full-decoding"));
+    assert_eq!((&reduced["width"], &reduced["height"]), (&5120.into(), &3840.into()));
+    let [reduced, full] = [&reduced, &full].map(|picture| picture["detections"].as_array().unwrap());
+    assert!(full.len() > 12 && full.len().abs_diff(reduced.len()) <= 1, "{} {}", full.len(), reduced.len());
+    assert_ne!(reduced, full, "the same pixels: nothing was read at a part of its size");
+    for (reduced, full) in reduced.iter().zip(full).take(8) {
+        assert_eq!(reduced["name"], full["name"]);
+        for side in ["x1", "y1", "x2", "y2"] {
+            let [a, b] = [reduced, full].map(|detection| detection["box"][side].as_f64().unwrap());
+            // Within three pixels of the input.
+            assert!((a - b).abs() < 24.0, "{reduced} {full}");
+        }
+    }
+    // Drawn pictures are whole.
+    place.succeeds("-q detect large.jpg --out out");
+    assert_eq!(image::image_dimensions(place.path("out/large.jpg")).unwrap(), (5120, 3840));
+}
+
+#[cfg(unix)]
+mod videos {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Stands for ffmpeg: gives the PPM frames of the file `frames`, and keeps what it is given to encode.
+    const FFMPEG: &str = r#"#!/bin/sh
+for last; do :; done
+case "$*" in
+    *image2pipe*) echo "$@" > reader.args; [ -s frames ] || { echo "not a video" >&2; exit 1; }; cat frames ;;
+    *) echo "$@" > writer.args; cat > "${last#file:}" ;;
+esac
+"#;
+    const FFPROBE: &str = r#"#!/bin/sh
+echo '{"streams": [{"avg_frame_rate": "10/1"}], "format": {"duration": "0.3"}}'
+"#;
+
+    fn with_ffmpeg(frames: usize) -> (Place, u32, u32) {
+        let place = Place::new();
+        let picture = image::load_from_memory(SAMPLE_PICTURE).unwrap().to_rgb8();
+        let (width, height) = picture.dimensions();
+        let mut bytes = Vec::new();
+        for _ in 0..frames {
+            bytes.extend(format!("P6\n{width} {height}\n255\n").bytes());
+            bytes.extend(picture.as_raw());
+        }
+        place.write("frames", &bytes);
+        place.write("clip.avi", b"");
+        for (name, script) in [("bin/ffmpeg", FFMPEG), ("bin/ffprobe", FFPROBE)] {
+            place.write(name, script.as_bytes());
+            std::fs::set_permissions(place.path(name), PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        (place, width, height)
+    }
+
+    fn run(place: &Place, arguments: &str) -> std::process::Output {
+        place.command(arguments).env("YOLO9_FFMPEG", place.path("bin/ffmpeg")).output().unwrap()
+    }
+
+    #[test]
+    fn a_video_gives_numbered_results_and_an_annotated_video() {
+        let (place, width, height) = with_ffmpeg(3);
+        let output = run(&place, "detect clip.avi --out out --txt --save-crop --jsonl out/a.jsonl");
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("image 3/3 clip.avi#3: "), "{}", stderr(&output));
+        assert_eq!(stdout(&output).lines().count(), 3 * SAMPLE_DETECTIONS);
+        let lines = std::fs::read_to_string(place.path("out/a.jsonl")).unwrap();
+        let second: Value = serde_json::from_str(lines.lines().nth(1).unwrap()).unwrap();
+        assert_eq!(second["image"], "clip.avi#2");
+        let label = std::fs::read_to_string(place.path("out/labels/clip.mp4/000003.txt")).unwrap();
+        assert_eq!(label.lines().count(), SAMPLE_DETECTIONS);
+        assert!(place.path("out/crops/aruco/clip.mp4/000001.1.jpg").is_file());
+        let film = std::fs::metadata(place.path("out/clip.mp4")).unwrap();
+        assert_eq!(film.len(), u64::from(3 * 3 * width * height), "three frames of RGB");
+        let arguments = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+        assert!(arguments("reader.args").contains("-protocol_whitelist file,crypto,data -i file:clip.avi"));
+        assert!(arguments("writer.args").contains(&format!("-video_size {width}x{height} -framerate 10/1")));
+        assert!(!place.path("out/failed.jsonl").exists() && !place.path("out/.journal.jsonl").exists());
+    }
+
+    #[test]
+    fn what_goes_wrong_with_videos_is_said() {
+        let (place, ..) = with_ffmpeg(0);
+        place.write("a.png", SAMPLE_PICTURE);
+        let output = run(&place, "detect clip.avi a.png --out out");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("clip.avi: ffmpeg reads no frame of it: not a video"), "{}", stderr(&output));
+        assert!(place.path("out/a.png").is_file() && place.path("out/failed.jsonl").is_file());
+        let output = place.command("detect clip.avi").env("YOLO9_FFMPEG", "nowhere").output().unwrap();
+        assert!(stderr(&output).contains("videos need ffmpeg, which was not found"), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+        place.fails("detect clip.avi --out x --resume", 1, "--resume: clip.avi is a video");
+        place.fails("detect clip.avi --out x --shard 1/2", 1, "--shard: clip.avi is a video");
+        place.fails("detect bin clip.avi none.mp4 --resume --out x", 1, "is a video");
+        place.write("folder/clip.mp4", b"");
+        place.fails("detect folder", 3, "folder: 1 video passed over; name each to search it");
+    }
+}
