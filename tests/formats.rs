@@ -46,6 +46,40 @@ fn all_formats_of_a_run_say_the_same() {
     assert_eq!((crop.width(), crop.height()), (111, 114));
 }
 
+/// The pictures of a script of the gallery.
+fn pictures(script: &str) -> Vec<serde_json::Value> {
+    let list = script.split_once("gallery.add(").unwrap().1;
+    let mut parser = serde_json::Deserializer::from_str(list).into_iter();
+    parser.next().unwrap().unwrap()
+}
+
+#[test]
+fn a_gallery_is_one_page_or_a_page_with_parts() {
+    let place = Place::new();
+    place.write("in/a b.jpg", SAMPLE_PICTURE);
+    place.succeeds("-q detect in --html --out few");
+    let page = read(&place, "few/gallery.html");
+    let inside = pictures(page.split_once("<script>gallery").unwrap().1.replacen(".add", "gallery.add", 1).as_str());
+    let [picture] = &inside[..] else { panic!("{}", inside.len()) };
+    assert_eq!((&picture[0], &picture[1], &picture[2]), (&"in/a b.jpg".into(), &"a%20b.jpg".into(), &1280.into()));
+    assert!(picture[4].as_str().unwrap().starts_with("data:image/jpeg;base64,/9j/"));
+    assert_eq!(picture[5].as_array().unwrap().len(), SAMPLE_DETECTIONS);
+
+    // More pictures than one part holds.
+    let small = image::load_from_memory(SAMPLE_PICTURE).unwrap().resize(64, 48, image::imageops::FilterType::Nearest);
+    let mut png = std::io::Cursor::new(Vec::new());
+    small.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    (0..205).for_each(|n| place.write(&format!("many/{n}.png"), png.get_ref()));
+    place.succeeds("-q detect many --html --no-draw --imgsz 32 --out parts");
+    assert!(!read(&place, "parts/gallery.html").contains("data:image"));
+    let parts = [1, 2].map(|part| pictures(&read(&place, &format!("parts/gallery/data-{part}.js"))));
+    assert_eq!(parts.each_ref().map(Vec::len), [200, 5]);
+    let last = &parts[1][4];
+    assert_eq!((&last[0], &last[1]), (&"many/204.png".into(), &serde_json::Value::Null));
+    assert!(place.path("parts").join(last[4].as_str().unwrap()).is_file());
+    place.fails("detect many --html --no-draw --imgsz 32 --out parts", 1, "is not empty");
+}
+
 #[test]
 fn formats_can_be_streamed_but_not_into_each_other() {
     let place = Place::new();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::place::{Place, stderr, stdout};
 use yolo9::embedded::SAMPLE_PICTURE;
 
-const OPTIONS: &str = "--recursive --txt --save-crop --imgsz 320";
+const OPTIONS: &str = "--recursive --txt --save-crop --html --imgsz 320";
 
 /// Twelve pictures of two sizes, and two that are broken.
 fn place() -> Place {
@@ -129,7 +129,7 @@ fn shards_make_the_whole_run() {
         let output = place.run(&format!("-q detect in --out part{part} --shard {part}/3 {OPTIONS}"));
         assert!(matches!(output.status.code(), Some(0 | 2)), "{}", stderr(&output));
     }
-    let merged = format!("merge part3 part1 part2 --out merged {}", formats("merged"));
+    let merged = format!("merge part3 part1 part2 --html --out merged {}", formats("merged"));
     let output = place.run(&merged);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
     assert!(stderr(&output).contains("14 pictures of 3 shards, 2 failed"), "{}", stderr(&output));

@@ -144,8 +144,13 @@ fn fitting(label: &Label<'_>, picture: Size) -> Option<(f32, i32, i32, i32)> {
     }
 }
 
-/// A colour for each class: hues a golden angle apart, so that neighbouring ids differ most.
 fn colour(class: usize) -> Rgb<u8> {
+    Rgb(class_colour(class))
+}
+
+/// Red, green and blue of a class: hues a golden angle apart, so that neighbouring ids differ most.
+#[must_use]
+pub fn class_colour(class: usize) -> [u8; 3] {
     let hue = (class as f32 * 137.508 + 20.0) % 360.0 / 60.0;
     // Every other turn is darker, for many classes.
     let (value, saturation) = if class % 4 < 2 { (0.95, 0.85) } else { (0.72, 0.9) };
@@ -154,7 +159,7 @@ fn colour(class: usize) -> Rgb<u8> {
         let share = value - value * saturation * k.min(4.0 - k).clamp(0.0, 1.0);
         (share * 255.0).round() as u8
     };
-    Rgb([channel(5.0), channel(3.0), channel(1.0)])
+    [channel(5.0), channel(3.0), channel(1.0)]
 }
 
 /// Whether black text contrasts better than white: the luminance (WCAG) where both are equal is 0.179.

@@ -11,6 +11,9 @@ use thiserror::Error;
 /// Quality of annotated JPEG files; thin lines suffer below.
 const JPEG_QUALITY: u8 = 95;
 
+/// Thumbnails have their lines drawn over them.
+const THUMBNAIL_QUALITY: u8 = 70;
+
 /// How the names of temporary files begin.
 pub const TEMPORARY: &str = ".yolo9-";
 
@@ -48,6 +51,15 @@ pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>
     }
     .map_err(|reason| FileError::Encode { format, reason })?;
     Ok(bytes.into_inner())
+}
+
+/// A small picture as JPEG.
+pub(super) fn encode_thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    picture
+        .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, THUMBNAIL_QUALITY))
+        .map_err(|reason| FileError::Encode { format: ImageFormat::Jpeg, reason })?;
+    Ok(bytes)
 }
 
 /// The folder that a file lies in: the current one for a bare name.

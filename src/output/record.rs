@@ -1,5 +1,7 @@
 //! The exact result of one picture as a line of text, from which every file of a run can be written again.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::PictureResult;
@@ -62,6 +64,15 @@ impl Record {
         let Outcome::Found { size: [width, height], input, .. } = self.outcome else { return None };
         let (size, input) = (Size::new(width, height), Size::new(input[0], input[1]));
         Some(PictureResult { source: &self.image, size, input, detections, class_names })
+    }
+
+    /// Where its files lie below the output folder; nothing for a failure.
+    #[must_use]
+    pub fn place(&self) -> Option<&Path> {
+        match &self.outcome {
+            Outcome::Found { place, .. } => Some(Path::new(place)),
+            Outcome::Failed { .. } => None,
+        }
     }
 
     /// The record of a result.

@@ -9,6 +9,7 @@ mod detect;
 mod doctor;
 mod export;
 mod formats;
+mod gallery;
 mod info;
 mod interrupt;
 mod journal;

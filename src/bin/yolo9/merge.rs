@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use walkdir::WalkDir;
-use yolo9::output::{Outcome as RecordOutcome, Record};
+use yolo9::output::Record;
 
 use crate::Outcome;
 use crate::args::Globals;
 use crate::console::say;
 use crate::formats::{FormatArgs, Formats};
+use crate::gallery::{Gallery, thumbnail_place};
 use crate::journal::{Header, Journal, JournalReader, Shard};
 use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
 
@@ -28,6 +29,10 @@ pub(crate) struct MergeArgs {
     #[arg(long)]
     exist_ok: bool,
 
+    /// Write gallery.html, if the shards were searched with --html.
+    #[arg(long)]
+    html: bool,
+
     #[command(flatten)]
     formats: FormatArgs,
 }
@@ -43,21 +48,25 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     let mut formats = Formats::create(&args.formats)?;
     let header = Header { shard: Shard::WHOLE, ..shards.header.clone() };
     journal.begin(&header)?;
+    let mut gallery = args.html.then(|| Gallery::new(folder.path(), &header.class_names, true));
     let mut failures = header.unusable.clone();
     let mut shards = Shards::open(&args.shards)?;
     for index in 0..header.total {
         let (record, from) = shards.record(index)?;
-        let detections = record.detections();
-        if let Some(result) = record.result(&detections, &header.class_names) {
-            formats.push(&result)?;
-        }
         if let Some(reason) = record.failure() {
             failures.push((record.image.clone(), reason.to_owned()));
         }
-        if let RecordOutcome::Found { place, .. } = &record.outcome {
-            let label = Path::new(LABELS).join(Path::new(place).with_extension("txt"));
-            for file in [Path::new(place), &label] {
+        if let Some(place) = record.place() {
+            let label = Path::new(LABELS).join(place.with_extension("txt"));
+            for file in [place, &label, &thumbnail_place(place)] {
                 take(&from.join(file), &folder.path().join(file))?;
+            }
+        }
+        let detections = record.detections();
+        if let (Some(result), Some(place)) = (record.result(&detections, &header.class_names), record.place()) {
+            formats.push(&result)?;
+            if let Some(gallery) = gallery.as_mut().filter(|_| record.failure().is_none()) {
+                gallery.push(&result, place)?;
             }
         }
         journal.append(&record)?;
@@ -66,6 +75,7 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
         take_crops(shard, folder.path())?;
     }
     formats.finish()?;
+    gallery.map_or(Ok(()), Gallery::finish)?;
     write_failures(folder.path(), &failures)?;
     if !globals.quiet {
         let (total, parts) = (header.total, args.shards.len());

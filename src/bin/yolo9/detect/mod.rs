@@ -162,6 +162,10 @@ struct OutputArgs {
     /// Write every object, cut out, in a folder for its class (crops/… in the output folder).
     #[arg(long)]
     save_crop: bool,
+
+    /// Write a page to look through the results: gallery.html in the output folder, with small pictures beside it.
+    #[arg(long)]
+    html: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -231,12 +235,12 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
 impl OutputArgs {
     /// Whether a picture has files besides the drawn one, whose names come from its name without the extension.
     fn has_labels(&self) -> bool {
-        self.txt || self.save_crop
+        self.txt || self.save_crop || self.html
     }
 
     /// Whether whole pictures are written, or parts of them.
     fn needs_pixels(&self) -> bool {
-        !self.no_draw || self.save_crop
+        !self.no_draw || self.save_crop || self.html
     }
 
     fn needs_folder(&self) -> bool {

@@ -97,7 +97,7 @@ impl Plan {
         }
         let output = &args.output;
         let files = (output.no_draw, output.line_width, output.hide_labels, output.hide_conf);
-        let labels = (output.txt, output.save_conf, output.save_crop);
+        let labels = (output.txt, output.save_conf, output.save_crop, output.html);
         Ok(Some(Header {
             yolo9: env!("CARGO_PKG_VERSION").into(),
             model,

@@ -7,7 +7,7 @@ use image::RgbImage;
 use yolo9::Size;
 use yolo9::detect::{Detection, Found};
 use yolo9::output::{
-    Crop, PictureResult, Record, Style, annotate, crops, encode_picture, write_atomically, yolo_lines,
+    Crop, PictureResult, Record, Style, annotate, crops, encode_picture, thumbnail, write_atomically, yolo_lines,
 };
 use yolo9::picture::Picture;
 
@@ -15,6 +15,7 @@ use super::DetectArgs;
 use super::plan::{Plan, Planned};
 use crate::console::say;
 use crate::formats::Formats;
+use crate::gallery::{Gallery, thumbnail_place};
 use crate::journal::{Header, Journal};
 use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
 use crate::report::Report;
@@ -24,6 +25,7 @@ use crate::video::Film;
 pub(super) struct Results {
     folder: Option<RunFolder>,
     formats: Formats,
+    gallery: Option<Gallery>,
     journal: Option<Journal>,
     /// Whether no other run writes into the folder.
     owns_folder: bool,
@@ -40,6 +42,7 @@ pub(super) struct Files {
     txt: bool,
     save_conf: bool,
     crop: bool,
+    thumbnail: bool,
 }
 
 /// A picture, or a frame of a video by its number.
@@ -90,6 +93,7 @@ impl Results {
             txt: output.txt,
             save_conf: output.save_conf,
             crop: output.save_crop,
+            thumbnail: output.html,
         };
         if exist_ok {
             refuse_to_replace(folder.as_ref(), output.formats.files(), plan)?;
@@ -107,8 +111,9 @@ impl Results {
             folder.sweep()?;
         }
         let formats = Formats::create(&output.formats)?;
+        let gallery = output.html.then(|| Gallery::new(&files.folder, &files.class_names, files.draw.is_some()));
         let owns_folder = journal.is_some() || plan.video().is_some();
-        Ok(Self { folder, formats, journal, owns_folder, labels: 0, files: Arc::new(files) })
+        Ok(Self { folder, formats, gallery, journal, owns_folder, labels: 0, files: Arc::new(files) })
     }
 
     /// Begins the journal, or continues it: what it holds goes into the files of all pictures again. Gives the number of
@@ -130,9 +135,10 @@ impl Results {
                 record.image
             );
             let detections = record.detections();
-            if let Some(result) = record.result(&detections, &self.files.class_names) {
-                self.formats.push(&result)?;
+            if let (Some(result), Some(place)) = (record.result(&detections, &self.files.class_names), record.place()) {
+                let problem = record.failure().is_some();
                 self.labels += usize::from(self.files.txt && !detections.is_empty());
+                push(&mut self.formats, &mut self.gallery, &result, (place, problem))?;
             }
             report.finished_before(&record.image, record.failure());
             done += 1;
@@ -161,9 +167,9 @@ impl Results {
 
     /// Notes that a picture is finished, with what went wrong with its files.
     pub(super) fn finished(&mut self, job: &Job, problem: Option<String>) -> anyhow::Result<()> {
-        self.formats.push(&job.result())?;
         self.labels += usize::from(self.files.txt && !job.detections.is_empty());
         let place = job.item.place();
+        push(&mut self.formats, &mut self.gallery, &job.result(), (&place, problem.is_some()))?;
         self.note(|| Record::found(job.item.planned.index, &job.result(), &place.to_string_lossy(), problem))
     }
 
@@ -181,6 +187,7 @@ impl Results {
 
     pub(super) fn finish(self, report: &Report, quiet: bool) -> anyhow::Result<()> {
         self.formats.finish()?;
+        self.gallery.map_or(Ok(()), Gallery::finish)?;
         let Some(folder) = &self.folder else { return Ok(()) };
         if self.owns_folder {
             write_failures(folder.path(), report.failures())?;
@@ -192,6 +199,20 @@ impl Results {
             }
         }
         Ok(())
+    }
+}
+
+/// Into everything that covers all pictures. `problem` is whether one of the picture's own files could not be written.
+fn push(
+    formats: &mut Formats,
+    gallery: &mut Option<Gallery>,
+    result: &PictureResult<'_>,
+    (place, problem): (&Path, bool),
+) -> anyhow::Result<()> {
+    formats.push(result)?;
+    match gallery {
+        Some(gallery) if !problem => gallery.push(result, place),
+        _ => Ok(()),
     }
 }
 
@@ -240,6 +261,9 @@ impl Job {
         }
         if files.crop {
             self.write_crops(&picture)?;
+        }
+        if files.thumbnail {
+            write_atomically(&files.folder.join(thumbnail_place(place)), &thumbnail(&picture.pixels)?)?;
         }
         if let Some(style) = &files.draw {
             let Picture { mut pixels, format, .. } = picture;

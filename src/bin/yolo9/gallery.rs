@@ -1,0 +1,85 @@
+//! `gallery.html` of an output folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use yolo9::output::{GALLERY_PART, GalleryPicture, PictureResult, gallery_page, gallery_part, write_atomically};
+
+/// The page, below the output folder.
+const PAGE: &str = "gallery.html";
+
+/// What lies beside it.
+const FOLDER: &str = "gallery";
+
+/// Where the thumbnail of a picture lies below the output folder.
+pub(crate) fn thumbnail_place(place: &Path) -> PathBuf {
+    let mut name = Path::new(FOLDER).join("thumbs").join(place).into_os_string();
+    name.push(".jpg");
+    name.into()
+}
+
+/// A gallery that is written while a run goes on: of up to [`GALLERY_PART`] pictures one page with everything inside, of
+/// more a page that loads parts.
+#[derive(Debug)]
+pub(crate) struct Gallery {
+    out: PathBuf,
+    class_names: Vec<String>,
+    /// Whether pictures are drawn, so that the page can link to them.
+    drawn: bool,
+    waiting: Vec<(GalleryPicture, PathBuf)>,
+    parts: usize,
+    total: usize,
+    detections: usize,
+}
+
+impl Gallery {
+    pub(crate) fn new(out: &Path, class_names: &[String], drawn: bool) -> Self {
+        let (out, class_names) = (out.to_path_buf(), class_names.to_vec());
+        Self { out, class_names, drawn, waiting: Vec::new(), parts: 0, total: 0, detections: 0 }
+    }
+
+    /// Adds a picture, whose thumbnail is written. Frames of a video have no drawn picture of their own.
+    pub(crate) fn push(&mut self, result: &PictureResult<'_>, place: &Path) -> anyhow::Result<()> {
+        if self.waiting.len() == GALLERY_PART {
+            self.write_part()?;
+        }
+        let drawn = place.to_string_lossy();
+        let drawn = (self.drawn && self.out.join(place).is_file()).then_some(&*drawn);
+        self.waiting.push((GalleryPicture::new(result, drawn), thumbnail_place(place)));
+        self.total += 1;
+        self.detections += result.detections.len();
+        Ok(())
+    }
+
+    fn write_part(&mut self) -> anyhow::Result<()> {
+        self.parts += 1;
+        let linked = |(picture, thumbnail): (GalleryPicture, PathBuf)| picture.linked(&thumbnail.to_string_lossy());
+        let pictures: Vec<GalleryPicture> = self.waiting.drain(..).map(linked).collect();
+        let path = self.out.join(FOLDER).join(format!("data-{}.js", self.parts));
+        Ok(write_atomically(&path, gallery_part(&pictures).as_bytes())?)
+    }
+
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        let mut inside = Vec::new();
+        if self.parts > 0 {
+            self.write_part()?;
+        } else {
+            for (picture, thumbnail) in std::mem::take(&mut self.waiting) {
+                let path = self.out.join(thumbnail);
+                let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+                inside.push(picture.embedded(&bytes));
+            }
+        }
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let text = format!(
+            "{} detection{} in {} picture{}, by yolo9 {}",
+            self.detections,
+            plural(self.detections),
+            self.total,
+            plural(self.total),
+            env!("CARGO_PKG_VERSION")
+        );
+        let page = gallery_page(&text, &self.class_names, self.total, self.parts, &inside);
+        Ok(write_atomically(&self.out.join(PAGE), page.as_bytes())?)
+    }
+}

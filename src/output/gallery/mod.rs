@@ -1,0 +1,164 @@
+//! A page to look through the results of a run: thumbnails with boxes, filters by class and confidence. It loads nothing
+//! from the network. The data of many pictures lie in parts beside the page, so that it stays small.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use image::RgbImage;
+use serde_json::json;
+
+use super::{FileError, PictureResult, class_colour, encode_thumbnail};
+
+const PAGE: &str = include_str!("page.html");
+
+/// Longest side of a thumbnail in pixels.
+const THUMBNAIL: u32 = 320;
+
+/// Pictures in one part of the data.
+pub const GALLERY_PART: usize = 200;
+
+/// A picture small enough for a gallery, as JPEG.
+///
+/// # Errors
+/// [`FileError::Encode`].
+pub fn thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
+    let (width, height) = picture.dimensions();
+    let longest = width.max(height);
+    if longest <= THUMBNAIL {
+        return encode_thumbnail(picture);
+    }
+    let side = |side: u32| (u64::from(side) * u64::from(THUMBNAIL)).div_ceil(u64::from(longest)) as u32;
+    encode_thumbnail(&image::imageops::thumbnail(picture, side(width), side(height)))
+}
+
+/// What a gallery shows of one picture.
+#[derive(Debug, Clone)]
+pub struct GalleryPicture {
+    entry: Vec<serde_json::Value>,
+}
+
+impl GalleryPicture {
+    /// `drawn` is the address of the picture with its boxes, if there is one.
+    #[must_use]
+    pub fn new(result: &PictureResult<'_>, drawn: Option<&str>) -> Self {
+        let boxes = result.detections.iter().map(|detection| {
+            let score = (f64::from(detection.score) * 1e3).round() / 1e3;
+            let bbox = &detection.bbox;
+            let [x1, y1, x2, y2] = [bbox.x1, bbox.y1, bbox.x2, bbox.y2].map(|edge| edge.round() as i64);
+            json!([detection.class, score, x1, y1, x2, y2])
+        });
+        let boxes: Vec<_> = boxes.collect();
+        let drawn = drawn.map(address);
+        Self {
+            entry: vec![
+                json!(result.source),
+                json!(drawn),
+                json!(result.size.width),
+                json!(result.size.height),
+                json!(null),
+                json!(boxes),
+            ],
+        }
+    }
+
+    /// With the thumbnail as a file beside the page.
+    #[must_use]
+    pub fn linked(mut self, thumbnail: &str) -> Self {
+        self.entry[4] = json!(address(thumbnail));
+        self
+    }
+
+    /// With the thumbnail, a JPEG file, inside the page.
+    #[must_use]
+    pub fn embedded(mut self, thumbnail: &[u8]) -> Self {
+        self.entry[4] = json!(format!("data:image/jpeg;base64,{}", BASE64_STANDARD.encode(thumbnail)));
+        self
+    }
+}
+
+/// A script that adds pictures to the page: a part of the data.
+#[must_use]
+pub fn gallery_part(pictures: &[GalleryPicture]) -> String {
+    let entries: Vec<_> = pictures.iter().map(|picture| &picture.entry).collect();
+    format!("gallery.add({});\n", in_script(&json!(entries)))
+}
+
+/// The page. `text` says what was searched, `total` how many pictures are in the gallery, `parts` how many files of data
+/// there are; `inside` are the pictures that the page has itself.
+#[must_use]
+pub fn gallery_page(
+    text: &str,
+    class_names: &[String],
+    total: usize,
+    parts: usize,
+    inside: &[GalleryPicture],
+) -> String {
+    let colours: Vec<String> = (0..class_names.len())
+        .map(|class| {
+            let [r, g, b] = class_colour(class);
+            format!("#{r:02x}{g:02x}{b:02x}")
+        })
+        .collect();
+    let about = json!({ "text": text, "classes": class_names, "colours": colours, "total": total, "parts": parts });
+    let inside = if inside.is_empty() { String::new() } else { gallery_part(inside) };
+    PAGE.replace("/*ABOUT*/null", &in_script(&about)).replace("/*PICTURES*/", &inside)
+}
+
+/// JSON that cannot end the script that it stands in.
+fn in_script(value: &serde_json::Value) -> String {
+    value.to_string().replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+}
+
+/// A relative path as an address: everything but letters, digits and some marks escaped (RFC 3986).
+fn address(path: &str) -> String {
+    let mut address = String::with_capacity(path.len());
+    for byte in path.replace('\\', "/").bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => address.push(byte.into()),
+            _ => address += &format!("%{byte:02X}"),
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Size;
+    use crate::detect::{BoxXyxy, Detection};
+
+    fn picture(source: &str) -> GalleryPicture {
+        let bbox = BoxXyxy { x1: 1.4, y1: 2.6, x2: 30.0, y2: 40.0 };
+        let detections = [Detection { bbox, class: 0, score: 0.87654 }];
+        let size = Size::new(100, 50);
+        let result = PictureResult { source, size, input: size, detections: &detections, class_names: &[] };
+        GalleryPicture::new(&result, Some("a b/#1.jpg"))
+    }
+
+    #[test]
+    fn the_data_of_a_picture_stay() {
+        let part = gallery_part(&[picture("a b/#1.jpg").linked("gallery/thumbs/a b/#1.jpg.jpg")]);
+        assert_eq!(
+            part,
+            "gallery.add([[\"a b/#1.jpg\",\"a%20b/%231.jpg\",100,50,\"gallery/thumbs/a%20b/%231.jpg.jpg\",\
+             [[0,0.877,1,3,30,40]]]]);\n"
+        );
+    }
+
+    #[test]
+    fn no_name_can_break_out_of_the_page() {
+        let names = ["</script><b>".to_owned()];
+        let page = gallery_page("t", &names, 1, 0, &[picture("</script><script>alert(1)</script>").embedded(b"x")]);
+        assert_eq!(page.matches("</script").count(), PAGE.matches("</script").count());
+        assert!(page.contains("data:image/jpeg;base64,eA==") && page.contains("\\u003c/script>"));
+        assert!(!page.contains("/*ABOUT*/") && !page.contains("/*PICTURES*/"));
+        assert!(!PAGE.contains("http://") || PAGE.matches("http").count() == PAGE.matches("www.w3.org").count());
+    }
+
+    #[test]
+    fn thumbnails_keep_the_proportions() {
+        for ((width, height), expected) in [((1280, 960), (320, 240)), ((100, 50), (100, 50)), ((4000, 2), (320, 1))] {
+            let bytes = thumbnail(&RgbImage::new(width, height)).unwrap();
+            let small = image::load_from_memory(&bytes).unwrap();
+            assert_eq!((small.width(), small.height()), expected);
+        }
+    }
+}
