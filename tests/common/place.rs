@@ -35,7 +35,11 @@ impl Place {
 
     pub fn command(&self, arguments: &str) -> std::process::Command {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("yolo9"));
-        command.args(arguments.split_whitespace()).current_dir(self.0.path()).env_remove("YOLO9_WEIGHTS");
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .env_remove("YOLO9_WEIGHTS")
+            .env("YOLO9_CONFIG", "");
         command
     }
 

@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use yolo9::Size;
 use yolo9::runtime::library::LibraryOptions;
 use yolo9::runtime::{DySampleBackend, SessionOptions};
+
+use crate::console::say;
+use crate::settings_file::Settings;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
 
@@ -33,9 +36,23 @@ pub(crate) struct Globals {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
+    /// Leave out the settings of yolo9.toml (see `yolo9 config`).
+    #[arg(long, global = true)]
+    pub(crate) no_config: bool,
+
+    /// What stderr is: lines for people, or a JSON object a line for programs.
+    #[arg(long, global = true, value_enum, value_name = "text|json", default_value_t = LogArg::Text)]
+    pub(crate) log: LogArg,
+
     /// Never fetch anything (also YOLO9_OFFLINE=1).
     #[arg(long, global = true)]
     pub(crate) offline: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogArg {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +71,8 @@ pub(crate) enum Command {
     Export(crate::export::ExportArgs),
     /// Measure how long the stages of a detection take, or how two networks compare.
     Bench(crate::bench::BenchArgs),
+    /// Show the settings of yolo9.toml, or what the options of a command are set to.
+    Config(crate::settings_file::ConfigArgs),
     /// List the built-in configs, or print one.
     Configs(crate::configs::ConfigsArgs),
     /// Write the completions of a shell to stdout.
@@ -62,6 +81,20 @@ pub(crate) enum Command {
     Man,
     /// Say what was found on this machine, and try the embedded model.
     Doctor(crate::doctor::DoctorArgs),
+}
+
+impl Command {
+    /// Its name, if options decide about its results: a reader of these should know where they come from.
+    pub(crate) fn is_configurable(&self) -> Option<&'static str> {
+        match self {
+            Command::Detect(_) => Some("detect"),
+            Command::Bench(_) => Some("bench"),
+            Command::Convert(_) => Some("convert"),
+            Command::Export(_) => Some("export"),
+            Command::Merge(_) => Some("merge"),
+            _ => None,
+        }
+    }
 }
 
 impl Globals {
@@ -128,14 +161,25 @@ impl RuntimeArgs {
     }
 }
 
-/// The parsed command line, or the exit code after a message: clap's own code for wrong usage, 2, means something else
-/// here.
-pub(crate) fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse_from(join_sizes(std::env::args_os())).map_err(|message| {
+/// The parsed command line and the settings behind it, or the exit code after a message: clap's own code for wrong usage,
+/// 2, means something else here.
+pub(crate) fn parse() -> Result<(Cli, Settings), ExitCode> {
+    let typed: Vec<OsString> = join_sizes(std::env::args_os());
+    let plain = Cli::command();
+    let without = typed.iter().any(|argument| argument == "--no-config");
+    let settings = if without { Ok(Settings::default()) } else { Settings::find() };
+    let applied = settings.and_then(|settings| Ok((settings.apply(&plain)?, settings)));
+    let (command, settings) = applied.map_err(|error| {
+        say!("error: {error:#}; --no-config leaves it out");
+        ExitCode::from(1)
+    })?;
+    let parsed = command.try_get_matches_from(typed).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.map_err(|message| {
         // Help and version are messages too, on stdout; nothing can be done if that is closed.
         let _ = message.print();
         ExitCode::from(if message.use_stderr() { 1 } else { 0 })
-    })
+    })?;
+    Ok((cli, settings))
 }
 
 /// `--imgsz 480 640` as Python users type it. An option of one or two values would take the first picture for its
@@ -182,8 +226,6 @@ pub(crate) fn parse_share(text: &str) -> Result<f32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,11 +1,53 @@
 //! Writing to the user's streams. `println!` panics when the reader has gone or the disk is full.
 
-/// A line on stderr. Nobody can be told when that fails.
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+
+/// Whether stderr is for programs (`--log json`).
+static JSON: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn log_as_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn logs_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// A line on stderr, or an object if stderr is for programs. Its level stands before it: `error: `, `warning: `.
+pub(crate) fn say_line(line: &str) {
+    if !logs_json() {
+        // Nobody can be told when that fails.
+        let _ = writeln!(std::io::stderr(), "{line}");
+        return;
+    }
+    let levelled = ["error", "warning"].into_iter().find_map(|level| {
+        let message = line.strip_prefix(level)?.strip_prefix(": ")?;
+        Some((level, message))
+    });
+    let (level, message) = levelled.unwrap_or(("info", line));
+    event(level, "message", json!({ "message": message }));
+}
+
+/// An object on stderr: time in seconds since 1970, level, kind of event, and `fields`, which must be an object.
+pub(crate) fn event(level: &str, kind: &str, fields: Value) {
+    let seconds = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis() as f64 / 1e3;
+    let mut object = Map::new();
+    object.insert("time".into(), json!(seconds));
+    object.insert("level".into(), json!(level));
+    object.insert("event".into(), json!(kind));
+    if let Value::Object(fields) = fields {
+        object.extend(fields);
+    }
+    let _ = writeln!(std::io::stderr(), "{}", Value::Object(object));
+}
+
+/// A line on stderr.
 macro_rules! say {
-    ($($text:tt)*) => {{
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    ($($text:tt)*) => { $crate::console::say_line(&format!($($text)*)) };
 }
 
 /// A line on stdout; returns from the function with the error when that fails.

@@ -1,12 +1,14 @@
 //! Log lines on stderr, in the shape of messages for people.
 
-use std::io::Write;
-
 use log::{Level, LevelFilter};
 
-use crate::args::Globals;
+use crate::args::{Globals, LogArg};
+use crate::console::{log_as_json, say};
 
 pub(crate) fn start(globals: &Globals) {
+    if globals.log == LogArg::Json {
+        log_as_json();
+    }
     let (ours, runtime) = match (globals.quiet, globals.verbose) {
         (true, _) => (LevelFilter::Error, LevelFilter::Off),
         (false, 0) => (LevelFilter::Info, LevelFilter::Off),
@@ -17,10 +19,13 @@ pub(crate) fn start(globals: &Globals) {
         .filter_level(LevelFilter::Off)
         .filter_module("yolo9", ours)
         .filter_module("onnxruntime", runtime)
-        .format(|f, record| match record.level() {
-            Level::Error => writeln!(f, "error: {}", record.args()),
-            Level::Warn => writeln!(f, "warning: {}", record.args()),
-            _ => writeln!(f, "{}", record.args()),
+        .format(|_, record| {
+            match record.level() {
+                Level::Error => say!("error: {}", record.args()),
+                Level::Warn => say!("warning: {}", record.args()),
+                _ => say!("{}", record.args()),
+            }
+            Ok(())
         })
         .init();
 }

@@ -20,6 +20,7 @@ mod model;
 mod models;
 mod outputs;
 mod report;
+mod settings_file;
 mod sources;
 mod statistics;
 mod video;
@@ -28,7 +29,9 @@ mod weights;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
+use clap::CommandFactory;
 use console::say;
+use settings_file::Settings;
 
 /// How a command ended. The numbers are documented in `yolo9 --help` and in the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +43,12 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
-    let cli = match args::parse() {
-        Ok(cli) => cli,
+    let (cli, settings) = match args::parse() {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
     logging::start(&cli.globals);
-    match run(&cli) {
+    match run(&cli, &settings) {
         Ok(outcome) => ExitCode::from(outcome as u8),
         Err(error) if console::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,8 +58,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+fn run(cli: &Cli, settings: &Settings) -> anyhow::Result<Outcome> {
     let globals = &cli.globals;
+    if let Some(name) = cli.command.is_configurable() {
+        settings.announce(&Cli::command(), name);
+    }
     match &cli.command {
         Command::Detect(args) => detect::run(args, globals),
         Command::Bench(args) => bench::run(args, globals),
@@ -65,6 +71,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Models(args) => models::run(args, globals),
         Command::Convert(args) => convert::run(args, globals),
         Command::Export(args) => export::run(args, globals),
+        Command::Config(args) => settings_file::run(args, &Cli::command(), settings),
         Command::Configs(args) => configs::run(args),
         Command::Completions(args) => manual::completions(args),
         Command::Man => manual::page(),

@@ -4,10 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
 use yolo9::detect::Timing;
 use yolo9::output::{PictureResult, printable, summary, table_rows};
 
-use crate::console::say;
+use crate::console::{event, logs_json, say};
 
 /// From this number on a terminal shows a bar instead of lines.
 const MANY: usize = 20;
@@ -30,7 +31,7 @@ pub(crate) struct Report {
 impl Report {
     /// `json_on_stdout` leaves stdout to the JSON.
     pub(crate) fn new(total: usize, quiet: bool, json_on_stdout: bool) -> Self {
-        let bar = (total >= MANY && !quiet && std::io::stderr().is_terminal()).then(|| {
+        let bar = (total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} ETA {eta} {msg}");
             ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -61,6 +62,7 @@ impl Report {
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if self.quiet => {}
+            None if logs_json() => event("info", "picture", self.about(result, timing)),
             None => say!(
                 "image {}/{} {}: {}, {:.1}ms",
                 self.number,
@@ -73,6 +75,21 @@ impl Report {
         if self.rows {
             self.print_rows(result);
         }
+    }
+
+    /// A picture for programs.
+    fn about(&self, result: &PictureResult<'_>, timing: Timing) -> Value {
+        json!({
+            "image": result.source,
+            "number": self.number,
+            "total": self.total.max(self.number),
+            "objects": result.detections.len(),
+            "milliseconds": {
+                "preprocess": milliseconds(timing.preprocess),
+                "inference": milliseconds(timing.inference),
+                "postprocess": milliseconds(timing.postprocess),
+            },
+        })
     }
 
     /// A reader that has seen enough (`| head`) ends the rows, not the run; a full disk is a failure.
@@ -112,9 +129,17 @@ impl Report {
         let line = format!("error: {source}: {reason}");
         match &self.bar {
             Some(bar) => bar.println(line),
+            None if logs_json() => event("error", "failure", json!({ "image": source, "message": reason })),
             None => say!("{line}"),
         }
-        self.failures.push((source.into_owned(), reason.to_owned()));
+        self.count(source.into_owned(), reason);
+    }
+
+    fn count(&mut self, source: String, reason: &str) {
+        self.failures.push((source, reason.to_owned()));
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{} failed", self.failures.len()));
+        }
     }
 
     /// A picture of the run that an earlier one finished.
@@ -124,7 +149,7 @@ impl Report {
             bar.inc(1);
         }
         if let Some(reason) = failure {
-            self.failures.push((printable(source).into_owned(), reason.to_owned()));
+            self.count(printable(source).into_owned(), reason);
         }
     }
 
@@ -146,6 +171,9 @@ impl Report {
     pub(crate) fn finish(&self, interrupted: bool) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+        if logs_json() {
+            return self.finish_for_programs(interrupted);
         }
         if interrupted {
             say!("Interrupted after {} of {} pictures; their results are complete", self.number, self.total);
@@ -171,8 +199,22 @@ impl Report {
             say!("{} pictures in {seconds:.1} s: {:.1} per second", self.done, f64::from(self.done) / seconds);
         }
     }
+
+    fn finish_for_programs(&self, interrupted: bool) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        let end = json!({
+            "total": self.total.max(self.number),
+            "searched": self.done,
+            "failed": self.failures.len(),
+            "interrupted": interrupted,
+            "seconds": (seconds * 1e3).round() / 1e3,
+        });
+        if !self.quiet {
+            event("info", "end", end);
+        }
+    }
 }
 
 fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

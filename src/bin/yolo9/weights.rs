@@ -13,6 +13,7 @@ use yolo9::hub::{Hub, Release, find_release, nearest_release};
 use yolo9::{ModelFile, config, hexadecimal};
 
 use crate::args::Globals;
+use crate::console::logs_json;
 
 /// Where weights are.
 pub(crate) enum Place {
@@ -52,7 +53,7 @@ pub(crate) fn fetch(release: &Release, globals: &Globals) -> anyhow::Result<Path
             log::info!("Fetching {} from {}", release.name, hub.url(release));
             said = true;
         }
-        if globals.quiet || !std::io::stderr().is_terminal() {
+        if globals.quiet || logs_json() || !std::io::stderr().is_terminal() {
             return;
         }
         let bar = bar.get_or_insert_with(download_bar);

@@ -1,0 +1,270 @@
+//! `yolo9.toml`: values for options that are not on the command line, under the names of the options. One file in the
+//! user's configuration folder, one in the working folder, which goes before it; environment variables and the command
+//! line go before both. Keys at the top concern every command that has such an option, those in a table `[detect]` that
+//! command.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Args, Command};
+use toml::{Table, Value};
+use yolo9::config::nearest_name;
+
+use crate::Outcome;
+use crate::console::print_line;
+
+/// Name of the file.
+const NAME: &str = "yolo9.toml";
+
+/// Names another file instead of both; empty for none.
+const VARIABLE: &str = "YOLO9_CONFIG";
+
+/// Options that decide which code is loaded: a folder that somebody downloaded must not.
+const NOT_FROM_FOLDERS: &[&str] = &["onnxruntime"];
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Show all options of this command, with their values and where these come from.
+    #[arg(value_name = "COMMAND")]
+    command: Option<String>,
+}
+
+/// A value of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    file: PathBuf,
+    /// The only command that it is for.
+    command: Option<String>,
+    option: String,
+    values: Vec<String>,
+}
+
+impl Setting {
+    fn concerns(&self, command: &str, arg: &Arg) -> bool {
+        self.command.as_deref().is_none_or(|wanted| wanted == command) && is_called(arg, &self.option)
+    }
+}
+
+/// All values, the most important last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings(Vec<Setting>);
+
+impl Settings {
+    /// Reads the files that there are.
+    pub(crate) fn find() -> anyhow::Result<Self> {
+        let mut settings = Vec::new();
+        match std::env::var_os(VARIABLE) {
+            Some(path) if path.is_empty() => {}
+            Some(path) => settings.extend(read(Path::new(&path), false)?),
+            None => {
+                let user = user_file().filter(|path| path.is_file());
+                let here = Path::new(NAME).is_file().then(|| PathBuf::from(NAME));
+                for (path, of_folder) in user.map(|path| (path, false)).into_iter().chain(here.map(|path| (path, true)))
+                {
+                    settings.extend(read(&path, of_folder)?);
+                }
+            }
+        }
+        Ok(Self(settings))
+    }
+
+    /// Makes them the defaults of the options.
+    pub(crate) fn apply(&self, plain: &Command) -> anyhow::Result<Command> {
+        let mut applied = plain.clone();
+        for setting in &self.0 {
+            let places = places(plain, setting);
+            if places.is_empty() {
+                return Err(unknown(plain, setting));
+            }
+            for (command, id) in places {
+                check(plain, &command, &id, setting)?;
+                let values = setting.values.clone();
+                let set = |arg: Arg| arg.default_values(values.clone());
+                applied = match command.as_str() {
+                    "" => applied.mut_arg(&id, set),
+                    name => applied.mut_subcommand(name, |subcommand| subcommand.mut_arg(&id, set)),
+                };
+            }
+        }
+        Ok(applied)
+    }
+
+    /// A line for each file with what it says about a command, since that is easily forgotten.
+    pub(crate) fn announce(&self, plain: &Command, command: &str) {
+        let mut files: Vec<(&Path, Vec<String>)> = Vec::new();
+        let concerns =
+            |setting: &&Setting| places(plain, setting).iter().any(|(name, _)| name == command || name.is_empty());
+        for setting in self.0.iter().filter(concerns) {
+            let text = format!("{} = {}", setting.option, setting.values.join(","));
+            match files.last_mut() {
+                Some((file, texts)) if *file == setting.file => texts.push(text),
+                _ => files.push((&setting.file, vec![text])),
+            }
+        }
+        for (file, texts) in files {
+            log::info!("{}: {} (--no-config to leave it out)", file.display(), texts.join(", "));
+        }
+    }
+}
+
+/// `yolo9/yolo9.toml` in the user's configuration folder (XDG on Linux).
+fn user_file() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+    let strategy = etcetera::choose_base_strategy().ok()?;
+    Some(strategy.config_dir().join("yolo9").join(NAME))
+}
+
+fn read(path: &Path, of_folder: bool) -> anyhow::Result<Vec<Setting>> {
+    let file = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("{file} cannot be read"))?;
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+        anyhow::anyhow!("{file}: line {line}: {}", error.message())
+    })?;
+    let mut settings = Vec::new();
+    let mut add = |command: Option<&str>, option: &str, value: &Value| {
+        let values =
+            values(value).with_context(|| format!("{file}: {option}: expected text, a number, true or false"))?;
+        anyhow::ensure!(
+            !(of_folder && NOT_FROM_FOLDERS.contains(&option)),
+            "{file}: {option}: a file in the working folder may not say which code is loaded; move it to {}",
+            user_file().map_or_else(|| "your configuration folder".into(), |path| path.display().to_string())
+        );
+        settings.push(Setting { file: path.into(), command: command.map(Into::into), option: option.into(), values });
+        Ok(())
+    };
+    for (key, value) in &table {
+        match value {
+            Value::Table(options) => options.iter().try_for_each(|(option, value)| add(Some(key), option, value))?,
+            value => add(None, key, value)?,
+        }
+    }
+    Ok(settings)
+}
+
+/// As they would be typed.
+fn values(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Integer(number) => Some(vec![number.to_string()]),
+        Value::Float(number) => Some(vec![number.to_string()]),
+        Value::Boolean(flag) => Some(vec![flag.to_string()]),
+        Value::Array(list) => {
+            let lists: Option<Vec<Vec<String>>> = list.iter().map(values).collect();
+            lists.map(|lists| lists.concat())
+        }
+        _ => None,
+    }
+}
+
+fn is_called(arg: &Arg, option: &str) -> bool {
+    let aliases = arg.get_all_aliases().unwrap_or_default();
+    arg.get_long() == Some(option) || aliases.contains(&option)
+}
+
+/// The commands (empty for the program itself) and ids of the options that a setting is for.
+fn places(plain: &Command, setting: &Setting) -> Vec<(String, String)> {
+    let id = |command: &Command, name: &str| {
+        let arg = command.get_arguments().find(|arg| setting.concerns(name, arg))?;
+        Some((name.to_owned(), arg.get_id().to_string()))
+    };
+    let own = if setting.command.is_none() { id(plain, "") } else { None };
+    own.into_iter().chain(plain.get_subcommands().filter_map(|command| id(command, command.get_name()))).collect()
+}
+
+fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
+    let (file, option) = (setting.file.display(), &setting.option);
+    let names: Vec<&str> = plain.get_subcommands().map(Command::get_name).collect();
+    let hint = |nearest: Option<&str>| nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    match &setting.command {
+        Some(command) if !names.contains(&command.as_str()) => {
+            let nearest = nearest_name(command, names.iter().copied());
+            anyhow::anyhow!("{file}: [{command}]: there is no such command{}", hint(nearest))
+        }
+        command => {
+            let of = |other: &&Command| command.as_deref().is_none_or(|command| other.get_name() == command);
+            let commands = plain.get_subcommands().filter(of);
+            let longs: Vec<&str> = commands.flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
+            let nearest = nearest_name(option, longs.iter().copied());
+            let whose =
+                command.as_ref().map_or("no command has".into(), |command| format!("`yolo9 {command}` does not have"));
+            anyhow::anyhow!("{file}: {option}: {whose} an option --{option}{}", hint(nearest))
+        }
+    }
+}
+
+/// That the option takes the value: as a default it would be called a default of ours.
+fn check(plain: &Command, command: &str, id: &str, setting: &Setting) -> anyhow::Result<()> {
+    let (file, option) = (setting.file.display(), &setting.option);
+    let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
+    let arg = owner.get_arguments().find(|arg| arg.get_id() == id).context("the option was found before")?;
+    if matches!(arg.get_action(), ArgAction::SetTrue) {
+        let is_flag = matches!(setting.values.as_slice(), [value] if value == "true" || value == "false");
+        anyhow::ensure!(is_flag, "{file}: {option} = {}: expected true or false", setting.values.join(","));
+        return Ok(());
+    }
+    let command = if command.is_empty() { "man" } else { command };
+    for value in &setting.values {
+        let typed = ["yolo9".to_owned(), command.to_owned(), format!("--{option}={value}")];
+        if let Err(error) = plain.clone().try_get_matches_from(typed)
+            && matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
+        {
+            let message = error.to_string();
+            let message = message.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            anyhow::bail!("{file}: {message}");
+        }
+    }
+    Ok(())
+}
+
+/// `yolo9 config`.
+pub(crate) fn run(args: &ConfigArgs, plain: &Command, settings: &Settings) -> anyhow::Result<Outcome> {
+    if let Some(name) = &args.command {
+        return show_command(name, plain, settings);
+    }
+    let user = user_file();
+    let looked = [user.as_deref(), Some(Path::new(NAME))].into_iter().flatten();
+    let mut files: Vec<&Path> = settings.0.iter().map(|setting| setting.file.as_path()).collect();
+    files.dedup();
+    if files.is_empty() {
+        let looked: Vec<String> = looked.map(|path| path.display().to_string()).collect();
+        print_line!("# no settings: looked for {}", looked.join(", then "));
+    }
+    for file in files {
+        print_line!("# {}", file.display());
+        let mut table = None;
+        for setting in settings.0.iter().filter(|setting| setting.file == file) {
+            if setting.command != table {
+                print_line!("[{}]", setting.command.as_deref().unwrap_or_default());
+                table.clone_from(&setting.command);
+            }
+            print_line!("{} = {}", setting.option, setting.values.join(","));
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Result<Outcome> {
+    let names = plain.get_subcommands().map(Command::get_name);
+    let command = plain.get_subcommands().find(|command| command.get_name() == name).with_context(|| {
+        let hint = nearest_name(name, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        format!("`{name}`: there is no such command{hint}")
+    })?;
+    for arg in command.get_arguments().chain(plain.get_arguments()) {
+        let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
+        let setting = settings.0.iter().rev().find(|setting| setting.concerns(name, arg));
+        let variable = arg.get_env().and_then(|variable| Some((variable, std::env::var(variable).ok()?)));
+        let default = || {
+            let values = arg.get_default_values().iter().map(|value| value.to_string_lossy());
+            values.collect::<Vec<_>>().join(",")
+        };
+        let (value, origin) = match (variable, setting) {
+            (Some((variable, value)), _) => (value, variable.to_string_lossy().into_owned()),
+            (None, Some(setting)) => (setting.values.join(","), setting.file.display().to_string()),
+            (None, None) => (default(), "default".into()),
+        };
+        print_line!("{long:<18} {:<24} {origin}", if value.is_empty() { "-" } else { &value });
+    }
+    Ok(Outcome::Done)
+}
