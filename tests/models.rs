@@ -256,11 +256,22 @@ fn networks_are_measured_without_being_trained() {
     let place = Place::new();
     let text = stdout(&place.succeeds("-q bench --runs 3 --imgsz 64 --vs gelan-t-dysample gelan-t --sweep 1"));
     assert!(text.starts_with("gelan-t: input 64x64, ") || text.starts_with("gelan-t: input 32x64, "), "{text}");
-    for part in ["decode boxes, NMS", "inference alone: ", "  B gelan-t-dysample", "95 % interval", "threads"] {
+    for part in ["decode boxes, NMS", "inference alone, 1 stream", "  B gelan-t-dysample", "95 % interval", "threads"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let value = json(&stdout(&place.succeeds("bench --runs 3 --imgsz 64 --json")));
     assert!(value["stages"]["inference"]["median"].as_f64().unwrap() > 0.0);
+    assert!(value["throughput"]["1"].as_f64().unwrap() > 0.0);
+    let value = json(&stdout(&place.succeeds("bench --runs 3 --imgsz 64 --layers --json")));
+    let layers = value["profile"]["layers"].as_array().unwrap();
+    let named = |name: &str| layers.iter().any(|layer| layer["name"] == name && layer["milliseconds"].is_f64());
+    assert!(named("0 Conv") && named("10 DySample") && named("13 DySample") && named("22 DDetect"), "{layers:?}");
+    let sum = |key: &str| -> f64 {
+        let parts = value["profile"][key].as_array().unwrap();
+        parts.iter().map(|part| part["milliseconds"].as_f64().unwrap()).sum()
+    };
+    // The same nodes, added up in two ways.
+    assert!((sum("layers") - sum("operators")).abs() < 1e-9 && sum("layers") > 0.0);
     place.fails("bench nothing", 1, "no such file");
     place.fails("bench --picture none.jpg", 1, "none.jpg");
 }

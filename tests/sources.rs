@@ -49,8 +49,9 @@ fn pictures_come_from_the_web() {
     let place = Place::new();
     let file = || Answer::File { bytes: SAMPLE_PICTURE.to_vec(), tag: "\"x\"" };
     let missing = || Answer::Status("404 Not Found");
+    // The server answers in the order of requests: one worker asks in the order of inputs.
     let server = Server::start(vec![file(), missing(), missing()]);
-    let arguments = format!("detect {0}/a/b.jpg?x=1 {0}/none.jpg --out out", server.address);
+    let arguments = format!("detect {0}/a/b.jpg?x=1 {0}/none.jpg --workers 1 --out out", server.address);
     let output = place.run(&arguments);
     assert_eq!((output.status.code(), rows(&output)), (Some(2), SAMPLE_DETECTIONS), "{}", stderr(&output));
     assert!(stderr(&output).contains("/none.jpg: the server answers 404 Not Found"), "{}", stderr(&output));

@@ -151,6 +151,12 @@ impl Prepared {
         Self { letterbox, tensor: to_tensor(pixels, &letterbox), duration: start.elapsed() }
     }
 
+    /// What the network reads.
+    #[must_use]
+    pub fn tensor(&self) -> ndarray::ArrayView4<'_, f32> {
+        self.tensor.view()
+    }
+
     /// Size of the network's input.
     #[must_use]
     pub fn size(&self) -> Size {

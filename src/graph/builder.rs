@@ -74,6 +74,24 @@ pub(super) fn value_name(value: Value) -> String {
     format!("v{}", value.id)
 }
 
+/// The row of the config that computes each value of a graph, by the value's name.
+#[must_use]
+pub fn rows_of_values(architecture: &Architecture, head: &HeadLayout) -> HashMap<String, usize> {
+    let names = value_names(architecture, head);
+    let outputs = architecture.main_steps().flat_map(|step| step.outputs.iter().map(|value| (*value, step.row)));
+    outputs.map(|(value, row)| (names.get(&value.id).cloned().unwrap_or_else(|| value_name(value)), row)).collect()
+}
+
+/// Names of the input and the outputs.
+fn value_names(architecture: &Architecture, head: &HeadLayout) -> HashMap<usize, String> {
+    let mut names = HashMap::from([(0, INPUT.to_owned())]);
+    for (level, layout) in architecture.head().main().levels.iter().zip(&head.levels) {
+        names.insert(level.boxes.id, layout.boxes.clone());
+        names.insert(level.classes.id, layout.classes.clone());
+    }
+    names
+}
+
 /// The graph under construction.
 pub(super) struct GraphBuilder {
     pub(super) graph: GraphProto,
@@ -86,11 +104,7 @@ pub(super) struct GraphBuilder {
 
 impl GraphBuilder {
     fn new(architecture: &Architecture, head: &HeadLayout, weights: Weights) -> Self {
-        let mut names = HashMap::from([(0, INPUT.to_owned())]);
-        for (level, layout) in architecture.head().main().levels.iter().zip(&head.levels) {
-            names.insert(level.boxes.id, layout.boxes.clone());
-            names.insert(level.classes.id, layout.classes.clone());
-        }
+        let names = value_names(architecture, head);
         let probe = Size::square(architecture.stride() * 8);
         let sizes = architecture.sizes(probe).expect("the constructor has measured the strides");
         Self { graph: GraphProto::default(), weights, uses_dysample: false, names, sizes }

@@ -10,7 +10,7 @@ mod builder;
 mod export;
 mod lower;
 
-pub use builder::build;
+pub use builder::{build, rows_of_values};
 pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, Suppression, export};
 
 use std::collections::HashSet;

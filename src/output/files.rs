@@ -3,8 +3,9 @@
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use image::codecs::jpeg::JpegEncoder;
-use image::{ImageFormat, RgbImage};
+use image::error::EncodingError;
+use image::{ImageError, ImageFormat, RgbImage};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
@@ -44,21 +45,32 @@ pub enum FileError {
 /// # Errors
 /// [`FileError::Encode`].
 pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Cursor::new(Vec::new());
-    match format {
-        ImageFormat::Jpeg => picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)),
-        format => picture.write_to(&mut bytes, format),
+    if format == ImageFormat::Jpeg {
+        return encode_jpeg(picture, JPEG_QUALITY);
     }
-    .map_err(|reason| FileError::Encode { format, reason })?;
+    let mut bytes = Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).map_err(|reason| FileError::Encode { format, reason })?;
     Ok(bytes.into_inner())
 }
 
 /// A small picture as JPEG.
 pub(super) fn encode_thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
+    encode_jpeg(picture, THUMBNAIL_QUALITY)
+}
+
+fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, FileError> {
+    let format = ImageFormat::Jpeg;
+    let failed = |reason: Box<dyn std::error::Error + Send + Sync>| FileError::Encode {
+        format,
+        reason: ImageError::Encoding(EncodingError::new(format.into(), reason)),
+    };
+    let side = |side: u32| u16::try_from(side).map_err(|_| failed("a side of more than 65535 pixels".into()));
+    let (width, height) = (side(picture.width())?, side(picture.height())?);
     let mut bytes = Vec::new();
-    picture
-        .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, THUMBNAIL_QUALITY))
-        .map_err(|reason| FileError::Encode { format: ImageFormat::Jpeg, reason })?;
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    // Thin lines of pure colours lose theirs where four pixels share one.
+    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    encoder.encode(picture.as_raw(), width, height, ColorType::Rgb).map_err(|error| failed(error.into()))?;
     Ok(bytes)
 }
 

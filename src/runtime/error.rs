@@ -73,6 +73,12 @@ pub enum RuntimeError {
         /// Its message.
         reason: String,
     },
+    /// The times of nodes cannot be had.
+    #[error("ONNX Runtime gives no profile: {reason}")]
+    Profile {
+        /// Its message.
+        reason: String,
+    },
     /// A graph does not give what it should.
     #[error("output {name} of the graph: {reason}")]
     Output {

@@ -34,6 +34,16 @@ impl ExportedModel {
     }
 }
 
+impl ExportedModel {
+    /// As [`OrtSession::end_profiling`].
+    ///
+    /// # Errors
+    /// As [`OrtSession::end_profiling`].
+    pub fn end_profiling(&mut self) -> Result<std::path::PathBuf, RuntimeError> {
+        self.session.end_profiling()
+    }
+}
+
 impl Model for ExportedModel {
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<HeadOutput, RuntimeError> {
         Ok(self.run_batch(input)?.remove(0))

@@ -9,12 +9,14 @@ mod exported;
 pub mod library;
 mod model;
 mod operator;
+mod profile;
 mod session;
 
 pub use environment::Runtime;
 pub use error::RuntimeError;
 pub use exported::ExportedModel;
 pub use model::OrtModel;
+pub use profile::{NodeTime, read_profile};
 pub use session::{DySampleBackend, OrtSession, Outputs, SessionOptions};
 
 use ndarray::{Array2, Array3, ArrayView4, Axis};

@@ -53,6 +53,14 @@ impl OrtModel {
         })
     }
 
+    /// As [`OrtSession::end_profiling`].
+    ///
+    /// # Errors
+    /// As [`OrtSession::end_profiling`].
+    pub fn end_profiling(&mut self) -> Result<std::path::PathBuf, RuntimeError> {
+        self.session.end_profiling()
+    }
+
     /// Runs one picture and gives every output of the graph by name, `[1, channels, h, w]`: the head's, and the layers'
     /// after [`OnnxModel::expose_layers`].
     ///

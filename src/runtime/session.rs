@@ -1,5 +1,6 @@
 //! A graph in an ONNX Runtime session.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use half::f16;
@@ -32,12 +33,15 @@ pub struct SessionOptions {
     /// Whether threads that wait for work use up their core. Makes a run a little shorter, and takes the core from
     /// everything else that could run meanwhile.
     pub spinning: bool,
+    /// Where the time of every node goes, if it is measured: the beginning of a file's name. See
+    /// [`OrtSession::end_profiling`].
+    pub profile: Option<PathBuf>,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { threads, dysample: DySampleBackend::default(), spinning: true }
+        Self { threads, dysample: DySampleBackend::default(), spinning: true, profile: None }
     }
 }
 
@@ -63,6 +67,15 @@ impl OrtSession {
         self.session.outputs().iter().map(ort::value::Outlet::name)
     }
 
+    /// Ends what [`SessionOptions::profile`] began, and gives the file: a JSON array of events (Chrome's trace format).
+    ///
+    /// # Errors
+    /// [`RuntimeError::Profile`], also when the session was not told to measure.
+    pub fn end_profiling(&mut self) -> Result<PathBuf, RuntimeError> {
+        let ended = self.session.end_profiling();
+        ended.map(PathBuf::from).map_err(|error| RuntimeError::Profile { reason: error.to_string() })
+    }
+
     /// Runs the graph on its inputs in order.
     ///
     /// # Errors
@@ -81,6 +94,9 @@ fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Re
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
         .with_intra_op_spinning(options.spinning)?;
+    if let Some(profile) = &options.profile {
+        builder = builder.with_profiling(profile)?;
+    }
     if options.dysample == DySampleBackend::Native {
         #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
         let domain = Arc::new(operator::domain(threads)?);

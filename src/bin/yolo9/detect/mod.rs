@@ -6,7 +6,7 @@ mod plan;
 mod pool;
 mod results;
 mod settings;
-pub(crate) mod streams;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -118,8 +118,10 @@ pub(crate) struct DetectArgs {
     output: OutputArgs,
 }
 
-/// More streams than this only if asked for: each has a copy of the weights.
-const MOST_STREAMS: usize = 4;
+/// How many streams share so many threads. More than four only if asked for: each has a copy of the weights.
+pub(crate) fn streams(threads: usize) -> usize {
+    threads.clamp(1, 4)
+}
 
 /// What is written.
 #[derive(Debug, Args)]
@@ -192,7 +194,7 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     log::debug!("ONNX Runtime: {}", runtime.library().path.display());
     let all = args.runtime.session();
-    let streams = args.streams.map_or(all.threads.min(MOST_STREAMS), usize::from).min(plan.at_least());
+    let streams = args.streams.map_or(streams(all.threads), usize::from).min(plan.at_least());
     // Beside a single picture there is nothing else to do.
     let spinning = plan.at_least() == 1;
     let session = SessionOptions { threads: (all.threads / streams).max(1), spinning, ..all };

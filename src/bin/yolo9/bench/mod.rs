@@ -1,10 +1,13 @@
 //! `yolo9 bench`: how long each stage of a detection takes, and how much longer or shorter another network takes.
 
+mod layers;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
+use layers::Profile;
 use serde_json::{Value, json};
 use yolo9::detect::{Detector, Prepared, Preset, Settings};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture};
@@ -15,6 +18,7 @@ use yolo9::{Network, Size, embedded};
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
 use crate::console::print_line;
+use crate::detect::streams;
 use crate::model::{self, Loaded, is_config, open_config};
 use crate::statistics::{Spread, ratio};
 
@@ -45,6 +49,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     sweep: Vec<u16>,
 
+    /// Also how long each layer takes, by ONNX Runtime's profiler.
+    #[arg(long)]
+    layers: bool,
+
     #[command(flatten)]
     runtime: RuntimeArgs,
 
@@ -62,7 +70,6 @@ impl BenchArgs {
 
 /// The stages of a detection, in order.
 const STAGES: [&str; 6] = ["decode", "letterbox", "inference", "decode boxes, NMS", "draw", "encode"];
-const INFERENCE: usize = 2;
 
 pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let bytes = match &args.picture {
@@ -85,6 +92,7 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome
     if !args.json {
         print_stages(args, session.threads, prepared.size(), &stages)?;
     }
+    report["throughput"] = quietly(|| throughput(args, globals, &runtime, &prepared))?;
     if let Some(other) = &args.vs {
         let versus = versus(args, globals, &runtime, &mut subject, &picture, other)?;
         if !args.json {
@@ -92,19 +100,16 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome
         }
         report["vs"] = versus;
     }
-    if !args.sweep.is_empty() {
-        let sweep = sweep(args, globals, &runtime, &prepared)?;
+    if args.layers {
+        let loaded = quietly(|| load(&args.model, globals))?;
+        let profile = Profile::measure(loaded, &runtime, &session, prepared.tensor(), args.runs)?;
         if !args.json {
-            print_line!("\n{:>8} {:>12}   middle half of inference", "threads", "median");
-            for (threads, spread) in &sweep {
-                print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
-            }
+            profile.print()?;
         }
-        report["sweep"] = sweep
-            .iter()
-            .map(|(threads, spread)| (threads.to_string(), spread.json()))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
+        report["profile"] = profile.json();
+    }
+    if !args.sweep.is_empty() {
+        report["sweep"] = quietly(|| sweep(args, globals, &runtime, &prepared))?;
     }
     if args.json {
         print_line!("{report:#}");
@@ -121,7 +126,6 @@ fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, 
     }
     let total: f64 = stages.iter().map(|(_, spread)| spread.median).sum();
     print_line!("{:<18} {total:>9.2} ms", "one after the other");
-    print_line!("inference alone: {:.1} pictures per second", 1e3 / stages[INFERENCE].1.median);
     Ok(())
 }
 
@@ -140,6 +144,23 @@ fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result
     Ok(())
 }
 
+/// Without the messages about a model that was opened before.
+fn quietly<T>(action: impl FnOnce() -> T) -> T {
+    let level = log::max_level();
+    log::set_max_level(level.min(log::LevelFilter::Warn));
+    let result = action();
+    log::set_max_level(level);
+    result
+}
+
+/// Weights, or random ones for a config.
+fn load(name: &str, globals: &Globals) -> anyhow::Result<Loaded> {
+    if is_config(name) {
+        return Ok(Loaded::Network(Box::new(Network::with_random_weights(&open_config(name)?, 1)?)));
+    }
+    model::load(&ModelArgs { weights: name.into(), config: None, names: None }, globals)
+}
+
 /// A network that is measured.
 struct Subject {
     detector: Detector<Box<dyn Model + Send>>,
@@ -154,11 +175,18 @@ impl Subject {
         runtime: &Runtime,
         session: &SessionOptions,
     ) -> anyhow::Result<Self> {
-        let loaded = if is_config(name) {
-            Loaded::Network(Box::new(Network::with_random_weights(&open_config(name)?, 1)?))
-        } else {
-            model::load(&ModelArgs { weights: name.into(), config: None, names: None }, globals)?
-        };
+        Ok(Self::several(name, args, runtime, (globals, session), 1)?.remove(0))
+    }
+
+    /// The same network that many times.
+    fn several(
+        name: &str,
+        args: &BenchArgs,
+        runtime: &Runtime,
+        (globals, session): (&Globals, &SessionOptions),
+        count: usize,
+    ) -> anyhow::Result<Vec<Self>> {
+        let loaded = load(name, globals)?;
         let preset = Preset::default();
         let (shape, scale_back) = (InputShape::Rectangular, preset.scale_back());
         let fit = match loaded.fixed_size() {
@@ -166,8 +194,11 @@ impl Subject {
             None => Fit::new(args.imgsz, loaded.stride(), shape, scale_back),
         };
         let class_names = loaded.class_names().to_vec();
-        let model = loaded.into_models(runtime, session, 1)?.remove(0);
-        Ok(Self { detector: Detector::new(model, Settings { fit, thresholds: preset.thresholds() }), class_names })
+        let subject = |model| {
+            let detector = Detector::new(model, Settings { fit, thresholds: preset.thresholds() });
+            Self { detector, class_names: class_names.clone() }
+        };
+        Ok(loaded.into_models(runtime, session, count)?.into_iter().map(subject).collect())
     }
 
     /// Times of all stages over a number of runs, after some that do not count.
@@ -238,17 +269,54 @@ fn versus(
     }))
 }
 
-fn sweep(
-    args: &BenchArgs,
-    globals: &Globals,
-    runtime: &Runtime,
-    prepared: &Prepared,
-) -> anyhow::Result<Vec<(u16, Spread)>> {
-    let measured = args.sweep.iter().map(|threads| {
+fn threads_of(args: &BenchArgs, streams: usize) -> usize {
+    (args.session().threads / streams).max(1)
+}
+
+/// Pictures per second of the network alone, one after the other in one stream with all threads, and in as many streams
+/// as `yolo9 detect` has by default.
+fn throughput(args: &BenchArgs, globals: &Globals, runtime: &Runtime, prepared: &Prepared) -> anyhow::Result<Value> {
+    let mut counts = vec![1, streams(args.session().threads)];
+    counts.dedup();
+    let mut rates = serde_json::Map::new();
+    for count in counts {
+        let session = SessionOptions { threads: threads_of(args, count), spinning: count == 1, ..args.session() };
+        let mut subjects = Subject::several(&args.model, args, runtime, (globals, &session), count)?;
+        let times = std::thread::scope(|scope| {
+            let run =
+                |subject: &mut Subject| warmed_up(args.runs, || Ok((Instant::now(), subject.inference(prepared)?)));
+            let threads: Vec<_> = subjects.iter_mut().map(|subject| scope.spawn(move || run(subject))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("inference does not panic");
+            threads.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        let begun = times.iter().flatten().map(|(start, _)| *start).min();
+        let ended = times.iter().flatten().map(|(start, time)| *start + *time).max();
+        let seconds = ended.zip(begun).map_or(f64::NAN, |(ended, begun)| (ended - begun).as_secs_f64());
+        let rate = f64::from(args.runs) * count as f64 / seconds;
+        if !args.json {
+            let (plural, threads) = (if count == 1 { "" } else { "s" }, threads_of(args, count));
+            let what = format!("inference alone, {count} stream{plural} with --threads {threads}");
+            print_line!("{what}: {rate:.1} pictures per second");
+        }
+        rates.insert(count.to_string(), json!(rate));
+    }
+    Ok(rates.into())
+}
+
+fn sweep(args: &BenchArgs, globals: &Globals, runtime: &Runtime, prepared: &Prepared) -> anyhow::Result<Value> {
+    if !args.json {
+        print_line!("\n{:>8} {:>12}   middle half of inference", "threads", "median");
+    }
+    let mut spreads = serde_json::Map::new();
+    for threads in &args.sweep {
         let session = SessionOptions { threads: usize::from(*threads), ..args.runtime.session() };
         let mut subject = Subject::open(&args.model, args, globals, runtime, &session)?;
         let times = warmed_up(args.runs, || subject.inference(prepared))?;
-        Ok((*threads, Spread::of(&times)))
-    });
-    measured.collect()
+        let spread = Spread::of(&times);
+        if !args.json {
+            print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
+        }
+        spreads.insert(threads.to_string(), spread.json());
+    }
+    Ok(spreads.into())
 }
