@@ -50,6 +50,44 @@ fn streams_batches_and_workers_change_nothing() {
     }
 }
 
+/// Ten ways for a picture to be broken.
+#[test]
+fn broken_pictures_are_named_and_all_others_done() {
+    let place = Place::new();
+    let small = image::load_from_memory(SAMPLE_PICTURE).unwrap().resize(64, 48, FilterType::Nearest).to_rgb8();
+    let encoded = |format: image::ImageFormat| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        small.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let (jpeg, png) = (encoded(image::ImageFormat::Jpeg), encoded(image::ImageFormat::Png));
+    let mut huge = png.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    let mut scrambled = png.clone();
+    scrambled[60..].iter_mut().for_each(|byte| *byte ^= 0x55);
+    (0..90).for_each(|n| place.write(&format!("in/{n}.jpg"), &jpeg));
+    let broken: [(&str, &[u8]); 10] = [
+        ("a.jpg", b""),
+        ("b.jpg", &jpeg[..jpeg.len() / 2]),
+        ("c.jpg", &jpeg[..jpeg.len() - 2]),
+        ("d.jpg", b"no picture"),
+        ("e.png", &png[..30]),
+        ("f.png", &huge),
+        ("g.png", &scrambled),
+        ("h.gif", b"GIF89a\x10\0\x10\0"),
+        ("i.bmp", b"BM\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ("j.webp", b"RIFF\x10\0\0\0WEBPVP8 xxxx"),
+    ];
+    broken.iter().for_each(|(name, bytes)| place.write(&format!("in/{name}"), bytes));
+    let output = place.run("-q detect in --no-draw --imgsz 32 --jsonl a.jsonl --out out");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(std::fs::read_to_string(place.path("a.jsonl")).unwrap().lines().count(), 90);
+    let failed = std::fs::read_to_string(place.path("out/failed.jsonl")).unwrap();
+    let failed: Vec<Value> = failed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = failed.iter().map(|failure| failure["image"].as_str().unwrap()).collect();
+    assert_eq!(names, broken.map(|(name, _)| format!("in/{name}")));
+}
+
 #[test]
 fn a_far_larger_jpeg_is_read_at_a_part_of_its_size() {
     let place = Place::new();

@@ -88,8 +88,11 @@ impl Picture {
     /// [`PictureError`] when it is no picture, damaged, or larger than `max_pixels`.
     pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Self, PictureError> {
         let (head, decoder) = open(bytes, max_pixels)?;
-        let refused = |error| refused(error, head.format);
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
+        Self::whole(&head, decoder)
+    }
+
+    fn whole(head: &Head, decoder: impl ImageDecoder) -> Result<Self, PictureError> {
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(error, head.format))?;
         picture.apply_orientation(head.orientation);
         Ok(Self { pixels: picture.into_rgb8(), format: head.format, size: head.upright() })
     }
@@ -101,10 +104,10 @@ impl Picture {
     /// # Errors
     /// As [`Picture::decode`].
     pub fn decode_for(bytes: &[u8], max_pixels: u64, fit: &Fit) -> Result<Self, PictureError> {
-        let (head, _) = open(bytes, max_pixels)?;
+        let (head, decoder) = open(bytes, max_pixels)?;
         match reduced(bytes, &head, fit) {
             Some(pixels) => Ok(Self { pixels, format: head.format, size: head.upright() }),
-            None => Self::decode(bytes, max_pixels),
+            None => Self::whole(&head, decoder),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use yolo9::detect::Timing;
 use yolo9::output::{PictureResult, printable, summary, table_rows};
@@ -32,9 +32,13 @@ impl Report {
     /// `json_on_stdout` leaves stdout to the JSON.
     pub(crate) fn new(total: usize, quiet: bool, json_on_stdout: bool) -> Self {
         let bar = (total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} ETA {eta} {msg}");
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta} {msg}");
+            let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                // A bar that cannot be written is no reason to stop.
+                let _ = write!(text, "{:.1}/s", state.per_sec());
+            };
             ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
         });
         // A bar means too many pictures to read their boxes off the screen.
         let rows = !(json_on_stdout || bar.is_some() && std::io::stdout().is_terminal());
