@@ -43,6 +43,7 @@ pub mod config;
 pub mod detect;
 pub mod dysample;
 pub mod embedded;
+pub mod evaluate;
 pub mod graph;
 #[cfg(feature = "download")]
 pub mod hub;

@@ -84,4 +84,12 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A data YAML names no pictures.
+    #[error("data {path}: {message}; expected a YAML file with `names:` and `val:`, a folder or list of pictures")]
+    Data {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        message: String,
+    },
 }

@@ -6,6 +6,7 @@
 
 mod argument;
 mod builtin;
+mod data;
 mod dialect;
 mod error;
 mod mit;
@@ -17,6 +18,7 @@ mod yaml;
 
 pub use argument::Argument;
 pub use builtin::{BuiltinConfig, builtin_configs};
+pub use data::DataConfig;
 pub use dialect::Dialect;
 pub use error::ConfigError;
 pub use module::{ModuleKind, nearest_name};

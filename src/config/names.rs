@@ -30,11 +30,16 @@ fn from_lines(text: &str) -> Vec<String> {
 }
 
 fn from_yaml(text: &str) -> Result<Vec<String>, String> {
-    let Node::Map(entries) = yaml::parse(text)? else { return Err("not a map".into()) };
-    let (_, names) = entries.into_iter().find(|(key, _)| key == "names").ok_or("key `names` is missing")?;
-    match names.value {
-        Node::List(items) => Ok(items.into_iter().map(|item| plain(&item.value)).collect()),
-        Node::Map(entries) => from_map(entries.into_iter().map(|(id, name)| (id, plain(&name.value))).collect()),
+    names_of(&yaml::parse(text)?)
+}
+
+/// The names in a parsed data YAML.
+pub(super) fn names_of(root: &Node) -> Result<Vec<String>, String> {
+    let Node::Map(entries) = root else { return Err("not a map".into()) };
+    let (_, names) = entries.iter().find(|(key, _)| key == "names").ok_or("key `names` is missing")?;
+    match &names.value {
+        Node::List(items) => Ok(items.iter().map(|item| plain(&item.value)).collect()),
+        Node::Map(entries) => from_map(entries.iter().map(|(id, name)| (id.clone(), plain(&name.value))).collect()),
         other => Err(format!("`names` is {}", other.describe())),
     }
 }

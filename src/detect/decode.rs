@@ -32,6 +32,45 @@ pub fn decode(output: &HeadOutput, confidence: f32) -> Vec<Candidate> {
     candidates
 }
 
+/// As [`decode()`], but a cell gives a candidate for each class that scores more than `confidence`.
+#[must_use]
+pub fn decode_all(output: &HeadOutput, confidence: f32) -> Vec<Candidate> {
+    let mut candidates = match output {
+        HeadOutput::Levels(levels) => levels.iter().flat_map(|level| all_of_level(level, confidence)).collect(),
+        HeadOutput::Dense(cells) => all_of_cells(cells.view(), confidence),
+        HeadOutput::Suppressed(rows) => from_rows(rows.view(), confidence),
+    };
+    candidates.retain(|candidate| candidate.bbox.is_finite());
+    candidates
+}
+
+fn all_of_level(level: &LevelOutput, confidence: f32) -> Vec<Candidate> {
+    let (_, _, width) = level.classes.dim();
+    let mut candidates = Vec::new();
+    for (cell, ..) in best_classes(level, confidence) {
+        let (row, column) = (cell / width, cell % width);
+        let bbox = decode_cell(level, row, column);
+        let scores = level.classes.slice(s![.., row, column]);
+        let passing = scores.iter().map(|logit| sigmoid(*logit)).enumerate().filter(|(_, score)| *score > confidence);
+        candidates.extend(passing.map(|(class, score)| Candidate { bbox, class, score }));
+    }
+    candidates
+}
+
+fn all_of_cells(output: ArrayView2<'_, f32>, confidence: f32) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for cell in output.columns() {
+        let bbox = centred([0, 1, 2, 3].map(|row| cell[row]));
+        let passing = cell.iter().skip(4).enumerate().filter(|(_, score)| **score > confidence);
+        candidates.extend(passing.map(|(class, score)| Candidate { bbox, class, score: *score }));
+    }
+    candidates
+}
+
+fn centred([x, y, width, height]: [f32; 4]) -> BoxXyxy {
+    BoxXyxy { x1: x - width / 2.0, y1: y - height / 2.0, x2: x + width / 2.0, y2: y + height / 2.0 }
+}
+
 fn from_levels(levels: &[LevelOutput], confidence: f32) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for level in levels {
@@ -60,8 +99,7 @@ fn from_dense(output: ArrayView2<'_, f32>, confidence: f32) -> Vec<Candidate> {
     let passing = best.into_iter().enumerate().filter_map(|(cell, (score, class))| Some((cell, class?, score)));
     passing
         .map(|(cell, class, score)| {
-            let [x, y, width, height] = [0, 1, 2, 3].map(|row| boxes[[row, cell]]);
-            let bbox = BoxXyxy { x1: x - width / 2.0, y1: y - height / 2.0, x2: x + width / 2.0, y2: y + height / 2.0 };
+            let bbox = centred([0, 1, 2, 3].map(|row| boxes[[row, cell]]));
             Candidate { bbox, class, score }
         })
         .collect()
@@ -157,6 +195,17 @@ mod tests {
         let found = found(level, 0.25);
         let expected = BoxXyxy { x1: 20.0, y1: 4.0, x2: 36.0, y2: 36.0 };
         assert_eq!(found, [Candidate { bbox: expected, class: 1, score: sigmoid(2.0) }]);
+    }
+
+    #[test]
+    fn every_class_above_the_threshold_gives_a_candidate_of_its_own() {
+        let mut level = level();
+        level.classes[[0, 1, 2]] = 1.0;
+        level.classes[[1, 1, 2]] = 2.0;
+        let best = found(level.clone(), 0.25);
+        let all = decode_all(&HeadOutput::Levels(vec![level]), 0.25);
+        assert_eq!(all.iter().map(|c| (c.class, c.score)).collect::<Vec<_>>(), [(0, sigmoid(1.0)), (1, sigmoid(2.0))]);
+        assert!(best.len() == 1 && all[1] == best[0] && all[0].bbox == best[0].bbox);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use image::RgbImage;
 use ndarray::{Array4, Axis};
 use thiserror::Error;
 
-use super::{BoxXyxy, Candidate, Detection, Settings, decode, suppress};
+use super::{BoxXyxy, Candidate, Detection, Settings, decode, decode_all, suppress};
 use crate::Size;
 use crate::picture::{Fit, Letterbox, Picture, to_tensor};
 use crate::runtime::{HeadOutput, Model, RuntimeError};
@@ -103,7 +103,10 @@ impl<M: Model> Detector<M> {
         let start = Instant::now();
         let letterbox = &prepared.letterbox;
         let thresholds = &self.settings.thresholds;
-        let mut candidates = decode(output, thresholds.confidence);
+        let mut candidates = match thresholds.multi_label {
+            true => decode_all(output, thresholds.confidence),
+            false => decode(output, thresholds.confidence),
+        };
         if let Some(classes) = &thresholds.classes {
             candidates.retain(|candidate| classes.contains(&candidate.class));
         }

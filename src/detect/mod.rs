@@ -10,7 +10,7 @@ mod nms;
 mod settings;
 
 pub use bbox::BoxXyxy;
-pub use decode::{Candidate, decode, decode_cell};
+pub use decode::{Candidate, decode, decode_all, decode_cell};
 pub use detector::{DetectError, Detector, Found, Prepared, Timing};
 pub use nms::suppress;
 pub use settings::{Preset, Settings, Thresholds};

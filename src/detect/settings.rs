@@ -20,7 +20,21 @@ impl Preset {
             Preset::Yolov9 => (0.45, 1000),
             Preset::Ultralytics => (0.7, 300),
         };
-        Thresholds { confidence: 0.25, iou, max_detections, agnostic: false, classes: None }
+        Thresholds { confidence: 0.25, iou, max_detections, agnostic: false, multi_label: false, classes: None }
+    }
+
+    /// Thresholds of evaluation, which are those of both tools: every detection of confidence 0.001, IoU 0.7, 300
+    /// detections, several classes per cell.
+    #[must_use]
+    pub fn evaluation() -> Thresholds {
+        Thresholds {
+            confidence: 0.001,
+            iou: 0.7,
+            max_detections: 300,
+            agnostic: false,
+            multi_label: true,
+            classes: None,
+        }
     }
 
     /// How the preset's tool scales boxes back.
@@ -45,6 +59,9 @@ pub struct Thresholds {
     pub max_detections: usize,
     /// Whether boxes of different classes suppress each other.
     pub agnostic: bool,
+    /// Whether a cell gives a detection for each class above the threshold, as evaluation wants it, instead of one for
+    /// the most probable class.
+    pub multi_label: bool,
     /// Only these class ids; all if absent.
     pub classes: Option<Vec<usize>>,
 }

@@ -37,6 +37,7 @@ pub(super) fn settings(args: &DetectArgs, model: &Loaded) -> anyhow::Result<Sett
         iou: args.iou.unwrap_or(defaults.iou),
         max_detections: args.max_det.map_or(defaults.max_detections, |n| n as usize),
         agnostic: args.agnostic,
+        multi_label: false,
         classes,
     };
     Ok(Settings { fit, thresholds })

@@ -1,0 +1,83 @@
+//! Data YAML files: where the pictures of a dataset are, and what its classes are called.
+
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::names::names_of;
+use super::yaml::{self, Node};
+
+/// A data YAML file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataConfig {
+    /// One name per class.
+    pub class_names: Vec<String>,
+    /// `path`, if given: what the splits are relative to.
+    pub root: Option<PathBuf>,
+    /// `train`, `val`, `test` and what each lists: folders of pictures, or text files of paths.
+    pub splits: Vec<(String, Vec<PathBuf>)>,
+}
+
+/// The keys that name pictures.
+const SPLITS: [&str; 3] = ["train", "val", "test"];
+
+impl DataConfig {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`] when it cannot be read, [`ConfigError::Names`] when it has no class names,
+    /// [`ConfigError::Data`] when it names no pictures.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        let failed = |message: String| ConfigError::Data { path: shown.clone(), message };
+        let root = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(failed)?;
+        let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;
+        let Node::Map(entries) = root else { return Err(failed("not a map".into())) };
+        let value = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| &value.value);
+        let mut splits = Vec::new();
+        for split in SPLITS {
+            let listed = match value(split) {
+                None | Some(Node::Null) => continue,
+                Some(Node::Text(place)) => vec![place.into()],
+                Some(Node::List(items)) => items.iter().filter_map(|item| text_of(&item.value)).collect(),
+                Some(other) => {
+                    return Err(failed(format!("`{split}` is {}; expected a path or paths", other.describe())));
+                }
+            };
+            splits.push((split.to_owned(), listed));
+        }
+        if splits.is_empty() {
+            return Err(failed("it has none of `train`, `val` and `test`".into()));
+        }
+        Ok(Self { class_names, root: value("path").and_then(text_of), splits })
+    }
+}
+
+fn text_of(node: &Node) -> Option<PathBuf> {
+    match node {
+        Node::Text(text) => Some(text.into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<DataConfig, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        DataConfig::from_file(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn splits_are_paths_or_lists_of_paths() {
+        let data = read("path: ../set\ntrain: [a, b]\nval: images/val\ntest:\nnc: 1\nnames: {0: cat}\n").unwrap();
+        assert_eq!(data.root, Some("../set".into()));
+        let splits = [("train".into(), vec!["a".into(), "b".into()]), ("val".into(), vec!["images/val".into()])];
+        assert_eq!(data.splits, splits);
+        assert!(read("names: [cat]").unwrap_err().contains("none of `train`, `val` and `test`"));
+        assert!(read("val: 3\nnames: [cat]").unwrap_err().contains("`val` is `3`"));
+        assert!(read("val: x").unwrap_err().contains("key `names` is missing"));
+    }
+}

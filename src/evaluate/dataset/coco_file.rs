@@ -1,0 +1,132 @@
+//! COCO annotation files (cocodataset.org/#format-data), of which boxes are read.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Dataset, DatasetError, Labelled, Labels};
+use crate::evaluate::{Rectangle, Truth};
+
+#[derive(Deserialize)]
+struct File {
+    images: Vec<Image>,
+    annotations: Vec<Annotation>,
+    categories: Vec<Category>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    id: u64,
+    file_name: String,
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    image_id: u64,
+    category_id: u64,
+    bbox: [f64; 4],
+    area: Option<f64>,
+    #[serde(default)]
+    iscrowd: u8,
+}
+
+#[derive(Deserialize)]
+struct Category {
+    id: u64,
+    name: String,
+}
+
+pub(super) fn open(data: &Path, images: Option<&Path>) -> Result<Dataset, DatasetError> {
+    let wrong = |message: String| DatasetError::Content { path: data.into(), message };
+    let bytes = std::fs::read(data).map_err(|reason| DatasetError::Read { path: data.into(), reason })?;
+    let mut file: File = serde_json::from_slice(&bytes).map_err(|error| {
+        wrong(format!("not a COCO annotation file with images, annotations and categories: {error}"))
+    })?;
+    file.images.sort_by_key(|image| image.id);
+    file.categories.sort_by_key(|category| category.id);
+    let classes: HashMap<u64, usize> = file.categories.iter().enumerate().map(|(n, c)| (c.id, n)).collect();
+    let places: HashMap<u64, usize> = file.images.iter().enumerate().map(|(n, image)| (image.id, n)).collect();
+    let mut truths: Vec<Vec<Truth>> = vec![Vec::new(); file.images.len()];
+    for (number, annotation) in file.annotations.iter().enumerate() {
+        let missing =
+            |what: &str, id: u64| wrong(format!("annotation {number} is of {what} {id}, which is not in the file"));
+        let class = *classes.get(&annotation.category_id).ok_or_else(|| missing("category", annotation.category_id))?;
+        let place = *places.get(&annotation.image_id).ok_or_else(|| missing("image", annotation.image_id))?;
+        let [x, y, width, height] = annotation.bbox;
+        let bbox = Rectangle { x, y, width, height };
+        let area = annotation.area.unwrap_or(bbox.area());
+        truths[place].push(Truth { bbox, class, area, crowd: annotation.iscrowd != 0 });
+    }
+    let folder = folder(data, images, file.images.first().map(|image| image.file_name.as_str()));
+    let pictures = file.images.into_iter().zip(truths).map(|(image, truths)| Labelled {
+        path: folder.join(image.file_name),
+        image_id: json!(image.id),
+        labels: Labels::Pixels(truths),
+    });
+    Ok(Dataset {
+        pictures: pictures.collect(),
+        category_ids: file.categories.iter().map(|category| category.id).collect(),
+        class_names: file.categories.into_iter().map(|category| category.name).collect(),
+    })
+}
+
+/// Where the pictures are: as told; else beside the file, in `images` there, or where COCO itself has those of
+/// `annotations/instances_val2017.json`.
+fn folder(data: &Path, told: Option<&Path>, first: Option<&str>) -> PathBuf {
+    if let Some(told) = told {
+        return told.into();
+    }
+    let beside = data.parent().unwrap_or(Path::new(""));
+    let stem = data.file_stem().unwrap_or_default().to_string_lossy();
+    let split = stem.rsplit('_').next().unwrap_or_default();
+    let above = beside.join("..");
+    let candidates = [
+        beside.to_path_buf(),
+        beside.join("images"),
+        above.join(split),
+        above.join("images").join(split),
+        above.join("images"),
+    ];
+    let has_first = |folder: &&PathBuf| first.is_some_and(|first| folder.join(first).is_file());
+    candidates.iter().find(has_first).unwrap_or(&candidates[1]).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Size;
+
+    fn write(dir: &Path, annotations: &serde_json::Value) -> PathBuf {
+        let path = dir.join("annotations/instances_val2017.json");
+        let file = json!({
+            "images": [{ "id": 9, "file_name": "b.jpg" }, { "id": 3, "file_name": "a.jpg" }],
+            "annotations": annotations,
+            "categories": [{ "id": 90, "name": "dog" }, { "id": 1, "name": "cat" }],
+        });
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, file.to_string()).unwrap();
+        path
+    }
+
+    #[test]
+    fn annotations_become_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("val2017")).unwrap();
+        std::fs::write(dir.path().join("val2017/a.jpg"), "").unwrap();
+        let crowd = json!([{ "image_id": 9, "category_id": 90, "bbox": [1, 2, 3.5, 4], "area": 7.5, "iscrowd": 1 }]);
+        let dataset = open(&write(dir.path(), &crowd), None).unwrap();
+        assert_eq!(
+            (&dataset.class_names[..], &dataset.category_ids[..]),
+            (&["cat".into(), "dog".into()][..], &[1, 90][..])
+        );
+        assert_eq!(dataset.pictures[0].image_id, json!(3));
+        assert!(dataset.pictures[0].path.ends_with("val2017/a.jpg") && dataset.pictures[0].path.is_file());
+        let truths = dataset.pictures[1].truths(Size::square(1));
+        assert_eq!((truths[0].class, truths[0].area, truths[0].crowd, truths[0].bbox.width), (1, 7.5, true, 3.5));
+        let other = json!([{ "image_id": 4, "category_id": 90, "bbox": [1, 2, 3, 4] }]);
+        let error = open(&write(dir.path(), &other), None).unwrap_err().to_string();
+        assert!(error.contains("annotation 0 is of image 4"), "{error}");
+    }
+}

@@ -1,0 +1,201 @@
+//! `images/a.jpg` beside `labels/a.txt`, listed by a data YAML.
+
+use std::collections::HashSet;
+use std::path::{Component, Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Dataset, DatasetError, Labelled, Labels};
+use crate::config::DataConfig;
+
+/// Extensions of pictures in a folder.
+const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+
+pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
+    let config = DataConfig::from_file(data)?;
+    let wrong = |message: String| DatasetError::Content { path: data.into(), message };
+    let (_, listed) = config.splits.iter().find(|(name, _)| name == split).ok_or_else(|| {
+        let there: Vec<&str> = config.splits.iter().map(|(name, _)| name.as_str()).collect();
+        wrong(format!("it has no split `{split}`; there is {}", there.join(", ")))
+    })?;
+    let mut paths = Vec::new();
+    for place in listed {
+        let place = found(data, config.root.as_deref(), place)
+            .ok_or_else(|| wrong(format!("{split}: there is no {} below the folder of the file", place.display())))?;
+        if place.is_dir() { folder(&place, &mut paths)? } else { list(&place, &mut paths)? }
+    }
+    paths.sort();
+    paths.dedup();
+    if paths.is_empty() {
+        return Err(wrong(format!("the split `{split}` has no picture")));
+    }
+    let classes = config.class_names.len();
+    let pictures = paths.into_iter().map(|path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let image_id = stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number));
+        let labels = Labels::Shares(labels_of(&path, classes)?);
+        Ok(Labelled { path, image_id, labels })
+    });
+    let pictures = pictures.collect::<Result<Vec<_>, DatasetError>>()?;
+    Ok(Dataset { category_ids: (0..classes as u64).collect(), class_names: config.class_names, pictures })
+}
+
+/// `place` below `root`, which is relative to the folder of the YAML or to the working folder.
+fn found(data: &Path, root: Option<&Path>, place: &Path) -> Option<PathBuf> {
+    let beside = data.parent().unwrap_or(Path::new(""));
+    let root = root.unwrap_or(Path::new(""));
+    let candidates = [beside.join(root).join(place), root.join(place), beside.join(place)];
+    candidates.into_iter().find(|candidate| candidate.exists())
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// Pictures in a folder and below it.
+fn folder(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
+    let failed = |reason| DatasetError::Read { path: folder.into(), reason };
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            self::folder(&path, paths)?;
+        } else if is_picture(&path) {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Paths one a line, those with `./` relative to the file, others to it or to the working folder.
+fn list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
+    let text = std::fs::read_to_string(list).map_err(|reason| DatasetError::Read { path: list.into(), reason })?;
+    let beside = list.parent().unwrap_or(Path::new(""));
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let path = beside.join(line);
+        paths.push(if path.exists() || !Path::new(line).exists() { path } else { line.into() });
+    }
+    Ok(())
+}
+
+/// The label file of a picture: the last folder `images` becomes `labels`.
+fn label_path(picture: &Path) -> PathBuf {
+    let parts: Vec<Component<'_>> = picture.components().collect();
+    let images = parts.iter().rposition(|part| part.as_os_str() == "images");
+    let renamed = |(n, part): (usize, &Component<'_>)| match images {
+        Some(images) if n == images => PathBuf::from("labels"),
+        _ => PathBuf::from(part.as_os_str()),
+    };
+    parts.iter().enumerate().map(renamed).collect::<PathBuf>().with_extension("txt")
+}
+
+/// Nothing of a picture without a label file: a background. Equal lines count once, as in the training codes.
+fn labels_of(picture: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
+    let path = label_path(picture);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(reason) => return Err(DatasetError::Read { path, reason }),
+    };
+    let mut seen = HashSet::new();
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let parsed = lines.filter(|(_, line)| seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" ")));
+    parsed
+        .map(|(number, line)| {
+            parse(line, classes).map_err(|message| {
+                let message = format!("line {}: {message}", number + 1);
+                DatasetError::Content { path: path.clone(), message }
+            })
+        })
+        .collect()
+}
+
+/// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the picture.
+fn parse(line: &str, classes: usize) -> Result<(usize, [f64; 4]), String> {
+    let mut numbers = line.split_whitespace().map(|word| {
+        word.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or(format!("`{word}` is not a number"))
+    });
+    let class = numbers.next().ok_or("it is empty")??;
+    let numbers = numbers.collect::<Result<Vec<f64>, String>>()?;
+    if class.fract() != 0.0 || class < 0.0 || class >= classes as f64 {
+        return Err(format!("there is no class {class}; there are {classes}, from 0"));
+    }
+    let bbox = match numbers.as_slice() {
+        &[x, y, width, height] => [x, y, width, height],
+        outline if outline.len() >= 6 && outline.len().is_multiple_of(2) => around(outline),
+        other => return Err(format!("{} numbers after the class; expected 4, or pairs of an outline", other.len())),
+    };
+    match bbox.iter().find(|share| !(0.0..=1.001).contains(*share)) {
+        Some(share) => Err(format!("{share} is not a share of the picture, from 0 to 1")),
+        None => Ok((class as usize, bbox)),
+    }
+}
+
+/// The box around an outline.
+fn around(outline: &[f64]) -> [f64; 4] {
+    let axis = |first: usize| {
+        let values = outline.iter().skip(first).step_by(2);
+        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+        ((low + high) / 2.0, high - low)
+    };
+    let ((x, width), (y, height)) = (axis(0), axis(1));
+    [x, y, width, height]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Size;
+
+    #[test]
+    fn labels_lie_beside_images() {
+        for (picture, label) in [
+            ("a/images/b.jpg", "a/labels/b.txt"),
+            ("images/images/c.d.png", "images/labels/c.d.txt"),
+            ("a/b.jpg", "a/b.txt"),
+        ] {
+            assert_eq!(label_path(Path::new(picture)), Path::new(label));
+        }
+    }
+
+    #[test]
+    fn lines_are_boxes_or_outlines() {
+        assert_eq!(parse("1 0.5 0.5 0.25 1", 2), Ok((1, [0.5, 0.5, 0.25, 1.0])));
+        assert_eq!(parse("0 0 0 0.5 0 0.5 1", 2), Ok((0, [0.25, 0.5, 0.5, 1.0])));
+        for (line, message) in [
+            ("2 0 0 0 0", "there is no class 2"),
+            ("0 0 0 0", "3 numbers after the class"),
+            ("0 0 x 0 0", "`x` is not a number"),
+            ("0 0.5 0.5 320 20", "320 is not a share"),
+            ("0 nan 0 0 0", "`nan` is not a number"),
+        ] {
+            assert!(parse(line, 2).unwrap_err().contains(message), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_dataset_is_read_with_its_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("set/images/2.jpg", "");
+        write("set/images/sub/1.png", "");
+        write("set/labels/2.txt", "0 0.5 0.5 0.5 0.5\n0 0.5  0.5 0.5 0.5\n\n1 0.25 0.5 0.5 1\n");
+        write("data.yaml", "path: set\nval: images\ntest: list.txt\nnames: [cat, dog]\n");
+        write("set/list.txt", "./images/2.jpg\n");
+        let data = dir.path().join("data.yaml");
+        let dataset = open(&data, "val").unwrap();
+        assert_eq!((dataset.pictures.len(), dataset.labels()), (2, 2));
+        assert_eq!(dataset.pictures[0].image_id, json!(2));
+        let truth = &dataset.pictures[0].truths(Size::new(100, 50))[1];
+        assert_eq!((truth.class, truth.bbox.x, truth.bbox.width, truth.area), (1, 0.0, 50.0, 2500.0));
+        assert_eq!(open(&data, "test").unwrap().pictures.len(), 1);
+        assert!(open(&data, "train").unwrap_err().to_string().contains("no split `train`; there is val, test"));
+        write("set/labels/2.txt", "0 0.5 0.5 0.5 0.5\n7 0 0 0 0");
+        let error = open(&data, "val").unwrap_err().to_string();
+        assert!(error.contains("2.txt: line 2: there is no class 7"), "{error}");
+    }
+}

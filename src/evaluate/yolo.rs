@@ -1,0 +1,241 @@
+//! The numbers that YOLO training codes print: P, R, F1, mAP50, mAP50-95. Not comparable with those of COCO.
+
+use super::curve::interpolate;
+use super::{Judged, iou_thresholds, mean};
+
+/// Whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// `val.py` of YOLOv9 (and YOLOv5, and Ultralytics until 2025): a detection holds on to its best label even if that
+    /// is taken, and the curve falls to (1, 0) along a ramp, which raises AP.
+    Official,
+    /// Ultralytics 8.4: detections in order of confidence take the best label that is left, and the curve ends where the
+    /// detections do.
+    Ultralytics,
+}
+
+/// Means over the classes that have labels, 0 to 1; NaN without labels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct YoloMetrics {
+    /// Precision at the confidence with the best F1.
+    pub precision: f64,
+    /// Recall there.
+    pub recall: f64,
+    /// The best mean F1, after smoothing over a tenth of the range of confidence.
+    pub f1: f64,
+    /// The confidence of that.
+    pub confidence: f64,
+    /// Mean average precision at IoU 0.5.
+    pub map50: f64,
+    /// Over IoU 0.5 to 0.95.
+    pub map: f64,
+    /// The same, for each class with labels.
+    pub classes: Vec<YoloClass>,
+}
+
+/// One class.
+#[derive(Debug, Clone, PartialEq)]
+pub struct YoloClass {
+    /// Class id.
+    pub class: usize,
+    /// Its labels.
+    pub labels: usize,
+    /// Average precision at IoU 0.5.
+    pub ap50: f64,
+    /// Over IoU 0.5 to 0.95.
+    pub ap: f64,
+    /// Precision at 101 recalls from 0 to 1, at IoU 0.5.
+    pub precision_by_recall: Vec<f64>,
+    /// At 1000 confidences from 0 to 1.
+    pub precision_by_confidence: Vec<f64>,
+    /// At 1000 confidences from 0 to 1.
+    pub recall_by_confidence: Vec<f64>,
+}
+
+/// Points along the axis of confidence.
+const CONFIDENCES: usize = 1000;
+
+/// A detection of a class: its confidence and a bit for each threshold at which it is right.
+type Marked = (f64, u16);
+
+/// Judges all pictures. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
+#[must_use]
+pub fn yolo_metrics(pictures: &[Judged], classes: usize, style: Style) -> YoloMetrics {
+    let mut marked: Vec<Vec<Marked>> = vec![Vec::new(); classes];
+    let mut labels = vec![0usize; classes];
+    for judged in pictures {
+        judged.truths.iter().for_each(|truth| labels[truth.class] += 1);
+        let bits = mark(judged, style);
+        for (found, bits) in judged.predictions.iter().zip(bits) {
+            marked[found.class].push((found.score, bits));
+        }
+    }
+    let with_labels = (0..classes).filter(|class| labels[*class] > 0);
+    let scored: Vec<YoloClass> = with_labels
+        .map(|class| {
+            let mut detections = std::mem::take(&mut marked[class]);
+            detections.sort_by(|a, b| b.0.total_cmp(&a.0));
+            score(class, labels[class], &detections, style)
+        })
+        .collect();
+    summarise(scored)
+}
+
+/// For each detection of a picture a bit for each threshold at which it is right.
+fn mark(judged: &Judged, style: Style) -> Vec<u16> {
+    // By falling confidence, as the lists of the training codes are.
+    let mut order: Vec<usize> = (0..judged.predictions.len()).collect();
+    order.sort_by(|a, b| judged.predictions[*b].score.total_cmp(&judged.predictions[*a].score));
+    let iou = |found: usize, truth: usize| {
+        let (found, truth) = (&judged.predictions[found], &judged.truths[truth]);
+        let intersection = found.bbox.intersection(&truth.bbox);
+        let union = found.bbox.area() + truth.bbox.area() - intersection + 1e-7;
+        if found.class == truth.class { intersection / union } else { 0.0 }
+    };
+    let overlaps: Vec<Vec<f64>> =
+        order.iter().map(|found| (0..judged.truths.len()).map(|truth| iou(*found, truth)).collect()).collect();
+    let mut bits = vec![0u16; judged.predictions.len()];
+    for (threshold, least) in iou_thresholds().into_iter().enumerate() {
+        let mut taken = vec![false; judged.truths.len()];
+        for (found, overlaps) in order.iter().zip(&overlaps) {
+            let free = |truth: &usize| style == Style::Official || !taken[*truth];
+            let fitting = (0..overlaps.len()).filter(|truth| overlaps[*truth] >= least).filter(free);
+            let best = fitting.max_by(|a, b| overlaps[*a].total_cmp(&overlaps[*b]));
+            if let Some(truth) = best.filter(|truth| !taken[*truth]) {
+                taken[truth] = true;
+                bits[*found] |= 1 << threshold;
+            }
+        }
+    }
+    bits
+}
+
+fn score(class: usize, labels: usize, detections: &[Marked], style: Style) -> YoloClass {
+    let curve = |threshold: usize| {
+        let mut right = 0usize;
+        let points = detections.iter().enumerate().map(|(n, (_, bits))| {
+            right += usize::from(bits & (1 << threshold) != 0);
+            (right as f64 / (labels as f64 + 1e-16), right as f64 / (n + 1) as f64)
+        });
+        points.unzip::<f64, f64, Vec<f64>, Vec<f64>>()
+    };
+    let curves: Vec<(f64, Vec<f64>)> = (0..iou_thresholds().len())
+        .map(|threshold| {
+            let (recall, precision) = curve(threshold);
+            average_precision(&recall, &precision, style)
+        })
+        .collect();
+    let (recall, precision) = curve(0);
+    // Confidence falls along the list; NumPy's interpolation wants it to rise, so both are negated.
+    let negated: Vec<f64> = detections.iter().map(|(score, _)| -score).collect();
+    let by_confidence = |values: &[f64], before: f64| -> Vec<f64> {
+        let at = |n: usize| interpolate(-(n as f64) / (CONFIDENCES - 1) as f64, &negated, values, before);
+        (0..CONFIDENCES).map(at).collect()
+    };
+    YoloClass {
+        class,
+        labels,
+        ap50: curves[0].0,
+        ap: mean(curves.iter().map(|(ap, _)| *ap)),
+        precision_by_recall: curves[0].1.clone(),
+        precision_by_confidence: by_confidence(&precision, 1.0),
+        recall_by_confidence: by_confidence(&recall, 0.0),
+    }
+}
+
+/// Area below the curve by the trapezoid rule over 101 recalls, and the curve there.
+fn average_precision(recall: &[f64], precision: &[f64], style: Style) -> (f64, Vec<f64>) {
+    let end: &[f64] = match (style, recall.last()) {
+        (Style::Official, _) => &[1.0],
+        (Style::Ultralytics, Some(last)) => &[*last, 1.0],
+        (Style::Ultralytics, None) => &[1.0, 1.0],
+    };
+    let recall = [&[0.0], recall, end].concat();
+    let mut precision = [&[1.0], precision, &vec![0.0; end.len()][..]].concat();
+    for n in (1..precision.len()).rev() {
+        precision[n - 1] = precision[n - 1].max(precision[n]);
+    }
+    let curve: Vec<f64> = (0..=100).map(|n| interpolate(f64::from(n) / 100.0, &recall, &precision, 1.0)).collect();
+    let area = curve.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0 * 0.01).sum();
+    (area, curve)
+}
+
+fn summarise(classes: Vec<YoloClass>) -> YoloMetrics {
+    let at = |n: usize, of: fn(&YoloClass, usize) -> f64| mean(classes.iter().map(|class| of(class, n)));
+    let precision = |class: &YoloClass, n: usize| class.precision_by_confidence[n];
+    let recall = |class: &YoloClass, n: usize| class.recall_by_confidence[n];
+    let f1 = |class: &YoloClass, n: usize| {
+        let (p, r) = (class.precision_by_confidence[n], class.recall_by_confidence[n]);
+        2.0 * p * r / (p + r + 1e-16)
+    };
+    let curve: Vec<f64> = (0..CONFIDENCES).map(|n| at(n, f1)).collect();
+    let smoothed = smooth(&curve);
+    let highest = |best: usize, n: usize| if smoothed[n] > smoothed[best] { n } else { best };
+    let best = (0..CONFIDENCES).fold(0, highest);
+    YoloMetrics {
+        precision: at(best, precision),
+        recall: at(best, recall),
+        f1: at(best, f1),
+        confidence: best as f64 / (CONFIDENCES - 1) as f64,
+        map50: mean(classes.iter().map(|class| class.ap50)),
+        map: mean(classes.iter().map(|class| class.ap)),
+        classes,
+    }
+}
+
+/// Means of 101 neighbours, the ends repeated.
+fn smooth(curve: &[f64]) -> Vec<f64> {
+    const HALF: usize = 50;
+    let Some(last) = curve.len().checked_sub(1) else { return Vec::new() };
+    let at = |n: usize| curve[n.saturating_sub(HALF).min(last)];
+    (0..curve.len()).map(|n| mean((n..=n + 2 * HALF).map(at))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{CocoEvaluation, Prediction, Rectangle, Truth};
+
+    fn rectangle(x: f64) -> Rectangle {
+        Rectangle { x, y: 0.0, width: 100.0, height: 100.0 }
+    }
+
+    fn truth(x: f64) -> Truth {
+        Truth { bbox: rectangle(x), class: 0, area: 1e4, crowd: false }
+    }
+
+    fn found(x: f64, score: f64) -> Prediction {
+        Prediction { bbox: rectangle(x), class: 0, score }
+    }
+
+    /// One of two objects found: the same picture by three definitions.
+    #[test]
+    fn three_definitions_give_three_numbers() {
+        let judged = Judged { truths: vec![truth(0.0), truth(500.0)], predictions: vec![found(0.0, 0.9)] };
+        let pictures = [judged];
+        let map50 = |style| yolo_metrics(&pictures, 1, style).map50;
+        assert!((map50(Style::Official) - 0.75).abs() < 1e-9);
+        assert!((map50(Style::Ultralytics) - 0.495).abs() < 1e-9);
+        assert!((CocoEvaluation::new(&pictures, 1).metrics().ap50 - 0.505).abs() < 5e-4);
+    }
+
+    /// Two labels side by side: both detections prefer the first one.
+    #[test]
+    fn only_ultralytics_gives_a_second_choice() {
+        let truths = vec![truth(0.0), truth(20.0)];
+        let judged = [Judged { truths, predictions: vec![found(4.0, 0.9), found(6.0, 0.8)] }];
+        let recall = |style| yolo_metrics(&judged, 1, style).classes[0].recall_by_confidence[0];
+        assert!((recall(Style::Official) - 0.5).abs() < 1e-9);
+        assert!((recall(Style::Ultralytics) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn precision_and_recall_are_read_at_the_best_f1() {
+        let predictions = vec![found(0.0, 0.9), found(700.0, 0.1)];
+        let metrics = yolo_metrics(&[Judged { truths: vec![truth(0.0)], predictions }], 1, Style::Official);
+        // Smoothing pulls the place away from the edge at 0.9, where precision is 1.
+        assert!((0.96..0.97).contains(&metrics.precision) && (metrics.recall - 1.0).abs() < 1e-6);
+        assert!((0.849..0.851).contains(&metrics.confidence));
+        assert!(yolo_metrics(&[Judged::default()], 1, Style::Official).map.is_nan());
+    }
+}
