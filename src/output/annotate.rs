@@ -8,7 +8,7 @@ use imageproc::rect::Rect;
 use super::PictureResult;
 use super::label::{Patch, place};
 use crate::Size;
-use crate::detect::Detection;
+use crate::detect::{BoxXyxy, Detection};
 
 /// DejaVu Sans (licence beside it): Latin, Greek, Cyrillic and many symbols.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans.ttf");
@@ -27,31 +27,55 @@ pub struct Style {
     pub hide_confidence: bool,
 }
 
+/// A box to draw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mark {
+    /// In pixels of the picture.
+    pub bbox: BoxXyxy,
+    /// What is written at it; nothing for a box alone.
+    pub text: String,
+    /// Red, green and blue.
+    pub colour: [u8; 3],
+}
+
 /// Draws all detections, the best one on top, then their labels.
 pub fn annotate(picture: &mut RgbImage, result: &PictureResult<'_>, style: &Style) {
+    let Ok(font) = FontRef::try_from_slice(FONT) else { return };
+    let mark = |detection: &Detection| Mark {
+        bbox: detection.bbox,
+        text: if style.hide_labels { String::new() } else { label_text(detection, result, style, &font) },
+        colour: class_colour(detection.class),
+    };
+    let marks: Vec<Mark> = result.detections.iter().map(mark).collect();
+    draw_marks(picture, &marks, style.line_width);
+}
+
+/// Draws boxes, the first one on top, then their labels, of which the first ones get the best places.
+pub fn draw_marks(picture: &mut RgbImage, marks: &[Mark], line_width: Option<u32>) {
     let size = Size::new(picture.width() as usize, picture.height() as usize);
     let mean_side = (size.width + size.height) as f32 / 2.0;
-    for detection in result.detections.iter().rev() {
-        let bbox = patch_of(detection, size);
-        let line = style.line_width.unwrap_or_else(|| line_width(mean_side, bbox)).max(1) as i32;
-        outline(picture, bbox, line, colour(detection.class));
-    }
-    if style.hide_labels {
-        return;
+    for mark in marks.iter().rev() {
+        let bbox = patch_of(&mark.bbox, size);
+        let line = line_width.unwrap_or_else(|| line_width_for(mean_side, bbox)).max(1) as i32;
+        outline(picture, bbox, line, Rgb(mark.colour));
     }
     let Ok(font) = FontRef::try_from_slice(FONT) else { return };
     let mut taken = Vec::new();
-    for detection in result.detections {
-        let text = label_text(detection, result, style, &font);
-        let bbox = patch_of(detection, size);
-        let label =
-            Label { text: &text, font: &font, size: font_size(mean_side, bbox), colour: colour(detection.class) };
+    for mark in marks.iter().filter(|mark| !mark.text.is_empty()) {
+        let bbox = patch_of(&mark.bbox, size);
+        let label = Label { text: &mark.text, font: &font, size: font_size(mean_side, bbox), colour: Rgb(mark.colour) };
         draw_label(picture, bbox, &label, &mut taken);
     }
 }
 
+/// Writes a line at a place, black on white: a caption within a picture that is made of others.
+pub fn write_text(picture: &mut RgbImage, (x, y): (i32, i32), height: f32, text: &str) {
+    let Ok(font) = FontRef::try_from_slice(FONT) else { return };
+    draw_text_mut(picture, Rgb([20, 20, 20]), x, y, PxScale::from(height), &font, text);
+}
+
 /// By the picture's size, so that it shows when the picture is scaled to a screen; but no more than a tenth of the box.
-fn line_width(mean_side: f32, bbox: Patch) -> u32 {
+fn line_width_for(mean_side: f32, bbox: Patch) -> u32 {
     let most = (bbox.width.min(bbox.height) as f32 / 10.0).max(2.0);
     (mean_side * 0.003).clamp(2.0, most).round() as u32
 }
@@ -63,8 +87,8 @@ fn font_size(mean_side: f32, bbox: Patch) -> f32 {
 }
 
 /// The pixels that a box covers, at least one.
-fn patch_of(detection: &Detection, picture: Size) -> Patch {
-    let bbox = detection.bbox.clip(picture);
+fn patch_of(bbox: &BoxXyxy, picture: Size) -> Patch {
+    let bbox = bbox.clip(picture);
     let axis = |start: f32, end: f32, limit: usize| {
         let first = (start.round() as i32).clamp(0, limit as i32 - 1);
         (first, ((end.round() as i32) - first).clamp(1, limit as i32 - first))
@@ -144,10 +168,6 @@ fn fitting(label: &Label<'_>, picture: Size) -> Option<(f32, i32, i32, i32)> {
     }
 }
 
-fn colour(class: usize) -> Rgb<u8> {
-    Rgb(class_colour(class))
-}
-
 /// Red, green and blue of a class: hues a golden angle apart, so that neighbouring ids differ most.
 #[must_use]
 pub fn class_colour(class: usize) -> [u8; 3] {
@@ -171,7 +191,6 @@ fn is_light(Rgb(channels): Rgb<u8>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::BoxXyxy;
 
     fn draw(size: Size, bbox: BoxXyxy, names: &[String], style: &Style) -> RgbImage {
         let mut picture = RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([90, 90, 90]));
@@ -189,7 +208,7 @@ mod tests {
         for (x, y, on) in
             [(10, 20, true), (59, 69, true), (12, 45, true), (13, 45, false), (9, 45, false), (60, 45, false)]
         {
-            assert_eq!(*picture.get_pixel(x, y) == colour(0), on, "{x},{y}");
+            assert_eq!(*picture.get_pixel(x, y) == Rgb(class_colour(0)), on, "{x},{y}");
         }
     }
 

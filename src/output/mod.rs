@@ -7,16 +7,18 @@ mod format;
 mod gallery;
 mod json;
 mod label;
+mod plot;
 mod record;
 mod text;
 
-pub use annotate::{Style, annotate, class_colour};
+pub use annotate::{Mark, Style, annotate, class_colour, draw_marks, write_text};
 pub use crop::{Crop, crops};
 use files::encode_thumbnail;
 pub use files::{FileError, TEMPORARY, encode_picture, folder_of, temporary_beside, write_atomically};
 pub use format::FileFormat;
 pub use gallery::{GALLERY_PART, GalleryPicture, gallery_page, gallery_part, thumbnail};
 pub use json::to_json;
+pub use plot::{Series, escaped, line_plot, table_plot};
 pub use record::{Outcome, Record};
 pub use text::{printable, summary, table_rows, yolo_lines};
 

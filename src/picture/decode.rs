@@ -111,6 +111,14 @@ impl Picture {
         }
     }
 
+    /// Width and height of a file, upright, without decoding it.
+    ///
+    /// # Errors
+    /// As [`Picture::open`], but for damage behind the head.
+    pub fn size_of_file(path: &Path, max_pixels: u64) -> Result<Size, PictureError> {
+        Ok(open(&std::fs::read(path)?, max_pixels)?.0.upright())
+    }
+
     /// A picture that came as pixels.
     #[must_use]
     pub fn from_pixels(pixels: RgbImage) -> Self {

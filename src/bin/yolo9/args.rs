@@ -59,6 +59,8 @@ pub(crate) enum LogArg {
 pub(crate) enum Command {
     /// Find objects in pictures.
     Detect(Box<crate::detect::DetectArgs>),
+    /// Measure how good a model is on labelled pictures.
+    Val(Box<crate::val::ValArgs>),
     /// Join the output folders of `detect --shard 1/N` to `N/N`.
     Merge(crate::merge::MergeArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
@@ -88,6 +90,7 @@ impl Command {
     pub(crate) fn is_configurable(&self) -> Option<&'static str> {
         match self {
             Command::Detect(_) => Some("detect"),
+            Command::Val(_) => Some("val"),
             Command::Bench(_) => Some("bench"),
             Command::Convert(_) => Some("convert"),
             Command::Export(_) => Some("export"),

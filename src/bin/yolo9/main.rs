@@ -7,6 +7,7 @@ mod console;
 mod convert;
 mod detect;
 mod doctor;
+mod engine;
 mod export;
 mod formats;
 mod gallery;
@@ -23,6 +24,7 @@ mod report;
 mod settings_file;
 mod sources;
 mod statistics;
+mod val;
 mod video;
 mod weights;
 
@@ -66,6 +68,7 @@ fn run(cli: &Cli, settings: &Settings) -> anyhow::Result<Outcome> {
     match &cli.command {
         Command::Detect(args) => detect::run(args, globals),
         Command::Bench(args) => bench::run(args, globals),
+        Command::Val(args) => val::run(args, globals),
         Command::Merge(args) => merge::run(args, globals),
         Command::Info(args) => info::run(args, globals),
         Command::Models(args) => models::run(args, globals),

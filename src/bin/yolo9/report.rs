@@ -31,15 +31,8 @@ pub(crate) struct Report {
 impl Report {
     /// `json_on_stdout` leaves stdout to the JSON.
     pub(crate) fn new(total: usize, quiet: bool, json_on_stdout: bool) -> Self {
-        let bar = (total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta} {msg}");
-            let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
-                // A bar that cannot be written is no reason to stop.
-                let _ = write!(text, "{:.1}/s", state.per_sec());
-            };
-            ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
-                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
-        });
+        let bar =
+            (total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()).then(|| progress_bar(total));
         // A bar means too many pictures to read their boxes off the screen.
         let rows = !(json_on_stdout || bar.is_some() && std::io::stdout().is_terminal());
         Self {
@@ -217,6 +210,17 @@ impl Report {
             event("info", "end", end);
         }
     }
+}
+
+/// Pictures done, per second, time to go; on stderr if that is a terminal.
+pub(crate) fn progress_bar(total: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta} {msg}");
+    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        // A bar that cannot be written is no reason to stop.
+        let _ = write!(text, "{:.1}/s", state.per_sec());
+    };
+    ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
 }
 
 fn milliseconds(duration: Duration) -> f64 {

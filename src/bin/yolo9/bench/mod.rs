@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use yolo9::detect::{Detector, Prepared, Preset, Settings};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture};
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
-use yolo9::runtime::{Model, Runtime, SessionOptions};
+use yolo9::runtime::{Runtime, SessionOptions};
 use yolo9::{Network, Size, embedded};
 
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
 use crate::console::print_line;
-use crate::detect::streams;
+use crate::engine::{AnyDetector, streams};
 use crate::model::{self, Loaded, is_config, open_config};
 use crate::statistics::{Spread, ratio};
 
@@ -163,7 +163,7 @@ fn load(name: &str, globals: &Globals) -> anyhow::Result<Loaded> {
 
 /// A network that is measured.
 struct Subject {
-    detector: Detector<Box<dyn Model + Send>>,
+    detector: AnyDetector,
     class_names: Vec<String>,
 }
 

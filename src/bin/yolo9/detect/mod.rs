@@ -3,10 +3,8 @@
 mod feed;
 mod pipeline;
 mod plan;
-mod pool;
 mod results;
 mod settings;
-mod streams;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +17,7 @@ use yolo9::runtime::{Runtime, SessionOptions};
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
 use crate::console::say;
+use crate::engine::streams;
 use crate::formats::FormatArgs;
 use crate::interrupt::Interrupt;
 use crate::journal::Shard;
@@ -116,11 +115,6 @@ pub(crate) struct DetectArgs {
 
     #[command(flatten)]
     output: OutputArgs,
-}
-
-/// How many streams share so many threads. More than four only if asked for: each has a copy of the weights.
-pub(crate) fn streams(threads: usize) -> usize {
-    threads.clamp(1, 4)
 }
 
 /// What is written.

@@ -9,16 +9,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use image::RgbImage;
-use yolo9::detect::{Detector, Found, Prepared, Timing};
+use yolo9::detect::{Found, Prepared, Timing};
 use yolo9::output::FileError;
 use yolo9::picture::{Fit, Picture};
-use yolo9::runtime::Model;
 
 use super::feed::{Feed, Next};
 use super::plan::{Plan, Planned};
-use super::pool::{Pending, Pool, Promise};
 use super::results::{Files, Item, Job, Results};
-use super::streams::{Batches, Streams};
+use crate::engine::{AnyDetector, Batches, Pending, Pool, Promise, Streams};
 use crate::interrupt::Interrupt;
 use crate::report::Report;
 use crate::sources::Reading;
@@ -93,11 +91,7 @@ struct Written {
 
 impl Pipeline {
     /// There must be at least one detector; each gets a thread.
-    pub(super) fn new(
-        detectors: Vec<Detector<Box<dyn Model + Send>>>,
-        results: Results,
-        options: Options,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(detectors: Vec<AnyDetector>, results: Results, options: Options) -> anyhow::Result<Self> {
         let pool = Pool::new(options.workers)?;
         let fit = detectors[0].settings().fit;
         let most_behind = options.workers + 2 * options.batch * detectors.len();

@@ -7,10 +7,10 @@ use anyhow::Context;
 
 /// The threads; clones share them.
 #[derive(Debug, Clone)]
-pub(super) struct Pool(Arc<rayon::ThreadPool>);
+pub(crate) struct Pool(Arc<rayon::ThreadPool>);
 
 impl Pool {
-    pub(super) fn new(workers: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(workers: usize) -> anyhow::Result<Self> {
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .thread_name(|n| format!("worker {n}"))
@@ -19,28 +19,28 @@ impl Pool {
         Ok(Self(Arc::new(threads)))
     }
 
-    pub(super) fn submit<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
+    pub(crate) fn submit<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Pending<R> {
         let (promise, pending) = Pending::new();
         self.fulfil(promise, job);
         pending
     }
 
     /// As [`Pool::submit`], for somebody who waits already.
-    pub(super) fn fulfil<R: Send + 'static>(&self, promise: Promise<R>, job: impl FnOnce() -> R + Send + 'static) {
+    pub(crate) fn fulfil<R: Send + 'static>(&self, promise: Promise<R>, job: impl FnOnce() -> R + Send + 'static) {
         self.0.spawn_fifo(move || promise.keep(job()));
     }
 }
 
 /// A result to come.
 #[derive(Debug)]
-pub(super) struct Pending<R>(Receiver<R>);
+pub(crate) struct Pending<R>(Receiver<R>);
 
 /// The other end of a [`Pending`].
 #[derive(Debug)]
-pub(super) struct Promise<R>(SyncSender<R>);
+pub(crate) struct Promise<R>(SyncSender<R>);
 
 impl<R> Promise<R> {
-    pub(super) fn keep(self, result: R) {
+    pub(crate) fn keep(self, result: R) {
         // Nobody waits any more after an interruption.
         let _ = self.0.send(result);
     }
@@ -50,17 +50,17 @@ impl<R> Promise<R> {
 const KEPT: &str = "a job always ends with its result: a panic in it ends the program";
 
 impl<R> Pending<R> {
-    pub(super) fn new() -> (Promise<R>, Self) {
+    pub(crate) fn new() -> (Promise<R>, Self) {
         let (sender, receiver) = sync_channel(1);
         (Promise(sender), Self(receiver))
     }
 
-    pub(super) fn wait(self) -> R {
+    pub(crate) fn wait(self) -> R {
         self.0.recv().expect(KEPT)
     }
 
     /// The result if it is there.
-    pub(super) fn ready(self) -> Result<R, Self> {
+    pub(crate) fn ready(self) -> Result<R, Self> {
         match self.0.try_recv() {
             Ok(result) => Ok(result),
             Err(TryRecvError::Empty) => Err(self),

@@ -1,0 +1,158 @@
+//! The files of an evaluation.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use yolo9::evaluate::{Dataset, Judged, YoloClass};
+use yolo9::output::{Series, class_colour, line_plot, table_plot, write_atomically};
+
+use super::{Evaluated, Scores, ValArgs, worst};
+use crate::args::Globals;
+use crate::console::{print_line, say};
+use crate::outputs::RunFolder;
+
+/// Where things go, checked before the work.
+pub(super) struct Places {
+    folder: Option<RunFolder>,
+}
+
+impl Places {
+    pub(super) fn check(args: &ValArgs) -> anyhow::Result<Self> {
+        for path in [&args.json, &args.coco].into_iter().flatten().filter(|path| *path != Path::new("-")) {
+            anyhow::ensure!(!path.is_dir(), "{}: is a folder; expected the name of a file", path.display());
+            anyhow::ensure!(
+                args.exist_ok || !path.exists(),
+                "{} exists; choose another name, or replace it with --exist-ok",
+                path.display()
+            );
+        }
+        let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
+        Ok(Self { folder })
+    }
+}
+
+pub(super) fn write(
+    args: &ValArgs,
+    places: Places,
+    dataset: &Dataset,
+    evaluated: &Evaluated,
+    (scores, settings): (&Scores, &str),
+    globals: &Globals,
+) -> anyhow::Result<()> {
+    let mut numbers = scores.json();
+    numbers["settings"] = json!(settings);
+    let numbers = format!("{numbers:#}\n");
+    match args.json.as_deref() {
+        Some(path) if path == Path::new("-") => print_line!("{}", numbers.trim_end()),
+        Some(path) => write_atomically(path, numbers.as_bytes())?,
+        None => {}
+    }
+    let predictions = || coco_results(dataset, &evaluated.judged);
+    if let Some(path) = &args.coco {
+        write_atomically(path, predictions().as_bytes())?;
+    }
+    let Some(folder) = places.folder else { return Ok(()) };
+    let file = |name: &str, text: &str| write_atomically(&folder.path().join(name), text.as_bytes());
+    file("metrics.json", &numbers)?;
+    file("predictions.json", &predictions())?;
+    for (name, plot) in plots(scores, &dataset.class_names) {
+        file(name, &plot)?;
+    }
+    worst::draw(folder.path(), dataset, evaluated, scores.official.confidence, args.worst)?;
+    if !globals.quiet {
+        say!("Results saved to {}", folder.path().display());
+    }
+    Ok(())
+}
+
+fn coco_results(dataset: &Dataset, judged: &[Judged]) -> String {
+    let rounded = |value: f64, per_unit: f64| (value * per_unit).round() / per_unit;
+    let mut entries: Vec<String> = Vec::new();
+    for (picture, judged) in dataset.pictures.iter().zip(judged) {
+        for found in &judged.predictions {
+            let bbox = [found.bbox.x, found.bbox.y, found.bbox.width, found.bbox.height].map(|v| rounded(v, 1e3));
+            let entry = json!({
+                "image_id": picture.image_id,
+                "category_id": dataset.category_ids[found.class],
+                "bbox": bbox,
+                "score": rounded(found.score, 1e5),
+            });
+            entries.push(entry.to_string());
+        }
+    }
+    format!("[\n{}\n]\n", entries.join(",\n"))
+}
+
+/// File names and SVG.
+fn plots(scores: &Scores, names: &[String]) -> Vec<(&'static str, String)> {
+    let classes = &scores.official.classes;
+    let confidence = |n: usize| n as f64 / 999.0;
+    let f1 = |class: &YoloClass, n: usize| {
+        let (p, r) = (class.precision_by_confidence[n], class.recall_by_confidence[n]);
+        2.0 * p * r / (p + r + 1e-16)
+    };
+    let pr = with_mean(classes, names, 101, |n| n as f64 / 100.0, |class, n| class.precision_by_recall[n]);
+    let p = with_mean(classes, names, 1000, confidence, |class, n| class.precision_by_confidence[n]);
+    let r = with_mean(classes, names, 1000, confidence, |class, n| class.recall_by_confidence[n]);
+    let f = with_mean(classes, names, 1000, confidence, f1);
+    let labelled: Vec<String> = names.iter().cloned().chain(["background".to_owned()]).collect();
+    vec![
+        ("pr.svg", line_plot("Precision and recall at IoU 0.5", ["recall", "precision"], &pr)),
+        ("f1.svg", line_plot("F1 at IoU 0.5", ["confidence", "F1"], &f)),
+        ("precision.svg", line_plot("Precision at IoU 0.5", ["confidence", "precision"], &p)),
+        ("recall.svg", line_plot("Recall at IoU 0.5", ["confidence", "recall"], &r)),
+        (
+            "confusion.svg",
+            table_plot("Detected (rows) and labelled (columns), confidence 0.25", &labelled, &scores.confusion.counts),
+        ),
+    ]
+}
+
+/// A line for each class and a strong one for their mean.
+fn with_mean(
+    classes: &[YoloClass],
+    names: &[String],
+    points: usize,
+    x: impl Fn(usize) -> f64,
+    y: impl Fn(&YoloClass, usize) -> f64,
+) -> Vec<Series> {
+    let mean = |n: usize| classes.iter().map(|class| y(class, n)).sum::<f64>() / classes.len().max(1) as f64;
+    let line = |of: &dyn Fn(usize) -> f64| (0..points).map(|n| (x(n), of(n))).collect();
+    let all = Series { name: "all classes".into(), points: line(&mean), colour: "#0b66c3".into(), strong: true };
+    let of_class = |class: &YoloClass| {
+        let [r, g, b] = class_colour(class.class);
+        Series {
+            name: names[class.class].clone(),
+            points: line(&|n| y(class, n)),
+            colour: format!("#{r:02x}{g:02x}{b:02x}"),
+            strong: false,
+        }
+    };
+    // The mean is drawn last, and stands first in the legend.
+    let mut series: Vec<Series> = vec![Series { points: Vec::new(), ..all.clone() }];
+    series.extend(classes.iter().map(of_class));
+    series.push(Series { name: String::new(), ..all });
+    series
+}
+
+/// Names for files that sort by rank.
+pub(super) fn ranked(rank: usize, path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    PathBuf::from(format!("{:02}-{stem}.jpg", rank + 1))
+}
+
+/// Numbers for a caption.
+pub(super) fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_sort_as_names() {
+        assert_eq!(ranked(0, Path::new("a/b.png")), Path::new("01-b.jpg"));
+        assert_eq!(plural(1, "box") + &plural(2, "label"), "1 box2 labels");
+    }
+}

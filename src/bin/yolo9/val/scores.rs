@@ -1,0 +1,109 @@
+//! All numbers about one model on one dataset.
+
+use serde_json::{Map, Value, json};
+use yolo9::evaluate::{
+    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Dataset, Judged, Style, YoloMetrics, confusion, yolo_metrics,
+};
+
+use crate::console::print_line;
+
+/// Of detections in the confusion matrix: what `detect` shows.
+const SHOWN: f64 = 0.25;
+
+pub(crate) struct Scores {
+    pub(crate) coco: CocoMetrics,
+    pub(crate) evaluation: CocoEvaluation,
+    per_class: Vec<ClassScore>,
+    pub(crate) official: YoloMetrics,
+    pub(crate) ultralytics: YoloMetrics,
+    pub(super) confusion: Confusion,
+    class_names: Vec<String>,
+}
+
+impl Scores {
+    pub(crate) fn of(judged: &[Judged], dataset: &Dataset) -> Self {
+        let classes = dataset.class_names.len();
+        let evaluation = CocoEvaluation::new(judged, classes);
+        Self {
+            coco: evaluation.metrics(),
+            per_class: evaluation.per_class(),
+            evaluation,
+            official: yolo_metrics(judged, classes, Style::Official),
+            ultralytics: yolo_metrics(judged, classes, Style::Ultralytics),
+            confusion: confusion(judged, classes, SHOWN, 0.45),
+            class_names: dataset.class_names.clone(),
+        }
+    }
+
+    fn styles(&self) -> [(&'static str, &'static str, &YoloMetrics); 2] {
+        [("official val.py", "official", &self.official), ("Ultralytics 8.4", "ultralytics", &self.ultralytics)]
+    }
+
+    pub(super) fn print(&self, settings: &str) -> anyhow::Result<()> {
+        print_line!("{settings}\n");
+        let coco = &self.coco;
+        let [small, medium, large] = coco.ap_by_area.map(shown);
+        print_line!("COCO (equal to pycocotools)");
+        print_line!("  AP {}   AP50 {}   AP75 {}", shown(coco.ap), shown(coco.ap50), shown(coco.ap75));
+        print_line!("  AP of small objects {small}, medium {medium}, large {large}");
+        let ([one, ten, hundred], [small, medium, large]) = (coco.ar.map(shown), coco.ar_by_area.map(shown));
+        print_line!("  AR1 {one}   AR10 {ten}   AR100 {hundred}   (small {small}, medium {medium}, large {large})\n");
+        print_line!("YOLO-style (not comparable with COCO's)");
+        print_line!("  {:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}", "", "P", "R", "F1", "at conf", "mAP50", "mAP50-95");
+        for (name, _, m) in self.styles() {
+            print_line!(
+                "  {name:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}",
+                shown(m.precision),
+                shown(m.recall),
+                shown(m.f1),
+                shown(m.confidence),
+                shown(m.map50),
+                shown(m.map)
+            );
+        }
+        print_line!("\n  {:<24} {:>7} {:>7} {:>7}   (COCO)", "class", "labels", "AP", "AP50");
+        for class in &self.per_class {
+            let name = &self.class_names[class.class];
+            print_line!("  {name:<24} {:>7} {:>7} {:>7}", class.labels, shown(class.ap), shown(class.ap50));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let coco: Map<String, Value> =
+            self.coco.named().into_iter().map(|(name, value)| (name.to_owned(), number(value))).collect();
+        let styles: Map<String, Value> = self
+            .styles()
+            .into_iter()
+            .map(|(_, key, m)| {
+                let values = json!({
+                    "precision": number(m.precision),
+                    "recall": number(m.recall),
+                    "f1": number(m.f1),
+                    "confidence": number(m.confidence),
+                    "mAP50": number(m.map50),
+                    "mAP50_95": number(m.map),
+                });
+                (key.to_owned(), values)
+            })
+            .collect();
+        let per_class: Vec<Value> = self
+            .per_class
+            .iter()
+            .map(|class| {
+                let name = &self.class_names[class.class];
+                json!({ "class": class.class, "name": name, "labels": class.labels, "AP": class.ap, "AP50": class.ap50 })
+            })
+            .collect();
+        json!({ "coco": coco, "yolo": styles, "per_class": per_class })
+    }
+}
+
+fn shown(value: f64) -> String {
+    if value.is_nan() { "-".into() } else { format!("{value:.3}") }
+}
+
+/// JSON has no NaN.
+fn number(value: f64) -> Value {
+    if value.is_nan() { Value::Null } else { json!(value) }
+}

@@ -1,0 +1,225 @@
+//! The metrics against pycocotools' numbers, and against a second implementation that is written from the definition.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::place::{Place, stderr, stdout};
+use proptest::prelude::*;
+use serde_json::Value;
+use yolo9::evaluate::{AREAS, CocoEvaluation, Judged, Prediction, Rectangle, Truth, iou_thresholds};
+
+/// The labelled pictures that come with the program.
+fn parcels() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/parcels/data.yaml")
+}
+
+/// The reference collection, if there is one here.
+fn reference() -> Option<PathBuf> {
+    let folder = std::env::var_os("YOLO9_REFERENCE").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("skipped: YOLO9_REFERENCE is not set");
+    }
+    folder.map(|folder| folder.join("coco"))
+}
+
+fn json(place: &Place, arguments: &str) -> Value {
+    serde_json::from_str(&stdout(&place.succeeds(arguments))).unwrap()
+}
+
+#[test]
+fn predictions_get_the_scores_of_pycocotools() {
+    let Some(coco) = reference() else { return };
+    let (place, eval) = (Place::new(), coco.join("eval"));
+    let expected: Value = serde_json::from_slice(&std::fs::read(eval.join("coco-metrics.json")).unwrap()).unwrap();
+    let (truth, predictions) = (eval.join("ground-truth.json"), eval.join("predictions.json"));
+    let found =
+        json(&place, &format!("-q val --data {} --predictions {} --json -", truth.display(), predictions.display()));
+    for (name, value) in expected["metrics"].as_object().unwrap() {
+        let found = found["coco"][name].as_f64().unwrap();
+        assert!((found - value.as_f64().unwrap()).abs() < 1e-6, "{name}: {found} instead of {value}");
+    }
+    let classes = expected["per_class"].as_object().unwrap();
+    assert_eq!(found["per_class"].as_array().unwrap().len(), classes.len());
+    for class in found["per_class"].as_array().unwrap() {
+        let expected = &classes[class["name"].as_str().unwrap()];
+        for key in ["AP", "AP50"] {
+            let (found, expected) = (class[key].as_f64().unwrap(), expected[key].as_f64().unwrap());
+            assert!((found - expected).abs() < 1e-6, "{class}: {expected}");
+        }
+    }
+    // From the pictures.
+    let weights = coco.join("coco-gelan-t-official.pt");
+    let found = json(&place, &format!("-q val --data {} --weights {} --json -", truth.display(), weights.display()));
+    for name in ["AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"] {
+        let (found, expected) = (found["coco"][name].as_f64().unwrap(), expected["metrics"][name].as_f64().unwrap());
+        assert!((found - expected).abs() < 0.003, "{name}: {found} instead of {expected}");
+    }
+}
+
+#[test]
+fn a_dataset_is_judged_with_all_its_files() {
+    let place = Place::new();
+    let output = place.succeeds(&format!("val --data {} --out out --json a.json --coco b.json", parcels().display()));
+    let text = stdout(&output);
+    assert!(text.contains("24 pictures, 224 labels") && text.contains("official val.py"), "{text}");
+    let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+    let numbers: Value = serde_json::from_str(&read("a.json")).unwrap();
+    // What the training code and pycocotools gave for these weights and pictures.
+    for (name, expected) in [("AP", 0.5741), ("AP50", 0.6976), ("AP75", 0.6393), ("AR100", 0.8551)] {
+        let found = numbers["coco"][name].as_f64().unwrap();
+        assert!((found - expected).abs() < 0.003, "{name}: {found} instead of {expected}");
+    }
+    assert!(numbers["coco"]["AP_large"].is_null(), "no large object is there");
+    assert_eq!(read("out/predictions.json"), read("b.json"));
+    let entries: Vec<Value> = serde_json::from_str(&read("b.json")).unwrap();
+    assert!(entries.len() > 1000 && entries[0]["image_id"] == "parcels-00");
+    for plot in ["pr.svg", "f1.svg", "precision.svg", "recall.svg", "confusion.svg"] {
+        assert!(read(&format!("out/{plot}")).contains("qr"), "{plot}");
+    }
+    assert_eq!(place.list("out/worst").len(), 12);
+    assert!(image::open(place.path("out/worst.jpg")).unwrap().width() == 1440);
+    // The file that was written gets the scores that were given, but for its rounding.
+    let again = json(&place, &format!("-q val --data {} --predictions b.json --json -", parcels().display()));
+    let ap = |value: &Value| value["coco"]["AP"].as_f64().unwrap();
+    assert!((ap(&again) - ap(&numbers)).abs() < 1e-3);
+}
+
+#[test]
+fn mistakes_in_datasets_are_named() {
+    let place = Place::new();
+    place.write("set/images/a.jpg", yolo9::embedded::SAMPLE_PICTURE);
+    place.write("set/images/b.jpg", b"no picture");
+    place.write("set/labels/a.txt", b"0 0.1 0.1 0.1 0.1\n");
+    place.write("data.yaml", b"path: set\nval: images\nnames: [qr, barcode]\n");
+    let output = place.run("val --data data.yaml");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("b.jpg: not a picture") && stderr(&output).contains("4 classes of the model"));
+    place.write("set/labels/a.txt", b"0 0.1 0.1 0.1\n");
+    place.fails("val --data data.yaml", 1, "a.txt: line 1: 3 numbers after the class");
+    place.fails("val --data none.yaml", 1, "none.yaml");
+    place.fails("val --data data.yaml --split test", 1, "no split `test`");
+    place.write("x.json", b"{}");
+    place.fails("val --data x.json", 1, "x.json: not a COCO annotation file");
+    place.write("data.yaml", b"path: set\nval: nowhere\nnames: [qr, barcode]\n");
+    place.fails("val --data data.yaml", 1, "there is no nowhere");
+    place.write("other.yaml", b"path: set\nval: images\nnames: [cat, dog]\n");
+    place.write("set/labels/a.txt", b"");
+    place.fails("val --data other.yaml", 1, "none of the model's 6 classes");
+}
+
+/// AP of one class in one range of areas at one threshold, by the definition: no bits, no sorting of all at once.
+fn naive_ap(pictures: &[Judged], class: usize, range: [f64; 2], least: f64) -> Option<f64> {
+    let mut counted = 0;
+    // Score, place of the picture, whether right.
+    let mut results: Vec<(f64, bool)> = Vec::new();
+    for judged in pictures {
+        let truths: Vec<&Truth> = judged.truths.iter().filter(|truth| truth.class == class).collect();
+        let ignored = |truth: &Truth| truth.crowd || !(range[0]..=range[1]).contains(&truth.area);
+        counted += truths.iter().filter(|truth| !ignored(truth)).count();
+        let mut found: Vec<&Prediction> = judged.predictions.iter().filter(|found| found.class == class).collect();
+        found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap());
+        let mut free = vec![true; truths.len()];
+        for prediction in found.into_iter().take(100) {
+            let overlap = |truth: &Truth| {
+                let (a, b) = (&prediction.bbox, &truth.bbox);
+                let width = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
+                let height = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
+                let both = width.max(0.0) * height.max(0.0);
+                let whole = if truth.crowd { a.area() } else { a.area() + b.area() - both };
+                if both > 0.0 { both / whole } else { 0.0 }
+            };
+            let mut best: [Option<usize>; 2] = [None, None];
+            for (place, truth) in truths.iter().enumerate() {
+                let group = usize::from(ignored(truth));
+                if overlap(truth) < least.min(1.0 - 1e-10) || !free[place] && !truth.crowd {
+                    continue;
+                }
+                if best[group].is_none_or(|other| overlap(truth) >= overlap(truths[other])) {
+                    best[group] = Some(place);
+                }
+            }
+            match best {
+                [Some(place), _] => {
+                    free[place] = false;
+                    results.push((prediction.score, true));
+                }
+                [None, Some(place)] => free[place] = false,
+                [None, None] if (range[0]..=range[1]).contains(&prediction.bbox.area()) => {
+                    results.push((prediction.score, false));
+                }
+                [None, None] => {}
+            }
+        }
+    }
+    if counted == 0 {
+        return None;
+    }
+    results.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap());
+    let precision_from = |recall: f64| {
+        let mut best = 0.0f64;
+        let mut right = 0;
+        for (n, (_, is_right)) in results.iter().enumerate() {
+            right += usize::from(*is_right);
+            if right as f64 / counted as f64 >= recall {
+                best = best.max(right as f64 / (n + 1) as f64);
+            }
+        }
+        best
+    };
+    Some((0..=100).map(|n| precision_from(if n == 100 { 1.0 } else { 0.01 * f64::from(n) })).sum::<f64>() / 101.0)
+}
+
+fn rectangle() -> impl Strategy<Value = Rectangle> {
+    // Few places and sizes, so that equal overlaps and overlaps on a threshold happen; areas of all three ranges.
+    (0u32..6, 0u32..3, 1u32..6, 1u32..6).prop_map(|(x, y, width, height)| Rectangle {
+        x: f64::from(x) * 10.0,
+        y: f64::from(y) * 10.0,
+        width: f64::from(width) * 20.0,
+        height: f64::from(height) * 20.0,
+    })
+}
+
+fn judged() -> impl Strategy<Value = Judged> {
+    let truth = (rectangle(), 0usize..3, any::<bool>(), 0u8..5, 0.3f64..1.0).prop_map(
+        |(bbox, class, outline, crowd, share)| {
+            let area = if outline { bbox.area() * share } else { bbox.area() };
+            Truth { bbox, class, area, crowd: crowd == 0 }
+        },
+    );
+    let found = || {
+        (rectangle(), 0usize..3, 0u32..8).prop_map(|(bbox, class, score)| Prediction {
+            bbox,
+            class,
+            score: f64::from(score) / 8.0,
+        })
+    };
+    let few = prop::collection::vec(found(), 0..12);
+    let many = prop::collection::vec(found(), 100..240);
+    (prop::collection::vec(truth, 0..7), prop_oneof![9 => few, 1 => many])
+        .prop_map(|(truths, predictions)| Judged { truths, predictions })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn two_implementations_agree(pictures in prop::collection::vec(judged(), 1..5)) {
+        // Class 3 has nothing at all.
+        let metrics = CocoEvaluation::new(&pictures, 4).metrics();
+        let found = [metrics.ap, metrics.ap_by_area[0], metrics.ap_by_area[1], metrics.ap_by_area[2]];
+        for ((name, range), found) in AREAS.into_iter().zip(found) {
+            let thresholds = iou_thresholds();
+            let all: Vec<f64> = (0..4)
+                .flat_map(|class| thresholds.map(|least| naive_ap(&pictures, class, range, least)))
+                .flatten()
+                .collect();
+            let expected = all.iter().sum::<f64>() / all.len() as f64;
+            prop_assert!(
+                (found - expected).abs() < 1e-9 || found.is_nan() && expected.is_nan(),
+                "{name}: {found} instead of {expected}"
+            );
+        }
+    }
+}
