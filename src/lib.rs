@@ -39,6 +39,7 @@
 pub mod architecture;
 mod cache;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod detect;
 pub mod dysample;

@@ -15,22 +15,13 @@ fn parcels() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("models/parcels/data.yaml")
 }
 
-/// The reference collection, if there is one here.
-fn reference() -> Option<PathBuf> {
-    let folder = std::env::var_os("YOLO9_REFERENCE").map(PathBuf::from);
-    if folder.is_none() {
-        eprintln!("skipped: YOLO9_REFERENCE is not set");
-    }
-    folder.map(|folder| folder.join("coco"))
-}
-
 fn json(place: &Place, arguments: &str) -> Value {
     serde_json::from_str(&stdout(&place.succeeds(arguments))).unwrap()
 }
 
 #[test]
 fn predictions_get_the_scores_of_pycocotools() {
-    let Some(coco) = reference() else { return };
+    let Some(coco) = common::reference("coco") else { return };
     let (place, eval) = (Place::new(), coco.join("eval"));
     let expected: Value = serde_json::from_slice(&std::fs::read(eval.join("coco-metrics.json")).unwrap()).unwrap();
     let (truth, predictions) = (eval.join("ground-truth.json"), eval.join("predictions.json"));

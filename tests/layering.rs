@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("picture", &["size"]),
     ("detect", &["size", "graph", "runtime", "picture"]),
     ("output", &["size", "detect"]),
+    ("compare", &["detect"]),
     ("evaluate", &["size", "config", "detect"]),
     ("network", &["onnx", "architecture", "checkpoint", "config", "graph", "weights"]),
     ("embedded", &["checkpoint"]),

@@ -6,7 +6,7 @@ use image::RgbImage;
 use ndarray::{Array4, Axis};
 use thiserror::Error;
 
-use super::{BoxXyxy, Candidate, Detection, Settings, decode, decode_all, suppress};
+use super::{BoxXyxy, Candidate, Detection, Settings, Thresholds, decode, decode_all, suppress};
 use crate::Size;
 use crate::picture::{Fit, Letterbox, Picture, to_tensor};
 use crate::runtime::{HeadOutput, Model, RuntimeError};
@@ -96,33 +96,44 @@ impl<M: Model> Detector<M> {
             }
         };
         let inference = start.elapsed() / outputs.len().max(1) as u32;
-        Ok(outputs.into_iter().zip(batch).map(|(output, prepared)| self.found(&output, prepared, inference)).collect())
+        let thresholds = &self.settings.thresholds;
+        Ok(outputs.iter().zip(batch).map(|(output, prepared)| found(output, prepared, thresholds, inference)).collect())
     }
 
-    fn found(&self, output: &HeadOutput, prepared: &Prepared, inference: Duration) -> Found {
+    /// As [`Detector::detect_prepared`], by each of several thresholds from one run of the network.
+    ///
+    /// # Errors
+    /// When the model fails.
+    pub fn detect_with(&mut self, prepared: &Prepared, thresholds: &[Thresholds]) -> Result<Vec<Found>, DetectError> {
         let start = Instant::now();
-        let letterbox = &prepared.letterbox;
-        let thresholds = &self.settings.thresholds;
-        let mut candidates = match thresholds.multi_label {
-            true => decode_all(output, thresholds.confidence),
-            false => decode(output, thresholds.confidence),
-        };
-        if let Some(classes) = &thresholds.classes {
-            candidates.retain(|candidate| classes.contains(&candidate.class));
-        }
-        let kept = match output {
-            // The file has its own overlap; suppressing again would only make it stricter.
-            HeadOutput::Suppressed(_) => {
-                candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
-                candidates.truncate(thresholds.max_detections);
-                candidates
-            }
-            _ => suppress(candidates, thresholds),
-        };
-        let detections = kept.iter().map(|candidate| to_picture(candidate, letterbox)).collect();
-        let timing = Timing { preprocess: prepared.duration, inference, postprocess: start.elapsed() };
-        Found { detections, input: letterbox.input, timing }
+        let output = self.model.run(prepared.tensor.view())?;
+        let inference = start.elapsed();
+        Ok(thresholds.iter().map(|thresholds| found(&output, prepared, thresholds, inference)).collect())
     }
+}
+
+fn found(output: &HeadOutput, prepared: &Prepared, thresholds: &Thresholds, inference: Duration) -> Found {
+    let start = Instant::now();
+    let letterbox = &prepared.letterbox;
+    let mut candidates = match thresholds.multi_label {
+        true => decode_all(output, thresholds.confidence),
+        false => decode(output, thresholds.confidence),
+    };
+    if let Some(classes) = &thresholds.classes {
+        candidates.retain(|candidate| classes.contains(&candidate.class));
+    }
+    let kept = match output {
+        // The file has its own overlap; suppressing again would only make it stricter.
+        HeadOutput::Suppressed(_) => {
+            candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+            candidates.truncate(thresholds.max_detections);
+            candidates
+        }
+        _ => suppress(candidates, thresholds),
+    };
+    let detections = kept.iter().map(|candidate| to_picture(candidate, letterbox)).collect();
+    let timing = Timing { preprocess: prepared.duration, inference, postprocess: start.elapsed() };
+    Found { detections, input: letterbox.input, timing }
 }
 
 /// A picture as the network reads it.

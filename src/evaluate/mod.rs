@@ -4,11 +4,13 @@
 //! pycocotools) and those of the YOLO training codes ([`yolo_metrics`]), which interpolate the precision-recall curve
 //! linearly.
 
+mod bootstrap;
 mod coco;
 mod curve;
 mod dataset;
 mod yolo;
 
+pub use bootstrap::{Difference, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
 pub use curve::{Confusion, confusion};
 pub use dataset::{Dataset, DatasetError, Labelled};

@@ -53,8 +53,11 @@ pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>
     Ok(bytes.into_inner())
 }
 
-/// A small picture as JPEG.
-pub(super) fn encode_thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
+/// A small picture as JPEG, in few bytes.
+///
+/// # Errors
+/// [`FileError::Encode`].
+pub fn encode_thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
     encode_jpeg(picture, THUMBNAIL_QUALITY)
 }
 

@@ -13,8 +13,9 @@ mod text;
 
 pub use annotate::{Mark, Style, annotate, class_colour, draw_marks, write_text};
 pub use crop::{Crop, crops};
-use files::encode_thumbnail;
-pub use files::{FileError, TEMPORARY, encode_picture, folder_of, temporary_beside, write_atomically};
+pub use files::{
+    FileError, TEMPORARY, encode_picture, encode_thumbnail, folder_of, temporary_beside, write_atomically,
+};
 pub use format::FileFormat;
 pub use gallery::{GALLERY_PART, GalleryPicture, gallery_page, gallery_part, thumbnail};
 pub use json::to_json;

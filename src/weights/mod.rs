@@ -12,6 +12,7 @@ mod fuse;
 mod lift;
 mod random;
 mod recognise;
+mod training;
 
 pub use bind::bind;
 pub use deploy::{deployed, fused};
@@ -20,6 +21,7 @@ pub use fit::settled;
 pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;
 pub use recognise::recognised;
+pub use training::{OffsetState, offset_states};
 
 use std::collections::BTreeMap;
 

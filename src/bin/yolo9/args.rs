@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use yolo9::Size;
+use yolo9::detect::Preset;
 use yolo9::runtime::library::LibraryOptions;
 use yolo9::runtime::{DySampleBackend, SessionOptions};
 
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Detect(Box<crate::detect::DetectArgs>),
     /// Measure how good a model is on labelled pictures.
     Val(Box<crate::val::ValArgs>),
+    /// Compare two models: boxes, accuracy, size and time.
+    Compare(Box<crate::compare::CompareArgs>),
     /// Join the output folders of `detect --shard 1/N` to `N/N`.
     Merge(crate::merge::MergeArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
@@ -90,6 +93,7 @@ impl Command {
     pub(crate) fn is_configurable(&self) -> Option<&'static str> {
         match self {
             Command::Detect(_) => Some("detect"),
+            Command::Compare(_) => Some("compare"),
             Command::Val(_) => Some("val"),
             Command::Bench(_) => Some("bench"),
             Command::Convert(_) => Some("convert"),
@@ -107,7 +111,7 @@ impl Globals {
 }
 
 /// Which network.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ModelArgs {
     /// Checkpoint of any YOLOv9 code (.pt, .safetensors), exported network (.onnx), embedded model, or the name of a
     /// released file, which is fetched (see `yolo9 models`).
@@ -121,6 +125,22 @@ pub(crate) struct ModelArgs {
     /// Class names, if not those of the checkpoint: a data YAML with `names:`, or one name per line.
     #[arg(long, value_name = "FILE")]
     pub(crate) names: Option<PathBuf>,
+}
+
+/// Whose defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PresetArg {
+    Yolov9,
+    Ultralytics,
+}
+
+impl PresetArg {
+    pub(crate) fn preset(self) -> Preset {
+        match self {
+            PresetArg::Yolov9 => Preset::Yolov9,
+            PresetArg::Ultralytics => Preset::Ultralytics,
+        }
+    }
 }
 
 /// How it runs.

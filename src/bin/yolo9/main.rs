@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod compare;
 mod configs;
 mod console;
 mod convert;
@@ -68,6 +69,7 @@ fn run(cli: &Cli, settings: &Settings) -> anyhow::Result<Outcome> {
     match &cli.command {
         Command::Detect(args) => detect::run(args, globals),
         Command::Bench(args) => bench::run(args, globals),
+        Command::Compare(args) => compare::run(args, globals),
         Command::Val(args) => val::run(args, globals),
         Command::Merge(args) => merge::run(args, globals),
         Command::Info(args) => info::run(args, globals),

@@ -9,13 +9,13 @@ mod settings;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use yolo9::Size;
 use yolo9::detect::Detector;
 use yolo9::runtime::{Runtime, SessionOptions};
 
 use crate::Outcome;
-use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
+use crate::args::{Globals, ModelArgs, PresetArg, RuntimeArgs, parse_share, parse_size};
 use crate::console::say;
 use crate::engine::streams;
 use crate::formats::FormatArgs;
@@ -162,12 +162,6 @@ struct OutputArgs {
     /// Write a page to look through the results: gallery.html in the output folder, with small pictures beside it.
     #[arg(long)]
     html: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PresetArg {
-    Yolov9,
-    Ultralytics,
 }
 
 pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcome> {

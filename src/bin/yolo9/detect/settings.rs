@@ -2,17 +2,14 @@
 
 use anyhow::Context;
 use yolo9::Size;
-use yolo9::detect::{Preset, Settings, Thresholds};
+use yolo9::detect::{Settings, Thresholds};
 use yolo9::picture::{Fit, InputShape, ScaleBack};
 
-use super::{DetectArgs, PresetArg};
+use super::DetectArgs;
 use crate::model::Loaded;
 
 pub(super) fn settings(args: &DetectArgs, model: &Loaded) -> anyhow::Result<Settings> {
-    let preset = match args.preset {
-        PresetArg::Yolov9 => Preset::Yolov9,
-        PresetArg::Ultralytics => Preset::Ultralytics,
-    };
+    let preset = args.preset.preset();
     if model.suppresses() && (args.iou.is_some() || args.agnostic) {
         log::warn!("the model was exported with suppression of overlaps: --iou and --agnostic change nothing");
     }

@@ -58,6 +58,12 @@ impl Source {
         Self { place: Place::Embedded, mirrored: Mirrored::Own(Path::new(embedded::SAMPLE_NAME).into()) }
     }
 
+    /// A file under its own name.
+    pub(crate) fn of_file(path: PathBuf) -> Self {
+        let relative = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
+        Self::file(path, relative)
+    }
+
     fn file(path: PathBuf, relative: PathBuf) -> Self {
         let mirrored = match u16::try_from(relative.components().count()) {
             Ok(parts) if path.ends_with(&relative) => Mirrored::End(parts),

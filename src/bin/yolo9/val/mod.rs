@@ -25,6 +25,7 @@ use crate::engine::{Searched, search, streams};
 use crate::interrupt::Interrupt;
 use crate::model::{self, Loaded};
 use crate::report::progress_bar;
+use crate::statistics::Spread;
 pub(crate) use classes::mapping;
 pub(crate) use scores::Scores;
 
@@ -185,11 +186,15 @@ fn judge(
     let paths: Vec<PathBuf> = dataset.pictures.iter().map(|picture| picture.path.clone()).collect();
     let interrupt = Interrupt::install()?;
     let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(paths.len()) };
+    let mut times = Vec::new();
     let mut evaluated = Evaluated { judged: Vec::with_capacity(paths.len()), failed: Vec::new(), interrupted: false };
     search(detectors, session.threads, &paths, |number, searched| {
         bar.inc(1);
         match searched {
-            Ok(searched) => evaluated.judged.push(judged(dataset, number, &searched, classes)),
+            Ok(searched) => {
+                times.push(searched.timing.inference);
+                evaluated.judged.push(judged(dataset, number, &searched, classes));
+            }
             Err(reason) => {
                 evaluated.judged.push(Judged::default());
                 evaluated.failed.push((paths[number].clone(), reason));
@@ -199,6 +204,7 @@ fn judge(
         !evaluated.interrupted
     })?;
     bar.finish_and_clear();
+    log::info!("Inference: {:.1} ms per picture in each of {count} streams (median)", Spread::of(&times).median);
     let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == paths.len();
     if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
         anyhow::bail!("no picture of the dataset can be read; the first one is {}: {reason}", path.display());

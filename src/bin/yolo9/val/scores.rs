@@ -35,6 +35,11 @@ impl Scores {
         }
     }
 
+    /// Name and score of each class with labels.
+    pub(crate) fn per_class(&self) -> Vec<(&str, ClassScore)> {
+        self.per_class.iter().map(|class| (self.class_names[class.class].as_str(), *class)).collect()
+    }
+
     fn styles(&self) -> [(&'static str, &'static str, &YoloMetrics); 2] {
         [("official val.py", "official", &self.official), ("Ultralytics 8.4", "ultralytics", &self.ultralytics)]
     }

@@ -1,0 +1,201 @@
+//! `report.html`: the comparison on one page that needs nothing else, for a screen, a phone, or paper.
+
+use std::fmt::Write;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use yolo9::compare::{Change, MOVED_BELOW, RESCORED_ABOVE};
+use yolo9::evaluate::Difference;
+use yolo9::output::{Series, escaped, line_plot};
+
+use super::pictures::Drawn;
+use super::summary::{STAGES, accuracy_rows, counts, size_rows, verdict};
+use super::{Comparison, RESAMPLES};
+
+const STYLE: &str = include_str!("report.css");
+
+pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
+    let [a, b] = comparison.sides.each_ref().map(|side| escaped(&side.name));
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{a} and {b}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<header><h1><span class=\"a\">A</span> {a} <small>and</small> \
+         <span class=\"b\">B</span> {b}</h1>\n<p>{}, input {}</p>\n</header>\n",
+        escaped(&comparison.subject),
+        comparison.input
+    );
+    for (letter, side) in ["A", "B"].into_iter().zip(&comparison.sides) {
+        for note in &side.notes {
+            let _ = writeln!(page, "<p class=\"note\"><b>{letter}:</b> {}</p>", escaped(note));
+        }
+    }
+    page += "<section class=\"verdict\">\n";
+    for sentence in verdict(comparison) {
+        let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
+    }
+    page += "</section>\n";
+    accuracy(&mut page, comparison);
+    boxes(&mut page, comparison);
+    time(&mut page, comparison);
+    size(&mut page, comparison);
+    pictures(&mut page, drawn);
+    let _ = writeln!(
+        page,
+        "<footer>Made by yolo9 {}. Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
+         its intervals by the bootstrap over pictures ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; moved is \
+         below IoU {MOVED_BELOW}, score changed beyond {RESCORED_ABOVE}. Times are medians of {} runs of each, in turn on \
+         one machine; their ratio is the median of the pairs. Memory is by how much the process grew.</footer>\n</body>\n</html>",
+        env!("CARGO_PKG_VERSION"),
+        comparison.measured.timings[0].len()
+    );
+    page
+}
+
+/// Opens a table; the first column is the name of a row.
+fn table(page: &mut String, heads: &[&str]) {
+    *page += "<div class=\"wide\"><table>\n<tr>";
+    heads.iter().for_each(|head| {
+        let _ = write!(page, "<th>{head}</th>");
+    });
+    *page += "</tr>\n";
+}
+
+fn row(page: &mut String, cells: &[String]) {
+    *page += "<tr>";
+    cells.iter().for_each(|cell| {
+        let _ = write!(page, "<td>{cell}</td>");
+    });
+    *page += "</tr>\n";
+}
+
+const TABLE_END: &str = "</table></div>\n";
+
+fn accuracy(page: &mut String, comparison: &Comparison) {
+    let Some(accuracy) = &comparison.accuracy else { return };
+    *page += "<section><h2>Accuracy</h2>\n";
+    table(page, &["COCO", "A", "B", "B &minus; A", "95 % interval", ""]);
+    let rows = accuracy_rows(accuracy);
+    let span = rows.iter().filter_map(|(.., d)| *d).flat_map(|d| d.interval).fold(0.01f64, |most, v| most.max(v.abs()));
+    for (name, a, b, difference) in rows.into_iter().filter(|(_, a, ..)| !a.is_nan()) {
+        let (interval, bar) = difference.map_or_else(Default::default, |d| {
+            (format!("{:+.3} to {:+.3}", d.interval[0], d.interval[1]), interval_bar(&d, span))
+        });
+        let name = name.replace('_', " ");
+        row(page, &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), interval, bar]);
+    }
+    *page += TABLE_END;
+    let mut series = Vec::new();
+    for (scores, (name, colour)) in accuracy.0.iter().zip([("A", "#146edc"), ("B", "#e67814")]) {
+        let classes = &scores.official.classes;
+        let mean = |n: usize| {
+            classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64
+        };
+        let points = (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect();
+        series.push(Series { name: name.into(), points, colour: colour.into(), strong: true });
+    }
+    let plot = line_plot("Precision and recall at IoU 0.5, mean of classes", ["recall", "precision"], &series);
+    let _ = writeln!(page, "<figure>{plot}</figure>");
+    per_class(page, comparison);
+    *page += "<p>YOLO-style numbers, which are not comparable with COCO's:</p>\n";
+    table(page, &["mAP50-95", "A", "B", "B &minus; A"]);
+    let [a, b] = &accuracy.0;
+    for (name, a, b) in
+        [("official val.py", a.official.map, b.official.map), ("Ultralytics 8.4", a.ultralytics.map, b.ultralytics.map)]
+    {
+        row(page, &[name.into(), format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a)]);
+    }
+    *page += TABLE_END;
+    *page += "</section>\n";
+}
+
+fn per_class(page: &mut String, comparison: &Comparison) {
+    let Some(([a, b], _)) = &comparison.accuracy else { return };
+    table(page, &["class", "labels", "AP of A", "AP of B", "B &minus; A"]);
+    for (a, b) in a.per_class().iter().zip(b.per_class()) {
+        let cells = [
+            escaped(a.0),
+            a.1.labels.to_string(),
+            format!("{:.3}", a.1.ap),
+            format!("{:.3}", b.1.ap),
+            format!("{:+.3}", b.1.ap - a.1.ap),
+        ];
+        row(page, &cells);
+    }
+    *page += TABLE_END;
+}
+
+/// An interval around 0 as a small picture; `span` is half its width.
+fn interval_bar(difference: &Difference, span: f64) -> String {
+    let x = |value: f64| 70.0 + 66.0 * (value / span).clamp(-1.0, 1.0);
+    let ([low, high], middle) = (difference.interval.map(x), x(difference.value));
+    format!(
+        "<svg class=\"bar\" viewBox=\"0 0 140 16\" width=\"140\" height=\"16\"><path d=\"M70 0V16\" stroke=\"currentColor\" \
+         stroke-opacity=\".4\"/><path d=\"M{low:.1} 8H{high:.1}\" stroke=\"currentColor\" stroke-width=\"3\"/>\
+         <circle cx=\"{middle:.1}\" cy=\"8\" r=\"4.5\" fill=\"currentColor\"/></svg>"
+    )
+}
+
+fn boxes(page: &mut String, comparison: &Comparison) {
+    if comparison.measured.pictures.is_empty() {
+        return;
+    }
+    let (total, classes) = counts(comparison);
+    let _ = writeln!(page, "<section><h2>Boxes at confidence {}</h2>", comparison.confidence);
+    let mut heads = vec!["class"];
+    heads.extend(Change::ALL.map(Change::name));
+    table(page, &heads);
+    let cells = |name: &str, counts: &[usize; 5]| -> Vec<String> {
+        std::iter::once(name.to_owned()).chain(counts.map(|count| count.to_string())).collect()
+    };
+    row(page, &cells("<b>all</b>", &total));
+    classes.iter().for_each(|(name, counts)| row(page, &cells(&escaped(name), counts)));
+    *page += TABLE_END;
+    *page += "</section>\n";
+}
+
+fn time(page: &mut String, comparison: &Comparison) {
+    *page += "<section><h2>Time</h2>\n";
+    table(page, &["stage", "A", "middle half", "B", "middle half", "B / A", "95 % interval"]);
+    for (name, stage) in STAGES {
+        let ([a, b], ratio, [low, high]) = comparison.measured.stage(stage);
+        let ms = |value: f64| format!("{value:.2} ms");
+        let cells = [
+            name.into(),
+            ms(a.median),
+            a.range(),
+            ms(b.median),
+            b.range(),
+            format!("{ratio:.3}"),
+            format!("{low:.3} to {high:.3}"),
+        ];
+        row(page, &cells);
+    }
+    *page += TABLE_END;
+    *page += "</section>\n";
+}
+
+fn size(page: &mut String, comparison: &Comparison) {
+    *page += "<section><h2>Size</h2>\n";
+    table(page, &["", "A", "B", "B / A"]);
+    for (name, [a, b], ratio) in size_rows(comparison) {
+        row(page, &[name.into(), a, b, ratio]);
+    }
+    *page += TABLE_END;
+    *page += "</section>\n";
+}
+
+fn pictures(page: &mut String, drawn: &[Drawn]) {
+    if drawn.is_empty() {
+        return;
+    }
+    *page += "<section><h2>What differs most</h2>\n";
+    for picture in drawn {
+        let file = escaped(&picture.file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23"));
+        let _ = writeln!(
+            page,
+            "<figure><a href=\"{file}\"><img alt=\"\" src=\"data:image/jpeg;base64,{}\"></a><figcaption>{}</figcaption></figure>",
+            BASE64_STANDARD.encode(&picture.small),
+            escaped(&picture.caption)
+        );
+    }
+    *page += "</section>\n";
+}

@@ -1,0 +1,64 @@
+//! Whether the offsets of DySample modules have been trained.
+
+use crate::architecture::{Architecture, Operation};
+use crate::checkpoint::{Checkpoint, CheckpointError};
+
+/// The offset weights of a DySample module.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum OffsetState {
+    /// All are zero, as after lifting: points do not depend on the picture.
+    Zero,
+    /// No larger than the official initialisation gives them (normal, deviation 0.001), with biases of zero.
+    Initial,
+    /// Anything else; with their deviation.
+    Trained {
+        /// Root of the mean square of the weights.
+        deviation: f32,
+    },
+}
+
+/// Six deviations of the official initialisation: none of a million weights is beyond them by chance.
+const INITIAL: f32 = 0.006;
+
+/// The state of each DySample in the main branch, by the row of the config.
+///
+/// # Errors
+/// When a tensor cannot be read.
+pub fn offset_states(
+    architecture: &Architecture,
+    checkpoint: &Checkpoint,
+) -> Result<Vec<(usize, OffsetState)>, CheckpointError> {
+    let layers = architecture.main_steps().filter_map(|step| match &step.operation {
+        Operation::DySample(layer) => Some((step.row, &layer.path)),
+        _ => None,
+    });
+    let state = |(row, path): (usize, &String)| {
+        let weight = checkpoint.read_f32(&format!("{path}.offset.weight"))?;
+        let bias = checkpoint.read_f32(&format!("{path}.offset.bias"))?;
+        Ok((row, state_of(&weight, &bias)))
+    };
+    layers.map(state).collect()
+}
+
+fn state_of(weight: &[f32], bias: &[f32]) -> OffsetState {
+    let largest = weight.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let mean_square = weight.iter().map(|value| value * value).sum::<f32>() / weight.len().max(1) as f32;
+    match largest {
+        0.0 => OffsetState::Zero,
+        _ if largest <= INITIAL && bias.iter().all(|value| *value == 0.0) => OffsetState::Initial,
+        _ => OffsetState::Trained { deviation: mean_square.sqrt() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_states_are_told_apart() {
+        assert_eq!(state_of(&[0.0; 8], &[1.0]), OffsetState::Zero);
+        assert_eq!(state_of(&[0.001, -0.003], &[0.0]), OffsetState::Initial);
+        assert_eq!(state_of(&[0.001, -0.003], &[0.01]), OffsetState::Trained { deviation: 5.0e-6f32.sqrt() });
+        assert!(matches!(state_of(&[0.02, -0.03], &[0.0]), OffsetState::Trained { .. }));
+    }
+}
