@@ -217,7 +217,7 @@ fn broken_pictures_are_named_and_the_others_are_done() {
         "error: in/empty.png: the file is empty",
         "error: in/truncated.jpg: damaged or truncated JPEG file: it ends before its end marker",
         "error: in/truncated.png: damaged or truncated PNG file: ",
-        "error: in/huge.png: 20000x20000 is 400 megapixels; the limit is 200 (raise it with --max-megapixels)",
+        "error: in/huge.png: 20000x20000 is 400.0 megapixels; the limit is 200 (raise it with --max-megapixels)",
         "6 of 7 inputs failed:",
         "20000x20000",
     ] {
@@ -247,7 +247,7 @@ fn a_result_never_replaces_its_picture() {
 #[test]
 fn closed_and_full_streams_do_not_panic() {
     let place = Place::new();
-    for (arguments, code) in [("configs", 1), ("doctor", 1), ("detect --no-draw", 2)] {
+    for (arguments, code) in [("configs", 1), ("doctor", 1), ("detect --no-draw", 1)] {
         let full = std::fs::File::options().write(true).open("/dev/full");
         let Ok(full) = full else { return };
         let output = place.command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap();

@@ -91,5 +91,6 @@ fn formats_can_be_streamed_but_not_into_each_other() {
         "image,class,name,confidence,x1,y1,x2,y2\n"
     );
     place.fails("detect --json - --csv -", 1, "--csv -: another format goes there already");
+    place.fails("detect --json a --coco ./a", 1, "--coco ./a: another format goes there already");
     place.fails("detect --json a --coco a", 1, "--coco a: another format goes there already");
 }

@@ -114,7 +114,11 @@ fn killed_at_any_moment_a_run_is_continued_exactly() {
 fn another_run_is_not_continued() {
     let place = place();
     whole(&place);
-    place.fails("detect in --resume --out whole --recursive", 1, "another run than this one: the settings differ");
+    place.fails(
+        "detect in --resume --out whole --recursive",
+        1,
+        "another run than this one: the files of each picture differ",
+    );
     std::fs::remove_file(place.path("in/1.png")).unwrap();
     place.fails(&format!("detect in --resume --out whole {OPTIONS}"), 1, "the inputs differ");
     place.fails("detect in --resume", 1, "--out");
@@ -140,12 +144,76 @@ fn shards_make_the_whole_run() {
     place.fails("merge part1 part1 part2 part3 --out x", 1, "shard 1/3 is there twice");
     place.fails("merge part1 part2 part3 in --out x", 1, "no journal");
     place.fails("merge whole part2 --out x", 1, "a shard of");
+    place.fails("merge part1 part2 part3 --out part1 --exist-ok", 1, "part1: is one of the shards");
+    let drawn = place.list("part2").into_iter().find(|path| path.extension().is_some_and(|e| e != "html")).unwrap();
+    std::fs::rename(&drawn, place.path("kept")).unwrap();
+    let missing = format!("{} is missing, a file of in/", drawn.file_name().unwrap().display());
+    place.fails("merge part1 part2 part3 --out x", 1, &missing);
+    std::fs::rename(place.path("kept"), &drawn).unwrap();
     // A shard that was interrupted.
     let journal = place.path("part2/.journal.jsonl");
     let text = std::fs::read_to_string(&journal).unwrap();
     std::fs::write(&journal, &text[..text.len() - 10]).unwrap();
     place.fails("merge part1 part2 part3 --out x", 1, "part2: shard 2/3 is not finished; continue it with --resume");
     assert!(!place.path("x").exists());
+}
+
+#[test]
+fn a_shard_may_be_empty() {
+    let place = Place::new();
+    place.write("a.jpg", SAMPLE_PICTURE);
+    for part in 1..=3 {
+        place.succeeds(&format!("-q detect a.jpg --no-draw --shard {part}/3 --out part{part}"));
+    }
+    place.succeeds("-q merge part1 part2 part3 --out all --csv all.csv");
+    assert!(std::fs::read_to_string(place.path("all.csv")).unwrap().lines().count() > 20);
+    place.fails("merge part1 part2 part3 --out h --html", 1, "the shards were searched without --html");
+}
+
+/// Names are bytes on Unix; results stay apart, and the journal, which is text, finds them again.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_not_text_survive() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    for name in [&b"in/bad\xff.jpg"[..], b"in/bad\xfe.jpg"] {
+        place.write("x", b"");
+        std::fs::create_dir_all(place.path("in")).unwrap();
+        std::fs::write(place.path("in").parent().unwrap().join(std::ffi::OsStr::from_bytes(name)), SAMPLE_PICTURE)
+            .unwrap();
+    }
+    let run = "-q detect in --html --txt --out out --jsonl out/a.jsonl";
+    place.succeeds(run);
+    let lines = std::fs::read_to_string(place.path("out/a.jsonl")).unwrap();
+    assert!(lines.contains(r#""in/bad\\xfe.jpg""#) && lines.contains(r#""in/bad\\xff.jpg""#), "{lines}");
+    let before = contents(&place.path("out"));
+    place.succeeds(&format!("{run} --resume"));
+    assert!(before == contents(&place.path("out")));
+    for part in 1..=2 {
+        place.succeeds(&format!("-q detect in --html --txt --out part{part} --shard {part}/2"));
+    }
+    place.succeeds("-q merge part1 part2 --html --out merged --jsonl merged/a.jsonl");
+    assert_equal(&place.path("merged"), &place.path("out"));
+}
+
+/// `| head -1` ends what it reads, not the run that writes other files too.
+#[test]
+fn a_reader_that_leaves_ends_nothing_else() {
+    use std::io::{BufRead, BufReader};
+    let place = place();
+    let mut command = place.command("-q detect in --recursive --imgsz 320 --out out --csv out/a.csv --jsonl -");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "two inputs are broken");
+    assert!(place.path("out/a.csv").is_file() && place.path("out/failed.jsonl").is_file());
+    // All pictures, with those in the folder below.
+    assert_eq!(place.list("out").len() + place.list("out/sub").len(), 12 + 3);
+    // Where nothing else is written, there is nothing to go on for.
+    let mut command = place.command("-q detect in --no-draw --imgsz 320 --jsonl -");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

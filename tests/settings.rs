@@ -36,12 +36,19 @@ fn what_is_nearer_goes_before_what_is_farther() {
         .write("yolo9.toml", b"[detect]\nconf = 0.94 # of the sample, two\nclasses = [\"qr\", 5]\n[bench]\nruns = 3\n");
     let output = run(&place, "detect");
     assert_eq!(rows(&output), 2);
-    assert!(stderr(&output).contains("yolo9.toml: conf = 0.94, classes = qr,5 (--no-config"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("yolo9.toml: conf = 0.94, classes = [\"qr\", 5] (--no-config"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(rows(&run(&place, "detect --conf 0.25 --classes aruco")), 3);
     assert_eq!(rows(&run(&place, "detect --no-config --no-draw")), SAMPLE_DETECTIONS);
 
     let shown = stdout(&run(&place, "config"));
-    assert!(shown.contains("# yolo9.toml\n[detect]\nconf = 0.94\nclasses = qr,5\n[bench]\nruns = 3\n"), "{shown}");
+    assert!(
+        shown.contains("# yolo9.toml\n[detect]\nconf = 0.94\nclasses = [\"qr\", 5]\n[bench]\nruns = 3\n"),
+        "{shown}"
+    );
     let shown = stdout(&run(&place, "config detect"));
     let line = |option: &str| shown.lines().find(|line| line.starts_with(option)).unwrap().to_owned();
     assert!(line("conf ").ends_with("0.94                     yolo9.toml"), "{shown}");
@@ -68,6 +75,19 @@ fn mistakes_name_the_file_and_what_was_meant() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(stderr(&output).contains(message), "{text}: {}", stderr(&output));
     }
+    for (text, message) in [
+        ("[detect]\nimgsz = [1, 2, 3]", "yolo9.toml: imgsz = [1, 2, 3]: expected one value"),
+        ("verbose = true", "yolo9.toml: verbose = true: expected a number"),
+    ] {
+        place.write("yolo9.toml", text.as_bytes());
+        assert!(stderr(&run(&place, "detect")).contains(message), "{text}: {}", stderr(&run(&place, "detect")));
+    }
+    // One name, two kinds of option; a size of two numbers.
+    place.write("yolo9.toml", b"json = \"a.json\"\n[detect]\nimgsz = [96, 128]\nno-draw = true\n");
+    assert_eq!(run(&place, "detect").status.code(), Some(0));
+    let pictures: Vec<Value> = serde_json::from_slice(&std::fs::read(place.path("a.json")).unwrap()).unwrap();
+    assert_eq!(pictures[0]["input"], serde_json::json!({ "width": 128, "height": 96 }));
+    assert_eq!(run(&place, "models").status.code(), Some(0));
     place.write("yolo9.toml", b"verbose = 1\n[detect]\nsave-conf = true");
     assert_eq!(run(&place, "configs").status.code(), Some(0));
 }
@@ -92,6 +112,8 @@ fn every_line_for_programs_is_an_object() {
 
     let output = place.run("--log json detect none.jpg");
     let error: Value = serde_json::from_str(stderr(&output).lines().next().unwrap()).unwrap();
+    assert_eq!((&error["event"], &error["image"]), (&"failure".into(), &"none.jpg".into()));
+    let output = place.run("--log json detect --weights nothing");
+    let error: Value = serde_json::from_str(stderr(&output).lines().next().unwrap()).unwrap();
     assert_eq!((&error["level"], &error["event"]), (&"error".into(), &"message".into()));
-    assert!(error["message"].as_str().unwrap().starts_with("none.jpg: "));
 }

@@ -36,7 +36,7 @@ fn stdin_carries_paths_or_one_picture() {
     assert_eq!((output.status.code(), rows(&output)), (Some(0), SAMPLE_DETECTIONS), "{}", stderr(&output));
     assert!(place.path("bytes/stdin.jpg").is_file());
 
-    for (input, message) in [(&b""[..], "stdin is empty"), (b"\xff\xfe\x00", "stdin is neither UTF-8 text")] {
+    for (input, message) in [(&b""[..], "stdin is empty"), (b"\xff\xfe\x00", "stdin is neither paths")] {
         let output = with_stdin(&place, "detect - --out none", input);
         assert_eq!(output.status.code(), Some(3));
         assert!(stderr(&output).contains(message), "{}", stderr(&output));
@@ -70,5 +70,5 @@ fn patterns_and_lists_are_expanded() {
         let output = place.succeeds(&format!("detect --no-draw {input}"));
         assert_eq!(rows(&output), 2 * SAMPLE_DETECTIONS, "{input}");
     }
-    place.fails("detect photos/*.webp", 3, "no file matches this pattern");
+    place.fails("detect photos/*.webp", 3, "no picture or video matches this pattern");
 }

@@ -96,6 +96,32 @@ pub fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
     builder.tempfile_in(folder_of(path))
 }
 
+/// As [`temporary_beside`], under a name that follows from the file's: what a killed run left of it is replaced, so that
+/// nothing piles up.
+///
+/// # Errors
+/// As [`temporary_beside`].
+pub fn partial_beside(path: &Path) -> std::io::Result<NamedTempFile> {
+    let mut name = std::ffi::OsString::from(TEMPORARY);
+    name.push(path.file_name().unwrap_or_default());
+    let create = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(&name).suffix(".part").rand_bytes(0);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(folder_of(path))
+    };
+    match create() {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let mut left = name.clone();
+            left.push(".part");
+            std::fs::remove_file(folder_of(path).join(left))?;
+            create()
+        }
+        created => created,
+    }
+}
+
 /// Writes a file so that it appears under its name only when complete. Its folder is created.
 ///
 /// # Errors

@@ -14,7 +14,8 @@ mod text;
 pub use annotate::{Mark, Style, annotate, class_colour, draw_marks, write_text};
 pub use crop::{Crop, crops};
 pub use files::{
-    FileError, TEMPORARY, encode_picture, encode_thumbnail, folder_of, temporary_beside, write_atomically,
+    FileError, TEMPORARY, encode_picture, encode_thumbnail, folder_of, partial_beside, temporary_beside,
+    write_atomically,
 };
 pub use format::FileFormat;
 pub use gallery::{GALLERY_PART, GalleryPicture, gallery_page, gallery_part, thumbnail};

@@ -36,7 +36,7 @@ pub enum PictureError {
         reason: String,
     },
     /// Too many pixels.
-    #[error("{size} is {megapixels:.0} megapixels; the limit is {limit:.0} (raise it with --max-megapixels)", megapixels = size.area() as f64 / 1e6)]
+    #[error("{size} is {megapixels:.1} megapixels; the limit is {limit} (raise it with --max-megapixels)", megapixels = size.area() as f64 / 1e6)]
     TooLarge {
         /// Size of the picture.
         size: Size,

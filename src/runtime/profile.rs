@@ -35,6 +35,8 @@ struct Event {
 #[derive(Deserialize, Default)]
 struct Arguments {
     op_name: Option<String>,
+    /// Tells nodes without a name apart.
+    node_index: Option<String>,
 }
 
 /// How ONNX Runtime calls the event of a node.
@@ -55,7 +57,7 @@ pub fn read_profile(path: &Path) -> Result<Vec<NodeTime>, RuntimeError> {
         if event.cat != "Node" {
             continue;
         }
-        let place = *places.entry(name.to_owned()).or_insert_with(|| {
+        let place = *places.entry((name.to_owned(), event.args.node_index)).or_insert_with(|| {
             nodes.push((name.to_owned(), operator, Vec::new()));
             nodes.len() - 1
         });

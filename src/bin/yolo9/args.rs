@@ -173,8 +173,13 @@ impl RuntimeArgs {
     pub(crate) fn session(&self) -> SessionOptions {
         let granted = SessionOptions::default().threads;
         let threads = self.threads.map_or(granted, usize::from);
+        static WARNED: std::sync::Once = std::sync::Once::new();
         if threads > granted {
-            log::warn!("--threads {threads} is more than the {granted} that the system grants: expect it to be slower");
+            WARNED.call_once(|| {
+                log::warn!(
+                    "--threads {threads} is more than the {granted} that the system grants: expect it to be slower"
+                )
+            });
         }
         let dysample = match self.dysample {
             DySampleArg::Native => DySampleBackend::Native,

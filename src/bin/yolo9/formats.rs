@@ -1,13 +1,13 @@
 //! Files with the results of all pictures: any number of them in one run.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use tempfile::NamedTempFile;
-use yolo9::output::{FileFormat, PictureResult, folder_of, temporary_beside};
+use yolo9::output::{FileFormat, PictureResult, folder_of, partial_beside};
 
 /// Which of them.
 #[derive(Debug, Clone, Default, Args)]
@@ -54,10 +54,13 @@ impl FormatArgs {
 
     /// Whether all can be written, before anything is created. Their folder may be the output folder to come.
     pub(crate) fn check(&self, out: Option<&Path>, exist_ok: bool) -> anyhow::Result<()> {
-        let mut taken: Vec<&Path> = Vec::new();
+        let mut taken: Vec<PathBuf> = Vec::new();
         for (option, _, path) in self.wanted() {
-            anyhow::ensure!(!taken.contains(&path), "{option} {}: another format goes there already", path.display());
-            taken.push(path);
+            // However it is spelled.
+            let folder = folder_of(path).canonicalize().unwrap_or_else(|_| folder_of(path).to_path_buf());
+            let place = path.file_name().map_or_else(|| path.to_path_buf(), |name| folder.join(name));
+            anyhow::ensure!(!taken.contains(&place), "{option} {}: another format goes there already", path.display());
+            taken.push(place);
             if path != Path::new("-") {
                 check_file(option, path, out, exist_ok)?;
             }
@@ -92,17 +95,22 @@ struct Open {
     empty: bool,
     sink: Sink,
     what: String,
+    alone: bool,
 }
 
 enum Sink {
+    /// A reader that has seen enough.
+    Closed,
     Stream(Box<dyn Write>),
     File(BufWriter<NamedTempFile>, PathBuf),
 }
 
 impl Formats {
-    pub(crate) fn create(args: &FormatArgs) -> anyhow::Result<Self> {
+    /// `alone` is whether nothing else is written: then a reader of stdout that has seen enough ends the run.
+    pub(crate) fn create(args: &FormatArgs, alone: bool) -> anyhow::Result<Self> {
+        let alone = alone && args.wanted().count() == 1;
         args.wanted()
-            .map(|(option, format, path)| Open::create(option, format, path))
+            .map(|(option, format, path)| Open::create(option, format, path, alone))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -121,6 +129,7 @@ impl Formats {
             open.write(open.format.tail(open.empty))?;
             let context = || format!("{} cannot be written", open.what);
             match open.sink {
+                Sink::Closed => {}
                 Sink::Stream(mut stream) => stream.flush().with_context(context)?,
                 Sink::File(file, path) => {
                     let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(context)?;
@@ -133,7 +142,7 @@ impl Formats {
 }
 
 impl Open {
-    fn create(option: &str, format: FileFormat, path: &Path) -> anyhow::Result<Self> {
+    fn create(option: &str, format: FileFormat, path: &Path, alone: bool) -> anyhow::Result<Self> {
         let context = || format!("{} cannot be written; choose another place with {option}", path.display());
         let what = if path == Path::new("-") { "stdout".into() } else { path.display().to_string() };
         let sink = if path == Path::new("-") {
@@ -142,16 +151,23 @@ impl Open {
             // A pipe or a device is written to; replacing it would be a surprise.
             Sink::Stream(Box::new(File::options().write(true).open(path).with_context(context)?))
         } else {
-            Sink::File(BufWriter::new(temporary_beside(path).with_context(context)?), path.to_path_buf())
+            Sink::File(BufWriter::new(partial_beside(path).with_context(context)?), path.to_path_buf())
         };
-        let mut open = Self { format, empty: true, sink, what };
+        let mut open = Self { format, empty: true, sink, what, alone };
         open.write(format.head())?;
         Ok(open)
     }
 
     fn write(&mut self, text: &str) -> anyhow::Result<()> {
         let written = match &mut self.sink {
-            Sink::Stream(stream) => stream.write_all(text.as_bytes()),
+            Sink::Closed => Ok(()),
+            Sink::Stream(stream) => match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe && !self.alone => {
+                    self.sink = Sink::Closed;
+                    Ok(())
+                }
+                written => written,
+            },
             Sink::File(file, _) => file.write_all(text.as_bytes()),
         };
         written.with_context(|| format!("{} cannot be written", self.what))

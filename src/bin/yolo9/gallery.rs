@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use yolo9::output::{GALLERY_PART, GalleryPicture, PictureResult, gallery_page, gallery_part, write_atomically};
 
+use crate::outputs::GALLERY;
+
 /// The page, below the output folder.
 const PAGE: &str = "gallery.html";
 
-/// What lies beside it.
-const FOLDER: &str = "gallery";
-
 /// Where the thumbnail of a picture lies below the output folder.
 pub(crate) fn thumbnail_place(place: &Path) -> PathBuf {
-    let mut name = Path::new(FOLDER).join("thumbs").join(place).into_os_string();
+    let mut name = Path::new(GALLERY).join("thumbs").join(place).into_os_string();
     name.push(".jpg");
     name.into()
 }
@@ -55,7 +54,7 @@ impl Gallery {
         self.parts += 1;
         let linked = |(picture, thumbnail): (GalleryPicture, PathBuf)| picture.linked(&thumbnail.to_string_lossy());
         let pictures: Vec<GalleryPicture> = self.waiting.drain(..).map(linked).collect();
-        let path = self.out.join(FOLDER).join(format!("data-{}.js", self.parts));
+        let path = self.out.join(GALLERY).join(format!("data-{}.js", self.parts));
         Ok(write_atomically(&path, gallery_part(&pictures).as_bytes())?)
     }
 

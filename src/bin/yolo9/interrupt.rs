@@ -1,7 +1,9 @@
-//! Ctrl-C: the first one ends the run after the current picture, the second one at once.
+//! Ctrl-C, and what schedulers send (SIGTERM): the first one ends the run after the pictures at hand, the second at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::console::say;
 
 /// Set once somebody has asked to stop.
 #[derive(Debug, Clone)]
@@ -15,6 +17,7 @@ impl Interrupt {
             if seen.swap(true, Ordering::Relaxed) {
                 std::process::exit(crate::Outcome::Interrupted as i32);
             }
+            say!("Stopping when the pictures at hand are done; once more to stop at once");
         })?;
         Ok(Self(flag))
     }

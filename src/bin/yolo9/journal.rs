@@ -48,6 +48,15 @@ impl std::fmt::Display for Shard {
     }
 }
 
+/// Which files a picture has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    pub(crate) drawn: bool,
+    pub(crate) labels: bool,
+    pub(crate) crops: bool,
+    pub(crate) thumbnails: bool,
+}
+
 /// The first line: what must be the same for a run to be continued, or for shards to be joined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Header {
@@ -61,6 +70,8 @@ pub(crate) struct Header {
     pub(crate) total: usize,
     pub(crate) shard: Shard,
     pub(crate) class_names: Vec<String>,
+    /// What is written of each picture.
+    pub(crate) written: Written,
     /// Inputs that are no pictures, with the reason.
     pub(crate) unusable: Vec<(String, String)>,
 }
@@ -72,10 +83,17 @@ impl Header {
             ("version of yolo9", &self.yolo9, &other.yolo9),
             ("model", &self.model, &other.model),
             ("settings", &self.settings, &other.settings),
-            ("inputs", &self.inputs, &other.inputs),
         ];
         if self.shard != other.shard {
             return Some(format!("the shards differ: {}, then {}", self.shard, other.shard));
+        }
+        if self.inputs != other.inputs {
+            let (a, b) = (self.total, other.total);
+            let same = if a == b { ", but others or in another order" } else { "" };
+            return Some(format!("the inputs differ: {a}, then {b} pictures{same}"));
+        }
+        if self.written != other.written {
+            return Some("the files of each picture differ (--no-draw, --txt, --save-crop, --html)".into());
         }
         let different = fields.into_iter().find(|(_, a, b)| a != b);
         let sentence = |(what, a, b): (&str, &String, &String)| format!("the {what} differ: {a}, then {b}");
@@ -201,6 +219,7 @@ mod tests {
             total: 9,
             shard: Shard::WHOLE,
             class_names: vec!["a".into()],
+            written: Written::default(),
             unusable: Vec::new(),
         }
     }

@@ -39,13 +39,21 @@ pub(crate) struct MergeArgs {
 
 pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let mut shards = Shards::open(&args.shards)?;
+    let out = args.out.canonicalize().ok();
+    if let Some(shard) = args.shards.iter().find(|shard| out.is_some() && shard.canonicalize().ok() == out) {
+        anyhow::bail!("--out {}: is one of the shards; give another folder", shard.display());
+    }
+    anyhow::ensure!(
+        !args.html || shards.header.written.thumbnails,
+        "--html: the shards were searched without --html, and have no small pictures"
+    );
     // Gaps show before anything is written.
     shards.check()?;
     args.formats.check(Some(&args.out), args.exist_ok)?;
     let folder = RunFolder::create(Some(&args.out), args.exist_ok)?;
     let mut journal = Journal::lock(folder.path())?
         .with_context(|| format!("{}: another run is writing into this folder", folder.path().display()))?;
-    let mut formats = Formats::create(&args.formats)?;
+    let mut formats = Formats::create(&args.formats, false)?;
     let header = Header { shard: Shard::WHOLE, ..shards.header.clone() };
     journal.begin(&header)?;
     let mut gallery = args.html.then(|| Gallery::new(folder.path(), &header.class_names, true));
@@ -119,8 +127,21 @@ impl Shards {
 
     /// That all shards have finished.
     fn check(&mut self) -> anyhow::Result<()> {
+        let written = self.header.written;
         for index in 0..self.header.total {
-            self.record(index)?;
+            let (record, folder) = self.record(index)?;
+            let Some(place) = record.place().filter(|_| record.failure().is_none()) else { continue };
+            let has_labels = written.labels && !record.detections().is_empty();
+            let files = [
+                written.drawn.then(|| place.to_path_buf()),
+                has_labels.then(|| Path::new(LABELS).join(place.with_extension("txt"))),
+                written.thumbnails.then(|| thumbnail_place(place)),
+            ];
+            if let Some(missing) =
+                files.into_iter().flatten().map(|file| folder.join(file)).find(|file| !file.is_file())
+            {
+                anyhow::bail!("{} is missing, a file of {}; search that shard again", missing.display(), record.image);
+            }
         }
         for (folder, reader) in &mut self.readers {
             if let Some(record) = reader.next()? {

@@ -18,6 +18,9 @@ pub(crate) const LABELS: &str = "labels";
 /// Where cut-out objects go below the output folder, in a folder for each class.
 pub(crate) const CROPS: &str = "crops";
 
+/// Where the data and small pictures of a gallery go below the output folder.
+pub(crate) const GALLERY: &str = "gallery";
+
 /// Inputs that failed, with the reason, one a line: below the output folder, absent if there is none.
 pub(crate) const FAILED: &str = "failed.jsonl";
 
@@ -115,6 +118,13 @@ impl Places {
     /// A place below the output folder that no other result of the run has: `a.jpg`, then `a-2.jpg`, … With labels also
     /// one whose label file is its own, so that `a.png` after `a.jpg` becomes `a-2.png` with `a-2.txt`.
     pub(crate) fn claim(&mut self, relative: &Path, with_labels: bool) -> PathBuf {
+        let moved = relative.components().next().and_then(|first| {
+            let reserved = [CROPS, GALLERY].iter().any(|folder| first.as_os_str() == *folder);
+            let rest: PathBuf = relative.components().skip(1).collect();
+            // `crops/a.jpg` of an older output folder would meet the crops of this one.
+            (with_labels && reserved).then(|| Path::new(&format!("{}-2", first.as_os_str().display())).join(rest))
+        });
+        let relative = moved.as_deref().unwrap_or(relative);
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let extension = relative.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
         let label = |place: &Path| Fingerprint::of(&Path::new(LABELS).join(place.with_extension("txt")));
@@ -151,8 +161,10 @@ mod tests {
     #[test]
     fn with_labels_each_picture_has_its_own_label_file() {
         let mut places = Places::default();
-        let names = ["a.jpg", "a.png", "b/a.png", "labels"].map(|name| places.claim(Path::new(name), true));
-        assert_eq!(names, ["a.jpg", "a-2.png", "b/a.png", "labels-2"].map(PathBuf::from));
+        let given = ["a.jpg", "a.png", "b/a.png", "labels", "crops/a.jpg", "gallery/x/a.jpg"];
+        let names = given.map(|name| places.claim(Path::new(name), true));
+        let expected = ["a.jpg", "a-2.png", "b/a.png", "labels-2", "crops-2/a.jpg", "gallery-2/x/a.jpg"];
+        assert_eq!(names, expected.map(PathBuf::from));
     }
 
     #[test]

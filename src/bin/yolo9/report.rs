@@ -26,13 +26,13 @@ pub(crate) struct Report {
     done: u32,
     shape: (usize, usize),
     failures: Vec<(String, String)>,
+    stdout_failure: Option<String>,
 }
 
 impl Report {
     /// `json_on_stdout` leaves stdout to the JSON.
     pub(crate) fn new(total: usize, quiet: bool, json_on_stdout: bool) -> Self {
-        let bar =
-            (total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()).then(|| progress_bar(total));
+        let bar = shows_bar(total, quiet).then(|| progress_bar(total));
         // A bar means too many pictures to read their boxes off the screen.
         let rows = !(json_on_stdout || bar.is_some() && std::io::stdout().is_terminal());
         Self {
@@ -46,6 +46,7 @@ impl Report {
             done: 0,
             shape: (0, 0),
             failures: Vec::new(),
+            stdout_failure: None,
         }
     }
 
@@ -96,8 +97,7 @@ impl Report {
         if let Err(error) = written {
             self.rows = false;
             if error.kind() != std::io::ErrorKind::BrokenPipe {
-                say!("error: stdout cannot be written: {error}");
-                self.failures.push(("stdout".into(), error.to_string()));
+                self.stdout_failure = Some(error.to_string());
             }
         }
     }
@@ -106,8 +106,15 @@ impl Report {
     pub(crate) fn video_of(&mut self, frames: Option<u64>) {
         let more = usize::try_from(frames.unwrap_or(1)).unwrap_or(1).saturating_sub(1);
         self.total += more;
-        if let Some(bar) = &self.bar {
-            bar.inc_length(more as u64);
+        match &self.bar {
+            Some(bar) => bar.inc_length(more as u64),
+            None if shows_bar(self.total, self.quiet) => {
+                let bar = progress_bar(self.total);
+                bar.set_position(self.number as u64);
+                self.bar = Some(bar);
+                self.rows &= !std::io::stdout().is_terminal();
+            }
+            None => {}
         }
     }
 
@@ -122,18 +129,17 @@ impl Report {
 
     /// What went wrong with a picture that was searched, such as a result that cannot be written.
     pub(crate) fn problem(&mut self, source: &str, reason: &str) {
-        let source = printable(source);
-        let line = format!("error: {source}: {reason}");
+        let line = format!("error: {}: {reason}", printable(source));
         match &self.bar {
             Some(bar) => bar.println(line),
             None if logs_json() => event("error", "failure", json!({ "image": source, "message": reason })),
             None => say!("{line}"),
         }
-        self.count(source.into_owned(), reason);
+        self.count(source, reason);
     }
 
-    fn count(&mut self, source: String, reason: &str) {
-        self.failures.push((source, reason.to_owned()));
+    fn count(&mut self, source: &str, reason: &str) {
+        self.failures.push((source.to_owned(), reason.to_owned()));
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{} failed", self.failures.len()));
         }
@@ -146,13 +152,18 @@ impl Report {
             bar.inc(1);
         }
         if let Some(reason) = failure {
-            self.count(printable(source).into_owned(), reason);
+            self.count(source, reason);
         }
     }
 
     /// Everything is ready for the first picture.
     pub(crate) fn begin(&mut self) {
         self.start = Instant::now();
+    }
+
+    /// Why rows could not be printed.
+    pub(crate) fn stdout_failure(&self) -> Option<&str> {
+        self.stdout_failure.as_deref()
     }
 
     /// Inputs and reasons.
@@ -177,7 +188,7 @@ impl Report {
         }
         if !self.failures.is_empty() && self.total > 1 {
             say!("{} of {} inputs failed:", self.failures.len(), self.total);
-            self.failures.iter().for_each(|(source, reason)| say!("  {source}: {reason}"));
+            self.failures.iter().for_each(|(source, reason)| say!("  {}: {reason}", printable(source)));
         }
         if self.quiet || self.done == 0 {
             return;
@@ -210,6 +221,10 @@ impl Report {
             event("info", "end", end);
         }
     }
+}
+
+fn shows_bar(total: usize, quiet: bool) -> bool {
+    total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()
 }
 
 /// Pictures done, per second, time to go; on stderr if that is a terminal.

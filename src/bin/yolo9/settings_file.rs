@@ -38,6 +38,8 @@ pub(crate) struct Setting {
     command: Option<String>,
     option: String,
     values: Vec<String>,
+    /// The value as the file has it.
+    shown: String,
 }
 
 impl Setting {
@@ -77,9 +79,16 @@ impl Settings {
             if places.is_empty() {
                 return Err(unknown(plain, setting));
             }
-            for (command, id) in places {
-                check(plain, &command, &id, setting)?;
-                let values = setting.values.clone();
+            let fits = |(command, id): &(String, String)| values_for(plain, command, id, setting);
+            let checked: Vec<anyhow::Result<Vec<String>>> = places.iter().map(fits).collect();
+            // The same name may be another kind of option in another command: it is enough that one takes the value.
+            if setting.command.is_none() && checked.iter().any(Result::is_ok) {
+                log::debug!("{}: {} is not for all commands", setting.file.display(), setting.option);
+            } else if let Some(error) = checked.iter().position(Result::is_err) {
+                return checked.into_iter().nth(error).unwrap_or(Ok(Vec::new())).map(|_| applied);
+            }
+            for ((command, id), values) in places.into_iter().zip(checked) {
+                let Ok(values) = values else { continue };
                 let set = |arg: Arg| arg.default_values(values.clone());
                 applied = match command.as_str() {
                     "" => applied.mut_arg(&id, set),
@@ -96,7 +105,7 @@ impl Settings {
         let concerns =
             |setting: &&Setting| places(plain, setting).iter().any(|(name, _)| name == command || name.is_empty());
         for setting in self.0.iter().filter(concerns) {
-            let text = format!("{} = {}", setting.option, setting.values.join(","));
+            let text = format!("{} = {}", setting.option, setting.shown);
             match files.last_mut() {
                 Some((file, texts)) if *file == setting.file => texts.push(text),
                 _ => files.push((&setting.file, vec![text])),
@@ -131,7 +140,8 @@ fn read(path: &Path, of_folder: bool) -> anyhow::Result<Vec<Setting>> {
             "{file}: {option}: a file in the working folder may not say which code is loaded; move it to {}",
             user_file().map_or_else(|| "your configuration folder".into(), |path| path.display().to_string())
         );
-        settings.push(Setting { file: path.into(), command: command.map(Into::into), option: option.into(), values });
+        let (command, shown) = (command.map(Into::into), value.to_string());
+        settings.push(Setting { file: path.into(), command, option: option.into(), values, shown });
         Ok(())
     };
     for (key, value) in &table {
@@ -194,18 +204,33 @@ fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
     }
 }
 
-/// That the option takes the value: as a default it would be called a default of ours.
-fn check(plain: &Command, command: &str, id: &str, setting: &Setting) -> anyhow::Result<()> {
+/// The values as the option takes them, checked: as a default a wrong one would be called a default of ours.
+fn values_for(plain: &Command, command: &str, id: &str, setting: &Setting) -> anyhow::Result<Vec<String>> {
     let (file, option) = (setting.file.display(), &setting.option);
     let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
     let arg = owner.get_arguments().find(|arg| arg.get_id() == id).context("the option was found before")?;
-    if matches!(arg.get_action(), ArgAction::SetTrue) {
-        let is_flag = matches!(setting.values.as_slice(), [value] if value == "true" || value == "false");
-        anyhow::ensure!(is_flag, "{file}: {option} = {}: expected true or false", setting.values.join(","));
-        return Ok(());
+    let mut values = setting.values.clone();
+    let expected = |what: &str| Err(anyhow::anyhow!("{file}: {option} = {}: expected {what}", setting.shown));
+    match arg.get_action() {
+        ArgAction::SetTrue => {
+            let is_flag = matches!(values.as_slice(), [value] if value == "true" || value == "false");
+            return if is_flag { Ok(values) } else { expected("true or false") };
+        }
+        ArgAction::Count if values.iter().any(|value| value.parse::<u8>().is_err()) => return expected("a number"),
+        ArgAction::Count => return Ok(values),
+        _ => {}
+    }
+    let takes_many =
+        arg.get_value_delimiter().is_some() || arg.get_num_args().is_some_and(|range| range.max_values() > 1);
+    if values.len() != 1 && !takes_many {
+        // Height and width, as in `--imgsz 480 640`.
+        values = match (option.as_str(), values.len()) {
+            ("imgsz" | "img", 2) => vec![values.join("x")],
+            _ => return expected("one value"),
+        };
     }
     let command = if command.is_empty() { "man" } else { command };
-    for value in &setting.values {
+    for value in &values {
         let typed = ["yolo9".to_owned(), command.to_owned(), format!("--{option}={value}")];
         if let Err(error) = plain.clone().try_get_matches_from(typed)
             && matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation)
@@ -215,7 +240,7 @@ fn check(plain: &Command, command: &str, id: &str, setting: &Setting) -> anyhow:
             anyhow::bail!("{file}: {message}");
         }
     }
-    Ok(())
+    Ok(values)
 }
 
 /// `yolo9 config`.
@@ -239,7 +264,7 @@ pub(crate) fn run(args: &ConfigArgs, plain: &Command, settings: &Settings) -> an
                 print_line!("[{}]", setting.command.as_deref().unwrap_or_default());
                 table.clone_from(&setting.command);
             }
-            print_line!("{} = {}", setting.option, setting.values.join(","));
+            print_line!("{} = {}", setting.option, setting.shown);
         }
     }
     Ok(Outcome::Done)

@@ -83,6 +83,9 @@ pub fn gallery_part(pictures: &[GalleryPicture]) -> String {
 
 /// The page. `text` says what was searched, `total` how many pictures are in the gallery, `parts` how many files of data
 /// there are; `inside` are the pictures that the page has itself.
+///
+/// # Panics
+/// Never: the template has a place for both.
 #[must_use]
 pub fn gallery_page(
     text: &str,
@@ -99,7 +102,10 @@ pub fn gallery_page(
         .collect();
     let about = json!({ "text": text, "classes": class_names, "colours": colours, "total": total, "parts": parts });
     let inside = if inside.is_empty() { String::new() } else { gallery_part(inside) };
-    PAGE.replace("/*ABOUT*/null", &in_script(&about)).replace("/*PICTURES*/", &inside)
+    // Both places are found in the template, not in what is put into it.
+    let (head, rest) = PAGE.split_once("/*ABOUT*/null").expect("the template has a place for what it is about");
+    let (middle, tail) = rest.split_once("/*PICTURES*/").expect("the template has a place for pictures");
+    [head, &in_script(&about), middle, &inside, tail].concat()
 }
 
 /// JSON that cannot end the script that it stands in.

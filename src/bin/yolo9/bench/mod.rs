@@ -37,9 +37,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PICTURE")]
     picture: Option<PathBuf>,
 
-    /// Size of the network's input: one side, or height and width.
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
-    imgsz: Size,
+    /// Size of the network's input: one side, or height and width [default: 640; that of the export for an ONNX file].
+    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size)]
+    imgsz: Option<Size>,
 
     /// Runs that are measured; a fifth as many go before.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=100_000))]
@@ -80,6 +80,9 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     let session = args.session();
     let mut subject = Subject::open(&args.model, args, globals, &runtime, &session)?;
+    // Opened early, so that a wrong name costs no work.
+    let opponent = |other: &String| Subject::open(other, args, globals, &runtime, &session);
+    let opponent = args.vs.as_ref().map(opponent).transpose()?;
     let prepared = Prepared::new(&picture.pixels, &subject.detector.settings().fit);
     let stages = subject.stages(&bytes, args.runs)?;
     let mut report = json!({
@@ -93,8 +96,8 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome
         print_stages(args, session.threads, prepared.size(), &stages)?;
     }
     report["throughput"] = quietly(|| throughput(args, globals, &runtime, &prepared))?;
-    if let Some(other) = &args.vs {
-        let versus = versus(args, globals, &runtime, &mut subject, &picture, other)?;
+    if let (Some(other), Some(opponent)) = (&args.vs, opponent) {
+        let versus = versus(args, [subject, opponent], &picture, other)?;
         if !args.json {
             print_versus(args, other, &versus)?;
         }
@@ -190,8 +193,13 @@ impl Subject {
         let preset = Preset::default();
         let (shape, scale_back) = (InputShape::Rectangular, preset.scale_back());
         let fit = match loaded.fixed_size() {
-            Some(target) => Fit { target, stride: loaded.stride(), shape: InputShape::Full, scale_back },
-            None => Fit::new(args.imgsz, loaded.stride(), shape, scale_back),
+            Some(target) => {
+                if let Some(asked) = args.imgsz.filter(|asked| *asked != target) {
+                    anyhow::bail!("--imgsz {asked}: {name} was exported for inputs of {target} only");
+                }
+                Fit { target, stride: loaded.stride(), shape: InputShape::Full, scale_back }
+            }
+            None => Fit::new(args.imgsz.unwrap_or(Size::square(640)), loaded.stride(), shape, scale_back),
         };
         let class_names = loaded.class_names().to_vec();
         let subject = |model| {
@@ -248,20 +256,22 @@ fn warmed_up<T>(runs: u32, mut measure: impl FnMut() -> anyhow::Result<T>) -> an
 /// Both networks in turn, so that whatever else the machine does hits both.
 fn versus(
     args: &BenchArgs,
-    globals: &Globals,
-    runtime: &Runtime,
-    subject: &mut Subject,
+    [mut subject, mut opponent]: [Subject; 2],
     picture: &Picture,
     other: &str,
 ) -> anyhow::Result<Value> {
-    let mut opponent = Subject::open(other, args, globals, runtime, &args.session())?;
-    let [ours, theirs] =
-        [&*subject, &opponent].map(|subject| Prepared::new(&picture.pixels, &subject.detector.settings().fit));
+    let prepared = |subject: &Subject| Prepared::new(&picture.pixels, &subject.detector.settings().fit);
+    let (ours, theirs) = (prepared(&subject), prepared(&opponent));
+    if ours.size() != theirs.size() {
+        log::warn!("the inputs differ: A reads {}, B {} (width x height)", ours.size(), theirs.size());
+    }
+    let input = |prepared: &Prepared| [prepared.size().height, prepared.size().width];
     let pairs = warmed_up(args.runs, || Ok((subject.inference(&ours)?, opponent.inference(&theirs)?)))?;
     let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
     let (ratio, interval) = ratio(&a, &b);
     Ok(json!({
         "model": other,
+        "inputs": [input(&ours), input(&theirs)],
         "a": Spread::of(&a).json(),
         "b": Spread::of(&b).json(),
         "ratio": ratio,

@@ -9,7 +9,7 @@ use crate::video::Frames;
 pub(super) enum Next {
     Picture(Planned),
     /// A video was opened: frames per second, and how many frames it will give, as far as that is known.
-    Opened(Planned, String, Option<u64>),
+    Opened(Planned, Option<String>, Option<u64>),
     /// A frame of the video that was opened last.
     Frame(Planned, u64, RgbImage),
     /// That video has ended, or why it did not come to its end.

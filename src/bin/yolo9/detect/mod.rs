@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::json;
 use yolo9::Size;
 use yolo9::detect::Detector;
 use yolo9::runtime::{Runtime, SessionOptions};
 
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, PresetArg, RuntimeArgs, parse_share, parse_size};
-use crate::console::say;
+use crate::console::{event, logs_json, say};
 use crate::engine::streams;
 use crate::formats::FormatArgs;
 use crate::interrupt::Interrupt;
@@ -31,9 +32,9 @@ use results::Results;
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// Pictures, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths, http(s) addresses, or - for paths (or one
-    /// picture) on stdin; videos, cameras by number and streams (rtsp://…), if ffmpeg is installed; without any, the
-    /// embedded sample picture.
+    /// Pictures, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths (# begins a comment), http(s) addresses, `-`
+    /// for paths (or one picture) on stdin; videos, cameras by number and streams (rtsp://…), if ffmpeg is installed;
+    /// without any, the embedded sample picture.
     #[arg(value_name = "PICTURE|FOLDER|PATTERN|LIST|URL|VIDEO|-")]
     inputs: Vec<PathBuf>,
 
@@ -101,7 +102,7 @@ pub(crate) struct DetectArgs {
     #[arg(long)]
     full_decoding: bool,
 
-    /// Continue an interrupted run in its output folder: pictures that were finished are not searched again.
+    /// Continue an interrupted run in its output folder: pictures that were finished, or failed, are not searched again.
     #[arg(long, requires = "out")]
     resume: bool,
 
@@ -128,7 +129,8 @@ struct OutputArgs {
     #[arg(long)]
     exist_ok: bool,
 
-    /// Write no pictures.
+    /// Write no pictures. JPEG files that are far larger than the input are then decoded at a part of their size, which
+    /// moves results a little, unless --full-decoding is given.
     #[arg(long)]
     no_draw: bool,
 
@@ -187,7 +189,9 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let spinning = plan.at_least() == 1;
     let session = SessionOptions { threads: (all.threads / streams).max(1), spinning, ..all };
     let models = loaded.into_models(&runtime, &session, streams)?;
-    let header = plan.header(args, globals, &settings, &class_names)?;
+    let only_for = (!args.output.needs_pixels() && !args.full_decoding).then_some(settings.fit);
+    let reading = Reading { max_pixels: args.max_megapixels * 1_000_000, only_for };
+    let header = plan.header(args, globals, (&settings, reading), &class_names)?;
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
     args.output.formats.check(args.output.out.as_deref(), args.output.exist_ok || args.resume)?;
@@ -201,20 +205,25 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
         report.failure(input, reason);
     }
     let done = results.begin(&header, &plan, args.resume, &mut report)?;
-    let only_for = (!args.output.needs_pixels() && !args.full_decoding).then_some(settings.fit);
     let options = pipeline::Options {
         workers: args.workers.map_or(all.threads, usize::from),
         batch: args.batch.into(),
-        reading: Reading { max_pixels: args.max_megapixels * 1_000_000, only_for },
+        reading,
         fail_fast: args.fail_fast,
         skip: done,
     };
     let detectors = models.into_iter().map(|model| Detector::new(model, settings.clone())).collect();
     let pipeline = Pipeline::new(detectors, results, options)?;
     report.begin();
-    let (results, interrupted) = pipeline.run(plan, &interrupt, &mut report)?;
-    report.finish(interrupted);
-    results.finish(&report, globals.quiet)?;
+    let (results, ended) = pipeline.run(plan, &interrupt, &mut report);
+    report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
+    // Also after an error: what was found so far stays readable.
+    let finished = results.finish(&report, globals.quiet);
+    let interrupted = ended?;
+    finished?;
+    if let Some(reason) = report.stdout_failure() {
+        anyhow::bail!("stdout cannot be written: {reason}");
+    }
     Ok(match (interrupted, report.failed()) {
         (true, _) => Outcome::Interrupted,
         (false, 0) => Outcome::Done,
@@ -251,9 +260,14 @@ fn refuse_video(args: &DetectArgs, plan: &Plan) -> anyhow::Result<()> {
 
 fn no_pictures(args: &DetectArgs, failed: &[(PathBuf, String)]) -> Outcome {
     for (path, reason) in failed {
-        say!("error: {}: {reason}", path.display());
+        let image = path.display().to_string();
+        if logs_json() {
+            event("error", "failure", json!({ "image": image, "message": reason }));
+        } else {
+            say!("error: {image}: {reason}");
+        }
     }
-    if failed.len() == args.inputs.len() {
+    if !failed.is_empty() {
         return Outcome::NoInput;
     }
     let inputs: Vec<_> = args.inputs.iter().map(|input| input.display().to_string()).collect();

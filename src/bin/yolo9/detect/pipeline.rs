@@ -60,7 +60,7 @@ pub(super) struct Pipeline {
 /// What comes to the network.
 enum Ahead {
     Decoding(Item, Pending<Decoded>),
-    Opened(Planned, String, Option<u64>),
+    Opened(Planned, Option<String>, Option<u64>),
     Closed(Planned, Result<(), String>),
 }
 
@@ -68,7 +68,7 @@ enum Ahead {
 enum Behind {
     Searched(u64, Pending<Finished>),
     Failed(Planned, String),
-    Opened(Planned, String, Option<u64>),
+    Opened(Planned, Option<String>, Option<u64>),
     Closed(Planned, Result<(), String>),
 }
 
@@ -113,13 +113,19 @@ impl Pipeline {
         })
     }
 
-    /// Searches everything, or what comes before an interruption. Gives the results and whether it was interrupted.
+    /// Searches everything, or what comes before an interruption or an output that cannot be written. Gives the results and
+    /// whether it was interrupted.
     pub(super) fn run(
         mut self,
         plan: Plan,
         interrupt: &Interrupt,
         report: &mut Report,
-    ) -> anyhow::Result<(Results, bool)> {
+    ) -> (Results, anyhow::Result<bool>) {
+        let ended = self.run_all(plan, interrupt, report);
+        (self.results, ended)
+    }
+
+    fn run_all(&mut self, plan: Plan, interrupt: &Interrupt, report: &mut Report) -> anyhow::Result<bool> {
         let mut feed = Feed::new(plan.pictures, self.options.skip, self.options.reading.max_pixels);
         let mut interrupted = false;
         loop {
@@ -142,8 +148,8 @@ impl Pipeline {
         while !self.behind.is_empty() {
             self.finish_first(report)?;
         }
-        self.close_film(report, "video");
-        Ok((self.results, interrupted))
+        self.close_film()?;
+        Ok(interrupted)
     }
 
     fn decode(&self, next: Next) -> Ahead {
@@ -205,12 +211,12 @@ impl Pipeline {
             },
             Some(Behind::Failed(planned, reason)) => self.note(Err((planned, reason)), report)?,
             Some(Behind::Opened(planned, rate, frames)) => {
-                self.film = self.results.film(&planned, &rate);
+                self.film = self.results.film(&planned, rate.as_deref());
                 report.video_of(frames);
             }
             Some(Behind::Closed(planned, ended)) => {
                 let name = planned.source.name();
-                self.close_film(report, &name);
+                self.close_film()?;
                 if let Err(reason) = ended {
                     report.failure(&name, &reason);
                 }
@@ -255,20 +261,14 @@ impl Pipeline {
         if let Some(problem) = problem {
             report.problem(job.result().source, &problem);
         }
-        if let (Ok(Some(frame)), Some(film)) = (frame, &mut self.film)
-            && let Err(error) = film.push(&frame)
-        {
-            self.film = None;
-            report.problem(job.result().source, &format!("{error:#}"));
+        match (frame, &mut self.film) {
+            (Ok(Some(frame)), Some(film)) => film.push(&frame),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    fn close_film(&mut self, report: &mut Report, name: &str) {
-        let closed = self.film.take().map_or(Ok(()), Film::finish);
-        if let Err(error) = closed {
-            report.problem(name, &format!("{error:#}"));
-        }
+    fn close_film(&mut self) -> anyhow::Result<()> {
+        self.film.take().map_or(Ok(()), Film::finish)
     }
 }
 

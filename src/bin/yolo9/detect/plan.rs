@@ -9,9 +9,9 @@ use yolo9::hexadecimal;
 
 use super::DetectArgs;
 use crate::args::Globals;
-use crate::journal::{Header, Shard};
+use crate::journal::{Header, Shard, Written};
 use crate::outputs::Places;
-use crate::sources::{Source, Sources};
+use crate::sources::{Reading, Source, Sources};
 use crate::weights::provenance;
 
 /// A picture or video of the run. Small: a run may have millions of them.
@@ -71,7 +71,8 @@ impl Plan {
 
     /// How many pictures there are to search, a video counting as many.
     pub(super) fn at_least(&self) -> usize {
-        if self.video().is_some() { usize::MAX } else { self.pictures.len() }
+        // A shard may have none at all; the network is opened all the same.
+        if self.video().is_some() { usize::MAX } else { self.pictures.len().max(1) }
     }
 
     /// What must be the same for the run to be continued later.
@@ -79,7 +80,7 @@ impl Plan {
         &self,
         args: &DetectArgs,
         globals: &Globals,
-        settings: &Settings,
+        (settings, reading): (&Settings, Reading),
         class_names: &[String],
     ) -> anyhow::Result<Option<Header>> {
         if !args.output.needs_folder() || self.video().is_some() {
@@ -96,12 +97,14 @@ impl Plan {
             model += &format!(" with {config} {}", hexadecimal(&Sha256::digest(bytes)));
         }
         let output = &args.output;
-        let files = (output.no_draw, output.line_width, output.hide_labels, output.hide_conf);
-        let labels = (output.txt, output.save_conf, output.save_crop, output.html);
+        let style = (output.line_width, output.hide_labels, output.hide_conf, output.save_conf);
+        let written =
+            Written { drawn: !output.no_draw, labels: output.txt, crops: output.save_crop, thumbnails: output.html };
         Ok(Some(Header {
             yolo9: env!("CARGO_PKG_VERSION").into(),
             model,
-            settings: format!("{settings:?}, {:?}, files {files:?} {labels:?}", args.runtime.dysample),
+            settings: format!("{settings:?}, {reading:?}, {:?}, style {style:?}", args.runtime.dysample),
+            written,
             inputs: self.inputs.clone(),
             total: self.total,
             shard: self.shard,

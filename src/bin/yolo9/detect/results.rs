@@ -16,7 +16,7 @@ use super::plan::{Plan, Planned};
 use crate::console::say;
 use crate::formats::Formats;
 use crate::gallery::{Gallery, thumbnail_place};
-use crate::journal::{Header, Journal};
+use crate::journal::{Header, JOURNAL, Journal};
 use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
 use crate::report::Report;
 use crate::video::Film;
@@ -110,7 +110,13 @@ impl Results {
         if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
             folder.sweep()?;
         }
-        let formats = Formats::create(&output.formats)?;
+        let formats = Formats::create(&output.formats, folder.is_none()).inspect_err(|_| {
+            // A run that cannot start leaves no folder behind that would stop the next one.
+            if let Some(folder) = folder.as_ref().filter(|_| !exist_ok) {
+                let _ = std::fs::remove_file(folder.path().join(JOURNAL));
+                let _ = std::fs::remove_dir(folder.path());
+            }
+        })?;
         let gallery = output.html.then(|| Gallery::new(&files.folder, &files.class_names, files.draw.is_some()));
         let owns_folder = journal.is_some() || plan.video().is_some();
         Ok(Self { folder, formats, gallery, journal, owns_folder, labels: 0, files: Arc::new(files) })
@@ -161,7 +167,8 @@ impl Results {
     }
 
     /// The annotated video of a video, if pictures are drawn.
-    pub(super) fn film(&self, planned: &Planned, rate: &str) -> Option<Film> {
+    pub(super) fn film(&self, planned: &Planned, rate: Option<&str>) -> Option<Film> {
+        let rate = rate.unwrap_or("25");
         self.files.draw.map(|_| Film::new(self.files.folder.join(planned.place()), rate))
     }
 

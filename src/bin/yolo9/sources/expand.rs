@@ -24,7 +24,7 @@ pub(crate) struct Options<'a> {
 
 /// Expands the arguments:
 /// - a folder into the files in it that have a picture's extension, in natural order (`2.jpg` before `10.jpg`);
-/// - a pattern (`a/**/*.jpg`, quoted from the shell) likewise;
+/// - a pattern (`a/**/*.jpg`, quoted from the shell) into the pictures and videos that match it, likewise;
 /// - a `.txt` file into the paths and addresses that it lists, one a line, relative to its own folder, in its order;
 /// - `-` into the paths that come in on stdin, or the one picture whose bytes do;
 /// - an `http(s)://` address and any other file into itself;
@@ -88,8 +88,11 @@ impl Expansion<'_> {
         }
     }
 
+    /// Once for each input.
     fn failed(&mut self, input: &Path, reason: String) {
-        self.sources.failed.push((input.to_path_buf(), reason));
+        if self.seen.insert(Fingerprint::of(&("failed", input))) {
+            self.sources.failed.push((input.to_path_buf(), reason));
+        }
     }
 
     /// Whether it is new.
@@ -171,9 +174,10 @@ impl Expansion<'_> {
 
     fn pattern(&mut self, input: &Path, pattern: &Pattern) {
         let failures = self.sources.failed.len();
-        let found = self.walk(&pattern.folder, pattern.depth, &|path| pattern.matches(path));
+        let is_wanted = |path: &Path| is_picture(path) || VideoInput::parse(path).is_some();
+        let found = self.walk(&pattern.folder, pattern.depth, &|path| pattern.matches(path) && is_wanted(path));
         if found == 0 && self.sources.failed.len() == failures {
-            self.failed(input, "no file matches this pattern".into());
+            self.failed(input, "no picture or video matches this pattern".into());
         }
     }
 
@@ -181,28 +185,28 @@ impl Expansion<'_> {
         match std::fs::read_to_string(list) {
             Ok(text) => {
                 let folder = list.parent().unwrap_or(Path::new(""));
-                text.trim_start_matches('\u{feff}').lines().for_each(|line| self.line(line, folder));
+                text.trim_start_matches('\u{feff}').lines().for_each(|line| self.line(Path::new(line), folder));
             }
             Err(error) => self.failed(list, error.to_string()),
         }
     }
 
     /// One line of a list or of stdin.
-    fn line(&mut self, line: &str, folder: &Path) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+    fn line(&mut self, line: &Path, folder: &Path) {
+        let line = line.to_str().map_or(line, |line| Path::new(line.trim()));
+        if line.as_os_str().is_empty() || line.to_str().is_some_and(|line| line.starts_with('#')) {
             return;
         }
-        if let Some(stream) = VideoInput::parse(Path::new(line)).filter(VideoInput::is_remote) {
+        if let Some(stream) = VideoInput::parse(line).filter(VideoInput::is_remote) {
             let name = stream.file_name();
             return self.video(stream, Path::new(&name));
         }
-        if let Some(address) = remote::address(Path::new(line)) {
+        if let Some(address) = remote::address(line) {
             return self.remote(address);
         }
         let path = folder.join(line);
         match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => self.file(path, mirrored(Path::new(line))),
+            Ok(metadata) if metadata.is_file() => self.file(path, mirrored(line)),
             Ok(_) => self.failed(&path, "not a file; lists hold files and addresses only".into()),
             Err(error) => self.failed(&path, error.to_string()),
         }
@@ -214,7 +218,7 @@ impl Expansion<'_> {
                 let relative = standard_input::file_name(&bytes);
                 self.add(Place::Bytes(bytes.into()), Path::new(&relative));
             }
-            Ok(standard_input::Input::Lines(text)) => text.lines().for_each(|line| self.line(line, Path::new(""))),
+            Ok(standard_input::Input::Lines(lines)) => lines.iter().for_each(|line| self.line(line, Path::new(""))),
             Err(reason) => self.failed(Path::new("-"), reason),
         }
     }
@@ -285,7 +289,7 @@ mod tests {
             assert_eq!(places(&run(dir.path(), &[pattern], false)), expected, "{pattern}");
         }
         let none = run(dir.path(), &["*.webp"], false);
-        assert_eq!(none.failed[0].1, "no file matches this pattern");
+        assert_eq!(none.failed[0].1, "no picture or video matches this pattern");
         let wrong = run(dir.path(), &["a[.jpg"], false);
         assert!(wrong.failed[0].1.contains("not a pattern"), "{:?}", wrong.failed);
         // A file of that very name is no pattern.

@@ -92,7 +92,7 @@ impl Source {
     /// What messages and results call it.
     pub(crate) fn name(&self) -> String {
         match &self.place {
-            Place::File(path) => path.display().to_string(),
+            Place::File(path) => shown(path),
             Place::Remote(address) => address.to_string(),
             Place::Video(video) => video.to_string(),
             Place::Bytes(_) => "stdin".into(),
@@ -100,8 +100,13 @@ impl Source {
         }
     }
 
-    /// Where its results go below the output folder.
+    /// Where its results go below the output folder: a path that is UTF-8, as the journal is.
     pub(crate) fn relative(&self) -> PathBuf {
+        let relative = self.mirrored_path();
+        if relative.to_str().is_some() { relative } else { shown(&relative).into() }
+    }
+
+    fn mirrored_path(&self) -> PathBuf {
         match (&self.mirrored, self.path()) {
             (Mirrored::Own(own), _) => own.to_path_buf(),
             (Mirrored::End(parts), Some(path)) => {
@@ -127,6 +132,19 @@ impl Source {
         };
         decoded.map_err(|error| error.to_string())
     }
+}
+
+/// A path as text, reversibly: bytes that are no UTF-8 as `\\xff`, so that two files never get the same name.
+fn shown(path: &Path) -> String {
+    if let Some(text) = path.to_str() {
+        return text.to_owned();
+    }
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        text += chunk.valid();
+        chunk.invalid().iter().for_each(|byte| text += &format!("\\x{byte:02x}"));
+    }
+    text
 }
 
 /// Pictures, and what could not be used with the reason.

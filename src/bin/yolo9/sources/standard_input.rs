@@ -1,32 +1,69 @@
 //! `-`: paths on stdin, one a line, or the bytes of one picture.
 
 use std::io::Read;
+use std::path::PathBuf;
 
 use image::ImageFormat;
 
 /// What came in.
 pub(super) enum Input {
     Picture(Vec<u8>),
-    Lines(String),
+    Lines(Vec<PathBuf>),
 }
 
-/// Reads all of it. A picture shows in its first bytes.
+/// Reads all of it.
 pub(super) fn read() -> Result<Input, String> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| format!("stdin cannot be read: {error}"))?;
-    if image::guess_format(&bytes).is_ok() {
-        return Ok(Input::Picture(bytes));
-    }
+    told_apart(bytes)
+}
+
+/// A picture shows in its first bytes, and in bytes that no path has: a list may begin with `P1030421.JPG` or `BMW/`.
+fn told_apart(bytes: Vec<u8>) -> Result<Input, String> {
     if bytes.is_empty() {
         return Err("stdin is empty; expected paths, one a line, or the bytes of a picture".into());
     }
-    String::from_utf8(bytes)
-        .map(Input::Lines)
-        .map_err(|_| "stdin is neither UTF-8 text (paths, one a line) nor a picture that can be read".into())
+    if !bytes.contains(&0) {
+        if let Some(lines) = lines(&bytes) {
+            return Ok(Input::Lines(lines));
+        }
+    } else if image::guess_format(&bytes).is_ok() {
+        return Ok(Input::Picture(bytes));
+    }
+    Err("stdin is neither paths, one a line, nor a picture that can be read".into())
+}
+
+/// Paths as the system has them, which need not be UTF-8.
+#[cfg(unix)]
+fn lines(bytes: &[u8]) -> Option<Vec<PathBuf>> {
+    use std::os::unix::ffi::OsStrExt;
+    let line = |line: &[u8]| PathBuf::from(std::ffi::OsStr::from_bytes(line.strip_suffix(b"\r").unwrap_or(line)));
+    Some(bytes.split(|byte| *byte == b'\n').map(line).collect())
+}
+
+#[cfg(not(unix))]
+fn lines(bytes: &[u8]) -> Option<Vec<PathBuf>> {
+    Some(std::str::from_utf8(bytes).ok()?.lines().map(PathBuf::from).collect())
 }
 
 /// What results call a picture without a name.
 pub(super) fn file_name(bytes: &[u8]) -> String {
     let format = image::guess_format(bytes).unwrap_or(ImageFormat::Png);
     format!("stdin.{}", format.extensions_str().first().unwrap_or(&"png"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_begin_like_pictures_are_lists() {
+        for list in ["P1030421.JPG\nP1030422.JPG\n", "BMW/1.jpg", "GIF89a.gif"] {
+            assert!(
+                matches!(told_apart(list.into()), Ok(Input::Lines(lines)) if lines[0].ends_with(list.lines().next().unwrap()))
+            );
+        }
+        assert!(matches!(told_apart(yolo9::embedded::SAMPLE_PICTURE.to_vec()), Ok(Input::Picture(_))));
+        assert!(told_apart(vec![0, 1, 2]).is_err() && told_apart(Vec::new()).is_err());
+    }
 }

@@ -1,22 +1,39 @@
 //! A video that is written.
 
-use std::io::{Read, Write};
+use std::collections::VecDeque;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::thread::JoinHandle;
 
 use anyhow::Context;
 use image::RgbImage;
 use tempfile::TempPath;
 use yolo9::output::{folder_of, temporary_beside};
 
-use super::{not_started, tool};
+use super::{heard, listen, not_started, tool};
 
 /// An `ffmpeg` that encodes an MP4 file, which appears under its name when it is complete.
 #[derive(Debug)]
 pub(crate) struct Film {
     path: PathBuf,
     rate: String,
-    encoder: Option<(Child, TempPath)>,
+    encoder: Option<Encoder>,
+}
+
+#[derive(Debug)]
+struct Encoder {
+    child: Child,
+    file: TempPath,
+    complaints: Option<JoinHandle<VecDeque<String>>>,
+}
+
+impl Encoder {
+    /// What it said, once it has ended.
+    fn complaint(&mut self) -> String {
+        let heard = heard(self.complaints.take());
+        if heard.is_empty() { String::new() } else { format!(": ffmpeg: {heard}") }
+    }
 }
 
 impl Film {
@@ -29,32 +46,36 @@ impl Film {
         if self.encoder.is_none() {
             self.encoder = Some(start(&self.path, &self.rate, frame)?);
         }
-        let Some((child, _)) = &mut self.encoder else { unreachable!("it was started above") };
-        let pipe = child.stdin.as_mut().expect("it is piped");
+        let Some(encoder) = &mut self.encoder else { unreachable!("it was started above") };
+        let pipe = encoder.child.stdin.as_mut().expect("it is piped");
         if let Err(error) = pipe.write_all(frame.as_raw()) {
-            let _ = child.wait();
-            return Err(error)
-                .with_context(|| format!("{} cannot be written{}", self.path.display(), complaint(child)));
+            let _ = encoder.child.wait();
+            let complaint = encoder.complaint();
+            return Err(error).with_context(|| format!("{} cannot be written{complaint}", self.path.display()));
         }
         Ok(())
     }
 
     /// Completes the file, if there was a frame.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
-        let Some((mut child, file)) = self.encoder else { return Ok(()) };
-        drop(child.stdin.take());
-        let status = child.wait().context("ffmpeg cannot be waited for")?;
-        anyhow::ensure!(status.success(), "{} cannot be written{}", self.path.display(), complaint(&mut child));
-        file.persist(&self.path).with_context(|| format!("{} cannot be written", self.path.display()))
+        let Some(mut encoder) = self.encoder else { return Ok(()) };
+        drop(encoder.child.stdin.take());
+        let status = encoder.child.wait().context("ffmpeg cannot be waited for")?;
+        anyhow::ensure!(status.success(), "{} cannot be written{}", self.path.display(), encoder.complaint());
+        encoder.file.persist(&self.path).with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }
 
-fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<(Child, TempPath)> {
+fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
     let context = || format!("{} cannot be written", path.display());
     std::fs::create_dir_all(folder_of(path)).with_context(context)?;
     let file = temporary_beside(path).with_context(context)?.into_temp_path();
     let (width, height) = frame.dimensions();
-    let child = tool("ffmpeg")
+    let mut command = tool("ffmpeg");
+    // Ctrl-C is for us, who then complete the file.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command
         .args(["-nostdin", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"])
         .args(["-video_size", &format!("{width}x{height}"), "-framerate", rate, "-i", "pipe:0"])
         // Players expect halved colours, and those an even number of pixels.
@@ -65,12 +86,6 @@ fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<(Child, Te
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| anyhow::anyhow!(not_started(&error)))?;
-    Ok((child, file))
-}
-
-/// What an ended encoder said.
-fn complaint(child: &mut Child) -> String {
-    let mut text = String::new();
-    let _ = child.stderr.take().map(|stderr| stderr.take(4096).read_to_string(&mut text));
-    if text.trim().is_empty() { String::new() } else { format!(": ffmpeg: {}", text.trim().replace('\n', "; ")) }
+    let complaints = child.stderr.take().map(listen);
+    Ok(Encoder { child, file, complaints })
 }

@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use image::RgbImage;
 use serde_json::Value;
 
-use super::{VideoInput, not_started, tool};
+use super::{VideoInput, heard, listen, not_started, tool};
 
 /// What a video says of itself.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct About {
-    /// Frames per second, as a fraction.
-    pub(crate) rate: String,
+    /// Frames per second, as a fraction, as far as that is known.
+    pub(crate) rate: Option<String>,
     /// How many frames it will give, as far as that is known.
     pub(crate) frames: Option<u64>,
 }
@@ -30,9 +31,6 @@ pub(crate) struct Frames {
     number: u64,
 }
 
-/// Of what `ffmpeg` says, the last lines.
-const COMPLAINTS: usize = 3;
-
 impl Frames {
     /// Starts it. Frames come upright and at a constant rate.
     pub(crate) fn open(input: &VideoInput, max_pixels: u64) -> Result<Self, String> {
@@ -41,38 +39,17 @@ impl Frames {
         let mut child = tool("ffmpeg")
             .args(["-nostdin", "-loglevel", "error"])
             .args(input.arguments())
-            .args([
-                "-map",
-                "0:v:0",
-                "-r",
-                &about.rate,
-                "-f",
-                "image2pipe",
-                "-c:v",
-                "ppm",
-                "-pix_fmt",
-                "rgb24",
-                "pipe:1",
-            ])
+            .args(["-map", "0:v:0"])
+            // Without a known rate every frame is taken as it comes.
+            .args(about.rate.iter().flat_map(|rate| ["-r", rate]))
+            .args(["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| not_started(&error))?;
         let pipe = BufReader::with_capacity(1 << 20, child.stdout.take().expect("it is piped"));
-        let complaints = child.stderr.take().map(|stderr| {
-            std::thread::spawn(move || {
-                let mut last = VecDeque::with_capacity(COMPLAINTS + 1);
-                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                    log::debug!("ffmpeg: {line}");
-                    last.push_back(line);
-                    if last.len() > COMPLAINTS {
-                        last.pop_front();
-                    }
-                }
-                last
-            })
-        });
+        let complaints = child.stderr.take().map(listen);
         Ok(Self { child, pipe, complaints, about, max_pixels, number: 0 })
     }
 
@@ -115,8 +92,7 @@ impl Frames {
     /// Whether it ended well.
     fn ended(&mut self) -> Result<(), String> {
         let status = self.child.wait().map_err(|error| format!("ffmpeg cannot be waited for: {error}"))?;
-        let complaints = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        let complaints = complaints.into_iter().collect::<Vec<_>>().join("; ");
+        let complaints = heard(self.complaints.take());
         match (status.success(), self.number) {
             (true, 1..) if complaints.is_empty() => Ok(()),
             (true, 1..) => {
@@ -137,22 +113,46 @@ impl Drop for Frames {
     }
 }
 
-/// Where nothing says otherwise.
-const RATE: &str = "25";
+/// How long `ffprobe` may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn about(input: &VideoInput) -> About {
-    let unknown = About { rate: RATE.into(), frames: None };
+    let unknown = About { rate: None, frames: None };
     if matches!(input, VideoInput::Camera(_)) {
         return unknown;
     }
-    let output = tool("ffprobe")
+    let probe = tool("ffprobe")
         .args(["-v", "error", "-select_streams", "v:0", "-of", "json"])
         .args(["-show_entries", "stream=avg_frame_rate,r_frame_rate:format=duration"])
         .args(input.arguments())
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .output();
-    output.ok().and_then(|output| parse_about(&output.stdout)).unwrap_or(unknown)
+        .spawn();
+    let answer = probe.ok().and_then(|probe| answer_of(probe, PATIENCE));
+    let about = answer.and_then(|answer| parse_about(&answer));
+    about.unwrap_or_else(|| {
+        log::warn!("{input}: ffprobe does not say how many frames it has in a second; an annotated video gets 25");
+        unknown
+    })
+}
+
+/// What a process writes before it ends by itself in time.
+fn answer_of(mut process: Child, patience: Duration) -> Option<Vec<u8>> {
+    let mut pipe = process.stdout.take()?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        let read = pipe.read_to_end(&mut answer);
+        // Nobody waits any more after the time is over.
+        let _ = sender.send(read.is_ok().then_some(answer));
+    });
+    let answer = receiver.recv_timeout(patience).ok().flatten();
+    if answer.is_none() {
+        let _ = process.kill();
+    }
+    let ended = process.wait().is_ok_and(|status| status.success());
+    answer.filter(|_| ended)
 }
 
 /// What `ffprobe` says, as JSON.
@@ -169,7 +169,7 @@ fn parse_about(json: &[u8]) -> Option<About> {
     let duration = answer.pointer("/format/duration").and_then(Value::as_str).and_then(|d| d.parse::<f64>().ok());
     let frames =
         duration.filter(|duration| duration.is_finite()).map(|duration| (duration * per_second).round() as u64);
-    Some(About { rate: rate.into(), frames })
+    Some(About { rate: Some(rate.into()), frames })
 }
 
 #[cfg(test)]
@@ -179,9 +179,9 @@ mod tests {
     #[test]
     fn what_a_video_says_of_itself_is_understood() {
         let json = br#"{"streams": [{"avg_frame_rate": "0/0", "r_frame_rate": "30000/1001"}], "format": {"duration": "2.002"}}"#;
-        assert_eq!(parse_about(json), Some(About { rate: "30000/1001".into(), frames: Some(60) }));
+        assert_eq!(parse_about(json), Some(About { rate: Some("30000/1001".into()), frames: Some(60) }));
         assert_eq!(parse_about(br#"{"streams": []}"#), None);
         let endless = br#"{"streams": [{"avg_frame_rate": "25/1"}], "format": {}}"#;
-        assert_eq!(parse_about(endless), Some(About { rate: "25/1".into(), frames: None }));
+        assert_eq!(parse_about(endless), Some(About { rate: Some("25/1".into()), frames: None }));
     }
 }

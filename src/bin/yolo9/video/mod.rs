@@ -4,16 +4,20 @@
 mod film;
 mod frames;
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fmt;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread::JoinHandle;
 
 pub(crate) use film::Film;
 pub(crate) use frames::Frames;
 
 /// Extensions of files that are videos.
 const EXTENSIONS: &[&str] =
-    &["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv"];
+    &["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "webm", "wmv"];
 
 /// How addresses of streams begin.
 const SCHEMES: &[&str] = &["rtsp://", "rtsps://", "rtmp://", "rtmps://", "srt://", "udp://"];
@@ -83,11 +87,15 @@ impl VideoInput {
     }
 
     /// The options that make `ffmpeg` or `ffprobe` open it. Nothing in a file may lead to the network.
-    fn arguments(&self) -> Vec<String> {
-        let owned = |arguments: &[&str]| arguments.iter().map(|&argument| argument.to_owned()).collect();
+    fn arguments(&self) -> Vec<OsString> {
+        let owned = |arguments: &[&str]| arguments.iter().map(OsString::from).collect();
         match self {
             Self::File(path) => {
-                owned(&["-protocol_whitelist", "file,crypto,data", "-i", &format!("file:{}", path.display())])
+                let mut file = OsString::from("file:");
+                file.push(path);
+                let mut arguments: Vec<OsString> = owned(&["-protocol_whitelist", "file,crypto,data", "-i"]);
+                arguments.push(file);
+                arguments
             }
             Self::Stream(address) => owned(&["-i", address]),
             Self::Camera(device) if cfg!(target_os = "macos") => owned(&["-f", "avfoundation", "-i", device]),
@@ -109,17 +117,38 @@ impl fmt::Display for VideoInput {
     }
 }
 
-/// `ffmpeg`, or `ffprobe` beside it, in a process group of its own: Ctrl-C is for us, and we end them in order.
+/// Of what `ffmpeg` says, the last lines.
+const COMPLAINTS: usize = 3;
+
+/// What a process says on stderr, read all the time so that it never has to wait: the last lines.
+fn listen(stderr: impl Read + Send + 'static) -> JoinHandle<VecDeque<String>> {
+    std::thread::spawn(move || {
+        let mut last = VecDeque::with_capacity(COMPLAINTS + 1);
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            log::debug!("ffmpeg: {line}");
+            last.push_back(line);
+            if last.len() > COMPLAINTS {
+                last.pop_front();
+            }
+        }
+        last
+    })
+}
+
+/// What was heard, once the process has ended.
+fn heard(listener: Option<JoinHandle<VecDeque<String>>>) -> String {
+    let lines = listener.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    lines.into_iter().collect::<Vec<_>>().join("; ")
+}
+
+/// `ffmpeg`, or `ffprobe` beside it.
 fn tool(name: &str) -> Command {
     let ffmpeg = std::env::var_os(FFMPEG).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let mut command = match ffmpeg {
+    match ffmpeg {
         Some(path) if name == "ffprobe" => Command::new(path.with_file_name("ffprobe")),
         Some(path) => Command::new(path),
         None => Command::new(name),
-    };
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command
+    }
 }
 
 /// Why `ffmpeg` cannot be started.
