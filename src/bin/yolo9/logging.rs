@@ -29,3 +29,12 @@ pub(crate) fn start(globals: &Globals) {
         })
         .init();
 }
+
+/// Without the messages about a model that was opened before.
+pub(crate) fn quietly<T>(action: impl FnOnce() -> T) -> T {
+    let level = log::max_level();
+    log::set_max_level(level.min(log::LevelFilter::Warn));
+    let result = action();
+    log::set_max_level(level);
+    result
+}

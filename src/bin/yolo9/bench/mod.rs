@@ -19,6 +19,7 @@ use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
 use crate::console::print_line;
 use crate::engine::{AnyDetector, streams};
+use crate::logging::quietly;
 use crate::model::{self, Loaded, is_config, open_config};
 use crate::statistics::{Spread, ratio};
 
@@ -145,15 +146,6 @@ fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result
         number("/interval/1")
     );
     Ok(())
-}
-
-/// Without the messages about a model that was opened before.
-fn quietly<T>(action: impl FnOnce() -> T) -> T {
-    let level = log::max_level();
-    log::set_max_level(level.min(log::LevelFilter::Warn));
-    let result = action();
-    log::set_max_level(level);
-    result
 }
 
 /// Weights, or random ones for a config.

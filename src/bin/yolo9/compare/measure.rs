@@ -67,7 +67,15 @@ impl Measured {
                     continue;
                 }
             };
-            let prepared = sides.each_ref().map(|side| Prepared::of(&picture, &side.detector.settings().fit));
+            let prepare = |side: usize| Prepared::of(&picture, &sides[side].detector.settings().fit);
+            let prepared = in_turn(number, prepare);
+            if measured.timings[0].is_empty() {
+                // A new size of input costs a network its first runs.
+                for number in 0..WARM_UPS {
+                    run_both(sides, &prepared, &plan.thresholds, number, &mut measured)?;
+                }
+                measured.timings.iter_mut().for_each(Vec::clear);
+            }
             let found = run_both(sides, &prepared, &plan.thresholds, number, &mut measured)?;
             if both {
                 let [a, b] = found.each_ref().map(|found| &found[0].detections);
@@ -97,11 +105,17 @@ impl Measured {
         Ok(Some(measured))
     }
 
-    /// Median and middle half of a stage of both sides, and the ratio of B to A with its interval.
+    /// Median and middle half of a stage of both sides, and the ratio of B to A with its interval: that of all pairs,
+    /// widened to hold those of the pairs with A first and with B first, since going second can be an advantage.
     pub(super) fn stage(&self, stage: fn(&Timing) -> Duration) -> ([Spread; 2], f64, [f64; 2]) {
         let times: [Vec<Duration>; 2] = self.timings.each_ref().map(|timings| timings.iter().map(stage).collect());
-        let (ratio, interval) = ratio(&times[0], &times[1]);
-        (times.each_ref().map(|times| Spread::of(times)), ratio, interval)
+        let half = |times: &[Duration], first: usize| times.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
+        let (all, mut interval) = ratio(&times[0], &times[1]);
+        for first in [0, 1] {
+            let (_, of_half) = ratio(&half(&times[0], first), &half(&times[1], first));
+            interval = [interval[0].min(of_half[0]), interval[1].max(of_half[1])];
+        }
+        (times.each_ref().map(|times| Spread::of(times)), all, interval)
     }
 }
 
@@ -109,7 +123,20 @@ fn first_reason(failed: &[(PathBuf, String)]) -> String {
     failed.first().map(|(path, reason)| format!(": {}: {reason}", path.display())).unwrap_or_default()
 }
 
-/// Every other time B goes first, so that neither always finds the caches as the other left them.
+/// Runs that are not timed.
+const WARM_UPS: usize = 3;
+
+/// For A and B; every other time B goes first, so that neither always finds the caches as the other left them.
+fn in_turn<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
+    if number.is_multiple_of(2) {
+        let a = of_side(0);
+        [a, of_side(1)]
+    } else {
+        let b = of_side(1);
+        [of_side(0), b]
+    }
+}
+
 fn run_both(
     sides: &mut [Side; 2],
     prepared: &[Prepared; 2],
@@ -118,14 +145,8 @@ fn run_both(
     measured: &mut Measured,
 ) -> anyhow::Result<[Vec<Found>; 2]> {
     let thresholds = [thresholds.clone(), Preset::evaluation()];
-    let mut run = |side: usize| sides[side].detector.detect_with(&prepared[side], &thresholds);
-    let found = if number.is_multiple_of(2) {
-        let a = run(0)?;
-        [a, run(1)?]
-    } else {
-        let b = run(1)?;
-        [run(0)?, b]
-    };
+    let [a, b] = in_turn(number, |side| sides[side].detector.detect_with(&prepared[side], &thresholds));
+    let found = [a?, b?];
     for (timings, found) in measured.timings.iter_mut().zip(&found) {
         timings.push(found[0].timing);
     }

@@ -12,6 +12,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use yolo9::Size;
 use yolo9::detect::Thresholds;
+use yolo9::embedded;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
 use yolo9::output::write_atomically;
 use yolo9::picture::DEFAULT_MAX_PIXELS;
@@ -21,6 +22,7 @@ use crate::Outcome;
 use crate::args::{Globals, PresetArg, RuntimeArgs, parse_share, parse_size};
 use crate::console::{print_line, say};
 use crate::interrupt::Interrupt;
+use crate::logging::quietly;
 use crate::outputs::RunFolder;
 use crate::report::progress_bar;
 use crate::sources::{self, Reading, Source};
@@ -122,6 +124,9 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     let preset = args.preset.preset();
     let common = Common { globals, runtime: &runtime, session: args.runtime.session(), imgsz: args.imgsz, preset };
+    // What ONNX Runtime needs for itself would else be counted as the memory of A.
+    let embedded = embedded::models()[0].name.parse().map_err(anyhow::Error::msg)?;
+    drop(quietly(|| Side::open(&embedded, &common))?);
     let mut sides = [Side::open(&args.a, &common)?, Side::open(&args.b, &common)?];
     let judged = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
     let defaults = preset.thresholds();

@@ -22,6 +22,9 @@ pub(super) const STAGES: [Stage; 3] =
 /// Index of inference in [`STAGES`].
 const INFERENCE: usize = 1;
 
+/// A difference in time that nobody notices.
+const HARDLY: f64 = 0.03;
+
 /// Classes in the table on the screen; all are in the report.
 const CLASSES: usize = 6;
 
@@ -62,10 +65,10 @@ pub(super) fn verdict(comparison: &Comparison) -> Vec<String> {
     let interval = format!("95 % interval of the ratio {low:.3} to {high:.3}");
     sentences.push(if low <= 1.0 && high >= 1.0 {
         format!("B takes as long as A, as far as can be told ({time}; {interval}).")
-    } else if ratio > 1.0 {
-        format!("B is slower: it takes {ratio:.3} of A's time ({time}; {interval}).")
     } else {
-        format!("B is faster: it takes {ratio:.3} of A's time ({time}; {interval}).")
+        let hardly = if (ratio - 1.0).abs() < HARDLY { "hardly " } else { "" };
+        let how = if ratio > 1.0 { "slower" } else { "faster" };
+        format!("B is {hardly}{how}: it takes {ratio:.3} of A's time ({time}; {interval}).")
     });
     sentences
 }
