@@ -8,18 +8,17 @@
 
 mod builder;
 mod export;
+mod expose;
 mod lower;
 
 pub use builder::{build, rows_of_values};
 pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, Suppression, export};
-
-use std::collections::HashSet;
+pub use expose::DySampleValues;
 
 use prost::Message;
 
-use crate::architecture::Architecture;
 use crate::dysample;
-use crate::onnx::{Dim, ModelProto, Opset, value_info};
+use crate::onnx::{ModelProto, Opset};
 
 /// Name of the graph's input.
 pub const INPUT: &str = "images";
@@ -64,30 +63,6 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Makes the outputs of all layers that the model computes outputs of the graph too, to find the first one that
-    /// differs from another implementation (see docs/debugging-numerics.md). Gives row index, position among the
-    /// row's outputs, and the output's name.
-    pub fn expose_layers(&mut self, architecture: &Architecture) -> Vec<(usize, usize, String)> {
-        let Some(graph) = &mut self.proto.graph else { return Vec::new() };
-        let computed: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
-        let mut exposed = Vec::new();
-        for layer in architecture.layers() {
-            for (position, value) in layer.outputs.iter().enumerate() {
-                let name = builder::value_name(*value);
-                if computed.contains(&name) {
-                    exposed.push((layer.row.index, position, name));
-                }
-            }
-        }
-        for (row, position, name) in &exposed {
-            let axis = |axis: &str| format!("{axis} of {row}.{position}");
-            let (channels, height, width) = (axis("channels"), axis("height"), axis("width"));
-            let dims = [Dim::Fixed(1), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
-            graph.output.push(value_info(name, &dims));
-        }
-        exposed
-    }
-
     /// Puts the body of standard operators in the place of each DySample node, for runtimes that know neither our
     /// operator nor functions, such as OpenVINO.
     pub fn inline_dysample(&mut self) {

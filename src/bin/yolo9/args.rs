@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Val(Box<crate::val::ValArgs>),
     /// Compare two models: boxes, accuracy, size and time.
     Compare(Box<crate::compare::CompareArgs>),
+    /// Draw where the DySample modules of a network sample in a picture.
+    Explain(Box<crate::explain::ExplainArgs>),
     /// Join the output folders of `detect --shard 1/N` to `N/N`.
     Merge(crate::merge::MergeArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.
@@ -94,6 +96,7 @@ impl Command {
         match self {
             Command::Detect(_) => Some("detect"),
             Command::Compare(_) => Some("compare"),
+            Command::Explain(_) => Some("explain"),
             Command::Val(_) => Some("val"),
             Command::Bench(_) => Some("bench"),
             Command::Convert(_) => Some("convert"),

@@ -9,6 +9,7 @@ mod convert;
 mod detect;
 mod doctor;
 mod engine;
+mod explain;
 mod export;
 mod formats;
 mod gallery;
@@ -70,6 +71,7 @@ fn run(cli: &Cli, settings: &Settings) -> anyhow::Result<Outcome> {
         Command::Detect(args) => detect::run(args, globals),
         Command::Bench(args) => bench::run(args, globals),
         Command::Compare(args) => compare::run(args, globals),
+        Command::Explain(args) => explain::run(args, globals),
         Command::Val(args) => val::run(args, globals),
         Command::Merge(args) => merge::run(args, globals),
         Command::Info(args) => info::run(args, globals),

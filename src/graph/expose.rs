@@ -1,0 +1,89 @@
+//! Values within a network made outputs of its graph, to be looked at.
+
+use std::collections::HashSet;
+
+use super::{OnnxModel, builder};
+use crate::architecture::{Architecture, Operation};
+use crate::dysample::{DOMAIN, Definition, NAME};
+use crate::onnx::{Dim, GraphProto, value_info};
+
+/// The values around one DySample node, by their names among the outputs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DySampleValues {
+    /// Row of the config.
+    pub row: usize,
+    /// The map that is sampled, `[1, C, H, W]`.
+    pub input: String,
+    /// Where it is sampled, `[1, 2·groups·scale², H, W]`, in cells of the map.
+    pub offset: String,
+    /// What comes out, `[1, C, scale·H, scale·W]`.
+    pub output: String,
+    /// What the config says of it.
+    pub definition: Definition,
+}
+
+impl OnnxModel {
+    /// Makes the outputs of all layers that the model computes outputs of the graph too, to find the first one that
+    /// differs from another implementation (see docs/debugging-numerics.md). Gives row index, position among the
+    /// row's outputs, and the output's name.
+    pub fn expose_layers(&mut self, architecture: &Architecture) -> Vec<(usize, usize, String)> {
+        let Some(graph) = &mut self.proto.graph else { return Vec::new() };
+        let computed: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
+        let mut exposed = Vec::new();
+        for layer in architecture.layers() {
+            for (position, value) in layer.outputs.iter().enumerate() {
+                let name = builder::value_name(*value);
+                if computed.contains(&name) {
+                    exposed.push((layer.row.index, position, name));
+                }
+            }
+        }
+        for (row, position, name) in &exposed {
+            let axis = |axis: &str| format!("{axis} of {row}.{position}");
+            let (channels, height, width) = (axis("channels"), axis("height"), axis("width"));
+            let dims = [Dim::Fixed(1), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
+            graph.output.push(value_info(name, &dims));
+        }
+        exposed
+    }
+
+    /// Makes input, offsets and output of every DySample node outputs of the graph too.
+    pub fn expose_dysample(&mut self, architecture: &Architecture) -> Vec<DySampleValues> {
+        let Some(graph) = &mut self.proto.graph else { return Vec::new() };
+        let layers = architecture.main_steps().filter_map(|step| match &step.operation {
+            Operation::DySample(layer) => Some((step.row, layer)),
+            _ => None,
+        });
+        let mut exposed = Vec::new();
+        for (row, layer) in layers {
+            let is_it = |node: &&crate::onnx::NodeProto| {
+                node.op_type.as_deref() == Some(NAME)
+                    && node.domain.as_deref() == Some(DOMAIN)
+                    && node.name.as_deref() == Some(&layer.path)
+            };
+            let Some(node) = graph.node.iter().find(is_it) else { continue };
+            if let ([input, offset], [output]) = (&node.input[..], &node.output[..]) {
+                exposed.push(DySampleValues {
+                    row,
+                    input: input.clone(),
+                    offset: offset.clone(),
+                    output: output.clone(),
+                    definition: layer.definition,
+                });
+            }
+        }
+        for values in &exposed {
+            [&values.input, &values.offset, &values.output].into_iter().for_each(|name| declare(graph, name));
+        }
+        exposed
+    }
+}
+
+/// As an output of unknown size, unless it is one.
+fn declare(graph: &mut GraphProto, name: &str) {
+    if graph.output.iter().any(|output| output.name.as_deref() == Some(name)) {
+        return;
+    }
+    let axes = ["batch", "channels", "height", "width"].map(|axis| format!("{axis} of {name}"));
+    graph.output.push(value_info(name, &axes.each_ref().map(|axis| Dim::Named(axis))));
+}
