@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  YAML ─► config ─► architecture ─┐
-//!                                  ├─► weights ─► graph ─► runtime ─► detect ─► output
+//!                                  ├─► weights ─► graph ─► runtime ─► detect ─► output, evaluate, compare
 //!  .pt ──► checkpoint ─────────────┘   (fused)    (ONNX)   (ORT)        │
 //!  .onnx ► onnx::OnnxFile ────────────────────────────────►─┘           │
 //!  image ► picture ─────────────────────────────────────────────────────┘

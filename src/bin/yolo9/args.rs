@@ -66,6 +66,8 @@ pub(crate) enum Command {
     Compare(Box<crate::compare::CompareArgs>),
     /// Draw where the DySample modules of a network sample in a picture.
     Explain(Box<crate::explain::ExplainArgs>),
+    #[command(hide = true)]
+    Memory(crate::compare::memory::MemoryArgs),
     /// Join the output folders of `detect --shard 1/N` to `N/N`.
     Merge(crate::merge::MergeArgs),
     /// Write a checkpoint as a safetensors file that carries its config and class names.

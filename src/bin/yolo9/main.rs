@@ -72,6 +72,7 @@ fn run(cli: &Cli, settings: &Settings) -> anyhow::Result<Outcome> {
         Command::Bench(args) => bench::run(args, globals),
         Command::Compare(args) => compare::run(args, globals),
         Command::Explain(args) => explain::run(args, globals),
+        Command::Memory(args) => compare::memory::run(args, globals),
         Command::Val(args) => val::run(args, globals),
         Command::Merge(args) => merge::run(args, globals),
         Command::Info(args) => info::run(args, globals),

@@ -29,7 +29,9 @@ pub(crate) fn page() -> anyhow::Result<Outcome> {
     command.build();
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+    for subcommand in
+        command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help" && !subcommand.is_hide_set())
+    {
         let manual = clap_mangen::Man::new(subcommand.clone());
         writeln!(page, ".SH \"YOLO9 {}\"", subcommand.get_name().to_uppercase())?;
         manual.render_description_section(&mut page)?;

@@ -1,6 +1,7 @@
 //! `yolo9 compare`: what changes from one model to another, in boxes, accuracy, size and time.
 
 mod measure;
+pub(crate) mod memory;
 mod pictures;
 mod report;
 mod side;
@@ -12,7 +13,6 @@ use clap::Args;
 use indicatif::ProgressBar;
 use yolo9::Size;
 use yolo9::detect::Thresholds;
-use yolo9::embedded;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
 use yolo9::output::write_atomically;
 use yolo9::picture::DEFAULT_MAX_PIXELS;
@@ -22,7 +22,6 @@ use crate::Outcome;
 use crate::args::{Globals, PresetArg, RuntimeArgs, parse_share, parse_size};
 use crate::console::{print_line, say};
 use crate::interrupt::Interrupt;
-use crate::logging::quietly;
 use crate::outputs::RunFolder;
 use crate::report::progress_bar;
 use crate::sources::{self, Reading, Source};
@@ -124,10 +123,10 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     let preset = args.preset.preset();
     let common = Common { globals, runtime: &runtime, session: args.runtime.session(), imgsz: args.imgsz, preset };
-    // What ONNX Runtime needs for itself would else be counted as the memory of A.
-    let embedded = embedded::models()[0].name.parse().map_err(anyhow::Error::msg)?;
-    drop(quietly(|| Side::open(&embedded, &common))?);
     let mut sides = [Side::open(&args.a, &common)?, Side::open(&args.b, &common)?];
+    for (side, arg) in sides.iter_mut().zip([&args.a, &args.b]) {
+        side.facts.memory_bytes = memory::of_side(arg, args, globals);
+    }
     let judged = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
     let defaults = preset.thresholds();
     let thresholds = Thresholds { confidence: args.conf.unwrap_or(defaults.confidence), ..defaults };

@@ -43,7 +43,7 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         "<footer>Made by yolo9 {}. Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
          its intervals by the bootstrap over pictures ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; moved is \
          below IoU {MOVED_BELOW}, score changed beyond {RESCORED_ABOVE}. Times are medians of {} runs of each, in turn on \
-         one machine; their ratio is the median of the pairs. Memory is by how much the process grew.</footer>\n</body>\n</html>",
+         one machine; their ratio is the median of the pairs. Memory is the most that a process of its own took to open the model and run it once.</footer>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION"),
         comparison.measured.timings[0].len()
     );

@@ -25,6 +25,13 @@ pub(super) struct SideArg {
     dysample: Option<DySampleBackend>,
 }
 
+impl SideArg {
+    /// As it was typed.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
 impl std::str::FromStr for SideArg {
     type Err = String;
 
@@ -74,7 +81,7 @@ pub(super) struct Facts {
     pub(super) parameters: Option<u64>,
     pub(super) gflops: Option<f64>,
     pub(super) file_bytes: Option<u64>,
-    /// By how much opening and a first run made the process larger.
+    /// Most memory of a process that opens it and runs it once.
     pub(super) memory_bytes: Option<u64>,
 }
 
@@ -100,7 +107,6 @@ pub(super) struct Common<'a> {
 
 impl Side {
     pub(super) fn open(arg: &SideArg, common: &Common<'_>) -> anyhow::Result<Self> {
-        let before = resident();
         let has_weights = !is_config(&arg.model.weights);
         let loaded = match has_weights {
             true => model::load(&arg.model, common.globals)?,
@@ -136,7 +142,6 @@ impl Side {
         let mut detector = Detector::new(model, settings);
         let grey = image::RgbImage::new(fit.target.width as u32, fit.target.height as u32);
         detector.detect(&grey)?;
-        facts.memory_bytes = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
         Ok(Self { name: arg.text.clone(), detector, class_names, has_weights, facts, notes })
     }
 }
@@ -166,10 +171,10 @@ fn dysample_notes(arg: &SideArg, network: &Network, globals: &Globals) -> anyhow
     Ok(notes)
 }
 
-/// Memory of this process in RAM, where the system says it (Linux).
-fn resident() -> Option<u64> {
+/// Most memory that this process had in RAM, where the system says it (Linux).
+pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
