@@ -91,6 +91,12 @@ impl Dataset {
 }
 
 impl Labelled {
+    /// Whether its labels are known in pixels only with the picture's size.
+    #[must_use]
+    pub fn needs_size(&self) -> bool {
+        matches!(self.labels, Labels::Shares(_))
+    }
+
     /// The labels in pixels of the picture, upright.
     #[must_use]
     pub fn truths(&self, size: Size) -> Vec<Truth> {

@@ -155,11 +155,13 @@ fn run_both(
     Ok(found)
 }
 
-/// The detections of B with the class ids of A, by name; ids stay where a name is missing.
+/// The detections of B with the class ids of A, by name; classes that A does not have come behind its own. Where no name
+/// is the same but their number is, one side's are made up, and ids stay.
 fn renamed(detections: &[Detection], sides: &[Side; 2]) -> Vec<Detection> {
     let [a, b] = sides.each_ref().map(|side| &side.class_names);
+    let by_position = a == b || a.len() == b.len() && !b.iter().any(|name| a.contains(name));
     let class = |class: usize| match b.get(class) {
-        Some(name) if a != b => a.iter().position(|other| other == name).unwrap_or(class),
+        Some(name) if !by_position => a.iter().position(|other| other == name).unwrap_or(a.len() + class),
         _ => class,
     };
     detections.iter().map(|detection| Detection { class: class(detection.class), ..*detection }).collect()

@@ -112,6 +112,15 @@ struct Comparison {
     confidence: f32,
 }
 
+impl Comparison {
+    /// Of A, or behind those of B.
+    fn class_name(&self, class: usize) -> String {
+        let [a, b] = self.sides.each_ref().map(|side| &side.class_names);
+        let of_b = || b.get(class.checked_sub(a.len())?);
+        a.get(class).or_else(of_b).cloned().unwrap_or_else(|| class.to_string())
+    }
+}
+
 pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let dataset =
         args.data.as_deref().map(|data| Dataset::open(data, &args.split, args.images.as_deref())).transpose()?;

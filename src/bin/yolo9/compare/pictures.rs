@@ -67,8 +67,7 @@ fn caption(name: &str, compared: &[Compared]) -> String {
 }
 
 fn triptych(pixels: &RgbImage, picture: &PictureComparison, comparison: &Comparison) -> RgbImage {
-    let names = &comparison.sides[0].class_names;
-    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let name = |class: usize| comparison.class_name(class);
     let of_side = |side: fn(&Compared) -> Option<yolo9::detect::Detection>| -> Vec<Mark> {
         let mut found: Vec<_> = picture.compared.iter().filter_map(side).collect();
         found.sort_by(|a, b| b.score.total_cmp(&a.score));

@@ -40,8 +40,7 @@ pub(super) fn counts(comparison: &Comparison) -> (Counts, Vec<(String, Counts)>)
         total[place] += 1;
         classes.entry(compared.class()).or_default()[place] += 1;
     }
-    let names = &comparison.sides[0].class_names;
-    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let name = |class: usize| comparison.class_name(class);
     let mut classes: Vec<(String, Counts)> = classes.into_iter().map(|(class, counts)| (name(class), counts)).collect();
     classes.sort_by_key(|(_, counts)| std::cmp::Reverse(counts[1..].iter().sum::<usize>()));
     (total, classes)

@@ -243,9 +243,12 @@ fn judge_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
         dataset.pictures.iter().enumerate().map(|(n, picture)| (picture.image_id.to_string(), n)).collect();
     let mut judged = Vec::with_capacity(dataset.pictures.len());
     for picture in &dataset.pictures {
-        let size = Picture::size_of_file(&picture.path, DEFAULT_MAX_PIXELS);
-        // Labels of annotation files are in pixels already.
-        let truths = picture.truths(size.unwrap_or(Size::square(1)));
+        let size = match picture.needs_size() {
+            true => Picture::size_of_file(&picture.path, DEFAULT_MAX_PIXELS)
+                .with_context(|| format!("{}, whose labels are shares of its size", picture.path.display()))?,
+            false => Size::square(1),
+        };
+        let truths = picture.truths(size);
         judged.push(Judged { truths, predictions: Vec::new() });
     }
     for (number, entry) in entries.into_iter().enumerate() {
