@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runtime", &["cache", "onnx", "dysample", "graph"]),
     ("picture", &["size"]),
     ("detect", &["size", "graph", "runtime", "picture"]),
-    ("output", &["size", "detect"]),
+    ("output", &["size", "config", "detect"]),
     ("compare", &["detect"]),
     ("evaluate", &["size", "config", "detect"]),
     ("network", &["onnx", "architecture", "checkpoint", "config", "graph", "weights"]),

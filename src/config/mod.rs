@@ -22,7 +22,7 @@ pub use data::DataConfig;
 pub use dialect::Dialect;
 pub use error::ConfigError;
 pub use module::{ModuleKind, nearest_name};
-pub use names::class_names_from_file;
+pub use names::{class_names_from_file, coco_categories};
 
 use std::fmt;
 use std::path::Path;

@@ -65,9 +65,32 @@ fn plain(node: &Node) -> String {
     }
 }
 
+/// Ids of the 80 classes in COCO's annotation files, which leave eleven numbers out.
+const COCO_CATEGORIES: [usize; 80] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28, 31, 32, 33, 34, 35,
+    36, 37, 38, 39, 40, 41, 42, 43, 44, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65,
+    67, 70, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 84, 85, 86, 87, 88, 89, 90,
+];
+
+/// The ids that COCO's own annotation files have for these classes, if they are its 80, from `person` to `toothbrush`.
+#[must_use]
+pub fn coco_categories(names: &[String]) -> Option<&'static [usize; 80]> {
+    let ends =
+        names.first().is_some_and(|name| name == "person") && names.last().is_some_and(|name| name == "toothbrush");
+    (names.len() == COCO_CATEGORIES.len() && ends).then_some(&COCO_CATEGORIES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_classes_of_coco_have_ids_with_gaps() {
+        let mut names: Vec<String> = (0..80).map(|n| n.to_string()).collect();
+        assert_eq!(coco_categories(&names), None);
+        (names[0], names[79]) = ("person".into(), "toothbrush".into());
+        assert_eq!(coco_categories(&names).map(|ids| (ids[0], ids[11], ids[79])), Some((1, 13, 90)));
+    }
 
     #[test]
     fn lists_maps_and_lines_give_names() {

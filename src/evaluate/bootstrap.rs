@@ -7,7 +7,7 @@ use super::{AREAS, CocoEvaluation};
 pub struct Difference {
     /// Over all pictures; NaN where no label is.
     pub value: f64,
-    /// Between these lie 95 % of the differences over resampled pictures.
+    /// Between these lie 95 % of the differences over resampled pictures; NaN of fewer than [`LEAST_PICTURES`].
     pub interval: [f64; 2],
 }
 
@@ -18,6 +18,9 @@ impl Difference {
         self.interval[0] > 0.0 || self.interval[1] < 0.0
     }
 }
+
+/// Draws from fewer pictures say nothing about others.
+pub const LEAST_PICTURES: usize = 10;
 
 /// Differences of AP in all ranges of areas, by the bootstrap over pictures (Efron 1979, percentile interval): both models
 /// are judged on the same `resamples` draws of as many pictures as there are, with replacement. The same seed gives the same
@@ -47,6 +50,9 @@ pub fn ap_differences(
         })
         .collect();
     std::array::from_fn(|area| {
+        if pictures < LEAST_PICTURES {
+            return Difference { value: value[area], interval: [f64::NAN; 2] };
+        }
         let mut sorted: Vec<f64> = draws.iter().map(|draw| draw[area]).filter(|draw| !draw.is_nan()).collect();
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| {
@@ -77,6 +83,14 @@ mod tests {
         let [all, small, medium, _] = ap_differences(&model, &model, 40, 200, 1);
         assert_eq!((all.value, all.interval, all.is_clear()), (0.0, [0.0, 0.0], false));
         assert!(small.value.is_nan() && medium.value == 0.0);
+    }
+
+    #[test]
+    fn few_pictures_give_no_interval() {
+        let judged = vec![Judged::default(); LEAST_PICTURES - 1];
+        let model = CocoEvaluation::new(&judged, 1);
+        let difference = ap_differences(&model, &model, judged.len(), 50, 1)[0];
+        assert!(difference.interval[0].is_nan() && !difference.is_clear());
     }
 
     #[test]

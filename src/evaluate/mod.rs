@@ -10,7 +10,7 @@ mod curve;
 mod dataset;
 mod yolo;
 
-pub use bootstrap::{Difference, ap_differences};
+pub use bootstrap::{Difference, LEAST_PICTURES, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
 pub use curve::{Confusion, confusion};
 pub use dataset::{Dataset, DatasetError, Labelled};

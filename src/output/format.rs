@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{PictureResult, to_json};
+use crate::config::coco_categories;
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +86,13 @@ fn csv_field(text: &str) -> std::borrow::Cow<'_, str> {
 /// annotation files for its 80 classes, else the class ids.
 fn coco_entries(result: &PictureResult<'_>, first: bool) -> String {
     let image_id = image_id(result.source);
-    let of_coco = is_coco(result.class_names);
+    let categories = coco_categories(result.class_names);
     let rounded = |value: f32, per_unit: f64| (f64::from(value) * per_unit).round() / per_unit;
     let mut entries = String::new();
     for detection in result.detections {
         let bbox = &detection.bbox;
         let corner = [bbox.x1, bbox.y1, bbox.width(), bbox.height()].map(|value| rounded(value, 1e3));
-        let category = if of_coco { COCO_CATEGORIES[detection.class] } else { detection.class };
+        let category = categories.map_or(detection.class, |ids| ids[detection.class]);
         let entry = json!({
             "image_id": image_id,
             "file_name": result.source,
@@ -110,19 +111,6 @@ fn image_id(source: &str) -> serde_json::Value {
     let frame = source.rsplit_once('#').filter(|(_, number)| number.parse::<u64>().is_ok());
     let stem = frame.map_or_else(|| stem(source), |(video, number)| format!("{}#{number}", stem(video)));
     stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number))
-}
-
-/// Ids of the 80 classes in COCO's annotation files, which leave eleven numbers out.
-const COCO_CATEGORIES: [usize; 80] = [
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 27, 28, 31, 32, 33, 34, 35,
-    36, 37, 38, 39, 40, 41, 42, 43, 44, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 65,
-    67, 70, 72, 73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 84, 85, 86, 87, 88, 89, 90,
-];
-
-fn is_coco(names: &[String]) -> bool {
-    names.len() == COCO_CATEGORIES.len()
-        && names.first().is_some_and(|name| name == "person")
-        && names.last().is_some_and(|name| name == "toothbrush")
 }
 
 #[cfg(test)]
@@ -195,6 +183,5 @@ mod tests {
                 && text.contains("\"category_id\":1,")
                 && text.contains("\"category_id\":2,")
         );
-        assert_eq!((COCO_CATEGORIES[79], COCO_CATEGORIES[11]), (90, 13));
     }
 }

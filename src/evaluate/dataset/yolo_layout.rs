@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::json;
 
 use super::{Dataset, DatasetError, Labelled, Labels};
-use crate::config::DataConfig;
+use crate::config::{DataConfig, coco_categories};
 
 /// Extensions of pictures in a folder.
 const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
@@ -37,7 +37,11 @@ pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
         Ok(Labelled { path, image_id, labels })
     });
     let pictures = pictures.collect::<Result<Vec<_>, DatasetError>>()?;
-    Ok(Dataset { category_ids: (0..classes as u64).collect(), class_names: config.class_names, pictures })
+    let category_ids = match coco_categories(&config.class_names) {
+        Some(ids) => ids.iter().map(|id| *id as u64).collect(),
+        None => (0..classes as u64).collect(),
+    };
+    Ok(Dataset { category_ids, class_names: config.class_names, pictures })
 }
 
 /// `place` below `root`, which is relative to the folder of the YAML or to the working folder.

@@ -57,7 +57,7 @@ impl Measured {
             None => None,
         };
         let both = sides.iter().all(|side| side.has_weights);
-        let mut kept: Vec<[Prepared; 2]> = Vec::new();
+        let mut kept: Vec<Picture> = Vec::new();
         for (number, source) in plan.sources.iter().enumerate() {
             let picture = match source.open(plan.reading) {
                 Ok(picture) => picture,
@@ -67,10 +67,7 @@ impl Measured {
                     continue;
                 }
             };
-            let prepare = |side: usize| Prepared::of(&picture, &sides[side].detector.settings().fit);
-            // The first ones find memory that nobody has touched yet.
-            drop([prepare(0), prepare(1)]);
-            let prepared = in_turn(number, prepare);
+            let prepared = prepare_both(sides, &picture, number);
             if measured.timings[0].is_empty() {
                 // A new size of input costs a network its first runs.
                 for number in 0..WARM_UPS {
@@ -88,7 +85,7 @@ impl Measured {
                 judge(&mut measured, dataset, number, &picture, found, classes);
             }
             if kept.len() < plan.runs.min(8) {
-                kept.push(prepared);
+                kept.push(picture);
             }
             if !go_on() {
                 return Ok(None);
@@ -97,9 +94,10 @@ impl Measured {
         anyhow::ensure!(!kept.is_empty(), "no picture can be read{}", first_reason(&measured.failed));
         let mut again = kept.iter().cycle();
         while measured.timings[0].len() < plan.runs {
-            let Some(prepared) = again.next() else { break };
+            let Some(picture) = again.next() else { break };
             let number = measured.timings[0].len();
-            run_both(sides, prepared, &plan.thresholds, number, &mut measured)?;
+            let prepared = prepare_both(sides, picture, number);
+            run_both(sides, &prepared, &plan.thresholds, number, &mut measured)?;
             if !go_on() {
                 return Ok(None);
             }
@@ -139,6 +137,13 @@ fn in_turn<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
     }
 }
 
+fn prepare_both(sides: &[Side; 2], picture: &Picture, number: usize) -> [Prepared; 2] {
+    let prepare = |side: usize| Prepared::of(picture, &sides[side].detector.settings().fit);
+    // The first ones find memory that nobody has touched yet.
+    drop([prepare(0), prepare(1)]);
+    in_turn(number, prepare)
+}
+
 fn run_both(
     sides: &mut [Side; 2],
     prepared: &[Prepared; 2],
@@ -159,9 +164,10 @@ fn run_both(
 /// is the same but their number is, one side's are made up, and ids stay.
 fn renamed(detections: &[Detection], sides: &[Side; 2]) -> Vec<Detection> {
     let [a, b] = sides.each_ref().map(|side| &side.class_names);
-    let by_position = a == b || a.len() == b.len() && !b.iter().any(|name| a.contains(name));
+    let same = |name: &String, other: &String| name.eq_ignore_ascii_case(other);
+    let by_position = a == b || a.len() == b.len() && !b.iter().any(|name| a.iter().any(|other| same(name, other)));
     let class = |class: usize| match b.get(class) {
-        Some(name) if !by_position => a.iter().position(|other| other == name).unwrap_or(a.len() + class),
+        Some(name) if !by_position => a.iter().position(|other| same(name, other)).unwrap_or(a.len() + class),
         _ => class,
     };
     detections.iter().map(|detection| Detection { class: class(detection.class), ..*detection }).collect()

@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use clap::Args;
 use yolo9::Size;
 use yolo9::detect::Preset;
-use yolo9::runtime::Runtime;
+use yolo9::runtime::{Runtime, SessionOptions};
 
 use super::CompareArgs;
 use super::side::{Common, Side, SideArg, peak_memory};
 use crate::Outcome;
-use crate::args::{Globals, RuntimeArgs, parse_size};
+use crate::args::{DySampleArg, Globals, RuntimeArgs, parse_size};
 use crate::console::print_line;
 
 /// What `compare` asks a process of its own.
@@ -29,7 +29,8 @@ pub(crate) struct MemoryArgs {
 /// Opens a side, runs it once, and prints the most memory that took, in bytes.
 pub(crate) fn run(args: &MemoryArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let runtime = Runtime::load(&args.runtime.library(globals))?;
-    let (session, preset) = (args.runtime.session(), Preset::default());
+    let threads = args.runtime.threads.map_or(1, usize::from);
+    let (session, preset) = (SessionOptions { threads, ..args.runtime.session() }, Preset::default());
     Side::open(&args.side, &Common { globals, runtime: &runtime, session, imgsz: args.imgsz, preset })?;
     if let Some(bytes) = peak_memory() {
         print_line!("{bytes}");
@@ -45,6 +46,12 @@ pub(super) fn of_side(side: &SideArg, args: &CompareArgs, globals: &Globals) -> 
     }
     if let Some(library) = &args.runtime.onnxruntime {
         arguments.extend(["--onnxruntime".into(), library.into()]);
+    }
+    if let Some(threads) = args.runtime.threads {
+        arguments.extend(["--threads".into(), threads.to_string().into()]);
+    }
+    if args.runtime.dysample == DySampleArg::Onnx {
+        arguments.extend(["--dysample".into(), "onnx".into()]);
     }
     if globals.is_offline() {
         arguments.push("--offline".into());

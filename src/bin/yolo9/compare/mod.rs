@@ -16,7 +16,7 @@ use yolo9::detect::Thresholds;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
 use yolo9::output::write_atomically;
 use yolo9::picture::DEFAULT_MAX_PIXELS;
-use yolo9::runtime::Runtime;
+use yolo9::runtime::{Runtime, SessionOptions};
 
 use crate::Outcome;
 use crate::args::{Globals, PresetArg, RuntimeArgs, parse_share, parse_size};
@@ -110,9 +110,18 @@ struct Comparison {
     subject: String,
     input: String,
     confidence: f32,
+    threads: usize,
 }
 
 impl Comparison {
+    fn threads_text(&self) -> String {
+        format!("{} thread{}", self.threads, if self.threads == 1 { "" } else { "s" })
+    }
+
+    fn time_title(&self) -> String {
+        format!("time, {}", self.threads_text())
+    }
+
     /// Of A, or behind those of B.
     fn class_name(&self, class: usize) -> String {
         let [a, b] = self.sides.each_ref().map(|side| &side.class_names);
@@ -131,7 +140,17 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
     let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     let preset = args.preset.preset();
-    let common = Common { globals, runtime: &runtime, session: args.runtime.session(), imgsz: args.imgsz, preset };
+    // With several threads a session can be a fifth slower or faster than another one of the same model for as long as it
+    // lives, by where its threads run; with one, two sessions of a model are equal within a percent.
+    let threads = args.runtime.threads.map_or(1, usize::from);
+    if threads > 1 {
+        log::warn!(
+            "--threads {threads}: times of sessions with several threads differ by chance, more than their intervals say"
+        );
+    }
+    let session = SessionOptions { threads, ..args.runtime.session() };
+    let common = Common { globals, runtime: &runtime, session, imgsz: args.imgsz, preset };
+    let interrupt = Interrupt::install()?;
     let mut sides = [Side::open(&args.a, &common)?, Side::open(&args.b, &common)?];
     for (side, arg) in sides.iter_mut().zip([&args.a, &args.b]) {
         side.facts.memory_bytes = memory::of_side(arg, args, globals);
@@ -142,7 +161,6 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
     let confidence = thresholds.confidence;
     let reading = Reading { max_pixels: DEFAULT_MAX_PIXELS, only_for: None };
     let plan = Plan { sources: &sources, dataset: judged, thresholds, runs: args.runs as usize, reading };
-    let interrupt = Interrupt::install()?;
     let total = sources.len().max(plan.runs);
     let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(total) };
     let measured = Measured::of(&mut sides, &plan, || {
@@ -150,17 +168,21 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
         !interrupt.requested()
     })?;
     bar.finish_and_clear();
-    let Some(measured) = measured else { return Ok(Outcome::Interrupted) };
+    let Some(measured) = measured else {
+        say!("Interrupted: a comparison of a part would mislead, so there is none");
+        return Ok(Outcome::Interrupted);
+    };
     let accuracy = judged.map(|dataset| {
         let scores = measured.judged.each_ref().map(|judged| Scores::of(judged, dataset));
         let [a, b] = scores.each_ref().map(|scores| &scores.evaluation);
         let differences = ap_differences(a, b, dataset.pictures.len(), RESAMPLES, 1);
         (scores, differences)
     });
-    let subject = subject(args, dataset.as_ref(), sources.len() - measured.failed.len());
+    let labels: usize = measured.judged[0].iter().map(|judged| judged.truths.len()).sum();
+    let subject = subject(args, labels, sources.len() - measured.failed.len());
     let sizes = sides.each_ref().map(|side| side.detector.settings().fit.target.to_string());
     let input = if sizes[0] == sizes[1] { sizes[0].clone() } else { sizes.join(" and ") };
-    let comparison = Comparison { sides, measured, accuracy, subject, input, confidence };
+    let comparison = Comparison { sides, measured, accuracy, subject, input, confidence, threads };
     finish(args, &comparison, folder.as_ref(), globals)
 }
 
@@ -215,12 +237,11 @@ fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) 
     Ok(expanded.pictures)
 }
 
-fn subject(args: &CompareArgs, dataset: Option<&Dataset>, pictures: usize) -> String {
+fn subject(args: &CompareArgs, labels: usize, pictures: usize) -> String {
     let plural = if pictures == 1 { "" } else { "s" };
-    match (dataset, &args.data) {
-        (Some(dataset), Some(data)) => {
-            format!("{pictures} picture{plural} with {} labels of {}", dataset.labels(), data.display())
-        }
+    match &args.data {
+        Some(data) if labels > 0 => format!("{pictures} picture{plural} with {labels} labels of {}", data.display()),
+        Some(data) => format!("{pictures} picture{plural} of {}", data.display()),
         _ if args.source.is_empty() => "the embedded sample picture".into(),
         _ => format!("{pictures} picture{plural} without labels"),
     }

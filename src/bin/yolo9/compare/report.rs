@@ -8,7 +8,7 @@ use yolo9::evaluate::Difference;
 use yolo9::output::{Series, escaped, line_plot};
 
 use super::pictures::Drawn;
-use super::summary::{STAGES, accuracy_rows, counts, size_rows, verdict};
+use super::summary::{accuracy_rows, counts, size_rows, stages, verdict};
 use super::{Comparison, RESAMPLES};
 
 const STYLE: &str = include_str!("report.css");
@@ -27,6 +27,13 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         for note in &side.notes {
             let _ = writeln!(page, "<p class=\"note\"><b>{letter}:</b> {}</p>", escaped(note));
         }
+    }
+    if !comparison.measured.failed.is_empty() {
+        let _ = writeln!(
+            page,
+            "<p class=\"note\">{} pictures could not be read, and are left out.</p>",
+            comparison.measured.failed.len()
+        );
     }
     page += "<section class=\"verdict\">\n";
     for sentence in verdict(comparison) {
@@ -74,9 +81,15 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
     *page += "<section><h2>Accuracy</h2>\n";
     table(page, &["COCO", "A", "B", "B &minus; A", "95 % interval", ""]);
     let rows = accuracy_rows(accuracy);
-    let span = rows.iter().filter_map(|(.., d)| *d).flat_map(|d| d.interval).fold(0.01f64, |most, v| most.max(v.abs()));
+    let span = rows
+        .iter()
+        .filter_map(|(.., d)| *d)
+        .flat_map(|d| d.interval)
+        .filter(|end| !end.is_nan())
+        .fold(0.01f64, |most, v| most.max(v.abs()));
     for (name, a, b, difference) in rows.into_iter().filter(|(_, a, ..)| !a.is_nan()) {
-        let (interval, bar) = difference.map_or_else(Default::default, |d| {
+        let known = difference.filter(|d| !d.interval[0].is_nan());
+        let (interval, bar) = known.map_or_else(Default::default, |d| {
             (format!("{:+.3} to {:+.3}", d.interval[0], d.interval[1]), interval_bar(&d, span))
         });
         let name = name.replace('_', " ");
@@ -153,9 +166,9 @@ fn boxes(page: &mut String, comparison: &Comparison) {
 }
 
 fn time(page: &mut String, comparison: &Comparison) {
-    *page += "<section><h2>Time</h2>\n";
+    let _ = writeln!(page, "<section><h2>Time, with {}</h2>", comparison.threads_text());
     table(page, &["stage", "A", "middle half", "B", "middle half", "B / A", "95 % interval"]);
-    for (name, stage) in STAGES {
+    for (name, stage) in stages(comparison) {
         let ([a, b], ratio, [low, high]) = comparison.measured.stage(stage);
         let ms = |value: f64| format!("{value:.2} ms");
         let cells = [

@@ -6,18 +6,24 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use yolo9::compare::Change;
 use yolo9::detect::Timing;
-use yolo9::evaluate::{AREAS, Difference};
+use yolo9::evaluate::{AREAS, Difference, LEAST_PICTURES};
 
 use super::Comparison;
 use crate::console::print_line;
 use crate::val::Scores;
 
 /// Name of a stage, and where its time is.
-type Stage = (&'static str, fn(&Timing) -> Duration);
+pub(super) type Stage = (&'static str, fn(&Timing) -> Duration);
 
 /// Stages that differ between models.
-pub(super) const STAGES: [Stage; 3] =
+const STAGES: [Stage; 3] =
     [("letterbox", |t| t.preprocess), ("inference", |t| t.inference), ("decode boxes, NMS", |t| t.postprocess)];
+
+/// Those that mean something: random weights give a random number of boxes.
+pub(super) fn stages(comparison: &Comparison) -> impl Iterator<Item = Stage> {
+    let last = if comparison.sides.iter().all(|side| side.has_weights) { STAGES.len() } else { STAGES.len() - 1 };
+    STAGES.into_iter().take(last)
+}
 
 /// Index of inference in [`STAGES`].
 const INFERENCE: usize = 1;
@@ -77,6 +83,9 @@ fn accuracy_sentence(difference: &Difference) -> String {
     let interval = format!("AP {value:+.3}, 95 % interval {low:+.3} to {high:+.3}");
     match difference.is_clear() {
         _ if value.is_nan() => "There is no label to measure accuracy with.".into(),
+        _ if low.is_nan() => {
+            format!("AP {value:+.3}, of fewer than {LEAST_PICTURES} pictures: too few to say which is better.")
+        }
         true if value > 0.0 => format!("B is more accurate: {interval}."),
         true => format!("A is more accurate: {interval}."),
         false if value == 0.0 && low == 0.0 && high == 0.0 => "Both are equally accurate: AP is the same.".into(),
@@ -119,13 +128,14 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
             if a.is_nan() {
                 continue;
             }
-            let interval = difference.map(|d| format!("{:+.3} to {:+.3}", d.interval[0], d.interval[1]));
+            let interval = difference.filter(|d| !d.interval[0].is_nan());
+            let interval = interval.map(|d| format!("{:+.3} to {:+.3}", d.interval[0], d.interval[1]));
             print_line!("{name:<20} {a:>9.3} {b:>9.3} {:>+9.3}   {}", b - a, interval.unwrap_or_default());
         }
     }
     print_boxes(comparison)?;
-    print_line!("\n{:<20} {:>12} {:>12} {:>8}   95 % interval", "time (median)", "A", "B", "B / A");
-    for (name, stage) in STAGES {
+    print_line!("\n{:<20} {:>12} {:>12} {:>8}   95 % interval", comparison.time_title(), "A", "B", "B / A");
+    for (name, stage) in stages(comparison) {
         let (spreads, ratio, [low, high]) = comparison.measured.stage(stage);
         let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
         print_line!("{name:<20} {a:>12} {b:>12} {ratio:>8.3}   {low:.3} to {high:.3}");
@@ -152,7 +162,7 @@ fn print_boxes(comparison: &Comparison) -> anyhow::Result<()> {
         print_line!("{}", row(name, counts));
     }
     if classes.len() > CLASSES {
-        print_line!("({} more classes in the report)", classes.len() - CLASSES);
+        print_line!("(and {} more, in --json and in the report of --out)", classes.len() - CLASSES);
     }
     Ok(())
 }
@@ -185,8 +195,7 @@ pub(super) fn json(comparison: &Comparison) -> Value {
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
-    let stages: serde_json::Map<String, Value> = STAGES
-        .into_iter()
+    let stages: serde_json::Map<String, Value> = stages(comparison)
         .map(|(name, stage)| {
             let ([a, b], ratio, interval) = comparison.measured.stage(stage);
             (name.to_owned(), json!({ "a": a.json(), "b": b.json(), "ratio": ratio, "interval": interval }))
@@ -202,7 +211,10 @@ pub(super) fn json(comparison: &Comparison) -> Value {
             .iter()
             .zip(differences)
             .filter(|(_, d)| !d.value.is_nan())
-            .map(|((area, _), d)| ((*area).to_owned(), json!({ "AP": d.value, "interval": d.interval })))
+            .map(|((area, _), d)| {
+                let interval = (!d.interval[0].is_nan()).then_some(d.interval);
+                ((*area).to_owned(), json!({ "AP": d.value, "interval": interval }))
+            })
             .collect();
         json!({ "a": scores[0].json(), "b": scores[1].json(), "b_minus_a": differences })
     });
@@ -215,6 +227,8 @@ pub(super) fn json(comparison: &Comparison) -> Value {
             "classes": classes.iter().map(|(name, counts)| (name.clone(), named(counts))).collect::<serde_json::Map<_, _>>() },
         "accuracy": accuracy,
         "time": stages,
+        "failed": comparison.measured.failed.len(),
+        "threads": comparison.threads,
         "runs": comparison.measured.timings[0].len(),
     })
 }

@@ -73,8 +73,8 @@ struct Explained {
 pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let (name, picture) = match &args.picture {
         Some(path) => {
-            let picture = Picture::open(path, DEFAULT_MAX_PIXELS).with_context(|| path.display().to_string())?;
-            (path.clone(), picture)
+            let picture = Picture::open(path, DEFAULT_MAX_PIXELS);
+            (path.clone(), picture.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?)
         }
         None => (embedded::SAMPLE_NAME.into(), Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS)?),
     };
@@ -195,7 +195,11 @@ impl Explained {
         let (columns, rows) = self.cells;
         let pixels = input.width as f32 / columns as f32;
         let shift = self.mean_shift();
-        let how = if self.variation() < 1e-6 { " (it is not dynamic: the same points in every cell)" } else { "" };
+        let how = if columns * rows > 1 && self.variation() < 1e-6 {
+            " (it is not dynamic: the same points in every cell)"
+        } else {
+            ""
+        };
         format!(
             "row {}: {columns}x{rows} to {}x{} cells, {} groups; points lie {shift:.3} cells ({:.1} pixels of the input) from \
              those of bilinear upsampling, and vary by {:.3} cells over the picture{how}",

@@ -114,6 +114,9 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<Outcome> 
     }
     let scores = Scores::of(&evaluated.judged, &dataset);
     let settings = settings_line(args, &dataset, &evaluated);
+    if dataset.labels() == 0 {
+        log::warn!("{}: no label was found; expected them in `labels` beside `images`", args.data.display());
+    }
     if args.json.as_deref().is_none_or(|path| path != Path::new("-")) {
         scores.print(&settings)?;
     }
@@ -127,6 +130,11 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<Outcome> 
 /// What was judged and how.
 fn settings_line(args: &ValArgs, dataset: &Dataset, evaluated: &Evaluated) -> String {
     let pictures = dataset.pictures.len() - evaluated.failed.len();
+    let labels: usize = evaluated.judged.iter().map(|judged| judged.truths.len()).sum();
+    let left_out = match evaluated.failed.len() {
+        0 => String::new(),
+        failed => format!(" ({failed} could not be read and are left out)"),
+    };
     let what = match &args.predictions {
         Some(file) => format!("detections of {}", file.display()),
         None => format!(
@@ -139,7 +147,7 @@ fn settings_line(args: &ValArgs, dataset: &Dataset, evaluated: &Evaluated) -> St
             args.imgsz.map(|size| format!(" of {}x{}", size.height, size.width)).unwrap_or_default()
         ),
     };
-    format!("{}: {pictures} pictures, {} labels; {what}", args.data.display(), dataset.labels())
+    format!("{}: {pictures} pictures{left_out}, {labels} labels; {what}", args.data.display())
 }
 
 fn judge_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyhow::Result<Evaluated> {

@@ -18,6 +18,8 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn check(args: &ValArgs) -> anyhow::Result<Self> {
+        anyhow::ensure!(args.coco.as_deref() != Some(Path::new("-")), "--coco -: expected the name of a file");
+        anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
         for path in [&args.json, &args.coco].into_iter().flatten().filter(|path| *path != Path::new("-")) {
             anyhow::ensure!(!path.is_dir(), "{}: is a folder; expected the name of a file", path.display());
             anyhow::ensure!(
@@ -41,6 +43,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let mut numbers = scores.json();
     numbers["settings"] = json!(settings);
+    numbers["failed"] = json!(evaluated.failed.len());
     let numbers = format!("{numbers:#}\n");
     match args.json.as_deref() {
         Some(path) if path == Path::new("-") => print_line!("{}", numbers.trim_end()),
