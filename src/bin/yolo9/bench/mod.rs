@@ -30,7 +30,8 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "MODEL|CONFIG", default_value = embedded::models()[0].name)]
     model: String,
 
-    /// Another one, run in turn with the first: prints the ratio of their times.
+    /// Another one, run in turn with the first: prints the ratio of their times, on one thread unless --threads says
+    /// otherwise. With several, two sessions of one network can differ by a fifth for as long as they live.
     #[arg(long, value_name = "MODEL|CONFIG")]
     vs: Option<String>,
 
@@ -67,6 +68,11 @@ impl BenchArgs {
     fn session(&self) -> SessionOptions {
         SessionOptions { spinning: self.vs.is_none(), ..self.runtime.session() }
     }
+
+    /// For two networks in turn: where the threads of a session run decides about its times, more than networks do.
+    fn versus_session(&self) -> SessionOptions {
+        SessionOptions { threads: self.runtime.threads.map_or(1, usize::from), ..self.session() }
+    }
 }
 
 /// The stages of a detection, in order.
@@ -82,8 +88,8 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome
     let session = args.session();
     let mut subject = Subject::open(&args.model, args, globals, &runtime, &session)?;
     // Opened early, so that a wrong name costs no work.
-    let opponent = |other: &String| Subject::open(other, args, globals, &runtime, &session);
-    let opponent = args.vs.as_ref().map(opponent).transpose()?;
+    let opened = |name: &String| Subject::open(name, args, globals, &runtime, &args.versus_session());
+    let opponent = args.vs.as_ref().map(opened).transpose()?;
     let prepared = Prepared::new(&picture.pixels, &subject.detector.settings().fit);
     let stages = subject.stages(&bytes, args.runs)?;
     let mut report = json!({
@@ -98,7 +104,8 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome
     }
     report["throughput"] = quietly(|| throughput(args, globals, &runtime, &prepared))?;
     if let (Some(other), Some(opponent)) = (&args.vs, opponent) {
-        let versus = versus(args, [subject, opponent], &picture, other)?;
+        let first = quietly(|| opened(&args.model))?;
+        let versus = versus(args, [first, opponent], &picture, other)?;
         if !args.json {
             print_versus(args, other, &versus)?;
         }
@@ -135,7 +142,8 @@ fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, 
 
 fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result<()> {
     let number = |path: &str| versus.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    print_line!("\ninference, in turn:");
+    let threads = args.versus_session().threads;
+    print_line!("\ninference, in turn, {threads} thread{}:", if threads == 1 { "" } else { "s" });
     for (side, name, key) in [("A", args.model.as_str(), "/a/median"), ("B", other, "/b/median")] {
         print_line!("  {side} {name:<28} {:>9.2} ms", number(key));
     }
@@ -263,6 +271,7 @@ fn versus(
     let (ratio, interval) = ratio(&a, &b);
     Ok(json!({
         "model": other,
+        "threads": args.versus_session().threads,
         "inputs": [input(&ours), input(&theirs)],
         "a": Spread::of(&a).json(),
         "b": Spread::of(&b).json(),
