@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("detect", &["size", "graph", "runtime", "picture"]),
     ("output", &["size", "config", "detect"]),
     ("compare", &["detect"]),
-    ("evaluate", &["size", "config", "detect"]),
+    ("evaluate", &["size", "config", "picture", "detect"]),
     ("network", &["onnx", "architecture", "checkpoint", "config", "graph", "weights"]),
     ("embedded", &["checkpoint"]),
     ("hub", &["cache", "config"]),

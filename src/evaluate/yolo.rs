@@ -52,6 +52,18 @@ pub struct YoloClass {
     pub recall_by_confidence: Vec<f64>,
 }
 
+impl YoloClass {
+    /// F1 at the confidence of that number among 1000, as the training codes compute it.
+    ///
+    /// # Panics
+    /// From 1000 on.
+    #[must_use]
+    pub fn f1(&self, confidence: usize) -> f64 {
+        let (p, r) = (self.precision_by_confidence[confidence], self.recall_by_confidence[confidence]);
+        2.0 * p * r / (p + r + 1e-16)
+    }
+}
+
 /// Points along the axis of confidence.
 const CONFIDENCES: usize = 1000;
 
@@ -164,18 +176,14 @@ fn summarise(classes: Vec<YoloClass>) -> YoloMetrics {
     let at = |n: usize, of: fn(&YoloClass, usize) -> f64| mean(classes.iter().map(|class| of(class, n)));
     let precision = |class: &YoloClass, n: usize| class.precision_by_confidence[n];
     let recall = |class: &YoloClass, n: usize| class.recall_by_confidence[n];
-    let f1 = |class: &YoloClass, n: usize| {
-        let (p, r) = (class.precision_by_confidence[n], class.recall_by_confidence[n]);
-        2.0 * p * r / (p + r + 1e-16)
-    };
-    let curve: Vec<f64> = (0..CONFIDENCES).map(|n| at(n, f1)).collect();
+    let curve: Vec<f64> = (0..CONFIDENCES).map(|n| at(n, YoloClass::f1)).collect();
     let smoothed = smooth(&curve);
     let highest = |best: usize, n: usize| if smoothed[n] > smoothed[best] { n } else { best };
     let best = (0..CONFIDENCES).fold(0, highest);
     YoloMetrics {
         precision: at(best, precision),
         recall: at(best, recall),
-        f1: at(best, f1),
+        f1: at(best, YoloClass::f1),
         confidence: best as f64 / (CONFIDENCES - 1) as f64,
         map50: mean(classes.iter().map(|class| class.ap50)),
         map: mean(classes.iter().map(|class| class.ap)),

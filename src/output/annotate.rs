@@ -168,6 +168,13 @@ fn fitting(label: &Label<'_>, picture: Size) -> Option<(f32, i32, i32, i32)> {
     }
 }
 
+/// The colour of a class as CSS writes it.
+#[must_use]
+pub fn css_colour(class: usize) -> String {
+    let [r, g, b] = class_colour(class);
+    format!("#{r:02x}{g:02x}{b:02x}")
+}
+
 /// Red, green and blue of a class: hues a golden angle apart, so that neighbouring ids differ most.
 #[must_use]
 pub fn class_colour(class: usize) -> [u8; 3] {

@@ -11,7 +11,7 @@ mod plot;
 mod record;
 mod text;
 
-pub use annotate::{Mark, Style, annotate, class_colour, draw_marks, write_text};
+pub use annotate::{Mark, Style, annotate, class_colour, css_colour, draw_marks, write_text};
 pub use crop::{Crop, crops};
 pub use files::{
     FileError, TEMPORARY, encode_picture, encode_thumbnail, folder_of, partial_beside, temporary_beside,

@@ -150,6 +150,15 @@ pub(crate) fn load(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Loaded
     }
 }
 
+/// As [`load`]; a config in the place of weights gets random ones.
+pub(crate) fn load_or_random(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Loaded> {
+    if is_config(&args.weights) {
+        let config = open_config(&args.weights)?;
+        return Ok(Loaded::Network(Box::new(Network::with_random_weights(&config, 1)?)));
+    }
+    load(args, globals)
+}
+
 /// Class names and where they come from.
 type Names = Option<(Vec<String>, String)>;
 

@@ -7,9 +7,7 @@ use serde_json::json;
 
 use super::{Dataset, DatasetError, Labelled, Labels};
 use crate::config::{DataConfig, coco_categories};
-
-/// Extensions of pictures in a folder.
-const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
+use crate::picture::EXTENSIONS;
 
 pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
     let config = DataConfig::from_file(data)?;

@@ -5,7 +5,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use image::RgbImage;
 use serde_json::json;
 
-use super::{FileError, PictureResult, class_colour, encode_thumbnail};
+use super::{FileError, PictureResult, css_colour, encode_thumbnail};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -94,12 +94,7 @@ pub fn gallery_page(
     parts: usize,
     inside: &[GalleryPicture],
 ) -> String {
-    let colours: Vec<String> = (0..class_names.len())
-        .map(|class| {
-            let [r, g, b] = class_colour(class);
-            format!("#{r:02x}{g:02x}{b:02x}")
-        })
-        .collect();
+    let colours: Vec<String> = (0..class_names.len()).map(css_colour).collect();
     let about = json!({ "text": text, "classes": class_names, "colours": colours, "total": total, "parts": parts });
     let inside = if inside.is_empty() { String::new() } else { gallery_part(inside) };
     // Both places are found in the template, not in what is put into it.

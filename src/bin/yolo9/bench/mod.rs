@@ -13,14 +13,14 @@ use yolo9::detect::{Detector, Prepared, Preset, Settings};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture};
 use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
 use yolo9::runtime::{Runtime, SessionOptions};
-use yolo9::{Network, Size, embedded};
+use yolo9::{Size, embedded};
 
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
 use crate::console::print_line;
 use crate::engine::{AnyDetector, streams};
 use crate::logging::quietly;
-use crate::model::{self, Loaded, is_config, open_config};
+use crate::model::{Loaded, load_or_random};
 use crate::statistics::{Spread, ratio};
 
 #[derive(Debug, Args)]
@@ -158,10 +158,7 @@ fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result
 
 /// Weights, or random ones for a config.
 fn load(name: &str, globals: &Globals) -> anyhow::Result<Loaded> {
-    if is_config(name) {
-        return Ok(Loaded::Network(Box::new(Network::with_random_weights(&open_config(name)?, 1)?)));
-    }
-    model::load(&ModelArgs { weights: name.into(), config: None, names: None }, globals)
+    load_or_random(&ModelArgs { weights: name.into(), config: None, names: None }, globals)
 }
 
 /// A network that is measured.

@@ -12,7 +12,7 @@ use yolo9::{ModelFile, Network, Size};
 
 use crate::args::{Globals, ModelArgs, parse_size};
 use crate::engine::AnyDetector;
-use crate::model::{self, Loaded, is_config, open_config};
+use crate::model::{Loaded, is_config, load_or_random};
 use crate::val::evaluation_fit;
 use crate::weights::{Place, locate, open_file};
 
@@ -108,13 +108,7 @@ pub(super) struct Common<'a> {
 impl Side {
     pub(super) fn open(arg: &SideArg, common: &Common<'_>) -> anyhow::Result<Self> {
         let has_weights = !is_config(&arg.model.weights);
-        let loaded = match has_weights {
-            true => model::load(&arg.model, common.globals)?,
-            false => {
-                let config = open_config(&arg.model.weights)?;
-                Loaded::Network(Box::new(Network::with_random_weights(&config, 1)?))
-            }
-        };
+        let loaded = load_or_random(&arg.model, common.globals)?;
         let fit = evaluation_fit(&loaded, arg.imgsz.or(common.imgsz), false);
         let mut facts = Facts::default();
         let mut notes = Vec::new();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use yolo9::evaluate::{Dataset, Judged, YoloClass};
-use yolo9::output::{Series, class_colour, line_plot, table_plot, write_atomically};
+use yolo9::output::{Series, css_colour, line_plot, table_plot, write_atomically};
 
 use super::{Evaluated, Scores, ValArgs, worst};
 use crate::args::Globals;
@@ -90,14 +90,10 @@ fn coco_results(dataset: &Dataset, judged: &[Judged]) -> String {
 fn plots(scores: &Scores, names: &[String]) -> Vec<(&'static str, String)> {
     let classes = &scores.official.classes;
     let confidence = |n: usize| n as f64 / 999.0;
-    let f1 = |class: &YoloClass, n: usize| {
-        let (p, r) = (class.precision_by_confidence[n], class.recall_by_confidence[n]);
-        2.0 * p * r / (p + r + 1e-16)
-    };
     let pr = with_mean(classes, names, 101, |n| n as f64 / 100.0, |class, n| class.precision_by_recall[n]);
     let p = with_mean(classes, names, 1000, confidence, |class, n| class.precision_by_confidence[n]);
     let r = with_mean(classes, names, 1000, confidence, |class, n| class.recall_by_confidence[n]);
-    let f = with_mean(classes, names, 1000, confidence, f1);
+    let f = with_mean(classes, names, 1000, confidence, YoloClass::f1);
     let labelled: Vec<String> = names.iter().cloned().chain(["background".to_owned()]).collect();
     vec![
         ("pr.svg", line_plot("Precision and recall at IoU 0.5", ["recall", "precision"], &pr)),
@@ -122,14 +118,11 @@ fn with_mean(
     let mean = |n: usize| classes.iter().map(|class| y(class, n)).sum::<f64>() / classes.len().max(1) as f64;
     let line = |of: &dyn Fn(usize) -> f64| (0..points).map(|n| (x(n), of(n))).collect();
     let all = Series { name: "all classes".into(), points: line(&mean), colour: "#0b66c3".into(), strong: true };
-    let of_class = |class: &YoloClass| {
-        let [r, g, b] = class_colour(class.class);
-        Series {
-            name: names[class.class].clone(),
-            points: line(&|n| y(class, n)),
-            colour: format!("#{r:02x}{g:02x}{b:02x}"),
-            strong: false,
-        }
+    let of_class = |class: &YoloClass| Series {
+        name: names[class.class].clone(),
+        points: line(&|n| y(class, n)),
+        colour: css_colour(class.class),
+        strong: false,
     };
     // The mean is drawn last, and stands first in the legend.
     let mut series: Vec<Series> = vec![Series { points: Vec::new(), ..all.clone() }];
