@@ -13,7 +13,7 @@
 //!
 //! ```no_run
 //! use yolo9::detect::{Detector, Preset, Settings};
-//! use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+//! use yolo9::picture::{ImageLimits, Fit, InputShape, Picture};
 //! use yolo9::runtime::library::LibraryOptions;
 //! use yolo9::runtime::{OrtModel, Runtime, SessionOptions};
 //! use yolo9::{Network, Size, checkpoint::Checkpoint};
@@ -27,7 +27,7 @@
 //!
 //! let runtime = Runtime::load(&LibraryOptions::default())?;
 //! let model = OrtModel::new(&runtime, network.onnx, &SessionOptions::default())?;
-//! let picture = Picture::open("img.jpg".as_ref(), DEFAULT_MAX_PIXELS)?;
+//! let picture = Picture::open("img.jpg".as_ref(), &ImageLimits::default())?;
 //! for found in Detector::new(model, settings).detect(&picture.pixels)?.detections {
 //!     println!("{} {:.2} {:?}", network.class_names[found.class], found.score, found.bbox);
 //! }
@@ -54,6 +54,7 @@ pub mod output;
 pub mod picture;
 pub mod runtime;
 mod size;
+pub mod untrusted;
 pub mod weights;
 
 pub use cache::{NoCacheFolder, cache_folder, hexadecimal, offline_by_variable};

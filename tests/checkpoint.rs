@@ -134,7 +134,7 @@ fn the_legacy_format_is_read() {
     let place = |needle: &[u8]| whole.windows(needle.len()).position(|bytes| bytes == needle).unwrap();
     struct Case(usize, u8, &'static str);
     for Case(position, byte, message) in [
-        Case(place(b"M\xe9\x03") + 1, 0xe8, "a torch.save file of protocol Int(1000) (expected 1001)"),
+        Case(place(b"M\xe9\x03") + 1, 0xe8, "a torch.save file of protocol 1000 (expected 1001)"),
         Case(place(b"\x88s."), 0x89, "big byte order"),
         Case(whole.len() - 24, 5, "the file ends within storage 0"),
         Case(whole.len() - 17, 0xff, "the file ends within storage 0"),

@@ -235,8 +235,12 @@ fn broken_pictures_are_named_and_the_others_are_done() {
 fn a_result_never_replaces_its_picture() {
     let place = Place::new();
     place.write("in/a.jpg", SAMPLE_PICTURE);
-    place.fails("detect in --out in --exist-ok", 1, "in/a.jpg would be replaced by its own result");
-    place.fails("detect in/a.jpg --no-draw --json in/a.jpg --exist-ok", 1, "would be replaced by its own result");
+    place.fails("detect in --out in --exist-ok", 1, "in/a.jpg: a result of this run would replace it");
+    place.fails(
+        "detect in/a.jpg --no-draw --json in/a.jpg --exist-ok",
+        1,
+        "--json in/a.jpg: is in/a.jpg, which this run reads",
+    );
     assert_eq!(std::fs::read(place.path("in/a.jpg")).unwrap(), SAMPLE_PICTURE);
     // The JSON may lie in the output folder, and a second run does not search the first one's results.
     place.succeeds("detect in --recursive --out in/out --json in/out/r.json");
@@ -287,7 +291,7 @@ fn mistakes_in_the_options_name_the_remedy() {
             "detect a.jpg --weights none.pt",
             "weights none.pt: no such file, embedded model (codes-dysample, codes-nearest) or released file",
         ),
-        Case("detect a.jpg --weights full", "weights full: not a file\n"),
+        Case("detect a.jpg --weights full", "weights full: cannot be read: not a regular file\n"),
         Case("detect a.jpg --json full", "--json full: is a folder"),
         Case("convert codes-nearest -o x.safetensors --fact names=x", "`names` is a key of the file format"),
         Case(

@@ -15,7 +15,7 @@ use yolo9::dysample::{Lift, reference};
 use yolo9::embedded;
 use yolo9::graph;
 use yolo9::onnx::{Dim, Opset, value_info};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
+use yolo9::picture::{ImageLimits, Picture};
 use yolo9::runtime::{DySampleBackend, OrtSession};
 use yolo9::weights::{LiftError, lifted, retarget};
 use yolo9::{Network, onnx::ModelProto};
@@ -217,7 +217,7 @@ fn networks_run_in_every_operator_set() {
 /// Found of an embedded or lifted model on the sample picture.
 fn sample_detections(network: Network, backend: DySampleBackend) -> Found {
     let mut detector = Detector::new(common::session_on(&network, 2, backend), common::official_settings());
-    let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS).unwrap();
+    let picture = Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default()).unwrap();
     detector.detect(&picture.pixels).unwrap()
 }
 

@@ -14,7 +14,7 @@ use yolo9::config::ModelConfig;
 use yolo9::detect::{BoxXyxy, Candidate, decode, suppress};
 use yolo9::graph::{ExportError, ExportOptions, Suppression, export};
 use yolo9::onnx::{OnnxFile, Opset};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Letterbox, Picture, to_tensor};
+use yolo9::picture::{ImageLimits, Letterbox, Picture, to_tensor};
 use yolo9::runtime::{DySampleBackend, ExportedModel, HeadOutput, Model, OrtSession, SessionOptions};
 use yolo9::{Network, Size, config_of, embedded, weights};
 
@@ -56,7 +56,7 @@ impl Case {
 }
 
 fn embedded_case() -> Case {
-    let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS).unwrap();
+    let picture = Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default()).unwrap();
     let letterbox = Letterbox::new(picture.size(), &common::official_settings().fit);
     let model = embedded::models().iter().find(|model| model.name == "codes-dysample").unwrap();
     Case::new(model.name, model.checkpoint().unwrap(), to_tensor(&picture.pixels, &letterbox))

@@ -19,7 +19,7 @@ const RELEASE: Release =
     Release { name: "test", file: "test.pt", base: "http://nowhere.invalid", about: "for tests", known: None };
 
 fn patience(attempts: u32) -> Patience {
-    Patience { attempts, pause: Duration::from_millis(1), silence: Duration::from_millis(400) }
+    Patience { attempts, pause: Duration::from_millis(1), silence: Duration::from_millis(400), lowest_rate: 0 }
 }
 
 fn hub(folder: &Path, server: &Server, attempts: u32) -> Hub {

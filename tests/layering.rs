@@ -6,24 +6,25 @@ use std::path::{Path, PathBuf};
 
 /// Each module of the library with all that it may import from the crate.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("untrusted", &[]),
     ("size", &[]),
     ("cache", &[]),
     ("onnx", &[]),
     ("dysample", &["onnx"]),
-    ("config", &[]),
+    ("config", &["untrusted"]),
     ("architecture", &["size", "config", "dysample"]),
-    ("checkpoint", &["config"]),
+    ("checkpoint", &["untrusted", "config"]),
     ("weights", &["config", "dysample", "architecture", "checkpoint"]),
     ("graph", &["size", "onnx", "config", "dysample", "architecture", "weights"]),
-    ("runtime", &["cache", "onnx", "dysample", "graph"]),
-    ("picture", &["size"]),
+    ("runtime", &["untrusted", "cache", "onnx", "dysample", "graph"]),
+    ("picture", &["untrusted", "size"]),
     ("detect", &["size", "graph", "runtime", "picture"]),
-    ("output", &["size", "config", "detect"]),
+    ("output", &["untrusted", "size", "config", "detect"]),
     ("compare", &["detect"]),
-    ("evaluate", &["size", "config", "picture", "detect"]),
+    ("evaluate", &["untrusted", "size", "config", "picture", "detect"]),
     ("network", &["onnx", "architecture", "checkpoint", "config", "graph", "weights"]),
     ("embedded", &["checkpoint"]),
-    ("hub", &["cache", "config"]),
+    ("hub", &["untrusted", "cache", "config"]),
 ];
 
 const MAX_LINES: usize = 400;

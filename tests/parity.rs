@@ -11,7 +11,7 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{Argument, ModelConfig, ModuleKind};
 use yolo9::detect::{BoxXyxy, Detection, Detector, Preset};
 use yolo9::dysample::Lift;
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
+use yolo9::picture::{ImageLimits, Picture};
 use yolo9::weights::lifted;
 use yolo9::{Network, Size};
 
@@ -96,7 +96,7 @@ fn photos_give_the_detections_of_the_original_pipelines() {
         let pictures = expected_detections(&coco, detections);
         assert_eq!(pictures.len(), 7);
         for (name, expected) in pictures {
-            let picture = Picture::open(&coco.join("images").join(&name), DEFAULT_MAX_PIXELS).unwrap();
+            let picture = Picture::open(&coco.join("images").join(&name), &ImageLimits::default()).unwrap();
             let found = detector.detect(&picture.pixels).unwrap().detections;
             assert_same(found, &expected, &format!("{weights}, {name}"));
         }
@@ -134,7 +134,7 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
     });
     let mut compared = 0;
     for photo in std::fs::read_dir(coco.join("images")).unwrap() {
-        let picture = Picture::open(&photo.unwrap().path(), DEFAULT_MAX_PIXELS).unwrap();
+        let picture = Picture::open(&photo.unwrap().path(), &ImageLimits::default()).unwrap();
         let [before, after] = [&mut before, &mut after].map(|detector| {
             let found = detector.detect(&picture.pixels).unwrap().detections;
             let values = |d: &Detection| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.score].map(f32::to_bits);

@@ -7,12 +7,16 @@ use crate::dysample::Definition;
 /// A sentence about channels that do not fit; the caller knows the row.
 pub(super) type Built<T = Value> = Result<T, String>;
 
-/// No published network comes near; a bound for hostile files.
+/// No published network comes near these; bounds for hostile files. The largest one has 70 million parameters.
 const MAX_STEPS: usize = 100_000;
+const MAX_CHANNELS: usize = 1 << 20;
+const MAX_PARAMETERS: u64 = 1 << 28;
 
 pub(super) struct Builder {
     steps: Vec<Step>,
     values: usize,
+    /// Weights of all convolutions so far.
+    parameters: u64,
     row: usize,
     /// Activation of blocks that do not say otherwise.
     activation: Activation,
@@ -41,7 +45,7 @@ impl Geometry {
 
 impl Builder {
     pub(super) fn new(activation: Activation) -> Self {
-        Self { steps: Vec::new(), values: 1, row: 0, activation }
+        Self { steps: Vec::new(), values: 1, parameters: 0, row: 0, activation }
     }
 
     pub(super) fn start_row(&mut self, row: usize) {
@@ -60,6 +64,9 @@ impl Builder {
         if self.steps.len() >= MAX_STEPS {
             return Err(format!("the network has more than {MAX_STEPS} operations"));
         }
+        if let Some(channels) = channels.iter().find(|channels| **channels > MAX_CHANNELS) {
+            return Err(format!("gives a map of {channels} channels; at most {MAX_CHANNELS} are possible"));
+        }
         let outputs: Vec<Value> = channels
             .iter()
             .enumerate()
@@ -68,6 +75,16 @@ impl Builder {
         self.values += outputs.len();
         self.steps.push(Step { row: self.row, operation, inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
+    }
+
+    /// Bounds the memory for weights, before anybody makes or asks for some.
+    fn spend(&mut self, weights: [usize; 4]) -> Built<()> {
+        let count = weights.iter().fold(1u64, |count, length| count.saturating_mul(*length as u64));
+        self.parameters = self.parameters.saturating_add(count);
+        if self.parameters > MAX_PARAMETERS {
+            return Err(format!("the network has more than {MAX_PARAMETERS} parameters up to here"));
+        }
+        Ok(())
     }
 
     fn push_one(&mut self, operation: Operation, inputs: &[Value], channels: usize) -> Built {
@@ -99,6 +116,7 @@ impl Builder {
 
     fn convolution(&mut self, x: Value, convolution: Convolution) -> Built {
         check_groups(&convolution)?;
+        self.spend(convolution.weight_shape())?;
         let output = convolution.output;
         self.push_one(Operation::Convolution(convolution), &[x], output)
     }
@@ -110,6 +128,8 @@ impl Builder {
         };
         let (large, small) = (branch("conv1", 3), branch("conv2", 1));
         check_groups(&large)?;
+        self.spend(large.weight_shape())?;
+        self.spend(small.weight_shape())?;
         let activation = self.activation;
         self.push_one(Operation::RepConvolution(RepConvolution { path, large, small, activation }), &[x], output)
     }
@@ -137,7 +157,7 @@ impl Builder {
     }
 
     pub(super) fn concat(&mut self, xs: &[Value]) -> Built {
-        self.push_one(Operation::Concat, xs, xs.iter().map(|x| x.channels).sum())
+        self.push_one(Operation::Concat, xs, xs.iter().fold(0, |sum, x| sum.saturating_add(x.channels)))
     }
 
     pub(super) fn add(&mut self, a: Value, b: Value) -> Built {
@@ -157,6 +177,7 @@ impl Builder {
     }
 
     pub(super) fn dysample(&mut self, x: Value, path: String, definition: Definition) -> Built {
+        self.spend(definition.stored_weight_shape())?;
         self.push_one(Operation::DySample(DySampleLayer { path, definition }), &[x], x.channels)
     }
 }

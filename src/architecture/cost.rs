@@ -28,8 +28,8 @@ impl Cost {
 
 impl std::ops::AddAssign for Cost {
     fn add_assign(&mut self, other: Self) {
-        self.parameters += other.parameters;
-        self.flops += other.flops;
+        self.parameters = self.parameters.saturating_add(other.parameters);
+        self.flops = self.flops.saturating_add(other.flops);
     }
 }
 
@@ -76,9 +76,10 @@ impl Architecture {
             }
         }
         for branch in self.head.branches.iter().filter(|b| form != Form::Deployed || b.role == Role::Main) {
-            let cells: u64 = branch.levels.iter().map(|level| sizes[level.boxes.id].area()).sum();
+            let areas = branch.levels.iter().map(|level| sizes[level.boxes.id].area());
+            let cells = areas.fold(0u64, u64::saturating_add);
             let bins = REG_MAX as u64;
-            costs[self.head.row] += Cost { parameters: bins, flops: 2 * 4 * bins * cells };
+            costs[self.head.row] += Cost { parameters: bins, flops: (8 * bins).saturating_mul(cells) };
         }
         Ok(costs)
     }
@@ -100,12 +101,15 @@ fn cost(step: &Step, area: u64, form: Form) -> Cost {
         Operation::RepConvolution(rep) => convolution(&rep.merged(), area, form),
         Operation::DySample(layer) => dysample(layer, area),
         Operation::Upsample { interpolation, .. } => {
-            let values: u64 = step.outputs.iter().map(|value| value.channels as u64 * area).sum();
+            let values = step
+                .outputs
+                .iter()
+                .fold(0u64, |sum, value| sum.saturating_add((value.channels as u64).saturating_mul(area)));
             let each = match interpolation {
                 Interpolation::Nearest => 2,
                 Interpolation::Bilinear => 22,
             };
-            Cost { parameters: 0, flops: each * values }
+            Cost { parameters: 0, flops: values.saturating_mul(each) }
         }
         _ => Cost::default(),
     }
@@ -116,8 +120,9 @@ fn convolution(convolution: &Convolution, area: u64, form: Form) -> Cost {
     let output = convolution.output as u64;
     // Scale and shift of a normalisation, or the bias that it becomes.
     let unfolded = convolution.normalised && form == Form::Training;
-    let (extra, normalisation) = if unfolded { (2 * output, 8 * output * area) } else { (output, 0) };
-    Cost { parameters: weights + extra, flops: 2 * weights * area + normalisation }
+    let (extra, normalisation) = if unfolded { (2 * output, (8 * output).saturating_mul(area)) } else { (output, 0) };
+    let flops = (2 * weights).saturating_mul(area).saturating_add(normalisation);
+    Cost { parameters: weights + extra, flops }
 }
 
 fn dysample(layer: &DySampleLayer, area: u64) -> Cost {
@@ -127,7 +132,8 @@ fn dysample(layer: &DySampleLayer, area: u64) -> Cost {
     // Style pl convolves at the high resolution, lp at the low one; s² fewer weights make up for it.
     let low_area = area / (definition.scale * definition.scale) as u64;
     let conv_area = if definition.style == Style::Pl { area } else { low_area };
-    Cost { parameters: convolutions * output * input + output, flops: 2 * convolutions * output * input * conv_area }
+    let weights = convolutions * output * input;
+    Cost { parameters: weights + output, flops: (2 * weights).saturating_mul(conv_area) }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Arc
 
 /// `ceil(x / divisor) * divisor`: up, not to the nearest.
 pub(super) fn make_divisible(x: f64, divisor: usize) -> usize {
-    (x / divisor as f64).ceil() as usize * divisor
+    ((x / divisor as f64).ceil() as usize).saturating_mul(divisor)
 }
 
 struct Resolver<'a> {
@@ -254,7 +254,12 @@ impl Resolver<'_> {
             dilation: 1,
             groups: args.integer_or(4, "groups", 1)?,
         };
-        let y = self.builder.plain_conv(x, format!("model.{}.conv", row.index), sizes.iter().sum(), geometry)?;
+        let y = self.builder.plain_conv(
+            x,
+            format!("model.{}.conv", row.index),
+            sizes.iter().fold(0, |sum, size| sum.saturating_add(*size)),
+            geometry,
+        )?;
         if sizes.len() == 1 { Ok(vec![y]) } else { self.builder.split(y, &sizes) }
     }
 

@@ -7,6 +7,9 @@ use crate::Size;
 /// The official code, too, finds the strides with an input of this side.
 const PROBE: Size = Size::square(256);
 
+/// Values of all feature maps for that input. The largest published network has 0.1 billion.
+const MAX_VALUES: u64 = 1 << 29;
+
 pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size>, ArchitectureError> {
     let mut sizes = vec![input];
     for step in &architecture.steps {
@@ -22,6 +25,21 @@ pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size
         sizes.resize(sizes.len() + step.outputs.len(), output);
     }
     Ok(sizes)
+}
+
+/// Refuses a network whose feature maps would take more memory than any published one's, by far.
+fn check_values(architecture: &Architecture, sizes: &[Size]) -> Result<(), ArchitectureError> {
+    let mut values = 0u64;
+    for step in &architecture.steps {
+        let of = |value: &Value| (value.channels as u64).saturating_mul(sizes[value.id].area());
+        values = step.outputs.iter().fold(values, |sum, value| sum.saturating_add(of(value)));
+        if values > MAX_VALUES {
+            let row = architecture.layers[step.row].row.to_string();
+            let message = format!("feature maps of more than {MAX_VALUES} values up to here (for a {PROBE} input)");
+            return Err(ArchitectureError::Row { config: architecture.name.clone(), row, message });
+        }
+    }
+    Ok(())
 }
 
 fn output_size(operation: &Operation, inputs: &[Size]) -> Result<Size, String> {
@@ -50,7 +68,9 @@ fn grow(size: Size, scale: usize) -> Result<Size, String> {
 }
 
 fn window(size: Size, kernel: usize, stride: usize, padding: usize) -> Result<Size, String> {
-    let along = |length: usize| (length + 2 * padding).checked_sub(kernel).map(|room| room / stride + 1);
+    let along = |length: usize| {
+        length.saturating_add(padding.saturating_mul(2)).checked_sub(kernel).map(|room| room / stride + 1)
+    };
     match (along(size.width), along(size.height)) {
         (Some(width), Some(height)) => Ok(Size { width, height }),
         _ => Err(format!("a window of {kernel} does not fit into a map of {size}")),
@@ -61,6 +81,7 @@ impl Architecture {
     /// Gives every level of the head its stride, by following a picture through the network.
     pub(super) fn measure_strides(&mut self) -> Result<(), ArchitectureError> {
         let sizes = sizes(self, PROBE)?;
+        check_values(self, &sizes)?;
         for branch in &mut self.head.branches {
             for level in &mut branch.levels {
                 let size = sizes[level.boxes.id];

@@ -22,17 +22,6 @@ pub enum Problem {
         /// Its reason.
         reason: std::io::Error,
     },
-    /// A folder, a pipe or a device.
-    #[error("not a file")]
-    NotAFile,
-    /// Beyond any published checkpoint.
-    #[error("has {length} bytes; more than {limit} are not read")]
-    TooLarge {
-        /// Length in bytes.
-        length: u64,
-        /// The limit in bytes.
-        limit: u64,
-    },
     /// Recognised, but not something this program reads.
     #[error("{what}; {remedy}")]
     Unsupported {
@@ -60,6 +49,17 @@ pub enum Problem {
         offset: usize,
         /// What is wrong.
         reason: String,
+    },
+    /// A pickle that describes far more than it holds, by referring to the same values again and again.
+    #[error(
+        "its pickle asks for more work than any checkpoint needs (more than {bytes} bytes of names and settings, or \
+         {steps} values looked at); it was made to exhaust whoever reads it"
+    )]
+    Budget {
+        /// The limit in bytes.
+        bytes: usize,
+        /// The limit in values.
+        steps: usize,
     },
     /// A readable pickle that does not hold a model where one is expected.
     #[error("holds no model: {reason}")]

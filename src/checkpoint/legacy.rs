@@ -23,8 +23,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Arena<'_>, Id, LegacyStorages), Pro
     match arena.get(top) {
         Node::Int(PROTOCOL) => {}
         other => {
+            let found = if let Node::Int(number) = other { number.to_string() } else { other.kind().into() };
             return Err(Problem::Unsupported {
-                what: format!("a torch.save file of protocol {other:?} (expected {PROTOCOL})"),
+                what: format!("a torch.save file of protocol {found} (expected {PROTOCOL})"),
                 remedy: "save it again with a current PyTorch",
             });
         }

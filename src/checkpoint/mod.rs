@@ -7,6 +7,8 @@
 //! counted; the limits are in docs/checkpoint-format.md.
 
 mod archive;
+mod budget;
+mod directory;
 mod error;
 mod facts;
 mod legacy;
@@ -27,16 +29,15 @@ pub use tensor::{Dtype, StoredTensor};
 use tensor::Storage;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Activation, ConfigError, Dialect, ModelConfig};
+use crate::untrusted::{FileKind, read};
 
 /// Where a file that knows only one activation for all blocks has it among its submodules.
 const COMMON_ACTIVATION: &str = "act";
-
-/// Larger files are refused before they are read into memory; the largest published training checkpoint has 0.6 GB.
-const MAX_FILE: u64 = 8 << 30;
 
 /// What a whole-model checkpoint says about a submodule that its tensors do not show.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +87,8 @@ pub struct Checkpoint {
     modules: BTreeMap<String, ModuleFact>,
     metadata: Metadata,
     warnings: Vec<String>,
+    /// Storages whose checksum was found right: many tensors may share one.
+    verified: Arc<Mutex<HashSet<Storage>>>,
 }
 
 impl Checkpoint {
@@ -104,6 +107,7 @@ impl Checkpoint {
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, CheckpointError> {
         let bytes = bytes.into();
         recognise::read(&bytes)
+            .and_then(|contents| contents.fits_into(bytes.len()))
             .map(|contents| Self {
                 name: name.into(),
                 description: contents.description,
@@ -113,6 +117,7 @@ impl Checkpoint {
                 metadata: contents.metadata,
                 warnings: contents.warnings,
                 bytes,
+                verified: Arc::default(),
             })
             .map_err(|problem| CheckpointError { file: name.into(), problem })
     }
@@ -172,7 +177,25 @@ impl Checkpoint {
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let failed = |problem| CheckpointError { file: self.name.clone(), problem };
         let tensor = self.tensors.get(name).ok_or_else(|| failed(Problem::NoTensor { name: name.into() }))?;
-        tensor.to_f32(&self.bytes).map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))
+        let read = self.checked(tensor).and_then(|tensor| tensor.to_f32(&self.bytes));
+        read.map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))
+    }
+
+    /// A tensor whose storage is verified, once for all tensors that share it.
+    fn checked(&self, tensor: &StoredTensor) -> Result<StoredTensor, String> {
+        let storage = tensor.storage();
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if !verified.contains(&storage) {
+            storage.bytes(&self.bytes)?;
+            verified.insert(storage);
+        }
+        Ok(tensor.clone().without_checksum())
+    }
+
+    /// The bytes of a tensor, row-major.
+    fn raw(&self, name: &str, tensor: &StoredTensor) -> Result<Vec<u8>, Problem> {
+        let bytes = self.checked(tensor).and_then(|tensor| tensor.to_bytes(&self.bytes));
+        bytes.map_err(|reason| Problem::Tensor { name: name.into(), reason })
     }
 
     /// Whether a tensor that both have holds the same numbers here and there, of whatever kind.
@@ -183,9 +206,7 @@ impl Checkpoint {
         let raw = |of: &Self| {
             let failed = |problem| CheckpointError { file: of.name.clone(), problem };
             let tensor = of.tensors.get(name).ok_or_else(|| failed(Problem::NoTensor { name: name.into() }))?;
-            let bytes = tensor.to_bytes(&of.bytes);
-            let bytes = bytes.map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))?;
-            Ok((tensor.dtype(), bytes))
+            Ok((tensor.dtype(), of.raw(name, tensor).map_err(failed)?))
         };
         let (ours, theirs) = (raw(self)?, raw(other)?);
         if ours.0 == theirs.0 {
@@ -200,7 +221,7 @@ impl Checkpoint {
     /// # Errors
     /// When a tensor's bytes are damaged or its kind of number has no safetensors equivalent.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, CheckpointError> {
-        safetensors::write(self, &self.bytes).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
+        safetensors::write(self).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
     }
 
     /// Adds a fact to the metadata, such as where the weights come from.
@@ -253,12 +274,14 @@ impl Checkpoint {
     /// # Errors
     /// Names the tensor with a number beyond f16's range (65504).
     pub fn to_half(&self) -> Result<Self, CheckpointError> {
-        let mut half = Self { bytes: Cow::Owned(Vec::new()), tensors: BTreeMap::new(), ..self.clone() };
+        let empty = (Cow::Owned(Vec::new()), BTreeMap::new(), Arc::default());
+        let mut half = Self { bytes: empty.0, tensors: empty.1, verified: empty.2, ..self.clone() };
         for (name, tensor) in &self.tensors {
             let failed = |reason| CheckpointError {
                 file: self.name.clone(),
                 problem: Problem::Tensor { name: name.clone(), reason },
             };
+            let tensor = self.checked(tensor).map_err(failed)?;
             let (dtype, bytes) = tensor.to_half(&self.bytes).map_err(failed)?;
             half.insert(name, dtype, tensor.shape(), &bytes);
         }
@@ -295,21 +318,28 @@ impl Checkpoint {
 /// # Errors
 /// When it cannot be read, is no regular file, or is beyond the size of any model.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    let failed = |problem| CheckpointError { file: path.display().to_string(), problem };
-    let metadata = std::fs::metadata(path).map_err(|reason| failed(Problem::Read { reason }))?;
-    if !metadata.is_file() {
-        return Err(failed(Problem::NotAFile));
-    }
-    let length = metadata.len();
-    if length > MAX_FILE {
-        return Err(failed(Problem::TooLarge { length, limit: MAX_FILE }));
-    }
-    std::fs::read(path).map_err(|reason| failed(Problem::Read { reason }))
+    read(path, FileKind::Model)
+        .map_err(|reason| CheckpointError { file: path.display().to_string(), problem: Problem::Read { reason } })
 }
 
 /// Whether bytes are of a format that this module reads.
 pub(crate) fn recognises(bytes: &[u8]) -> bool {
     recognise::is_torch(bytes) || safetensors::looks_like(bytes)
+}
+
+/// How often more bytes than the file has its tensors may have in all, since some share their numbers.
+const MAX_SHARED: usize = 4;
+
+impl Contents {
+    /// Refuses tensors that would be far larger written one by one than the file that describes them.
+    fn fits_into(self, length: usize) -> Result<Self, Problem> {
+        let total = self.tensors.values().fold(0usize, |sum, tensor| sum.saturating_add(tensor.byte_length()));
+        if total > length.saturating_mul(MAX_SHARED) {
+            let reason = format!("its tensors have {total} bytes in all, the file has {length}");
+            return Err(Problem::NoModel { reason });
+        }
+        Ok(self)
+    }
 }
 
 /// What a reader of one format gives.

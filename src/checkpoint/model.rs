@@ -1,8 +1,9 @@
 //! A pickled `nn.Module`: its parameters and buffers under the names of a state dict, and what its plain attributes say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::pickle::{Arena, Id, Node};
+use super::state_dict::admit;
 use super::torch::TorchFile;
 use super::{Contents, Metadata, ModuleFact, Problem, StoredTensor};
 use crate::config::{Activation, Dialect};
@@ -11,15 +12,18 @@ use crate::config::{Activation, Dialect};
 const MAX_DEPTH: usize = 64;
 /// Modules may be shared, so a small file can describe exponentially many paths.
 const MAX_MODULES: usize = 200_000;
-/// Likewise tensors, and the length of their names.
-const MAX_TENSORS: usize = 200_000;
+/// Bytes of the name of one.
 const MAX_NAME: usize = 512;
+/// The most that names can be given for.
+const MAX_CLASSES: usize = 100_000;
 
 pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Contents, Problem> {
     let class = class_of(&file.arena, root).unwrap_or_default();
     refuse_other_tasks(&class)?;
     let mut walk = Walk { file, tensors: BTreeMap::new(), modules: BTreeMap::new(), visited: 0 };
     walk.module(root, "", 0)?;
+    let metadata = metadata(file, root);
+    file.arena.budget.check()?;
     if walk.tensors.is_empty() {
         return Err(Problem::NoModel { reason: format!("the object of class {class} has no tensors") });
     }
@@ -28,7 +32,7 @@ pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Content
         dialect: dialect(&class),
         tensors: walk.tensors,
         modules: walk.modules,
-        metadata: metadata(file, root),
+        metadata,
         warnings: Vec::new(),
     })
 }
@@ -68,11 +72,13 @@ impl Walk<'_> {
         }
         let file = self.file;
         let arena = &file.arena;
+        arena.budget.spend_bytes(2 * prefix.len() + 64);
+        arena.budget.check()?;
         let Some(state) = state_of(arena, id) else { return Ok(()) };
         let skipped =
             arena.entry(state, "_non_persistent_buffers_set").map(|set| texts(arena, set)).unwrap_or_default();
         for group in ["_parameters", "_buffers"] {
-            for (key, value) in children(arena, state, group) {
+            for (key, value) in children(arena, state, group)? {
                 if !(group == "_buffers" && skipped.contains(&key)) {
                     self.tensor(format!("{prefix}{key}"), value)?;
                 }
@@ -81,7 +87,7 @@ impl Walk<'_> {
         if let Some(fact) = fact(arena, id, state) {
             self.modules.insert(prefix.trim_end_matches('.').to_owned(), fact);
         }
-        for (key, child) in children(arena, state, "_modules") {
+        for (key, child) in children(arena, state, "_modules")? {
             let child_prefix = format!("{prefix}{key}.");
             if key == "act" {
                 self.modules.insert(format!("{prefix}act"), ModuleFact::Activation(activation(arena, child)));
@@ -92,12 +98,9 @@ impl Walk<'_> {
     }
 
     fn tensor(&mut self, name: String, value: Id) -> Result<(), Problem> {
-        if self.tensors.len() >= MAX_TENSORS || name.len() > MAX_NAME {
-            let reason = format!("more than {MAX_TENSORS} tensors, or a name of more than {MAX_NAME} bytes");
-            return Err(Problem::NoModel { reason });
-        }
         match self.file.tensor(value) {
             Some(Ok(tensor)) => {
+                admit(&self.file.arena.budget, self.tensors.len(), &name)?;
                 self.tensors.insert(name, tensor);
                 Ok(())
             }
@@ -109,15 +112,22 @@ impl Walk<'_> {
 }
 
 /// The named entries of one of a module's dictionaries.
-fn children<'a>(arena: &Arena<'a>, state: Id, group: &str) -> Vec<(&'a str, Id)> {
+fn children<'a>(arena: &Arena<'a>, state: Id, group: &str) -> Result<Vec<(&'a str, Id)>, Problem> {
     let entries = arena.entry(state, group).and_then(|id| arena.entries(id)).unwrap_or_default();
-    entries.iter().filter_map(|(key, value)| Some((arena.text(*key)?, *value))).collect()
+    arena.budget.spend_steps(entries.len());
+    arena.budget.check()?;
+    let named = entries.iter().filter_map(|(key, value)| Some((arena.text(*key)?, *value)));
+    // Paths of their own are made of these names.
+    Ok(named.filter(|(key, _)| key.len() <= MAX_NAME).collect())
 }
 
-fn texts<'a>(arena: &Arena<'a>, id: Id) -> Vec<&'a str> {
+fn texts<'a>(arena: &Arena<'a>, id: Id) -> HashSet<&'a str> {
+    if let Node::Set(items) = arena.get(id) {
+        arena.budget.spend_steps(items.len());
+    }
     match arena.get(id) {
         Node::Set(items) => items.iter().filter_map(|item| arena.text(*item)).collect(),
-        _ => Vec::new(),
+        _ => HashSet::new(),
     }
 }
 
@@ -184,12 +194,17 @@ fn metadata(file: &TorchFile<'_>, root: Id) -> Metadata {
 
 /// `names` as a list, or as a dictionary from class id to name.
 fn class_names(arena: &Arena<'_>, id: Id) -> Option<Vec<String>> {
-    if let Some(items) = arena.items(id) {
-        return items.iter().map(|item| arena.text(*item).map(str::to_owned)).collect();
+    let name = |id: Id| {
+        let name = arena.text(id)?;
+        arena.budget.spend_bytes(name.len() + 32);
+        (!arena.budget.is_spent()).then(|| name.to_owned())
+    };
+    if let Some(items) = arena.items(id).filter(|items| items.len() <= MAX_CLASSES) {
+        return items.iter().map(|item| name(*item)).collect();
     }
     let mut numbered = Vec::new();
-    for (key, value) in arena.entries(id)? {
-        numbered.push((arena.index(*key)?, arena.text(*value)?.to_owned()));
+    for (key, value) in arena.entries(id).filter(|entries| entries.len() <= MAX_CLASSES)? {
+        numbered.push((arena.index(*key)?, name(*value)?));
     }
     numbered.sort();
     let complete = numbered.iter().enumerate().all(|(expected, (id, _))| expected == *id);
@@ -199,7 +214,9 @@ fn class_names(arena: &Arena<'_>, id: Id) -> Option<Vec<String>> {
 /// A plain value (a parsed YAML document) as JSON.
 fn json(arena: &Arena<'_>, id: Id, depth: usize) -> Option<serde_json::Value> {
     use serde_json::Value;
-    if depth > 8 {
+    let length = if let Node::Text(text) = arena.get(id) { text.len() } else { 0 };
+    arena.budget.spend_bytes(length + 64);
+    if depth > 8 || arena.budget.is_spent() {
         return None;
     }
     Some(match arena.get(id) {
@@ -216,6 +233,7 @@ fn json(arena: &Arena<'_>, id: Id, depth: usize) -> Option<serde_json::Value> {
             for (key, value) in entries {
                 // Attributes that are not plain values (a path, say) are no part of the model's description.
                 if let (Some(key), Some(value)) = (arena.text(*key), json(arena, *value, depth + 1)) {
+                    arena.budget.spend_bytes(key.len());
                     map.insert(key.to_owned(), value);
                 }
             }

@@ -83,13 +83,17 @@ impl PickleReport {
             let what = "not a file of torch.save, so it holds no pickle".into();
             return Err(failed(Problem::Unsupported { what, remedy: "leave --pickle out" }));
         }
-        TorchFile::parse(bytes).map(|file| Self::of(&file)).map_err(failed)
+        TorchFile::parse(bytes).and_then(|file| Self::of(&file)).map_err(failed)
     }
 
-    fn of(file: &TorchFile<'_>) -> Self {
+    fn of(file: &TorchFile<'_>) -> Result<Self, Problem> {
         let arena = &file.arena;
         let mut globals: BTreeMap<(&str, &str), GlobalUse> = BTreeMap::new();
         for (module, name) in arena.globals() {
+            if !globals.contains_key(&(module, name)) {
+                arena.budget.spend_bytes(module.len() + name.len() + 128);
+                arena.budget.check()?;
+            }
             globals.entry((module, name)).or_insert_with(|| GlobalUse {
                 name: format!("{module}.{name}"),
                 treatment: treatment(module, name),
@@ -131,7 +135,7 @@ impl PickleReport {
         let mut globals: Vec<GlobalUse> = globals.into_values().collect();
         globals.sort_by(|a, b| (a.treatment, &a.name).cmp(&(b.treatment, &b.name)));
         let storages = storages.into_iter().map(|(kind, all)| (kind.clone(), storage_use(&kind, &all))).collect();
-        Self { container: file.container(), values: arena.nodes().count(), globals, storages }
+        Ok(Self { container: file.container(), values: arena.nodes().count(), globals, storages })
     }
 }
 

@@ -14,21 +14,30 @@ use crate::config::Dialect;
 use super::{Checkpoint, Contents, Metadata, ModuleFact, Problem};
 
 const FORMAT: &str = "yolo9";
-/// The container's own limit.
-const MAX_HEADER: u64 = 100_000_000;
+/// The container itself allows 100 MB. A checkpoint of ours has 0.3 MB at most.
+const MAX_HEADER: u64 = 16 << 20;
+/// As a file's first bytes may be read.
+const MAX_HEADER_OF_ALL: u64 = 100_000_000;
 
 /// Eight bytes of header length and a JSON object.
 pub(super) fn looks_like(bytes: &[u8]) -> bool {
     let length = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length));
-    length.is_some_and(|length| length <= MAX_HEADER) && bytes.get(8) == Some(&b'{')
+    length.is_some_and(|length| length <= MAX_HEADER_OF_ALL) && bytes.get(8) == Some(&b'{')
 }
 
 pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
+    if let Some(length) = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length)).filter(|n| *n > MAX_HEADER)
+    {
+        return Err(Problem::Safetensors {
+            reason: format!("its header has {length} bytes; at most {MAX_HEADER} are read"),
+        });
+    }
     let damaged = |error: safetensors::SafeTensorError| Problem::Safetensors { reason: error.to_string() };
     let (header, parsed) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let data_start = header + 8;
     let mut tensors = BTreeMap::new();
     for (name, info) in parsed.tensors() {
+        super::state_dict::check_name(tensors.len(), &name)?;
         let wrong = |reason: String| Problem::Tensor { name: name.clone(), reason };
         let dtype = from_container(info.dtype)
             .ok_or_else(|| wrong(format!("stored as {:?}, which is not supported", info.dtype)))?;
@@ -38,7 +47,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
         tensors.insert(name.clone(), StoredTensor::new(dtype, info.shape.clone(), strides, 0, storage).map_err(wrong)?);
     }
     let fields = parsed.metadata().clone().unwrap_or_default();
-    let mut modules = epsilons(&fields, &tensors)?;
+    let mut modules = if is_ours(&fields) { epsilons(&fields, &tensors)? } else { BTreeMap::new() };
     if let Some(text) = fields.get("activation").filter(|_| is_ours(&fields)) {
         modules.insert(super::COMMON_ACTIVATION.into(), ModuleFact::Activation(text.parse().ok()));
     }
@@ -64,7 +73,13 @@ fn is_ours(fields: &HashMap<String, String>) -> bool {
 
 fn metadata(mut fields: HashMap<String, String>) -> Result<Metadata, Problem> {
     if !is_ours(&fields) {
-        return Ok(Metadata { facts: fields.into_iter().collect(), ..Metadata::default() });
+        // Under our own keys they would be taken for ours once the model is written.
+        let theirs = |key: String| match super::RESERVED_FACTS.contains(&key.as_str()) {
+            true => format!("their.{key}"),
+            false => key,
+        };
+        let facts = fields.into_iter().map(|(key, value)| (theirs(key), value)).collect();
+        return Ok(Metadata { facts, ..Metadata::default() });
     }
     let class_names = json(&fields, "names")?;
     let config = fields.remove("config");
@@ -102,10 +117,10 @@ fn stated_epsilons(modules: &BTreeMap<String, ModuleFact>) -> BTreeMap<&str, f64
     exceptions.chain([("*", common)]).collect()
 }
 
-pub(super) fn write(checkpoint: &Checkpoint, file: &[u8]) -> Result<Vec<u8>, Problem> {
+pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
     let mut data = Vec::with_capacity(checkpoint.tensors().len());
     for (name, tensor) in checkpoint.tensors() {
-        let bytes = tensor.to_bytes(file).map_err(|reason| Problem::Tensor { name: name.clone(), reason })?;
+        let bytes = checkpoint.raw(name, tensor)?;
         data.push((name.as_str(), tensor, bytes));
     }
     let mut views = Vec::with_capacity(data.len());

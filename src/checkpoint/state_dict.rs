@@ -2,31 +2,55 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::Budget;
 use super::pickle::Id;
 use super::torch::TorchFile;
 use super::{Contents, Problem, StoredTensor, mit};
 use crate::config::Dialect;
+use crate::untrusted::shortened;
 
 pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
     let arena = &file.arena;
     let mut tensors = BTreeMap::new();
-    let mut keys = Vec::new();
     for (key, value) in arena.entries(id).unwrap_or_default() {
         let Some(key) = arena.text(*key) else { continue };
-        keys.push(key);
         match file.tensor(*value) {
-            Some(Ok(tensor)) => drop(tensors.insert(key.to_owned(), tensor)),
+            Some(Ok(tensor)) => {
+                admit(&arena.budget, tensors.len(), key)?;
+                tensors.insert(key.to_owned(), tensor);
+            }
             Some(Err(reason)) => return Err(Problem::Tensor { name: key.into(), reason }),
             None => {}
         }
     }
     if tensors.is_empty() {
-        keys.truncate(8);
+        let keys = arena.entries(id).unwrap_or_default().iter().filter_map(|(key, _)| arena.text(*key));
+        let keys: Vec<_> = keys.take(8).map(|key| shortened(key, 40)).collect();
         return Err(Problem::NoModel { reason: format!("a dictionary without tensors; its keys are {keys:?}") });
     }
     let (tensors, dialect) = with_official_names(tensors)?;
     let description = format!("a state dict of {} tensors, {dialect} names", tensors.len());
     Ok(Contents { description, dialect, tensors, ..Contents::default() })
+}
+
+/// Tensors of a file, and bytes of the name of one. The largest published checkpoint has 2,500 of up to 60 bytes.
+const MAX_TENSORS: usize = 200_000;
+const MAX_NAME: usize = 512;
+
+/// Refuses one more tensor of that name where there are too many, or where the file has asked for too much.
+pub(super) fn admit(budget: &Budget, before: usize, name: &str) -> Result<(), Problem> {
+    budget.spend_bytes(2 * name.len() + 256);
+    budget.check()?;
+    check_name(before, name)
+}
+
+/// The limits of every container.
+pub(super) fn check_name(before: usize, name: &str) -> Result<(), Problem> {
+    if before >= MAX_TENSORS || name.len() > MAX_NAME {
+        let reason = format!("more than {MAX_TENSORS} tensors, or a name of more than {MAX_NAME} bytes");
+        return Err(Problem::NoModel { reason });
+    }
+    Ok(())
 }
 
 /// Official names of a state dict, and the dialect that it had.

@@ -1,10 +1,13 @@
 //! What `torch.save` wrote: from the pickle's values to tensors and a model.
 
+use std::collections::BTreeSet;
+
 use super::archive::Archive;
 use super::legacy::LegacyStorages;
 use super::pickle::{self, Arena, Id, Node};
 use super::tensor::{Dtype, Storage, StoredTensor};
 use super::{Contents, Problem, facts, legacy, model, state_dict};
+use crate::untrusted::shortened;
 
 /// Modules whose functions act on the system. PyTorch's loader would call them; this reader never does.
 const DANGEROUS: &[&str] = &[
@@ -31,6 +34,9 @@ const DANGEROUS: &[&str] = &[
 ];
 const DANGEROUS_BUILTINS: &[&str] =
     &["eval", "exec", "compile", "open", "getattr", "setattr", "__import__", "input", "execfile", "apply"];
+
+/// More warnings than this say nothing new.
+const MAX_WARNINGS: usize = 20;
 
 /// A parsed pickle and where its tensors lie.
 pub(super) struct TorchFile<'a> {
@@ -94,6 +100,7 @@ impl TorchFile<'_> {
         let mut contents = self.model()?;
         contents.metadata.facts = facts::read(&self.arena, self.top);
         contents.warnings.extend(self.dangerous_globals());
+        self.arena.budget.check()?;
         Ok(contents)
     }
 
@@ -154,12 +161,15 @@ impl TorchFile<'_> {
                 .ok_or_else(|| format!("stored in a {}, which is not supported", record.kind))?,
         };
         let key = record.key;
-        let whole = self.storages.get(key).ok_or_else(|| format!("its storage {key} is missing from the file"))?;
+        let whole = self
+            .storages
+            .get(key)
+            .ok_or_else(|| format!("its storage {} is missing from the file", shortened(key, 40)))?;
         let storage = match record.view {
             None => whole,
             Some((first, count)) => whole
                 .part(first.saturating_mul(dtype.size()), count.saturating_mul(dtype.size()))
-                .ok_or_else(|| format!("its part of storage {key} lies outside of it"))?,
+                .ok_or_else(|| format!("its part of storage {} lies outside of it", shortened(key, 40)))?,
         };
         let shape = self.arena.indices(*size).ok_or("its shape is not a list of whole numbers")?;
         let strides = self.arena.indices(*stride).ok_or("its strides are not a list of whole numbers")?;
@@ -180,17 +190,16 @@ impl TorchFile<'_> {
             _ => None,
         });
         let suspects = named.chain(called.filter(|(module, name)| !is_harmless_call(module, name)));
-        let mut found: Vec<String> = suspects
-            .map(|(module, name)| {
-                format!(
-                    "the file refers to {module}.{name}, which PyTorch would run while loading; nothing was run here, \
-                     but do not load this file with torch.load unless you know what that is for"
-                )
-            })
-            .collect();
-        found.sort();
-        found.dedup();
-        found
+        let suspects: BTreeSet<(&str, &str)> = suspects.collect();
+        let warning = |(module, name): &(&str, &str)| {
+            format!(
+                "the file refers to {module}.{name}, which PyTorch would run while loading; nothing was run here, but do \
+                 not load this file with torch.load unless you know what that is for"
+            )
+        };
+        let more = suspects.len().checked_sub(MAX_WARNINGS).filter(|more| *more > 0);
+        let more = more.map(|more| format!("the file refers to {more} more such functions (`yolo9 info --pickle`)"));
+        suspects.iter().take(MAX_WARNINGS).map(warning).chain(more).collect()
     }
 }
 

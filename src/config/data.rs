@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::ConfigError;
 use super::names::names_of;
 use super::yaml::{self, Node};
+use crate::untrusted::{FileKind, read_text};
 
 /// A data YAML file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,8 @@ impl DataConfig {
     /// [`ConfigError::Data`] when it names no pictures.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        let text =
+            read_text(path, FileKind::Config).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
         let failed = |message: String| ConfigError::Data { path: shown.clone(), message };
         let root = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(failed)?;
         let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;

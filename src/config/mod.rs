@@ -27,6 +27,12 @@ pub use names::{class_names_from_file, coco_categories};
 use std::fmt;
 use std::path::Path;
 
+use crate::untrusted::{FileKind, read};
+
+/// The largest published network has 120 rows, of which one reads 6 maps.
+const MAX_ROWS: usize = 2_000;
+const MAX_SOURCES: usize = 1_000;
+
 /// The activation function of `Conv` and `RepConvN` blocks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Activation {
@@ -132,7 +138,19 @@ impl ModelConfig {
     /// # Errors
     /// Names the line, the row and what was expected; for a misspelt module also the nearest known one.
     pub fn from_yaml(name: &str, text: &str) -> Result<Self, ConfigError> {
-        parse::parse(name, text)
+        let beyond = |message: String| Err(ConfigError::Syntax { name: name.into(), message });
+        let longest = FileKind::Config.max_bytes();
+        if text.len() as u64 > longest {
+            return beyond(format!("{} bytes; at most {longest} are read", text.len()));
+        }
+        let config = parse::parse(name, text)?;
+        if config.rows.len() > MAX_ROWS {
+            return beyond(format!("{} rows; at most {MAX_ROWS} are read", config.rows.len()));
+        }
+        match config.rows.iter().find(|row| row.from.len() > MAX_SOURCES) {
+            Some(row) => beyond(format!("{row} reads {} maps; at most {MAX_SOURCES} are possible", row.from.len())),
+            None => Ok(config),
+        }
     }
 
     /// Reads a YAML file.
@@ -141,7 +159,7 @@ impl ModelConfig {
     /// [`ConfigError::Read`] when the file cannot be read, otherwise as [`ModelConfig::from_yaml`].
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
         // The official loader drops undecodable bytes too: they occur in comments only.
         Self::from_yaml(&name, &String::from_utf8_lossy(&bytes))
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::ConfigError;
 use super::yaml::{self, Node};
+use crate::untrusted::{FileKind, read};
 
 /// Reads class names from a data YAML (`names:` as a list, or as a map from id to name) or from a text file with one
 /// name per line. The position of a name is its class id.
@@ -13,7 +14,7 @@ use super::yaml::{self, Node};
 /// ids have gaps.
 pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     let shown = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+    let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}');
     let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));

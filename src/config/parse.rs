@@ -3,6 +3,8 @@
 use serde_saphyr::Spanned;
 
 use super::yaml::{self, Node};
+use crate::untrusted::shortened;
+
 use super::{Activation, Argument, ConfigError, Dialect, ModelConfig, ModuleKind, Row, mit, nearest_name};
 
 const KEYS: &[&str] = &[
@@ -116,8 +118,8 @@ impl Document<'_> {
     fn count(&self, key: &'static str) -> Result<Option<usize>, ConfigError> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match node.value {
-            Node::Int(value @ 1..=1_000_000) => Ok(Some(value as usize)),
-            _ => Err(self.wrong(node, format!("`{key}`"), "a whole number of 1 to 1000000")),
+            Node::Int(value @ 1..=100_000) => Ok(Some(value as usize)),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a whole number of 1 to 100000")),
         }
     }
 
@@ -251,7 +253,7 @@ impl Document<'_> {
             name: self.name.into(),
             line: node.referenced.line(),
             row: index,
-            module: module.clone(),
+            module: shortened(module, 80).into_owned(),
             nearest: ModuleKind::nearest(module),
         })
     }
@@ -369,7 +371,7 @@ head:
             },
             Case {
                 replace: ("nc: 3", "nc: three"),
-                message: "config x, line 2: `nc`: expected a whole number of 1 to 1000000, found the text `three`",
+                message: "config x, line 2: `nc`: expected a whole number of 1 to 100000, found the text `three`",
             },
             Case { replace: ("nc: 3", "cn: 3"), message: "config x: key `nc` is missing; did you mean that by `cn`?" },
             Case {

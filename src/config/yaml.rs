@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use crate::untrusted::shortened;
+
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
@@ -26,7 +28,7 @@ impl Node {
             Node::Bool(value) => format!("`{value}`"),
             Node::Int(value) => format!("`{value}`"),
             Node::Float(value) => format!("`{value}`"),
-            Node::Text(value) => format!("the text `{value}`"),
+            Node::Text(value) => format!("the text `{}`", shortened(value, 80)),
             Node::List(items) => format!("a list of {}", items.len()),
             Node::Map(entries) => format!("a map of {}", entries.len()),
         }

@@ -1,6 +1,9 @@
 //! Curves and counts for plots.
 
-use super::Judged;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::{Judged, Prediction, Truth};
 
 /// As NumPy's `interp`: linear between rising `places`, `before` below the first one, the last value beyond the last one,
 /// and of equal places the last value.
@@ -27,23 +30,9 @@ pub fn confusion(pictures: &[Judged], classes: usize, confidence: f64, iou: f64)
     let mut counts = vec![vec![0; classes + 1]; classes + 1];
     for judged in pictures {
         let found: Vec<_> = judged.predictions.iter().filter(|found| found.score >= confidence).collect();
-        let mut pairs = Vec::new();
-        for (f, prediction) in found.iter().enumerate() {
-            for (t, truth) in judged.truths.iter().enumerate() {
-                let overlap = prediction.bbox.iou(&truth.bbox);
-                if overlap > iou {
-                    pairs.push((overlap, f, t));
-                }
-            }
-        }
-        pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut of_found, mut of_truth) = (vec![classes; found.len()], vec![classes; judged.truths.len()]);
-        let (mut used_found, mut used_truth) = (vec![false; found.len()], vec![false; judged.truths.len()]);
-        for (_, f, t) in pairs {
-            if !used_found[f] && !used_truth[t] {
-                (used_found[f], used_truth[t]) = (true, true);
-                (of_found[f], of_truth[t]) = (judged.truths[t].class, found[f].class);
-            }
+        for (f, t) in pairs(&found, &judged.truths, iou) {
+            (of_found[f], of_truth[t]) = (judged.truths[t].class, found[f].class);
         }
         for (prediction, there) in found.iter().zip(of_found) {
             counts[prediction.class][there] += 1;
@@ -57,10 +46,62 @@ pub fn confusion(pictures: &[Judged], classes: usize, confidence: f64, iou: f64)
     Confusion { counts }
 }
 
+/// Pairs of the largest overlaps beyond `iou`, each detection and label once; of equal ones the first. As if all pairs
+/// were sorted, but without a table of all of them: each detection waits with its best label, and looks for the next best
+/// one when that is gone.
+fn pairs(found: &[&Prediction], truths: &[Truth], iou: f64) -> Vec<(usize, usize)> {
+    let mut gone = vec![false; truths.len()];
+    let best = |f: usize, gone: &[bool]| {
+        let overlaps = truths.iter().enumerate().filter(|(t, _)| !gone[*t]);
+        let overlaps = overlaps.map(|(t, truth)| Candidate { overlap: found[f].bbox.iou(&truth.bbox), f, t });
+        overlaps.filter(|candidate| candidate.overlap > iou).max()
+    };
+    let mut waiting: BinaryHeap<Candidate> = (0..found.len()).filter_map(|f| best(f, &gone)).collect();
+    let mut pairs = Vec::new();
+    while let Some(Candidate { f, t, .. }) = waiting.pop() {
+        if gone[t] {
+            waiting.extend(best(f, &gone));
+        } else {
+            gone[t] = true;
+            pairs.push((f, t));
+        }
+    }
+    pairs
+}
+
+/// A pair of detection and label. The larger overlap is greater, then the earlier detection, then the earlier label.
+struct Candidate {
+    overlap: f64,
+    f: usize,
+    t: usize,
+}
+
+impl Ord for Candidate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.overlap.total_cmp(&other.overlap).then(other.f.cmp(&self.f)).then(other.t.cmp(&self.t))
+    }
+}
+
+impl PartialOrd for Candidate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Candidate {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Candidate {}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
-    use crate::evaluate::{Prediction, Rectangle, Truth};
+    use crate::evaluate::Rectangle;
 
     #[test]
     fn interpolation_is_that_of_numpy() {
@@ -70,6 +111,31 @@ mod tests {
         }
         assert_eq!(interpolate(0.25, &[0.0, 1.0], &[0.0, 4.0], 0.0), 1.0);
         assert_eq!(interpolate(0.5, &[], &[], 3.0), 3.0);
+    }
+
+    proptest! {
+        /// Against the definition: all pairs sorted.
+        #[test]
+        fn pairs_are_those_of_the_sorted_table(found in prop::collection::vec(0u8..12, 0..12), there in prop::collection::vec(0u8..12, 0..12)) {
+            let bbox = |x: &u8| Rectangle { x: f64::from(*x), y: 0.0, width: 10.0, height: 10.0 };
+            let found: Vec<Prediction> =
+                found.iter().map(|x| Prediction { bbox: bbox(x), class: 0, score: 0.5 }).collect();
+            let truths: Vec<Truth> =
+                there.iter().map(|x| Truth { bbox: bbox(x), class: 0, area: 100.0, crowd: false }).collect();
+            let mut all: Vec<(f64, usize, usize)> = Vec::new();
+            for (f, prediction) in found.iter().enumerate() {
+                let overlaps = truths.iter().enumerate().map(|(t, truth)| (prediction.bbox.iou(&truth.bbox), f, t));
+                all.extend(overlaps.filter(|(overlap, ..)| *overlap > 0.45));
+            }
+            all.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let mut expected: Vec<(usize, usize)> = Vec::new();
+            for (_, f, t) in all {
+                if !expected.iter().any(|(other_f, other_t)| *other_f == f || *other_t == t) {
+                    expected.push((f, t));
+                }
+            }
+            prop_assert_eq!(pairs(&found.iter().collect::<Vec<_>>(), &truths, 0.45), expected);
+        }
     }
 
     #[test]

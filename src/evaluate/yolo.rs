@@ -104,18 +104,24 @@ fn mark(judged: &Judged, style: Style) -> Vec<u16> {
         let union = found.bbox.area() + truth.bbox.area() - intersection + 1e-7;
         if found.class == truth.class { intersection / union } else { 0.0 }
     };
-    let overlaps: Vec<Vec<f64>> =
-        order.iter().map(|found| (0..judged.truths.len()).map(|truth| iou(*found, truth)).collect()).collect();
+    let thresholds = iou_thresholds();
     let mut bits = vec![0u16; judged.predictions.len()];
-    for (threshold, least) in iou_thresholds().into_iter().enumerate() {
-        let mut taken = vec![false; judged.truths.len()];
-        for (found, overlaps) in order.iter().zip(&overlaps) {
-            let free = |truth: &usize| style == Style::Official || !taken[*truth];
-            let fitting = (0..overlaps.len()).filter(|truth| overlaps[*truth] >= least).filter(free);
-            let best = fitting.max_by(|a, b| overlaps[*a].total_cmp(&overlaps[*b]));
-            if let Some(truth) = best.filter(|truth| !taken[*truth]) {
-                taken[truth] = true;
-                bits[*found] |= 1 << threshold;
+    // A bit for each threshold at which a label is taken. One detection after the other, so that no table of all overlaps
+    // is needed.
+    let mut taken = vec![0u16; judged.truths.len()];
+    let mut fitting: Vec<(usize, f64)> = Vec::new();
+    for found in order {
+        fitting.clear();
+        let overlaps = (0..judged.truths.len()).map(|truth| (truth, iou(found, truth)));
+        fitting.extend(overlaps.filter(|(_, overlap)| *overlap >= thresholds[0]));
+        for (threshold, least) in thresholds.iter().enumerate() {
+            let is_taken = |truth: usize| taken[truth] & (1 << threshold) != 0;
+            let free = |(truth, _): &&(usize, f64)| style == Style::Official || !is_taken(*truth);
+            let fitting = fitting.iter().filter(|(_, overlap)| overlap >= least).filter(free);
+            let best = fitting.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(truth, _)| *truth);
+            if let Some(truth) = best.filter(|truth| !is_taken(*truth)) {
+                taken[truth] |= 1 << threshold;
+                bits[found] |= 1 << threshold;
             }
         }
     }

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::cache::{cache_folder, hexadecimal, offline_by_variable};
+use crate::untrusted::{FileKind, open_regular, read_text};
 use transfer::{Failure, Part};
 
 /// How `torch.save` files begin. A login page of a network, say, does not.
@@ -145,7 +146,7 @@ impl Hub {
         let mut pause = self.patience.pause;
         let mut attempt = 1;
         loop {
-            match part.fetch(&agent, &url, progress) {
+            match part.fetch((&agent, &self.patience), &url, progress) {
                 Ok(()) => return Ok(()),
                 Err(Failure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
                 Err(Failure::Final(reason)) => return Err(failed(reason, attempt, false)),
@@ -164,7 +165,7 @@ impl Hub {
     fn verify(&self, release: &Release, part: &Part) -> Result<String, HubError> {
         let cache_error = |reason| HubError::Cache { path: part.path.clone(), reason };
         let mut start = Vec::new();
-        File::open(&part.path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(cache_error)?;
+        open_regular(&part.path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(cache_error)?;
         let length = std::fs::metadata(&part.path).map_err(cache_error)?.len();
         let hash = sha256(&part.path).map_err(cache_error)?;
         let reason = match (self.expected(release), release.known) {
@@ -195,7 +196,7 @@ impl Hub {
         if let Some((_, hash)) = release.known {
             return Some(hash.to_owned());
         }
-        let record = std::fs::read_to_string(self.record_path(release)).ok()?;
+        let record = read_text(&self.record_path(release), FileKind::Config).ok()?;
         // A damaged record equals no hash.
         Some(record.split_whitespace().next().unwrap_or("(a damaged record)").to_owned())
     }
@@ -214,12 +215,12 @@ impl Hub {
 
 /// The directory of a zip file is at its end.
 fn is_whole_zip(path: &Path) -> Result<(), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = open_regular(path).map_err(|error| error.to_string())?;
     zip::ZipArchive::new(std::io::BufReader::new(file)).map(drop).map_err(|error| error.to_string())
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = open_regular(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {

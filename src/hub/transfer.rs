@@ -3,10 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, StatusCode};
+
+use crate::untrusted::{FileKind, read_text};
 
 /// No weight file is nearly as large.
 const MAX_LENGTH: u64 = 8 << 30;
@@ -20,11 +22,13 @@ pub struct Patience {
     pub pause: Duration,
     /// How long a connection or an answer may take, and how long it may then be silent.
     pub silence: Duration,
+    /// Bytes per second that must come at the least, on average over each time of [`Patience::silence`].
+    pub lowest_rate: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { attempts: 5, pause: Duration::from_secs(1), silence: Duration::from_secs(30) }
+        Self { attempts: 5, pause: Duration::from_secs(1), silence: Duration::from_secs(30), lowest_rate: 1000 }
     }
 }
 
@@ -41,12 +45,53 @@ pub(super) enum Failure {
     File(std::io::Error),
 }
 
-/// The bytes at an address, two attempts, at most `limit` of them.
+/// A reader that gives up on a server that sends next to nothing: a limit on silence alone would let it take for ever.
+struct Steady<R> {
+    from: R,
+    window: Duration,
+    least: u64,
+    begun: Instant,
+    read: u64,
+}
+
+impl<R: Read> Steady<R> {
+    fn new(from: R, patience: &Patience) -> Self {
+        let least = patience.lowest_rate.saturating_mul(patience.silence.as_secs());
+        Self { from, window: patience.silence, least, begun: Instant::now(), read: 0 }
+    }
+}
+
+impl<R: Read> Read for Steady<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.read += count as u64;
+        if self.begun.elapsed() > self.window {
+            if self.read < self.least && count > 0 {
+                let (read, seconds) = (self.read, self.begun.elapsed().as_secs());
+                return Err(std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    format!("the server is too slow: {read} bytes in {seconds} seconds"),
+                ));
+            }
+            (self.begun, self.read) = (Instant::now(), 0);
+        }
+        Ok(count)
+    }
+}
+
+/// How long a file of [`download`] may take in all.
+const WHOLE: Duration = Duration::from_secs(300);
+
+/// The bytes at an address, two attempts, at most `limit` of them, in five minutes at the most.
 ///
 /// # Errors
 /// A sentence that does not repeat the address.
 pub fn download(url: &str, limit: u64) -> Result<Vec<u8>, String> {
-    let agent = agent(&Patience::default());
+    download_with(url, limit, &Patience { silence: Duration::from_secs(10), ..Patience::default() })
+}
+
+fn download_with(url: &str, limit: u64, patience: &Patience) -> Result<Vec<u8>, String> {
+    let agent = agent_of(patience, Some(WHOLE));
     let get = || {
         let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
         if response.status() != StatusCode::OK {
@@ -54,7 +99,7 @@ pub fn download(url: &str, limit: u64) -> Result<Vec<u8>, String> {
         }
         let length = content_length(response.headers());
         let mut bytes = Vec::new();
-        let mut body = response.body_mut().as_reader().take(limit.saturating_add(1));
+        let mut body = Steady::new(response.body_mut().as_reader(), patience).take(limit.saturating_add(1));
         body.read_to_end(&mut bytes).map_err(|error| format!("after {} bytes: {error}", bytes.len()))?;
         match length {
             _ if bytes.len() as u64 > limit => Err(format!("has more than {limit} bytes")),
@@ -72,7 +117,12 @@ pub fn download(url: &str, limit: u64) -> Result<Vec<u8>, String> {
 
 /// An HTTP client with the proxies of the environment.
 pub(super) fn agent(patience: &Patience) -> Agent {
+    agent_of(patience, None)
+}
+
+fn agent_of(patience: &Patience, whole: Option<Duration>) -> Agent {
     Agent::config_builder()
+        .timeout_global(whole)
         .user_agent(concat!("yolo9/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
         .timeout_connect(Some(patience.silence))
@@ -104,9 +154,15 @@ impl Part {
     }
 
     /// Continues the download until the file is whole.
-    pub(super) fn fetch(&self, agent: &Agent, url: &str, progress: &mut Progress<'_>) -> Result<(), Failure> {
+    pub(super) fn fetch(
+        &self,
+        (agent, patience): (&Agent, &Patience),
+        url: &str,
+        progress: &mut Progress<'_>,
+    ) -> Result<(), Failure> {
         let there = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
-        let version = std::fs::read_to_string(&self.version).ok().filter(|version| !version.is_empty() && there > 0);
+        let version =
+            read_text(&self.version, FileKind::Config).ok().filter(|version| !version.is_empty() && there > 0);
         let mut request = agent.get(url).header("accept-encoding", "identity");
         if let Some(version) = &version {
             // A server that has another version by now answers with the whole file.
@@ -137,7 +193,8 @@ impl Part {
         }
         self.note_version(response.headers()).map_err(Failure::File)?;
         let mut file = self.open(start).map_err(Failure::File)?;
-        let written = copy(response.into_body().into_reader(), &mut file, (start, total), progress)?;
+        let body = Steady::new(response.into_body().into_reader(), patience);
+        let written = copy(body, &mut file, (start, total), progress)?;
         file.sync_all().map_err(Failure::File)?;
         match total {
             Some(total) if written < total => {
@@ -195,5 +252,32 @@ fn copy(
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::Passing(format!("after {written} bytes: {error}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A byte at a time, with a pause before each.
+    struct Drip(Duration);
+
+    impl Read for Drip {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            std::thread::sleep(self.0);
+            buffer[0] = 0;
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_server_that_sends_next_to_nothing_is_given_up() {
+        let patience = Patience { silence: Duration::from_secs(1), lowest_rate: 1000, ..Patience::default() };
+        let mut bytes = Vec::new();
+        let error = Steady::new(Drip(Duration::from_millis(20)), &patience).read_to_end(&mut bytes).unwrap_err();
+        assert!(error.to_string().contains("the server is too slow"), "{error}");
+        assert!(bytes.len() < 200);
+        let whole = Steady::new(&[7u8; 5000][..], &patience).read_to_end(&mut bytes);
+        assert_eq!(whole.unwrap(), 5000);
     }
 }

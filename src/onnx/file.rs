@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::header::ModelHeader;
 use super::literal;
+use super::scan::{self, Finding};
 use super::signature::{Tensor, head, input};
 
 /// The file format's own limit.
@@ -238,6 +239,10 @@ fn decode(bytes: &[u8]) -> Result<ModelHeader, OnnxProblem> {
     if bytes.len() > MAX_LENGTH {
         return Err(OnnxProblem::Damaged { reason: format!("{} bytes; ONNX files have at most 2 GiB", bytes.len()) });
     }
+    scan::check(bytes).map_err(|finding| match finding {
+        Finding::Damaged(reason) => OnnxProblem::Damaged { reason },
+        Finding::External(tensor) => OnnxProblem::External { tensor },
+    })?;
     ModelHeader::decode(bytes).map_err(|error| OnnxProblem::Damaged { reason: error.to_string() })
 }
 
@@ -271,9 +276,6 @@ struct Parts {
 impl Parts {
     fn read(header: &ModelHeader) -> Result<Self, OnnxProblem> {
         let graph = header.graph.as_ref().ok_or_else(|| OnnxProblem::Damaged { reason: "it has no graph".into() })?;
-        if let Some(tensor) = header.external_tensor() {
-            return Err(OnnxProblem::External { tensor: tensor.name.clone().unwrap_or_default() });
-        }
         if let Some(task) = metadata(header).get("task").filter(|task| *task != "detect") {
             return Err(OnnxProblem::Task { task: task.clone() });
         }

@@ -9,6 +9,7 @@ mod header;
 mod literal;
 mod messages;
 mod node;
+mod scan;
 mod signature;
 
 pub use file::{OnnxFile, OnnxFileError, OnnxHead, OnnxInput, OnnxProblem, looks_like_onnx, names_literal};

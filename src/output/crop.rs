@@ -1,9 +1,13 @@
 //! What was found, cut out.
 
+use std::path::{Path, PathBuf};
+
 use image::RgbImage;
 use image::imageops::crop_imm;
 
 use super::PictureResult;
+use crate::Size;
+use crate::detect::BoxXyxy;
 
 /// One object of a picture.
 #[derive(Debug, Clone)]
@@ -16,16 +20,32 @@ pub struct Crop {
 
 /// The inside of every box, by falling score. Boxes without a whole pixel give none.
 pub fn crops<'a>(picture: &'a RgbImage, result: &'a PictureResult<'_>) -> impl Iterator<Item = Option<Crop>> + 'a {
-    result.detections.iter().map(|detection| {
-        let bbox = &detection.bbox;
-        let (left, top) = (bbox.x1.floor().max(0.0) as u32, bbox.y1.floor().max(0.0) as u32);
-        let (right, bottom) =
-            ((bbox.x2.ceil() as u32).min(picture.width()), (bbox.y2.ceil() as u32).min(picture.height()));
-        (right > left && bottom > top).then(|| Crop {
-            class: folder_name(&result.name_of(detection.class)),
-            pixels: crop_imm(picture, left, top, right - left, bottom - top).to_image(),
-        })
+    let size = Size::new(picture.width() as usize, picture.height() as usize);
+    result.detections.iter().map(move |detection| {
+        let (left, top, width, height) = inside(&detection.bbox, size)?;
+        let class = folder_name(&result.name_of(detection.class));
+        Some(Crop { class, pixels: crop_imm(picture, left, top, width, height).to_image() })
     })
+}
+
+/// Where the crops of a picture lie below the folder for crops, for a picture whose files lie at `place`:
+/// `<class>/<picture>.1.jpg`, `<picture>.2.jpg` and so on by falling score. Boxes without a whole pixel have none.
+pub fn crop_places<'a>(result: &'a PictureResult<'_>, place: &'a Path) -> impl Iterator<Item = Option<PathBuf>> + 'a {
+    let stem = place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let extension = place.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
+    result.detections.iter().enumerate().map(move |(number, detection)| {
+        inside(&detection.bbox, result.size)?;
+        let class = folder_name(&result.name_of(detection.class));
+        Some(Path::new(&class).join(place.with_file_name(format!("{stem}.{}{extension}", number + 1))))
+    })
+}
+
+/// Left, top, width and height of the whole pixels that a box touches.
+fn inside(bbox: &BoxXyxy, size: Size) -> Option<(u32, u32, u32, u32)> {
+    let (left, top) = (bbox.x1.floor().max(0.0) as u32, bbox.y1.floor().max(0.0) as u32);
+    let (right, bottom) =
+        ((bbox.x2.ceil() as u32).min(size.width as u32), (bbox.y2.ceil() as u32).min(size.height as u32));
+    (right > left && bottom > top).then(|| (left, top, right - left, bottom - top))
 }
 
 /// Names of classes can hold what names of folders cannot.
@@ -40,8 +60,7 @@ fn folder_name(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Size;
-    use crate::detect::{BoxXyxy, Detection};
+    use crate::detect::Detection;
 
     #[test]
     fn boxes_are_cut_out_to_whole_pixels() {
@@ -62,5 +81,7 @@ mod tests {
         );
         assert_eq!(crops[1].as_ref().unwrap().pixels.dimensions(), (1, 1));
         assert!(crops[2].is_none());
+        let places: Vec<Option<PathBuf>> = crop_places(&result, Path::new("b/a.jpg")).collect();
+        assert_eq!(places, [Some("_a_b/b/a.1.jpg".into()), Some("_a_b/b/a.2.jpg".into()), None]);
     }
 }

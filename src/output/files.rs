@@ -1,22 +1,19 @@
 //! Files that appear complete or not at all.
 
-use std::io::{Cursor, Write};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use image::error::EncodingError;
-use image::{ImageError, ImageFormat, RgbImage};
-use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use image::ImageFormat;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-/// Quality of annotated JPEG files; thin lines suffer below.
-const JPEG_QUALITY: u8 = 95;
+use crate::untrusted::below;
 
-/// Thumbnails have their lines drawn over them.
-const THUMBNAIL_QUALITY: u8 = 70;
-
-/// How the names of temporary files begin.
-pub const TEMPORARY: &str = ".yolo9-";
+/// Names of temporary files: this, that many random letters and digits, and [`SUFFIX`].
+const PREFIX: &str = ".yolo9-";
+const RANDOM: usize = 12;
+const SUFFIX: &str = ".part";
 
 /// Why a result could not be written.
 #[derive(Debug, Error)]
@@ -40,85 +37,62 @@ pub enum FileError {
     },
 }
 
-/// A picture as the bytes of a file of that format.
-///
-/// # Errors
-/// [`FileError::Encode`].
-pub fn encode_picture(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>, FileError> {
-    if format == ImageFormat::Jpeg {
-        return encode_jpeg(picture, JPEG_QUALITY);
-    }
-    let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, format).map_err(|reason| FileError::Encode { format, reason })?;
-    Ok(bytes.into_inner())
-}
-
-/// A small picture as JPEG, in few bytes.
-///
-/// # Errors
-/// [`FileError::Encode`].
-pub fn encode_thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
-    encode_jpeg(picture, THUMBNAIL_QUALITY)
-}
-
-fn encode_jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, FileError> {
-    let format = ImageFormat::Jpeg;
-    let failed = |reason: Box<dyn std::error::Error + Send + Sync>| FileError::Encode {
-        format,
-        reason: ImageError::Encoding(EncodingError::new(format.into(), reason)),
-    };
-    let side = |side: u32| u16::try_from(side).map_err(|_| failed("a side of more than 65535 pixels".into()));
-    let (width, height) = (side(picture.width())?, side(picture.height())?);
-    let mut bytes = Vec::new();
-    let mut encoder = Encoder::new(&mut bytes, quality);
-    // Thin lines of pure colours lose theirs where four pixels share one.
-    encoder.set_sampling_factor(SamplingFactor::F_1_1);
-    encoder.encode(picture.as_raw(), width, height, ColorType::Rgb).map_err(|error| failed(error.into()))?;
-    Ok(bytes)
-}
-
 /// The folder that a file lies in: the current one for a bare name.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// A file that is being written, under a name of its own, so that two runs never write into one.
+///
+/// It is locked as long as it is open: that tells what a killed run left from what another run is writing.
+pub type TemporaryFile = NamedTempFile;
+
 /// A temporary file in the folder of `path`, to take that name when it is complete.
 ///
 /// # Errors
 /// When the folder does not exist or is not writable.
-pub fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY);
-    // Temporary files are private by default; a result is as public as the user's other files.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder_of(path))
-}
-
-/// As [`temporary_beside`], under a name that follows from the file's: what a killed run left of it is replaced, so that
-/// nothing piles up.
-///
-/// # Errors
-/// As [`temporary_beside`].
-pub fn partial_beside(path: &Path) -> std::io::Result<NamedTempFile> {
-    let mut name = std::ffi::OsString::from(TEMPORARY);
-    name.push(path.file_name().unwrap_or_default());
-    let create = || {
+pub fn temporary_beside(path: &Path) -> std::io::Result<TemporaryFile> {
+    loop {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(&name).suffix(".part").rand_bytes(0);
+        builder.prefix(PREFIX).rand_bytes(RANDOM).suffix(SUFFIX);
+        // Temporary files are private by default; a result is as public as the user's other files.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        builder.tempfile_in(folder_of(path))
-    };
-    match create() {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let mut left = name.clone();
-            left.push(".part");
-            std::fs::remove_file(folder_of(path).join(left))?;
-            create()
+        let file = builder.tempfile_in(folder_of(path))?;
+        // Where files cannot be locked, nothing is swept away either.
+        let locked = file.as_file().try_lock().is_ok();
+        // Another run may have taken it for left behind in the moment before it was locked.
+        if !locked || file.path().exists() {
+            return Ok(file);
         }
-        created => created,
+    }
+}
+
+/// Whether a name is that of a temporary file of ours.
+#[must_use]
+pub fn is_temporary(name: &str) -> bool {
+    let random = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(SUFFIX));
+    random.is_some_and(|random| random.len() == RANDOM && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Deletes `path` if it is a temporary file of ours that nobody writes any more. Links are not followed.
+///
+/// # Errors
+/// When it cannot be deleted.
+pub fn sweep(path: &Path) -> std::io::Result<()> {
+    let is_ours = path.file_name().and_then(|name| name.to_str()).is_some_and(is_temporary);
+    if !is_ours || !path.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(());
+    }
+    // One that is not ours to open is not ours to delete.
+    let Ok(file) = File::open(path) else { return Ok(()) };
+    match file.try_lock() {
+        Ok(()) => match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+        Err(_) => Ok(()),
     }
 }
 
@@ -132,4 +106,34 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = temporary_beside(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     file.persist(path).map(drop).map_err(|error| failed(error.error))
+}
+
+/// As [`write_atomically`], below a folder, on a way without symbolic links.
+///
+/// # Errors
+/// [`FileError::Write`].
+pub fn write_below(folder: &Path, relative: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let path = below(folder, relative).map_err(|reason| FileError::Write { path: folder.join(relative), reason })?;
+    write_atomically(&path, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_killed_run_left_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let alive = temporary_beside(&at("a.json")).unwrap();
+        let name = alive.path().file_name().unwrap().to_str().unwrap();
+        assert!(is_temporary(name), "{name}");
+        let left = ".yolo9-0123456789ab.part";
+        for name in [left, ".yolo9-x.jpg", ".yolo9-0123456789ab.jpg", ".yolo9-01234567-9ab.part"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        std::fs::read_dir(dir.path()).unwrap().for_each(|entry| sweep(&entry.unwrap().path()).unwrap());
+        assert!(alive.path().exists() && !at(left).exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4);
+    }
 }

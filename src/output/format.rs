@@ -72,8 +72,12 @@ fn csv_rows(result: &PictureResult<'_>) -> String {
     rows
 }
 
-/// Quoted where RFC 4180 asks for it.
+/// Quoted where RFC 4180 asks for it. What a spreadsheet would take for a formula gets an apostrophe before it, which
+/// spreadsheets know as "this is text" (OWASP: CSV injection).
 fn csv_field(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        return csv_field(&format!("'{text}")).into_owned().into();
+    }
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\"")).into()
     } else {
@@ -92,7 +96,7 @@ fn coco_entries(result: &PictureResult<'_>, first: bool) -> String {
     for detection in result.detections {
         let bbox = &detection.bbox;
         let corner = [bbox.x1, bbox.y1, bbox.width(), bbox.height()].map(|value| rounded(value, 1e3));
-        let category = categories.map_or(detection.class, |ids| ids[detection.class]);
+        let category = categories.and_then(|ids| ids.get(detection.class).copied()).unwrap_or(detection.class);
         let entry = json!({
             "image_id": image_id,
             "file_name": result.source,
@@ -158,6 +162,15 @@ mod tests {
         for format in [FileFormat::Json, FileFormat::Coco] {
             assert_eq!(file(format, &names, &[]), "[]\n");
             assert!(serde_json::from_str::<serde_json::Value>(&file(format, &names, &sources)).is_ok());
+        }
+    }
+
+    #[test]
+    fn no_name_is_a_formula() {
+        for (name, field) in
+            [("=1+1.jpg", "'=1+1.jpg"), ("@SUM(1,2)", "\"'@SUM(1,2)\""), ("-o.jpg", "'-o.jpg"), ("a=1.jpg", "a=1.jpg")]
+        {
+            assert_eq!(csv_field(name), field);
         }
     }
 

@@ -2,9 +2,11 @@
 
 mod annotate;
 mod crop;
+mod encode;
 mod files;
 mod format;
 mod gallery;
+mod journal;
 mod json;
 mod label;
 mod plot;
@@ -12,17 +14,18 @@ mod record;
 mod text;
 
 pub use annotate::{Mark, Style, annotate, class_colour, css_colour, draw_marks, write_text};
-pub use crop::{Crop, crops};
+pub use crop::{Crop, crop_places, crops};
+pub use encode::{encode_picture, encode_thumbnail};
 pub use files::{
-    FileError, TEMPORARY, encode_picture, encode_thumbnail, folder_of, partial_beside, temporary_beside,
-    write_atomically,
+    FileError, TemporaryFile, folder_of, is_temporary, sweep, temporary_beside, write_atomically, write_below,
 };
 pub use format::FileFormat;
 pub use gallery::{GALLERY_PART, GalleryPicture, gallery_page, gallery_part, thumbnail};
+pub use journal::{Header, JournalError, JournalReader, Shard, Written};
 pub use json::to_json;
 pub use plot::{Series, escaped, line_plot, table_plot};
 pub use record::{Outcome, Record};
-pub use text::{printable, summary, table_rows, yolo_lines};
+pub use text::{summary, table_rows, yolo_lines};
 
 use crate::Size;
 use crate::detect::Detection;

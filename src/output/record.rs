@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::PictureResult;
 use crate::Size;
 use crate::detect::{BoxXyxy, Detection};
+use crate::untrusted::{FileStamp, Place};
+
+/// Beyond what any format of pictures can have.
+const MAX_SIDE: usize = 1 << 31;
 
 /// What became of one picture of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +19,9 @@ pub struct Record {
     pub index: usize,
     /// What the user called it.
     pub image: String,
+    /// The file that was read, if it is one: another content under the same name is another picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStamp>,
     /// Its result.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -31,7 +38,7 @@ pub enum Outcome {
         /// Width and height of the network's input.
         input: [usize; 2],
         /// Where its files lie below the output folder.
-        place: String,
+        place: Place,
         /// Class, score, x1, y1, x2, y2.
         detections: Vec<(usize, f32, f32, f32, f32, f32)>,
         /// Why one of its files could not be written.
@@ -70,29 +77,53 @@ impl Record {
     #[must_use]
     pub fn place(&self) -> Option<&Path> {
         match &self.outcome {
-            Outcome::Found { place, .. } => Some(Path::new(place)),
+            Outcome::Found { place, .. } => Some(place.as_path()),
             Outcome::Failed { .. } => None,
         }
     }
 
     /// The record of a result.
     #[must_use]
-    pub fn found(index: usize, result: &PictureResult<'_>, place: &str, problem: Option<String>) -> Self {
+    pub fn found(index: usize, result: &PictureResult<'_>, place: Place, problem: Option<String>) -> Self {
         let row = |d: &Detection| (d.class, d.score, d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2);
         let outcome = Outcome::Found {
             size: [result.size.width, result.size.height],
             input: [result.input.width, result.input.height],
-            place: place.into(),
+            place,
             detections: result.detections.iter().map(row).collect(),
             problem,
         };
-        Self { index, image: result.source.into(), outcome }
+        Self { index, image: result.source.into(), file: None, outcome }
     }
 
     /// The record of a failure.
     #[must_use]
     pub fn failed(index: usize, image: &str, error: &str) -> Self {
-        Self { index, image: image.into(), outcome: Outcome::Failed { error: error.into() } }
+        Self { index, image: image.into(), file: None, outcome: Outcome::Failed { error: error.into() } }
+    }
+
+    /// The same with what its file was.
+    #[must_use]
+    pub fn of_file(self, file: Option<FileStamp>) -> Self {
+        Self { file, ..self }
+    }
+
+    /// Whether it is one that a run over that many classes can have written.
+    ///
+    /// # Errors
+    /// A sentence that names the first thing that cannot be.
+    pub fn check(&self, classes: usize) -> Result<(), String> {
+        let Outcome::Found { size, input, detections, .. } = &self.outcome else { return Ok(()) };
+        if let Some(side) = size.iter().chain(input).find(|side| !(1..=MAX_SIDE).contains(*side)) {
+            return Err(format!("a side of {side} pixels"));
+        }
+        match detections.iter().find(|d| d.0 >= classes || ![d.1, d.2, d.3, d.4, d.5].iter().all(|n| n.is_finite())) {
+            Some(d) if d.0 >= classes => {
+                Err(format!("a detection of class {}, where there are {classes} classes", d.0))
+            }
+            Some(_) => Err("a detection with a number that is not finite".into()),
+            None => Ok(()),
+        }
     }
 
     /// Why it, or one of its files, failed.
@@ -118,7 +149,7 @@ mod tests {
             let detections = [Detection { bbox: BoxXyxy { x1, y1, x2, y2 }, class: 7, score }];
             let (size, input) = (Size::new(3, 4), Size::new(32, 64));
             let result = PictureResult { source: &image, size, input, detections: &detections, class_names: &[] };
-            let record = Record::found(index, &result, "a/b.jpg", None);
+            let record = Record::found(index, &result, Place::new("a/b.jpg").unwrap(), None);
             let line = serde_json::to_string(&record).unwrap();
             let again: Record = serde_json::from_str(&line).unwrap();
             prop_assert_eq!(&again, &record);

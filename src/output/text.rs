@@ -1,10 +1,10 @@
 //! Text: YOLO label files, tab-separated rows, and the line that people know.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::PictureResult;
+use crate::untrusted::printable;
 
 /// Lines of a YOLO label file: `class cx cy w h`, normalised to the picture, with the confidence last if asked for.
 #[must_use]
@@ -22,19 +22,6 @@ pub fn yolo_lines(result: &PictureResult<'_>, with_confidence: bool) -> String {
         lines.push('\n');
     }
     lines
-}
-
-/// Text with control characters escaped as in `\n`, so that a file's name can neither break a row nor steer a terminal.
-#[must_use]
-pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(char::is_control) {
-        return text.into();
-    }
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
-    }
-    escaped.into()
 }
 
 /// One tab-separated row per detection: source, class name, confidence, x1, y1, x2, y2. Control characters in names are
@@ -93,7 +80,6 @@ mod tests {
         assert_eq!(summary(&PictureResult { detections: &[], ..result }), "640x320 (no detections)");
         assert_eq!(yolo_lines(&result, false).lines().next(), Some("1 0.200000 0.200000 0.200000 0.200000"));
         assert_eq!(yolo_lines(&result, true).lines().nth(1), Some("0 0.200000 0.200000 0.200000 0.200000 0.500000"));
-        assert_eq!(printable("a\tb\x1b[31m\nö"), "a\\tb\\u{1b}[31m\\nö");
         assert_eq!(table_rows(&result).lines().next(), Some("a b.jpg\tdog\t0.8750\t10.0\t20.0\t30.0\t60.0"));
     }
 }

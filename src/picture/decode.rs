@@ -7,11 +7,10 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 use thiserror::Error;
 
-use super::{Fit, Letterbox};
+use super::limits::{METADATA, memory};
+use super::{Fit, ImageLimits, Letterbox, jpeg};
 use crate::Size;
-
-/// Pictures with more pixels are refused unless the caller raises the limit: a small file can describe a huge one.
-pub const DEFAULT_MAX_PIXELS: u64 = 200_000_000;
+use crate::untrusted::{FileKind, read};
 
 /// Extensions of the files that are taken from a folder.
 pub const EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
@@ -43,6 +42,19 @@ pub enum PictureError {
         /// The limit in megapixels.
         limit: f64,
     },
+    /// Too much memory.
+    #[error(
+        "{size} would take {megabytes} MB of memory to decode; the limit is {limit} (raise it with --max-image-memory)",
+        megabytes = bytes.div_ceil(1_000_000)
+    )]
+    TooMuchMemory {
+        /// Size of the picture.
+        size: Size,
+        /// Bytes at the peak.
+        bytes: u64,
+        /// The limit in megabytes.
+        limit: u64,
+    },
     /// The decoder gave up.
     #[error("damaged or truncated {format} file: {reason}")]
     Damaged {
@@ -56,8 +68,8 @@ pub enum PictureError {
 /// A decoded picture.
 #[derive(Debug, Clone)]
 pub struct Picture {
-    /// Upright, 8 bits per channel; transparency dropped, as OpenCV's `imread` does. Fewer than [`Picture::size`] after
-    /// [`Picture::decode_for`].
+    /// Upright, 8 bits per channel; transparency dropped, as OpenCV's `imread` does. Fewer than [`Picture::size`] where a
+    /// part of the size was enough ([`Undecoded::read`]).
     pub pixels: RgbImage,
     /// The format that it was stored in.
     pub format: ImageFormat,
@@ -65,6 +77,7 @@ pub struct Picture {
 }
 
 /// What is said of a picture before its pixels are decoded.
+#[derive(Debug)]
 struct Head {
     format: ImageFormat,
     /// As stored.
@@ -72,51 +85,109 @@ struct Head {
     orientation: Orientation,
 }
 
+/// A picture whose head has been read and found within limits.
+pub struct Undecoded<'a> {
+    head: Head,
+    bytes: &'a [u8],
+    decoder: Box<dyn ImageDecoder + 'a>,
+    memory: u64,
+    /// JPEG decoded to a part of its size: at least so many columns and rows, as stored.
+    reduced: Option<(u16, u16)>,
+    limits: ImageLimits,
+}
+
+impl std::fmt::Debug for Undecoded<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Undecoded").field("head", &self.head).field("memory", &self.memory).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Undecoded<'a> {
+    /// Reads the head. With `fit`, the picture is wanted for a network's input alone: a JPEG file that has at least four
+    /// times as many pixels on each side as the input takes of it is then decoded to a half, a quarter or an eighth of its
+    /// size, at least twice what the input takes: that is faster, and needs less memory. Detections move a little by it
+    /// (docs/performance.md).
+    ///
+    /// # Errors
+    /// [`PictureError`] when it is no picture, damaged, or beyond the limits.
+    pub fn read(bytes: &'a [u8], limits: &ImageLimits, fit: Option<&Fit>) -> Result<Self, PictureError> {
+        let (head, mut decoder) = open(bytes, limits)?;
+        let is_jpeg = head.format == ImageFormat::Jpeg;
+        let jpeg = if is_jpeg { jpeg::structure(bytes) } else { jpeg::Structure::default() };
+        if jpeg.scans > MAX_SCANS {
+            let reason =
+                format!("a JPEG file of {} scans, each of which costs the time of a whole picture", jpeg.scans);
+            return Err(PictureError::Unsupported { reason });
+        }
+        let reduced = fit.and_then(|fit| reduced(&head, fit));
+        let decoded = (decoder.total_bytes(), decoder.color_type());
+        let memory = match reduced {
+            // The decoder gives at most twice as many columns and rows.
+            Some((width, height)) => {
+                let coefficients = if jpeg.progressive { head.size.area() * 6 } else { 0 };
+                u64::from(width) * u64::from(height) * 4 * 3 * 2 + coefficients
+            }
+            None => memory(head.format, head.size, decoded, jpeg, head.lies()),
+        };
+        if memory > limits.max_bytes {
+            let limit = limits.max_bytes / 1_000_000;
+            return Err(PictureError::TooMuchMemory { size: head.size, bytes: memory, limit });
+        }
+        let mut allocations = Limits::no_limits();
+        allocations.max_alloc = Some(memory.max(2 * decoded.0) + METADATA);
+        decoder.set_limits(allocations).map_err(|error| refused(error, head.format))?;
+        Ok(Self { head, bytes, decoder: Box::new(decoder), memory, reduced, limits: *limits })
+    }
+
+    /// Bytes of memory that decoding takes at its peak.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    /// Decodes the pixels.
+    ///
+    /// # Errors
+    /// [`PictureError`] when the picture is damaged.
+    pub fn decode(self) -> Result<Picture, PictureError> {
+        let Self { head, bytes, decoder, reduced, limits, .. } = self;
+        if let Some(least) = reduced {
+            return match decode_reduced(bytes, least, head.orientation) {
+                Some(pixels) => Ok(Picture { pixels, format: head.format, size: head.upright() }),
+                // The other decoder knows more kinds, and has the better messages. It needs memory for all pixels.
+                None => Self::read(bytes, &limits, None)?.decode(),
+            };
+        }
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(error, head.format))?;
+        picture.apply_orientation(head.orientation);
+        Ok(Picture { pixels: picture.into_rgb8(), format: head.format, size: head.upright() })
+    }
+}
+
 impl Picture {
     /// Reads a file.
     ///
     /// # Errors
     /// [`PictureError`], which does not repeat the path.
-    pub fn open(path: &Path, max_pixels: u64) -> Result<Self, PictureError> {
-        Self::decode(&std::fs::read(path)?, max_pixels)
+    pub fn open(path: &Path, limits: &ImageLimits) -> Result<Self, PictureError> {
+        Self::decode(&read(path, FileKind::Image)?, limits)
     }
 
     /// Decodes a picture in memory: recognised by content, turned upright by its EXIF orientation, first frame of an
     /// animation.
     ///
     /// # Errors
-    /// [`PictureError`] when it is no picture, damaged, or larger than `max_pixels`.
-    pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Self, PictureError> {
-        let (head, decoder) = open(bytes, max_pixels)?;
-        Self::whole(&head, decoder)
-    }
-
-    fn whole(head: &Head, decoder: impl ImageDecoder) -> Result<Self, PictureError> {
-        let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(error, head.format))?;
-        picture.apply_orientation(head.orientation);
-        Ok(Self { pixels: picture.into_rgb8(), format: head.format, size: head.upright() })
-    }
-
-    /// As [`Picture::decode`], for a network's input alone. A JPEG file that has at least four times as many pixels on
-    /// each side as the input takes of it is decoded to a half, a quarter or an eighth of its size, at least twice what
-    /// the input takes: that is faster, and needs less memory. Detections move a little by it (docs/performance.md).
-    ///
-    /// # Errors
-    /// As [`Picture::decode`].
-    pub fn decode_for(bytes: &[u8], max_pixels: u64, fit: &Fit) -> Result<Self, PictureError> {
-        let (head, decoder) = open(bytes, max_pixels)?;
-        match reduced(bytes, &head, fit) {
-            Some(pixels) => Ok(Self { pixels, format: head.format, size: head.upright() }),
-            None => Self::whole(&head, decoder),
-        }
+    /// [`PictureError`] when it is no picture, damaged, or beyond the limits.
+    pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<Self, PictureError> {
+        Undecoded::read(bytes, limits, None)?.decode()
     }
 
     /// Width and height of a file, upright, without decoding it.
     ///
     /// # Errors
     /// As [`Picture::open`], but for damage behind the head.
-    pub fn size_of_file(path: &Path, max_pixels: u64) -> Result<Size, PictureError> {
-        Ok(open(&std::fs::read(path)?, max_pixels)?.0.upright())
+    pub fn size_of_file(path: &Path, limits: &ImageLimits) -> Result<Size, PictureError> {
+        Ok(open(&read(path, FileKind::Image)?, limits)?.0.upright())
     }
 
     /// A picture that came as pixels.
@@ -153,33 +224,38 @@ fn refused(error: image::ImageError, format: ImageFormat) -> PictureError {
 }
 
 /// Reads the head, and refuses what need not be decoded to be refused.
-fn open(bytes: &[u8], max_pixels: u64) -> Result<(Head, impl ImageDecoder + '_), PictureError> {
+fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<(Head, impl ImageDecoder + 'a), PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);
     }
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let format = reader.format().ok_or(PictureError::UnknownFormat)?;
-    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
         let reason = "it ends before its end marker, as after a copy or download that was cut off".into();
         return Err(PictureError::Damaged { format: name_of(format), reason });
     }
-    // The number of pixels is what we check; a second limit in bytes would only give a second message.
-    reader.limits(Limits::no_limits());
+    // Until it is known how large the picture is, decoders may only take what texts and tables need.
+    let mut allocations = Limits::no_limits();
+    allocations.max_alloc = Some(METADATA);
+    reader.limits(allocations);
     let mut decoder = reader.into_decoder().map_err(|error| refused(error, format))?;
     let (width, height) = decoder.dimensions();
     let size = Size::new(width as usize, height as usize);
-    if size.area() > max_pixels {
-        return Err(PictureError::TooLarge { size, limit: max_pixels as f64 / 1e6 });
+    if size.area() > limits.max_pixels {
+        return Err(PictureError::TooLarge { size, limit: limits.max_pixels as f64 / 1e6 });
     }
     let orientation = decoder.orientation().map_err(|error| refused(error, format))?;
     Ok((Head { format, size, orientation }, decoder))
 }
 
+/// What encoders write is 10; libjpeg-turbo, too, advises against more than some hundred of an untrusted file.
+const MAX_SCANS: usize = 100;
+
 /// How many times more pixels than the input takes are kept on each side, so that its own scaling still has some to mix.
 const SPARE: usize = 2;
 
-/// A part of the size, upright, if the picture is a JPEG file that is large enough and of a common kind.
-fn reduced(bytes: &[u8], head: &Head, fit: &Fit) -> Option<RgbImage> {
+/// How many columns and rows are enough, as stored, if the picture is a JPEG file that is far larger.
+fn reduced(head: &Head, fit: &Fit) -> Option<(u16, u16)> {
     let upright = head.upright();
     let taken = Letterbox::new(upright, fit).resized;
     let least = 2 * SPARE;
@@ -189,7 +265,11 @@ fn reduced(bytes: &[u8], head: &Head, fit: &Fit) -> Option<RgbImage> {
     }
     let side = |side: usize| u16::try_from(SPARE * side).ok();
     let (width, height) = (side(taken.width)?, side(taken.height)?);
-    let (width, height) = if head.lies() { (height, width) } else { (width, height) };
+    Some(if head.lies() { (height, width) } else { (width, height) })
+}
+
+/// A part of the size, upright, if the file is of a common kind.
+fn decode_reduced(bytes: &[u8], (width, height): (u16, u16), orientation: Orientation) -> Option<RgbImage> {
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
     let (width, height) = decoder.scale(width, height).ok()?;
     let pixels = decoder.decode().ok()?;
@@ -198,29 +278,8 @@ fn reduced(bytes: &[u8], head: &Head, fit: &Fit) -> Option<RgbImage> {
         jpeg_decoder::PixelFormat::L8 => image::GrayImage::from_raw(width.into(), height.into(), pixels)?.into(),
         _ => return None,
     };
-    picture.apply_orientation(head.orientation);
+    picture.apply_orientation(orientation);
     Some(picture.into_rgb8())
-}
-
-/// Whether the end marker comes after the picture's data. The decoder fills what is missing with grey, in silence.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let mut position = 2;
-    loop {
-        match bytes.get(position..position + 2) {
-            // Any number of fill bytes may stand before a marker.
-            Some([0xff, 0xff]) => position += 1,
-            // Start of scan: within its data, 0xff is followed by zero or a restart number.
-            Some([0xff, 0xda]) => return bytes[position..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]),
-            Some([0xff, 0x01 | 0xd0..=0xd7]) => position += 2,
-            Some([0xff, _]) => match bytes.get(position + 2..position + 4) {
-                Some(&[high, low]) => position += 2 + usize::from(u16::from_be_bytes([high, low])),
-                _ => return false,
-            },
-            // Something else than a marker: the decoder has the better message.
-            Some(_) => return true,
-            None => return false,
-        }
-    }
 }
 
 fn name_of(format: ImageFormat) -> &'static str {

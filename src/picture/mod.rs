@@ -1,11 +1,14 @@
 //! Pictures: decoding, letterboxing and its inverse, and the tensor that a network reads.
 
 mod decode;
+mod jpeg;
 mod letterbox;
+mod limits;
 mod resize;
 mod tensor;
 
-pub use decode::{DEFAULT_MAX_PIXELS, EXTENSIONS, Picture, PictureError};
+pub use decode::{EXTENSIONS, Picture, PictureError, Undecoded};
 pub use letterbox::{Fit, InputShape, Letterbox, ScaleBack};
+pub use limits::ImageLimits;
 pub use resize::resize_bilinear;
 pub use tensor::to_tensor;

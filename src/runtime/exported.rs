@@ -132,6 +132,9 @@ fn two_axes(outputs: &Outputs<'_>, name: &str, picture: usize) -> Result<Vec<f32
 /// How far above 1 rounding may bring a probability.
 const MOST: f32 = 1.001;
 
+/// And a side below 0, in pixels.
+const TINY: f32 = 0.01;
+
 /// An output of three axes may mean something else in another network.
 fn check_cells(name: &str, output: &Array2<f32>, expected: (usize, usize)) -> Result<(), RuntimeError> {
     let failed = |reason| Err(RuntimeError::Output { name: name.into(), reason });
@@ -142,8 +145,14 @@ fn check_cells(name: &str, output: &Array2<f32>, expected: (usize, usize)) -> Re
             "it has shape [batch, {rows}, {columns}]; expected [batch, {wanted}, {cells}] for {classes} classes and that input"
         ));
     }
-    match output.slice(s![4.., ..]).iter().find(|score| !(0.0..=MOST).contains(*score)) {
-        Some(score) => failed(format!("it has the class score {score}; expected probabilities")),
+    if let Some(score) = output.slice(s![4.., ..]).iter().find(|score| !(0.0..=MOST).contains(*score)) {
+        return failed(format!("it has the class score {score}; expected probabilities"));
+    }
+    if let Some(side) = output.slice(s![..4, ..]).iter().find(|side| !side.is_finite()) {
+        return failed(format!("it has {side} in a box; expected finite centres and sizes"));
+    }
+    match output.slice(s![2..4, ..]).iter().find(|side| **side < -TINY) {
+        Some(side) => failed(format!("it has a box with a side of {side}; expected centre, width and height")),
         None => Ok(()),
     }
 }

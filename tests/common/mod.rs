@@ -3,9 +3,11 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 pub(crate) mod node_model;
+pub mod pickles;
 pub mod place;
 pub mod server;
 pub mod torch_file;
+pub mod watched;
 
 use std::path::{Path, PathBuf};
 

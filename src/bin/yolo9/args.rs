@@ -132,6 +132,14 @@ pub(crate) struct ModelArgs {
     pub(crate) names: Option<PathBuf>,
 }
 
+impl ModelArgs {
+    /// The files that it names, which nothing may be written over.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let named = [Some(&self.weights), self.config.as_ref()].into_iter().flatten().map(PathBuf::from);
+        named.chain(self.names.clone()).filter(|path| path.exists()).collect()
+    }
+}
+
 /// Whose defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PresetArg {
@@ -190,7 +198,9 @@ impl RuntimeArgs {
             DySampleArg::Native => DySampleBackend::Native,
             DySampleArg::Onnx => DySampleBackend::Onnx,
         };
-        SessionOptions { threads, dysample, ..SessionOptions::default() }
+        // Threads that wait for work by spinning keep those from working that have no core.
+        let spinning = SessionOptions::default().spinning && threads <= granted;
+        SessionOptions { threads, dysample, spinning, ..SessionOptions::default() }
     }
 }
 
@@ -201,7 +211,7 @@ pub(crate) fn parse() -> Result<(Cli, Settings), ExitCode> {
     let plain = Cli::command();
     let without = typed.iter().any(|argument| argument == "--no-config");
     let settings = if without { Ok(Settings::default()) } else { Settings::find() };
-    let applied = settings.and_then(|settings| Ok((settings.apply(&plain)?, settings)));
+    let applied = settings.and_then(|mut settings| Ok((settings.apply(&plain)?, settings)));
     let (command, settings) = applied.map_err(|error| {
         say!("error: {error:#}; --no-config leaves it out");
         ExitCode::from(1)

@@ -1,10 +1,14 @@
 //! Writing to the user's streams. `println!` panics when the reader has gone or the disk is full.
+//!
+//! Every line passes through here, and whatever in it came from a file, a name or a server is escaped here: nothing can
+//! steer a terminal. Line breaks stay, since some messages have several lines.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
+use yolo9::untrusted::printable_lines;
 
 /// Whether stderr is for programs (`--log json`).
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -21,7 +25,7 @@ pub(crate) fn logs_json() -> bool {
 pub(crate) fn say_line(line: &str) {
     if !logs_json() {
         // Nobody can be told when that fails.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        let _ = writeln!(std::io::stderr(), "{}", printable_lines(line));
         return;
     }
     let levelled = ["error", "warning"].into_iter().find_map(|level| {
@@ -42,7 +46,7 @@ pub(crate) fn event(level: &str, kind: &str, fields: Value) {
     if let Value::Object(fields) = fields {
         object.extend(fields);
     }
-    let _ = writeln!(std::io::stderr(), "{}", Value::Object(object));
+    let _ = writeln!(std::io::stderr(), "{}", printable_lines(&Value::Object(object).to_string()));
 }
 
 /// A line on stderr.
@@ -54,7 +58,8 @@ macro_rules! say {
 macro_rules! print_line {
     ($($text:tt)*) => {{
         use std::io::Write;
-        writeln!(std::io::stdout(), $($text)*)?;
+        let line = format!($($text)*);
+        writeln!(std::io::stdout(), "{}", yolo9::untrusted::printable_lines(&line))?;
     }};
 }
 

@@ -68,7 +68,7 @@ fn parse_fact(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    check_output(&args.output, "safetensors", args.exist_ok)?;
+    check_output(&args.output, "safetensors", args.exist_ok, &[&args.input, args.to.as_deref().unwrap_or_default()])?;
     let target = args.to.as_deref().map(open_config).transpose()?;
     let mut checkpoint = open_weights(&args.input, globals)?;
     let dialect = checkpoint.dialect();

@@ -7,7 +7,7 @@ use clap::Args;
 use yolo9::cache_folder;
 use yolo9::detect::{Detector, Preset, Settings};
 use yolo9::dysample::Kernel;
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
 use yolo9::runtime::{DySampleBackend, OrtModel, Runtime, SessionOptions};
 use yolo9::{Network, Size, embedded};
 
@@ -51,7 +51,7 @@ fn self_check(args: &DoctorArgs, runtime: &Runtime) -> anyhow::Result<Outcome> {
     let fit = Fit::new(Size::square(640), stride, InputShape::Rectangular, preset.scale_back());
     let session = OrtModel::new(runtime, network.onnx, &args.runtime.session())?;
     let mut detector = Detector::new(session, Settings { fit, thresholds: preset.thresholds() });
-    let picture = Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS)?;
+    let picture = Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default())?;
     let found = detector.detect(&picture.pixels)?;
     let (count, expected) = (found.detections.len(), embedded::SAMPLE_DETECTIONS);
     print_line!(

@@ -132,7 +132,8 @@ impl ExportArgs {
 }
 
 pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    check_output(&args.output, "onnx", args.exist_ok)?;
+    let inputs = [args.input.as_str(), args.config.as_deref().unwrap_or_default()];
+    check_output(&args.output, "onnx", args.exist_ok, &inputs)?;
     let options = args.options();
     if options.batch.is_none() && args.batch.is_some() {
         anyhow::bail!("--batch: the number of pictures is left free by --dynamic; fix it, or leave it free");

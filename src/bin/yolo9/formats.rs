@@ -1,13 +1,12 @@
 //! Files with the results of all pictures: any number of them in one run.
 
 use std::fs::File;
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use tempfile::NamedTempFile;
-use yolo9::output::{FileFormat, PictureResult, folder_of, partial_beside};
+use yolo9::output::{FileFormat, PictureResult, TemporaryFile, folder_of, sweep, temporary_beside};
 
 /// Which of them.
 #[derive(Debug, Clone, Default, Args)]
@@ -42,9 +41,9 @@ impl FormatArgs {
         .filter_map(|(option, format, path)| path.as_deref().map(|path| (option, format, path)))
     }
 
-    /// The files, as opposed to stdout.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.wanted().map(|(_, _, path)| path).filter(|path| *path != Path::new("-"))
+    /// The files, as opposed to stdout, each with its option.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.wanted().map(|(option, _, path)| (option, path)).filter(|(_, path)| *path != Path::new("-"))
     }
 
     /// Whether one of them has stdout for itself.
@@ -102,7 +101,52 @@ enum Sink {
     /// A reader that has seen enough.
     Closed,
     Stream(Box<dyn Write>),
-    File(BufWriter<NamedTempFile>, PathBuf),
+    File(Partial, PathBuf),
+}
+
+/// A file that can be ended behind any whole result, also when the disk is full.
+struct Partial {
+    file: TemporaryFile,
+    /// Length behind the last whole piece, and whether nothing but the head was written until there; the piece before it;
+    /// the head.
+    wholes: [(u64, bool); 3],
+}
+
+impl Partial {
+    /// Creates it, and deletes what killed runs left beside it.
+    fn create(path: &Path) -> std::io::Result<Self> {
+        for entry in std::fs::read_dir(folder_of(path))?.flatten() {
+            sweep(&entry.path())?;
+        }
+        Ok(Self { file: temporary_beside(path)?, wholes: [(0, true); 3] })
+    }
+
+    /// Adds a whole piece. `empty` is whether nothing but the head is there then.
+    fn write(&mut self, text: &str, empty: bool) -> std::io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        let [last, _, head] = self.wholes;
+        let now = (last.0 + text.len() as u64, empty);
+        self.wholes = if empty { [now; 3] } else { [now, last, head] };
+        Ok(())
+    }
+
+    /// Puts the file under its name. On a full disk without the last result, if its end has no room otherwise; the error
+    /// comes back all the same.
+    fn finish(mut self, format: FileFormat, path: &Path) -> std::io::Result<()> {
+        let mut failure = None;
+        for (length, empty) in self.wholes {
+            let file = self.file.as_file_mut();
+            let ended = file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length)));
+            match ended.and_then(|_| file.write_all(format.tail(empty).as_bytes())) {
+                Ok(()) => {
+                    self.file.persist(path)?;
+                    return failure.map_or(Ok(()), Err);
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
 }
 
 impl Formats {
@@ -124,20 +168,10 @@ impl Formats {
         Ok(())
     }
 
+    /// Completes all of them, also if one fails.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
-        for mut open in self.0 {
-            open.write(open.format.tail(open.empty))?;
-            let context = || format!("{} cannot be written", open.what);
-            match open.sink {
-                Sink::Closed => {}
-                Sink::Stream(mut stream) => stream.flush().with_context(context)?,
-                Sink::File(file, path) => {
-                    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).with_context(context)?;
-                    file.persist(&path).map(|_: File| ()).with_context(context)?;
-                }
-            }
-        }
-        Ok(())
+        let finished: Vec<anyhow::Result<()>> = self.0.into_iter().map(Open::finish).collect();
+        finished.into_iter().collect()
     }
 }
 
@@ -151,11 +185,23 @@ impl Open {
             // A pipe or a device is written to; replacing it would be a surprise.
             Sink::Stream(Box::new(File::options().write(true).open(path).with_context(context)?))
         } else {
-            Sink::File(BufWriter::new(partial_beside(path).with_context(context)?), path.to_path_buf())
+            Sink::File(Partial::create(path).with_context(context)?, path.to_path_buf())
         };
         let mut open = Self { format, empty: true, sink, what, alone };
         open.write(format.head())?;
         Ok(open)
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        let context = format!("{} cannot be written", self.what);
+        if !matches!(self.sink, Sink::File(..)) {
+            self.write(self.format.tail(self.empty))?;
+        }
+        match self.sink {
+            Sink::Closed => Ok(()),
+            Sink::Stream(mut stream) => stream.flush().context(context),
+            Sink::File(file, path) => file.finish(self.format, &path).context(context),
+        }
     }
 
     fn write(&mut self, text: &str) -> anyhow::Result<()> {
@@ -168,7 +214,7 @@ impl Open {
                 }
                 written => written,
             },
-            Sink::File(file, _) => file.write_all(text.as_bytes()),
+            Sink::File(file, _) => file.write(text, self.empty),
         };
         written.with_context(|| format!("{} cannot be written", self.what))
     }

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use yolo9::output::{GALLERY_PART, GalleryPicture, PictureResult, gallery_page, gallery_part, write_atomically};
+use yolo9::output::{GALLERY_PART, GalleryPicture, PictureResult, gallery_page, gallery_part, write_below};
+use yolo9::untrusted::{FileKind, below, read};
 
-use crate::outputs::GALLERY;
-
-/// The page, below the output folder.
-const PAGE: &str = "gallery.html";
+use crate::outputs::{GALLERY, PAGE};
 
 /// Where the thumbnail of a picture lies below the output folder.
 pub(crate) fn thumbnail_place(place: &Path) -> PathBuf {
@@ -43,7 +41,8 @@ impl Gallery {
             self.write_part()?;
         }
         let drawn = place.to_string_lossy();
-        let drawn = (self.drawn && self.out.join(place).is_file()).then_some(&*drawn);
+        let is_file = |path: PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        let drawn = (self.drawn && below(&self.out, place).is_ok_and(is_file)).then_some(&*drawn);
         self.waiting.push((GalleryPicture::new(result, drawn), thumbnail_place(place)));
         self.total += 1;
         self.detections += result.detections.len();
@@ -54,8 +53,8 @@ impl Gallery {
         self.parts += 1;
         let linked = |(picture, thumbnail): (GalleryPicture, PathBuf)| picture.linked(&thumbnail.to_string_lossy());
         let pictures: Vec<GalleryPicture> = self.waiting.drain(..).map(linked).collect();
-        let path = self.out.join(GALLERY).join(format!("data-{}.js", self.parts));
-        Ok(write_atomically(&path, gallery_part(&pictures).as_bytes())?)
+        let path = Path::new(GALLERY).join(format!("data-{}.js", self.parts));
+        Ok(write_below(&self.out, &path, gallery_part(&pictures).as_bytes())?)
     }
 
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
@@ -64,8 +63,8 @@ impl Gallery {
             self.write_part()?;
         } else {
             for (picture, thumbnail) in std::mem::take(&mut self.waiting) {
-                let path = self.out.join(thumbnail);
-                let bytes = std::fs::read(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+                let bytes = below(&self.out, &thumbnail).and_then(|path| read(&path, FileKind::Image));
+                let bytes = bytes.with_context(|| format!("{} cannot be read", self.out.join(&thumbnail).display()))?;
                 inside.push(picture.embedded(&bytes));
             }
         }
@@ -79,6 +78,6 @@ impl Gallery {
             env!("CARGO_PKG_VERSION")
         );
         let page = gallery_page(&text, &self.class_names, self.total, self.parts, &inside);
-        Ok(write_atomically(&self.out.join(PAGE), page.as_bytes())?)
+        Ok(write_below(&self.out, Path::new(PAGE), page.as_bytes())?)
     }
 }

@@ -1,103 +1,48 @@
-//! The journal of a run: a line for each picture that is finished, in the order of the inputs, written when its own files
-//! are. What covers all pictures can be written again from it, so an interrupted run continues exactly, and the journals
-//! of shards can be joined.
+//! The journal of a run: a line for each picture that is finished, written when its own files are. What covers all
+//! pictures can be written again from it, so an interrupted run continues exactly, and the journals of shards can be
+//! joined.
+//!
+//! What failed through no fault of the picture (an interruption, a full disk, no more file handles) is not noted: a
+//! continued run tries it again, and appends it then. The last line of a picture counts.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Error, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
-use yolo9::output::Record;
+use yolo9::output::{Header, JournalReader, Record, temporary_beside};
 
 /// Its name in the output folder.
 pub(crate) const JOURNAL: &str = ".journal.jsonl";
 
-/// Part of a run, from 1, and the number of parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Shard {
-    pub(crate) part: usize,
-    pub(crate) parts: usize,
+/// A journal that is read.
+pub(crate) type Reader = JournalReader<BufReader<File>>;
+
+/// Numbers of pictures, ascending, and where their records begin.
+pub(crate) type RecordPlaces = Vec<(usize, u64)>;
+
+/// The journal of a folder, if there is one with a whole first line.
+pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<Reader>> {
+    let path = folder.join(JOURNAL);
+    let file = match open_file(&path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    JournalReader::new(BufReader::new(file)).with_context(|| path.display().to_string())
 }
 
-impl Shard {
-    /// All of it.
-    pub(crate) const WHOLE: Self = Self { part: 1, parts: 1 };
-
-    /// Pictures are dealt out like cards, so that parts are of equal size and of equal mixture.
-    pub(crate) fn has(self, index: usize) -> bool {
-        index % self.parts == self.part - 1
-    }
-}
-
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
-        match parts {
-            Some((part, parts)) if (1..=parts).contains(&part) && parts <= 1_000_000 => Ok(Self { part, parts }),
-            _ => Err(format!("`{text}` is not a part of a whole; expected 1/4, 2/4, 3/4 or 4/4, say")),
-        }
-    }
-}
-
-impl std::fmt::Display for Shard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.part, self.parts)
-    }
-}
-
-/// Which files a picture has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Written {
-    pub(crate) drawn: bool,
-    pub(crate) labels: bool,
-    pub(crate) crops: bool,
-    pub(crate) thumbnails: bool,
-}
-
-/// The first line: what must be the same for a run to be continued, or for shards to be joined.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Header {
-    /// Version of the program.
-    pub(crate) yolo9: String,
-    /// Name and sha256 of the weights, and whatever else decides about results.
-    pub(crate) model: String,
-    pub(crate) settings: String,
-    /// sha256 of the names of all inputs in order, and their number.
-    pub(crate) inputs: String,
-    pub(crate) total: usize,
-    pub(crate) shard: Shard,
-    pub(crate) class_names: Vec<String>,
-    /// What is written of each picture.
-    pub(crate) written: Written,
-    /// Inputs that are no pictures, with the reason.
-    pub(crate) unusable: Vec<(String, String)>,
-}
-
-impl Header {
-    /// The first thing that differs, as a sentence.
-    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
-        let fields = [
-            ("version of yolo9", &self.yolo9, &other.yolo9),
-            ("model", &self.model, &other.model),
-            ("settings", &self.settings, &other.settings),
-        ];
-        if self.shard != other.shard {
-            return Some(format!("the shards differ: {}, then {}", self.shard, other.shard));
-        }
-        if self.inputs != other.inputs {
-            let (a, b) = (self.total, other.total);
-            let same = if a == b { ", but others or in another order" } else { "" };
-            return Some(format!("the inputs differ: {a}, then {b} pictures{same}"));
-        }
-        if self.written != other.written {
-            return Some("the files of each picture differ (--no-draw, --txt, --save-crop, --html)".into());
-        }
-        let different = fields.into_iter().find(|(_, a, b)| a != b);
-        let sentence = |(what, a, b): (&str, &String, &String)| format!("the {what} differ: {a}, then {b}");
-        different.map(sentence).or_else(|| (self != other).then(|| "class names or inputs differ".into()))
+/// A link would lead to a file that is none of ours, and a pipe would make us wait for somebody at its other end.
+fn open_file(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let is_link = || path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
+    let refused = || Error::new(ErrorKind::InvalidInput, "it is a link or no regular file; remove it");
+    match options.open(path) {
+        Ok(file) if file.metadata()?.is_file() && !is_link() => Ok(file),
+        Ok(_) => Err(refused()),
+        Err(_) if is_link() => Err(refused()),
+        Err(error) => Err(error),
     }
 }
 
@@ -105,21 +50,25 @@ impl Header {
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
+    /// The number of the last picture in it.
+    last: Option<usize>,
+    /// Whether pictures stand in another order than that of the inputs.
+    disordered: bool,
 }
 
 impl Journal {
     /// The journal of a folder, for this run alone; nothing while another run has it.
     pub(crate) fn lock(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(JOURNAL);
-        let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = open().with_context(|| format!("{} cannot be written", path.display()))?;
+        let file = open_file(&path, OpenOptions::new().create(true).truncate(false).write(true))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
             // File systems without locks are no reason to do nothing.
             Err(std::fs::TryLockError::Error(error)) => log::debug!("{}: cannot be locked: {error}", path.display()),
         }
-        Ok(Some(Self { file, path }))
+        Ok(Some(Self { file, path, last: None, disordered: false }))
     }
 
     /// Begins it anew.
@@ -128,22 +77,35 @@ impl Journal {
         self.line(&serde_json::to_string(header)?)
     }
 
-    /// Continues it; `seen` gets every record that is whole. An empty one is begun.
+    /// Continues it: gives a reader, and for each picture whose record `keep` accepts where that begins. An empty journal
+    /// is begun.
     pub(crate) fn resume(
         &mut self,
         header: &Header,
-        mut seen: impl FnMut(Record) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+        mut keep: impl FnMut(&Record) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Option<(Reader, RecordPlaces)>> {
+        let shown = self.path.display().to_string();
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let Some(mut reader) = JournalReader::open(folder)? else { return self.begin(header) };
-        if let Some(difference) = reader.header.difference(header) {
-            anyhow::bail!("{}: another run than this one: {difference}; use another --out", self.path.display());
+        let Some(mut reader) = open(folder)? else {
+            self.begin(header)?;
+            return Ok(None);
+        };
+        if let Some(difference) = reader.header().difference(header) {
+            anyhow::bail!("{shown}: another run than this one: {difference}; use another --out");
         }
-        while let Some(record) = reader.next()? {
-            seen(record)?;
-        }
+        let (places, tried_again) = reader.places().with_context(|| shown.clone())?;
         // What a kill left of a last line.
-        self.cut(reader.whole)
+        self.cut(reader.whole())?;
+        self.last = places.last().map(|(index, _)| *index);
+        self.disordered = tried_again;
+        let mut kept = Vec::with_capacity(places.len());
+        for (index, position) in places {
+            let record = reader.record_at(position).with_context(|| shown.clone())?;
+            if keep(&record)? {
+                kept.push((index, position));
+            }
+        }
+        Ok(Some((reader, kept)))
     }
 
     /// Keeps that many bytes, and goes on behind them.
@@ -153,7 +115,10 @@ impl Journal {
     }
 
     pub(crate) fn append(&mut self, record: &Record) -> anyhow::Result<()> {
-        self.line(&serde_json::to_string(record)?)
+        self.line(&serde_json::to_string(record)?)?;
+        self.disordered |= self.last.is_some_and(|last| record.index <= last);
+        self.last = self.last.max(Some(record.index));
+        Ok(())
     }
 
     /// In one call, so that a kill leaves at most one incomplete line.
@@ -161,53 +126,30 @@ impl Journal {
         let line = format!("{text}\n");
         self.file.write_all(line.as_bytes()).with_context(|| format!("{} cannot be written", self.path.display()))
     }
-}
 
-/// A journal that is read.
-pub(crate) struct JournalReader {
-    pub(crate) header: Header,
-    pub(crate) path: PathBuf,
-    lines: BufReader<File>,
-    /// Bytes up to the end of the last whole line.
-    whole: u64,
-}
-
-impl JournalReader {
-    /// The journal of a folder, if there is one.
-    pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<Self>> {
-        let path = folder.join(JOURNAL);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
-        };
-        let mut lines = BufReader::new(file);
-        let mut first = String::new();
-        let read = lines.read_line(&mut first).with_context(|| format!("{} cannot be read", path.display()))?;
-        if !first.ends_with('\n') {
-            // Killed while it was begun: nothing was finished yet.
-            return Ok(None);
+    /// Puts pictures that were tried again where they belong: the journal of a run does not tell how often it was
+    /// interrupted.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        if !self.disordered {
+            return Ok(());
         }
-        let header = serde_json::from_str(&first).with_context(|| format!("{}: not a journal", path.display()))?;
-        Ok(Some(Self { header, path, lines, whole: read as u64 }))
-    }
-
-    /// The next whole record.
-    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Record>> {
-        let context = || format!("{}: damaged after {} bytes", self.path.display(), self.whole);
-        let mut line = Vec::new();
-        let read = self.lines.read_until(b'\n', &mut line).with_context(context)?;
-        if line.last() != Some(&b'\n') {
-            return Ok(None);
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let Some(mut reader) = open(folder)? else { return Ok(()) };
+        let (places, _) = reader.places()?;
+        let mut sorted = BufWriter::new(temporary_beside(&self.path)?);
+        writeln!(sorted, "{}", serde_json::to_string(reader.header())?)?;
+        for (_, position) in places {
+            writeln!(sorted, "{}", serde_json::to_string(&reader.record_at(position)?)?)?;
         }
-        let record = serde_json::from_slice(&line).with_context(context)?;
-        self.whole += read as u64;
-        Ok(Some(record))
+        let sorted = sorted.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        sorted.persist(&self.path).map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use yolo9::output::{Shard, Written};
+
     use super::*;
 
     fn header() -> Header {
@@ -224,24 +166,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn shards_deal_out_every_picture_once() {
-        for parts in 1..7 {
-            for index in 0..40 {
-                let owners = (1..=parts).filter(|part| Shard { part: *part, parts }.has(index)).count();
-                assert_eq!(owners, 1);
-            }
-        }
-        assert_eq!("3/16".parse(), Ok(Shard { part: 3, parts: 16 }));
-        for wrong in ["0/4", "5/4", "1", "a/b", "1/0", "-1/4"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
-        }
+    fn records(count: usize) -> Vec<Record> {
+        (0..count).map(|n| Record::failed(n, &format!("{n}.jpg"), "é")).collect()
     }
 
     #[test]
     fn a_journal_cut_anywhere_is_continued_after_its_last_whole_line() {
         let dir = tempfile::tempdir().unwrap();
-        let records: Vec<Record> = (0..3).map(|n| Record::failed(n, &format!("{n}.jpg"), "é")).collect();
+        let records = records(3);
         let mut journal = Journal::lock(dir.path()).unwrap().unwrap();
         journal.begin(&header()).unwrap();
         records.iter().for_each(|record| journal.append(record).unwrap());
@@ -252,8 +184,8 @@ mod tests {
             let mut seen = Vec::new();
             journal
                 .resume(&header(), |record| {
-                    seen.push(record);
-                    Ok(())
+                    seen.push(record.clone());
+                    Ok(true)
                 })
                 .unwrap();
             assert_eq!(seen[..], records[..seen.len()]);
@@ -264,15 +196,37 @@ mod tests {
     }
 
     #[test]
-    fn another_run_is_not_continued() {
+    fn pictures_that_are_tried_again_find_their_place() {
         let dir = tempfile::tempdir().unwrap();
+        let records = records(4);
         let mut journal = Journal::lock(dir.path()).unwrap().unwrap();
         journal.begin(&header()).unwrap();
-        let other = Header { settings: "t".into(), ..header() };
-        let error = journal.resume(&other, |_| Ok(())).unwrap_err().to_string();
-        assert!(error.contains("the settings differ: s, then t"), "{error}");
-        let shard = Header { shard: Shard { part: 1, parts: 2 }, ..header() };
-        let error = journal.resume(&shard, |_| Ok(())).unwrap_err().to_string();
-        assert!(error.contains("the shards differ: 1/1, then 1/2"), "{error}");
+        for n in [0, 2, 3] {
+            journal.append(&Record::failed(n, &format!("{n}.jpg"), "first")).unwrap();
+        }
+        let (mut reader, kept) = journal.resume(&header(), |record| Ok(record.index != 2)).unwrap().unwrap();
+        assert_eq!(kept.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 3]);
+        assert_eq!(reader.record_at(kept[1].1).unwrap().image, "3.jpg");
+        [1, 2, 0, 3].iter().for_each(|n| journal.append(&records[*n]).unwrap());
+        journal.finish().unwrap();
+        let text = std::fs::read_to_string(dir.path().join(JOURNAL)).unwrap();
+        let expected: Vec<String> = records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
+        assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), expected);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_are_no_journals() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        let path = dir.path().join(JOURNAL);
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(Journal::lock(dir.path()).is_err() && open(dir.path()).is_err());
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(Journal::lock(dir.path()).is_err() && open(dir.path()).is_err());
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
     }
 }

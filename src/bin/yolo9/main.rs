@@ -22,6 +22,7 @@ mod merge;
 mod model;
 mod models;
 mod outputs;
+mod overwrite;
 mod report;
 mod settings_file;
 mod sources;

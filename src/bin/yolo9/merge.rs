@@ -4,16 +4,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use walkdir::WalkDir;
-use yolo9::output::Record;
+use yolo9::output::{Header, Record, Shard, crop_places, folder_of};
+use yolo9::untrusted::below;
 
 use crate::Outcome;
 use crate::args::Globals;
 use crate::console::say;
 use crate::formats::{FormatArgs, Formats};
 use crate::gallery::{Gallery, thumbnail_place};
-use crate::journal::{Header, Journal, JournalReader, Shard};
-use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
+use crate::journal::{self, JOURNAL, Journal, Reader, RecordPlaces};
+use crate::outputs::{CROPS, LABELS, RunFolder, is_reserved, write_failures};
+use crate::overwrite::refuse_inside;
 
 #[derive(Debug, Args)]
 pub(crate) struct MergeArgs {
@@ -50,6 +51,17 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     // Gaps show before anything is written.
     shards.check()?;
     args.formats.check(Some(&args.out), args.exist_ok)?;
+    for shard in &args.shards {
+        // Nothing that is read may be replaced.
+        refuse_inside([shard.as_path()], &args.out)?;
+        let into = args.formats.files().find(|(_, file)| {
+            let folder = folder_of(file).canonicalize();
+            folder.is_ok_and(|folder| shard.canonicalize().is_ok_and(|shard| folder.starts_with(shard)))
+        });
+        if let Some((option, file)) = into {
+            anyhow::bail!("{option} {}: lies in the shard {}; choose another place", file.display(), shard.display());
+        }
+    }
     let folder = RunFolder::create(Some(&args.out), args.exist_ok)?;
     let mut journal = Journal::lock(folder.path())?
         .with_context(|| format!("{}: another run is writing into this folder", folder.path().display()))?;
@@ -58,17 +70,13 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     journal.begin(&header)?;
     let mut gallery = args.html.then(|| Gallery::new(folder.path(), &header.class_names, true));
     let mut failures = header.unusable.clone();
-    let mut shards = Shards::open(&args.shards)?;
     for index in 0..header.total {
         let (record, from) = shards.record(index)?;
         if let Some(reason) = record.failure() {
             failures.push((record.image.clone(), reason.to_owned()));
         }
-        if let Some(place) = record.place() {
-            let label = Path::new(LABELS).join(place.with_extension("txt"));
-            for file in [place, &label, &thumbnail_place(place)] {
-                take(&from.join(file), &folder.path().join(file))?;
-            }
+        for file in files_of(&record, &header) {
+            take(from, folder.path(), &file)?;
         }
         let detections = record.detections();
         if let (Some(result), Some(place)) = (record.result(&detections, &header.class_names), record.place()) {
@@ -78,9 +86,6 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
             }
         }
         journal.append(&record)?;
-    }
-    for shard in &args.shards {
-        take_crops(shard, folder.path())?;
     }
     formats.finish()?;
     gallery.map_or(Ok(()), Gallery::finish)?;
@@ -92,64 +97,98 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     Ok(if failures.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
 }
 
+/// The files that a picture has, below the output folder.
+fn files_of(record: &Record, header: &Header) -> Vec<PathBuf> {
+    let detections = record.detections();
+    let (Some(result), Some(place)) = (record.result(&detections, &header.class_names), record.place()) else {
+        return Vec::new();
+    };
+    let written = header.written;
+    let mut files = Vec::new();
+    if written.labels && !detections.is_empty() {
+        files.push(Path::new(LABELS).join(place.with_extension("txt")));
+    }
+    if written.thumbnails {
+        files.push(thumbnail_place(place));
+    }
+    if written.crops {
+        files.extend(crop_places(&result, place).flatten().map(|crop| Path::new(CROPS).join(crop)));
+    }
+    if written.drawn {
+        files.push(place.to_path_buf());
+    }
+    files
+}
+
 /// The journals of all shards, by part.
 struct Shards {
     header: Header,
-    readers: Vec<(PathBuf, JournalReader)>,
+    shards: Vec<OpenShard>,
+}
+
+struct OpenShard {
+    folder: PathBuf,
+    reader: Reader,
+    records: RecordPlaces,
+}
+
+impl OpenShard {
+    fn open(folder: &Path) -> anyhow::Result<Self> {
+        let mut reader = journal::open(folder)?
+            .with_context(|| format!("{}: no journal; expected the output folder of a shard", folder.display()))?;
+        let (records, _) = reader.places().with_context(|| folder.join(JOURNAL).display().to_string())?;
+        Ok(Self { folder: folder.to_path_buf(), reader, records })
+    }
+
+    fn shard(&self) -> Shard {
+        self.reader.header().shard
+    }
 }
 
 impl Shards {
     fn open(folders: &[PathBuf]) -> anyhow::Result<Self> {
-        let mut readers: Vec<(PathBuf, JournalReader)> = Vec::with_capacity(folders.len());
+        let mut shards: Vec<OpenShard> = Vec::with_capacity(folders.len());
         for folder in folders {
-            let reader = JournalReader::open(folder)?
-                .with_context(|| format!("{}: no journal; expected the output folder of a shard", folder.display()))?;
-            if let Some((first, other)) = readers.first() {
+            let shard = OpenShard::open(folder)?;
+            if let Some(other) = shards.first() {
                 let whole = |header: &Header| Header { shard: Shard::WHOLE, ..header.clone() };
-                if let Some(difference) = whole(&other.header).difference(&whole(&reader.header)) {
-                    anyhow::bail!("{} and {} are of different runs: {difference}", first.display(), folder.display());
+                if let Some(difference) = whole(other.reader.header()).difference(&whole(shard.reader.header())) {
+                    let first = other.folder.display();
+                    anyhow::bail!("{first} and {} are of different runs: {difference}", folder.display());
                 }
             }
-            readers.push((folder.clone(), reader));
+            shards.push(shard);
         }
-        readers.sort_by_key(|(_, reader)| reader.header.shard.part);
-        let parts = readers.first().map_or(0, |(_, reader)| reader.header.shard.parts);
-        for (n, (folder, reader)) in readers.iter().enumerate() {
-            let Shard { part, parts: other } = reader.header.shard;
-            anyhow::ensure!(other == parts, "{}: a shard of {other}, the others are of {parts}", folder.display());
-            anyhow::ensure!(part != n, "shard {part}/{parts} is there twice: {}", folder.display());
+        shards.sort_by_key(|shard| shard.shard().part());
+        let parts = shards.first().map_or(0, |shard| shard.shard().parts());
+        for (n, shard) in shards.iter().enumerate() {
+            let (folder, part, other) = (shard.folder.display(), shard.shard().part(), shard.shard().parts());
+            anyhow::ensure!(other == parts, "{folder}: a shard of {other}, the others are of {parts}");
+            anyhow::ensure!(part != n, "shard {part}/{parts} is there twice: {folder}");
             anyhow::ensure!(part == n + 1, "shard {}/{parts} is missing", n + 1);
         }
-        anyhow::ensure!(readers.len() == parts, "shard {}/{parts} is missing", readers.len() + 1);
-        let header = readers[0].1.header.clone();
-        Ok(Self { header, readers })
+        anyhow::ensure!(shards.len() == parts, "shard {}/{parts} is missing", shards.len() + 1);
+        let header = shards[0].reader.header().clone();
+        Ok(Self { header, shards })
     }
 
-    /// That all shards have finished.
+    /// That all shards have finished, and have the files that they should.
     fn check(&mut self) -> anyhow::Result<()> {
-        let written = self.header.written;
         for index in 0..self.header.total {
             let (record, folder) = self.record(index)?;
-            let Some(place) = record.place().filter(|_| record.failure().is_none()) else { continue };
-            let has_labels = written.labels && !record.detections().is_empty();
-            let files = [
-                written.drawn.then(|| place.to_path_buf()),
-                has_labels.then(|| Path::new(LABELS).join(place.with_extension("txt"))),
-                written.thumbnails.then(|| thumbnail_place(place)),
-            ];
-            if let Some(missing) =
-                files.into_iter().flatten().map(|file| folder.join(file)).find(|file| !file.is_file())
-            {
-                anyhow::bail!("{} is missing, a file of {}; search that shard again", missing.display(), record.image);
+            let folder = folder.to_path_buf();
+            if let Some(place) = record.place() {
+                let image = &record.image;
+                anyhow::ensure!(!is_reserved(place), "{}: {image} has a place that is not its own", folder.display());
             }
-        }
-        for (folder, reader) in &mut self.readers {
-            if let Some(record) = reader.next()? {
-                anyhow::bail!(
-                    "{}: {} is there although the shard has all its pictures",
-                    folder.display(),
-                    record.image
-                );
+            for file in files_of(&record, &self.header) {
+                let path = below(&folder, &file).with_context(|| format!("a file of {}", record.image))?;
+                // One that could not be written is said to be so.
+                if is_regular(&path) || record.failure().is_some() {
+                    continue;
+                }
+                let what = if path.symlink_metadata().is_ok() { "no regular file" } else { "missing" };
+                anyhow::bail!("{} is {what}, a file of {}; search that shard again", path.display(), record.image);
             }
         }
         Ok(())
@@ -157,48 +196,35 @@ impl Shards {
 
     /// The record of a picture and the folder of its shard.
     fn record(&mut self, index: usize) -> anyhow::Result<(Record, &Path)> {
-        let parts = self.readers.len();
-        let (folder, reader) = &mut self.readers[index % parts];
-        let shard = reader.header.shard;
-        let record = reader.next()?.with_context(|| {
-            format!("{}: shard {shard} is not finished; continue it with --resume", folder.display())
-        })?;
-        anyhow::ensure!(
-            record.index == index,
-            "{}: has picture {} where {index} is expected",
-            folder.display(),
-            record.index
-        );
+        let parts = self.shards.len();
+        let OpenShard { folder, reader, records } = &mut self.shards[index % parts];
+        let shard = reader.header().shard;
+        let position = match records.get(index / parts) {
+            Some((found, position)) if *found == index => *position,
+            _ => anyhow::bail!("{}: shard {shard} is not finished; continue it with --resume", folder.display()),
+        };
+        let record = reader.record_at(position).with_context(|| folder.join(JOURNAL).display().to_string())?;
         Ok((record, folder))
     }
 }
 
-/// A file of a shard, as a second name of the same file where that is possible. Not every picture has every file.
-fn take(from: &Path, to: &Path) -> anyhow::Result<()> {
-    if !from.is_file() {
-        return Ok(());
-    }
-    let context = || format!("{} cannot be taken over to {}", from.display(), to.display());
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder).with_context(context)?;
-    }
-    if to.exists() {
-        std::fs::remove_file(to).with_context(context)?;
-    }
-    std::fs::hard_link(from, to).or_else(|_| std::fs::copy(from, to).map(drop)).with_context(context)
+fn is_regular(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
-fn take_crops(shard: &Path, out: &Path) -> anyhow::Result<()> {
-    let crops = shard.join(CROPS);
-    if !crops.is_dir() {
+/// Takes a file of a shard over, as a second name of the same file where that is possible. A picture with a failure may
+/// lack some.
+fn take(shard: &Path, out: &Path, file: &Path) -> anyhow::Result<()> {
+    let context = || format!("{} cannot be taken over to {}", shard.join(file).display(), out.display());
+    let from = below(shard, file).with_context(context)?;
+    if !is_regular(&from) {
         return Ok(());
     }
-    for entry in WalkDir::new(&crops) {
-        let entry = entry?;
-        if entry.file_type().is_file() {
-            let relative = entry.path().strip_prefix(shard)?;
-            take(entry.path(), &out.join(relative))?;
-        }
+    let to = below(out, file).with_context(context)?;
+    std::fs::create_dir_all(folder_of(&to)).with_context(context)?;
+    match std::fs::remove_file(&to) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(context),
+        _ => {}
     }
-    Ok(())
+    std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).with_context(context)
 }

@@ -1,6 +1,6 @@
 //! From the model options to something that can run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use yolo9::architecture::Form;
@@ -8,13 +8,16 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file};
 use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
 use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
+use yolo9::untrusted::open_regular;
 use yolo9::{ModelFile, Network, Size, embedded, placeholder_names};
 
 use crate::args::{Globals, ModelArgs};
+use crate::overwrite::refuse_all;
 use crate::weights::open_file;
 
-/// Refuses a path for a result that exists already or whose name says that it is something else.
-pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool) -> anyhow::Result<()> {
+/// Refuses a path for a result that exists already, that is one of the inputs, or whose name says that it is something
+/// else.
+pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool, inputs: &[&str]) -> anyhow::Result<()> {
     let found = path.extension().map(|found| found.to_string_lossy().into_owned());
     match found.as_deref() {
         Some(found) if !found.eq_ignore_ascii_case(extension) => {
@@ -31,7 +34,8 @@ pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool) -> anyh
     if path.exists() && !exist_ok {
         anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
     }
-    Ok(())
+    let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
+    refuse_all(&inputs, &[("--output", Some(path))], None, exist_ok)
 }
 
 /// A YAML file, else the built-in config or that of the embedded model of that name.
@@ -67,7 +71,7 @@ pub(crate) fn is_config(name: &str) -> bool {
 fn beginning(path: &Path) -> String {
     use std::io::Read;
     let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
+    let read = open_regular(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
     read.map(|_| String::from_utf8_lossy(&start).into_owned()).unwrap_or_default()
 }
 

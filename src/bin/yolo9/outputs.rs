@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use walkdir::WalkDir;
-use yolo9::output::{TEMPORARY, temporary_beside, write_atomically};
+use yolo9::output::{is_temporary, sweep, temporary_beside, write_atomically};
 
+use crate::journal::JOURNAL;
 use crate::sources::Fingerprint;
 
 /// Runs without --out go to the first free one of `exp`, `exp2`, … in here.
@@ -23,6 +24,17 @@ pub(crate) const GALLERY: &str = "gallery";
 
 /// Inputs that failed, with the reason, one a line: below the output folder, absent if there is none.
 pub(crate) const FAILED: &str = "failed.jsonl";
+
+/// The page of a gallery, below the output folder.
+pub(crate) const PAGE: &str = "gallery.html";
+
+/// Whether a place below the output folder is that of a file of the run itself, in any case: some systems make no
+/// difference.
+pub(crate) fn is_reserved(place: &Path) -> bool {
+    let name = place.to_string_lossy().to_ascii_lowercase();
+    let file = place.file_name().unwrap_or_default().to_string_lossy();
+    [JOURNAL, FAILED, PAGE].contains(&name.as_str()) || is_temporary(&file)
+}
 
 /// Writes [`FAILED`], or deletes that of an earlier run.
 pub(crate) fn write_failures(folder: &Path, failures: &[(String, String)]) -> anyhow::Result<()> {
@@ -96,11 +108,8 @@ impl RunFolder {
     /// Deletes what a killed run left of files that it was writing.
     pub(crate) fn sweep(&self) -> anyhow::Result<()> {
         for entry in WalkDir::new(&self.path).into_iter().filter_map(Result::ok) {
-            let ours = entry.file_name().to_string_lossy().starts_with(TEMPORARY);
-            if ours && entry.file_type().is_file() {
-                let path = entry.path();
-                std::fs::remove_file(path).with_context(|| format!("{} cannot be deleted", path.display()))?;
-            }
+            let path = entry.path();
+            sweep(path).with_context(|| format!("{} cannot be deleted", path.display()))?;
         }
         Ok(())
     }
@@ -132,6 +141,7 @@ impl Places {
         let mut number = self.numbers.get(relative).copied().unwrap_or(2);
         let taken = |place: &Path| {
             self.claimed.contains(&Fingerprint::of(place))
+                || is_reserved(place)
                 || with_labels && (self.claimed.contains(&label(place)) || place == Path::new(LABELS))
         };
         while taken(&place) {
@@ -156,6 +166,16 @@ mod tests {
         let mut places = Places::default();
         let names = ["a.jpg", "a.jpg", "b/a.jpg", "a.jpg", "a"].map(|name| places.claim(Path::new(name), false));
         assert_eq!(names, ["a.jpg", "a-2.jpg", "b/a.jpg", "a-3.jpg", "a"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn names_of_files_of_the_run_itself_are_not_given_away() {
+        let mut places = Places::default();
+        let own = ["failed.jsonl", ".journal.jsonl", "Gallery.HTML", ".yolo9-0123456789ab.part", "b/failed.jsonl"];
+        let names = own.map(|name| places.claim(Path::new(name), false));
+        let expected =
+            ["failed-2.jsonl", ".journal-2.jsonl", "Gallery-2.HTML", ".yolo9-0123456789ab-2.part", "b/failed.jsonl"];
+        assert_eq!(names, expected.map(PathBuf::from));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use yolo9::detect::Timing;
-use yolo9::output::{PictureResult, printable, summary, table_rows};
+use yolo9::output::{PictureResult, summary, table_rows};
+use yolo9::untrusted::{printable, printable_lines};
 
 use crate::console::{event, logs_json, say};
 
@@ -131,7 +132,7 @@ impl Report {
     pub(crate) fn problem(&mut self, source: &str, reason: &str) {
         let line = format!("error: {}: {reason}", printable(source));
         match &self.bar {
-            Some(bar) => bar.println(line),
+            Some(bar) => bar.println(printable_lines(&line)),
             None if logs_json() => event("error", "failure", json!({ "image": source, "message": reason })),
             None => say!("{line}"),
         }

@@ -2,6 +2,9 @@
 //! user's configuration folder, one in the working folder, which goes before it; environment variables and the command
 //! line go before both. Keys at the top concern every command that has such an option, those in a table `[detect]` that
 //! command.
+//!
+//! A working folder may have come from anybody. Its file decides how images are processed, not what is written, replaced
+//! or loaded as code, nor what is read elsewhere ([`Trust`]).
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args, Command};
 use toml::{Table, Value};
 use yolo9::config::nearest_name;
+use yolo9::untrusted::{FileKind, Place, read_text};
 
 use crate::Outcome;
 use crate::console::print_line;
@@ -20,8 +24,90 @@ const NAME: &str = "yolo9.toml";
 /// Names another file instead of both; empty for none.
 const VARIABLE: &str = "YOLO9_CONFIG";
 
-/// Options that decide which code is loaded: a folder that somebody downloaded must not.
-const NOT_FROM_FOLDERS: &[&str] = &["onnxruntime"];
+/// Options that a file in the working folder may set freely. Whatever is in neither list is not taken from there.
+const FREE: &[&str] = &[
+    "agnostic",
+    "batch",
+    "classes",
+    "conf",
+    "deploy",
+    "dynamic",
+    "dysample",
+    "fail-fast",
+    "full-decoding",
+    "fuse",
+    "half",
+    "hide-conf",
+    "hide-labels",
+    "html",
+    "imgsz",
+    "img",
+    "iou",
+    "layers",
+    "lift",
+    "line-width",
+    "log",
+    "max-det",
+    "nms",
+    "no-draw",
+    "offline",
+    "opset",
+    "pictures",
+    "preset",
+    "quiet",
+    "recursive",
+    "runs",
+    "save-conf",
+    "save-crop",
+    "shard",
+    "split",
+    "square",
+    "streams",
+    "sweep",
+    "threads",
+    "txt",
+    "verbose",
+    "workers",
+    "worst",
+];
+
+/// Options that name something to read: from the working folder's file only if that lies in the folder.
+const BELOW: &[&str] = &["config", "data", "images", "names", "picture", "predictions", "source", "to", "weights"];
+
+/// How far a value of the working folder's file is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trust {
+    Free,
+    Below,
+    Never,
+}
+
+impl Trust {
+    fn of(option: &str) -> Self {
+        match option {
+            option if FREE.contains(&option) => Trust::Free,
+            option if BELOW.contains(&option) => Trust::Below,
+            _ => Trust::Never,
+        }
+    }
+
+    /// Why a value is not taken from the working folder's file, if so.
+    fn refuses(option: &str, values: &[String]) -> Option<&'static str> {
+        match Self::of(option) {
+            Trust::Free => None,
+            Trust::Below if values.iter().all(|value| stays_here(value)) => None,
+            Trust::Below => Some("it may not name files outside of the folder"),
+            Trust::Never => Some("it may not say what is written, replaced or loaded, nor raise limits"),
+        }
+    }
+}
+
+/// Whether a path, links followed, leads to something in the working folder; or is the name of something built in.
+fn stays_here(value: &str) -> bool {
+    let Ok(place) = Place::new(value) else { return false };
+    let Ok(found) = place.as_path().canonicalize() else { return true };
+    std::env::current_dir().and_then(|here| here.canonicalize()).is_ok_and(|here| found.starts_with(here))
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -34,6 +120,8 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
     file: PathBuf,
+    /// Whether the file is that of the working folder.
+    of_folder: bool,
     /// The only command that it is for.
     command: Option<String>,
     option: String,
@@ -48,37 +136,41 @@ impl Setting {
     }
 }
 
-/// All values, the most important last.
+/// All values, the most important last, and what was not taken.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Settings(Vec<Setting>);
+pub(crate) struct Settings(Vec<Setting>, Vec<String>);
 
 impl Settings {
     /// Reads the files that there are.
     pub(crate) fn find() -> anyhow::Result<Self> {
-        let mut settings = Vec::new();
+        let mut settings = Self::default();
         match std::env::var_os(VARIABLE) {
             Some(path) if path.is_empty() => {}
-            Some(path) => settings.extend(read(Path::new(&path), false)?),
+            Some(path) => settings.0 = read(Path::new(&path), false)?,
             None => {
-                let user = user_file().filter(|path| path.is_file());
-                let here = Path::new(NAME).is_file().then(|| PathBuf::from(NAME));
-                for (path, of_folder) in user.map(|path| (path, false)).into_iter().chain(here.map(|path| (path, true)))
-                {
-                    settings.extend(read(&path, of_folder)?);
+                if let Some(user) = user_file().filter(|path| path.is_file()) {
+                    settings.0 = read(&user, false)?;
+                }
+                // Reading says what is wrong with something else than a file.
+                if Path::new(NAME).symlink_metadata().is_ok() {
+                    settings.0.extend(read(Path::new(NAME), true)?);
                 }
             }
         }
-        Ok(Self(settings))
+        Ok(settings)
     }
 
-    /// Makes them the defaults of the options.
-    pub(crate) fn apply(&self, plain: &Command) -> anyhow::Result<Command> {
+    /// Makes them the defaults of the options, those of the working folder as far as they are trusted.
+    pub(crate) fn apply(&mut self, plain: &Command) -> anyhow::Result<Command> {
+        if let Some(setting) = self.0.iter().find(|setting| places(plain, setting).is_empty()) {
+            return Err(unknown(plain, setting));
+        }
+        let refused =
+            |setting: &mut Setting| setting.of_folder && Trust::refuses(&setting.option, &setting.values).is_some();
+        self.1 = self.0.extract_if(.., refused).map(|setting| not_taken(&setting)).collect();
         let mut applied = plain.clone();
         for setting in &self.0 {
             let places = places(plain, setting);
-            if places.is_empty() {
-                return Err(unknown(plain, setting));
-            }
             let fits = |(command, id): &(String, String)| values_for(plain, command, id, setting);
             let checked: Vec<anyhow::Result<Vec<String>>> = places.iter().map(fits).collect();
             // The same name may be another kind of option in another command: it is enough that one takes the value.
@@ -101,6 +193,7 @@ impl Settings {
 
     /// A line for each file with what it says about a command, since that is easily forgotten.
     pub(crate) fn announce(&self, plain: &Command, command: &str) {
+        self.1.iter().for_each(|refused| log::warn!("{refused}"));
         let mut files: Vec<(&Path, Vec<String>)> = Vec::new();
         let concerns =
             |setting: &&Setting| places(plain, setting).iter().any(|(name, _)| name == command || name.is_empty());
@@ -117,6 +210,21 @@ impl Settings {
     }
 }
 
+/// The files that settings may have been read from.
+pub(crate) fn candidates() -> Vec<PathBuf> {
+    std::env::var_os(VARIABLE).map(PathBuf::from).into_iter().chain(user_file()).chain([PathBuf::from(NAME)]).collect()
+}
+
+fn not_taken(setting: &Setting) -> String {
+    let user = user_file().map_or_else(|| "your configuration folder".into(), |path| path.display().to_string());
+    format!(
+        "{NAME}: {} = {} is not taken from a file in the working folder: {}; type it, or move it to {user}",
+        setting.option,
+        setting.shown,
+        Trust::refuses(&setting.option, &setting.values).unwrap_or_default()
+    )
+}
+
 /// `yolo9/yolo9.toml` in the user's configuration folder (XDG on Linux).
 fn user_file() -> Option<PathBuf> {
     use etcetera::BaseStrategy;
@@ -126,7 +234,7 @@ fn user_file() -> Option<PathBuf> {
 
 fn read(path: &Path, of_folder: bool) -> anyhow::Result<Vec<Setting>> {
     let file = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("{file} cannot be read"))?;
+    let text = read_text(path, FileKind::Settings).with_context(|| format!("{file} cannot be read"))?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         anyhow::anyhow!("{file}: line {line}: {}", error.message())
@@ -135,14 +243,9 @@ fn read(path: &Path, of_folder: bool) -> anyhow::Result<Vec<Setting>> {
     let mut add = |command: Option<&str>, option: &str, value: &Value| {
         let values =
             values(value).with_context(|| format!("{file}: {option}: expected text, a number, true or false"))?;
-        anyhow::ensure!(
-            !(of_folder && NOT_FROM_FOLDERS.contains(&option)),
-            "{file}: {option}: a file in the working folder may not say which code is loaded; move it to {}",
-            user_file().map_or_else(|| "your configuration folder".into(), |path| path.display().to_string())
-        );
         let (command, shown) = (command.map(Into::into), value.to_string());
-        settings.push(Setting { file: path.into(), command, option: option.into(), values, shown });
-        Ok(())
+        settings.push(Setting { file: path.into(), of_folder, command, option: option.into(), values, shown });
+        anyhow::Ok(())
     };
     for (key, value) in &table {
         match value {
@@ -292,4 +395,39 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
         print_line!("{long:<18} {:<24} {origin}", if value.is_empty() { "-" } else { &value });
     }
     Ok(Outcome::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::args::Cli;
+
+    /// A new option is not taken from a folder before somebody has decided so.
+    #[test]
+    fn lists_name_options_that_there_are_and_none_that_writes() {
+        let command = Cli::command();
+        let all: Vec<&str> =
+            command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
+        let all: Vec<&str> = all.into_iter().chain(command.get_arguments().filter_map(Arg::get_long)).collect();
+        for option in FREE.iter().chain(BELOW).filter(|option| **option != "img") {
+            assert!(all.contains(option), "{option}");
+        }
+        for option in
+            ["out", "output", "json", "jsonl", "csv", "coco", "exist-ok", "resume", "onnxruntime", "max-megapixels"]
+        {
+            assert_eq!(Trust::of(option), Trust::Never, "{option}");
+        }
+    }
+
+    #[test]
+    fn a_folder_names_only_its_own_files() {
+        for (value, stays) in [("best.pt", true), ("sub/best.pt", true), ("../best.pt", false), ("/etc/passwd", false)]
+        {
+            assert_eq!(Trust::refuses("weights", &[value.into()]).is_none(), stays, "{value}");
+        }
+        assert!(Trust::refuses("csv", &["x.csv".into()]).is_some());
+        assert!(Trust::refuses("conf", &["0.5".into()]).is_none());
+    }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::embedded::{self, EmbeddedModel};
 use yolo9::hub::{Hub, Release, find_release, nearest_release};
+use yolo9::untrusted::{FileKind, read};
 use yolo9::{ModelFile, config, hexadecimal};
 
 use crate::args::Globals;
@@ -106,7 +107,7 @@ pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(St
     let (name, bytes) = match locate(weights, globals)? {
         Place::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
         Place::File(path) => {
-            let bytes = std::fs::read(&path).with_context(|| format!("{weights} cannot be read"))?;
+            let bytes = read(&path, FileKind::Model).with_context(|| format!("{weights} cannot be read"))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))
         }

@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use super::opcode::Opcode;
 use super::value::{Arena, Id, Node};
 use crate::checkpoint::Problem;
+use crate::untrusted::shortened;
 
 /// A whole-model checkpoint of the largest network has about 200,000 values.
-const MAX_VALUES: usize = 8_000_000;
+const MAX_VALUES: usize = 2_000_000;
 /// And a `data.pkl` of about half a megabyte.
-const MAX_LENGTH: usize = 256 << 20;
+const MAX_LENGTH: usize = 64 << 20;
+/// The longest names of modules and classes have some 60 bytes.
+const MAX_NAME: usize = 512;
 
 type Step<T = ()> = Result<T, String>;
 
@@ -131,11 +134,14 @@ impl<'a> Machine<'a> {
     fn symbol(&mut self, opcode: Opcode) -> Step {
         use Opcode as O;
         let node = match opcode {
-            O::Global => Node::Global { module: self.line()?, name: self.line()? },
+            O::Global => {
+                let (module, name) = (self.line()?, self.line()?);
+                symbol(module, name)?
+            }
             O::StackGlobal => {
                 let parts = self.pop_many(2)?;
                 match (self.arena.text(parts[0]), self.arena.text(parts[1])) {
-                    (Some(module), Some(name)) => Node::Global { module, name },
+                    (Some(module), Some(name)) => symbol(module, name)?,
                     _ => return Err("a global whose module and name are not text".into()),
                 }
             }
@@ -181,7 +187,7 @@ impl<'a> Machine<'a> {
         match self.arena.get_mut(target) {
             Node::Object { state, .. } | Node::Call { state, .. } => *state = Some(new_state),
             Node::Dict(_) | Node::Set(_) | Node::List(_) => {}
-            other => return Err(format!("BUILD on {other:?}")),
+            other => return Err(format!("BUILD on {}", other.kind())),
         }
         Ok(())
     }
@@ -199,7 +205,7 @@ impl<'a> Machine<'a> {
             (Opcode::AddItems, Node::Set(set)) => set.extend(items),
             // Items of a container class that we do not know: part of something that we do not look into.
             (_, Node::Object { .. } | Node::Call { .. }) => {}
-            (_, other) => return Err(format!("{opcode:?} on {other:?}")),
+            (_, other) => return Err(format!("{opcode:?} on {}", other.kind())),
         }
         Ok(())
     }
@@ -320,7 +326,15 @@ impl<'a> Machine<'a> {
 
     fn decimal(&mut self) -> Step<u32> {
         let line = self.line()?;
-        line.parse().map_err(|_| format!("`{line}` is not a memo number"))
+        line.parse().map_err(|_| format!("`{}` is not a memo number", shortened(line, 20)))
+    }
+}
+
+/// A class or function by name.
+fn symbol<'a>(module: &'a str, name: &'a str) -> Step<Node<'a>> {
+    match module.len().max(name.len()) {
+        0..=MAX_NAME => Ok(Node::Global { module, name }),
+        length => Err(format!("the name of a class or module has {length} bytes; at most {MAX_NAME} are read")),
     }
 }
 
@@ -402,7 +416,7 @@ mod tests {
             Case(b"\x80\x09", "pickle protocol 9; expected at most 5"),
             Case(b"cposix\nsystem", "a line without end"),
             Case(b"Pevil\n.", "opcode PersId, which no checkpoint needs, is not supported"),
-            Case(b"K\x01Nb.", "BUILD on Int(1)"),
+            Case(b"K\x01Nb.", "BUILD on a whole number"),
         ] {
             let error = parse(pickle).unwrap_err().to_string();
             assert!(error.contains(message), "{error} instead of {message}");
@@ -418,19 +432,19 @@ mod tests {
         for _ in 0..200 {
             pickle.extend(b"h\x01h\x02R");
         }
-        assert!(parse(&pickle).unwrap_err().to_string().contains("more than 8000000 copied items"));
+        assert!(parse(&pickle).unwrap_err().to_string().contains("more than 2000000 copied items"));
     }
 
     #[test]
     fn nesting_and_cycles_do_not_overflow_the_stack() {
         let mut deep = vec![b'N'];
-        deep.extend(std::iter::repeat_n(0x85, 3_000_000));
+        deep.extend(std::iter::repeat_n(0x85, 1_500_000));
         deep.push(b'.');
         assert!(parse(&deep).is_ok());
         // A list that contains itself.
         assert!(parse(b"]q\x00h\x00a.").is_ok());
         let mut endless = vec![0x85; MAX_VALUES + 2];
         endless[0] = b'N';
-        assert!(parse(&endless).unwrap_err().to_string().contains("more than 8000000 values"));
+        assert!(parse(&endless).unwrap_err().to_string().contains("more than 2000000 values"));
     }
 }

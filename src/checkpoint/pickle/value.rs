@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::checkpoint::budget::Budget;
+
+/// No tensor has more axes.
+const MAX_AXES: usize = 8;
+
 /// Number of a value in its [`Arena`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::checkpoint) struct Id(pub(super) u32);
@@ -48,6 +53,30 @@ pub(in crate::checkpoint) struct Arena<'a> {
     nodes: Vec<Node<'a>>,
     /// Calls that became containers, by symbol.
     containers: BTreeMap<(&'a str, &'a str), usize>,
+    /// What readers have spent on it.
+    pub(in crate::checkpoint) budget: Budget,
+}
+
+impl Node<'_> {
+    /// What it is, for messages: never its content, which may be long.
+    pub(in crate::checkpoint) fn kind(&self) -> &'static str {
+        match self {
+            Node::None => "None",
+            Node::Bool(_) => "a truth value",
+            Node::Int(_) | Node::HugeInt => "a whole number",
+            Node::Float(_) => "a number",
+            Node::Text(_) => "text",
+            Node::Bytes => "bytes",
+            Node::Tuple(_) => "a tuple",
+            Node::List(_) => "a list",
+            Node::Set(_) => "a set",
+            Node::Dict(_) => "a dictionary",
+            Node::Global { .. } => "a class or function",
+            Node::Call { .. } => "the result of a call",
+            Node::Object { .. } => "an object",
+            Node::Persistent(_) => "a storage",
+        }
+    }
 }
 
 impl<'a> Arena<'a> {
@@ -100,7 +129,7 @@ impl<'a> Arena<'a> {
         }
     }
 
-    /// A tuple or list of whole numbers, also inside `torch.Size(…)`.
+    /// A tuple or list of a few whole numbers, one for each axis; also inside `torch.Size(…)`.
     pub(in crate::checkpoint) fn indices(&self, id: Id) -> Option<Vec<usize>> {
         let id = match self.get(id) {
             Node::Call { callable, args, .. } if self.global(*callable) == Some(("torch", "Size")) => {
@@ -108,7 +137,7 @@ impl<'a> Arena<'a> {
             }
             _ => id,
         };
-        self.items(id)?.iter().map(|item| self.index(*item)).collect()
+        self.items(id).filter(|items| items.len() <= MAX_AXES)?.iter().map(|item| self.index(*item)).collect()
     }
 
     pub(in crate::checkpoint) fn entries(&self, id: Id) -> Option<&[(Id, Id)]> {
@@ -120,7 +149,9 @@ impl<'a> Arena<'a> {
 
     /// The value under a text key of a dictionary. The last one wins, as in Python.
     pub(in crate::checkpoint) fn entry(&self, id: Id, key: &str) -> Option<Id> {
-        self.entries(id)?.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, value)| *value)
+        let entries = self.entries(id)?;
+        self.budget.spend_steps(entries.len());
+        entries.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, value)| *value)
     }
 
     pub(in crate::checkpoint) fn global(&self, id: Id) -> Option<(&'a str, &'a str)> {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Dataset, DatasetError, Labelled, Labels};
 use crate::evaluate::{Rectangle, Truth};
+use crate::untrusted::{FileKind, read};
 
 #[derive(Deserialize)]
 struct File {
@@ -39,9 +40,14 @@ struct Category {
 }
 
 pub(super) fn open(data: &Path, images: Option<&Path>) -> Result<Dataset, DatasetError> {
+    let bytes = read(data, FileKind::Dataset).map_err(|reason| DatasetError::Read { path: data.into(), reason })?;
+    parse(data, &bytes, images)
+}
+
+/// As [`open`], of a file in memory that would be at `data`.
+pub(super) fn parse(data: &Path, bytes: &[u8], images: Option<&Path>) -> Result<Dataset, DatasetError> {
     let wrong = |message: String| DatasetError::Content { path: data.into(), message };
-    let bytes = std::fs::read(data).map_err(|reason| DatasetError::Read { path: data.into(), reason })?;
-    let mut file: File = serde_json::from_slice(&bytes).map_err(|error| {
+    let mut file: File = serde_json::from_slice(bytes).map_err(|error| {
         wrong(format!("not a COCO annotation file with images, annotations and categories: {error}"))
     })?;
     file.images.sort_by_key(|image| image.id);

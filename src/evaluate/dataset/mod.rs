@@ -8,9 +8,14 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use yolo_layout::yolo_labels;
+
 use super::{Rectangle, Truth};
 use crate::Size;
 use crate::config::ConfigError;
+
+/// The largest public datasets have 1,203. What is taken for what is counted in a table of all pairs of classes.
+const MAX_CLASSES: usize = 5_000;
 
 /// Why a dataset cannot be used.
 #[derive(Debug, Error)]
@@ -72,10 +77,29 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`] names the file, and the line of a label file.
     pub fn open(data: &Path, split: &str, images: Option<&Path>) -> Result<Self, DatasetError> {
-        if data.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-            coco_file::open(data, images)
+        let dataset = if data.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+            coco_file::open(data, images)?
         } else {
-            yolo_layout::open(data, split)
+            yolo_layout::open(data, split)?
+        };
+        dataset.checked(data)
+    }
+
+    /// As [`Dataset::open`], of a COCO annotation file in memory that would be at `path`.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn from_coco_json(path: &Path, json: &[u8], images: Option<&Path>) -> Result<Self, DatasetError> {
+        coco_file::parse(path, json, images)?.checked(path)
+    }
+
+    fn checked(self, data: &Path) -> Result<Self, DatasetError> {
+        match self.class_names.len() {
+            0..=MAX_CLASSES => Ok(self),
+            classes => Err(DatasetError::Content {
+                path: data.into(),
+                message: format!("it has {classes} classes; at most {MAX_CLASSES} can be evaluated"),
+            }),
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Dataset, DatasetError, Labelled, Labels};
 use crate::config::{DataConfig, coco_categories};
 use crate::picture::EXTENSIONS;
+use crate::untrusted::{FileKind, read_text, shortened};
 
 pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
     let config = DataConfig::from_file(data)?;
@@ -20,7 +21,7 @@ pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
     for place in listed {
         let place = found(data, config.root.as_deref(), place)
             .ok_or_else(|| wrong(format!("{split}: there is no {} below the folder of the file", place.display())))?;
-        if place.is_dir() { folder(&place, &mut paths)? } else { list(&place, &mut paths)? }
+        if place.is_dir() { folder(&place, &mut paths, &mut HashSet::new())? } else { list(&place, &mut paths)? }
     }
     paths.sort();
     paths.dedup();
@@ -55,13 +56,16 @@ fn is_picture(path: &Path) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// Pictures in a folder and below it.
-fn folder(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
+/// Pictures in a folder and below it. Links are followed, but to no folder twice.
+fn folder(folder: &Path, paths: &mut Vec<PathBuf>, visited: &mut HashSet<PathBuf>) -> Result<(), DatasetError> {
     let failed = |reason| DatasetError::Read { path: folder.into(), reason };
+    if !visited.insert(folder.canonicalize().map_err(failed)?) {
+        return Ok(());
+    }
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
-            self::folder(&path, paths)?;
+            self::folder(&path, paths, visited)?;
         } else if is_picture(&path) {
             paths.push(path);
         }
@@ -71,7 +75,7 @@ fn folder(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
 
 /// Paths one a line, those with `./` relative to the file, others to it or to the working folder.
 fn list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
-    let text = std::fs::read_to_string(list).map_err(|reason| DatasetError::Read { path: list.into(), reason })?;
+    let text = read_text(list, FileKind::List).map_err(|reason| DatasetError::Read { path: list.into(), reason })?;
     let beside = list.parent().unwrap_or(Path::new(""));
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let path = beside.join(line);
@@ -94,28 +98,30 @@ fn label_path(picture: &Path) -> PathBuf {
 /// Nothing of a picture without a label file: a background. Equal lines count once, as in the training codes.
 fn labels_of(picture: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
     let path = label_path(picture);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match read_text(&path, FileKind::Labels) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(reason) => return Err(DatasetError::Read { path, reason }),
     };
+    yolo_labels(&text, classes).map_err(|message| DatasetError::Content { path, message })
+}
+
+/// The labels of a file in YOLO's layout: for each line a class and a box, as centre, width and height in shares of the
+/// picture, 0 to 1. Outlines become the boxes around them.
+///
+/// # Errors
+/// Names the first line that is none, and what is wrong with it.
+pub fn yolo_labels(text: &str, classes: usize) -> Result<Vec<(usize, [f64; 4])>, String> {
     let mut seen = HashSet::new();
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let parsed = lines.filter(|(_, line)| seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" ")));
-    parsed
-        .map(|(number, line)| {
-            parse(line, classes).map_err(|message| {
-                let message = format!("line {}: {message}", number + 1);
-                DatasetError::Content { path: path.clone(), message }
-            })
-        })
-        .collect()
+    let lines = lines.filter(|(_, line)| seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" ")));
+    lines.map(|(number, line)| parse(line, classes).map_err(|message| format!("line {}: {message}", number + 1))).collect()
 }
 
 /// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the picture.
 fn parse(line: &str, classes: usize) -> Result<(usize, [f64; 4]), String> {
     let mut numbers = line.split_whitespace().map(|word| {
-        word.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or(format!("`{word}` is not a number"))
+        word.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or(format!("`{}` is not a number", shortened(word, 40)))
     });
     let class = numbers.next().ok_or("it is empty")??;
     let numbers = numbers.collect::<Result<Vec<f64>, String>>()?;

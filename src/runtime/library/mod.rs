@@ -88,6 +88,8 @@ pub fn find<T>(
 ) -> Result<(Library, T), RuntimeError> {
     if let Some(named) = named(options) {
         let library = Library { path: absolute(&named.path), ..named };
+        // A damaged library can end the program with a signal, which nothing can report afterwards.
+        log::info!("Loading {} ({})", library.path.display(), library.origin.describe());
         return match inspect::check(&library.path).and_then(|()| load(&library)) {
             Ok(loaded) => Ok((library, loaded)),
             Err(reason) => Err(RuntimeError::Named { path: library.path, origin: library.origin.describe(), reason }),

@@ -1,54 +1,86 @@
-//! Asks the machine's Python where its packages are. Nothing of ours runs in Python.
+//! Asks the machine's Python where its packages are. Nothing of ours runs in Python, and nothing of the working folder:
+//! Python otherwise looks for modules there first.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
 use super::{Candidate, Library, MIN_MINOR, Origin};
+use crate::untrusted::{FileKind, read};
 
 /// Names under which Python is installed.
 pub(super) const INTERPRETERS: &[&str] = &["python3", "python"];
 
-const LOCATE: &str = "import importlib.util as u; s = u.find_spec('onnxruntime'); \
-                      print(list(s.submodule_search_locations)[0] if s else '')";
+/// For each library of an installed distribution: the hash that its RECORD states (PEP 376), and where it is. Nothing of
+/// the distribution is imported.
+const LOCATE: &str = "\
+import importlib.metadata as m
+for name in ('onnxruntime', 'onnxruntime-gpu'):
+    try: files = m.distribution(name).files or []
+    except m.PackageNotFoundError: continue
+    for f in files:
+        if f.name.startswith(('libonnxruntime.', 'onnxruntime.dll')) and f.hash and f.hash.mode == 'sha256':
+            print(f.hash.value, f.locate(), sep='\\t')
+";
 
-/// The library of an installed `onnxruntime` package, if it is recent enough.
+/// A Python in isolated mode (`-I`: neither the working folder nor `PYTHONPATH` nor the user's own packages) that stands
+/// in `folder`.
+pub(super) fn isolated(python: &str, folder: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg("-I").current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// A library of an installed distribution.
+#[derive(Debug, PartialEq, Eq)]
+struct Installed {
+    minor: u32,
+    path: PathBuf,
+    /// As RECORD has it.
+    hash: String,
+}
+
+/// The library of an installed `onnxruntime` package, if it is recent enough and what the package's own RECORD says.
 pub(super) fn installed() -> Candidate {
+    // A folder in which nobody else can put modules.
+    let Ok(neutral) = tempfile::tempdir() else { return Err("no temporary folder to run Python in".into()) };
     let output = INTERPRETERS.iter().find_map(|python| {
-        let output = Command::new(python).args(["-c", LOCATE]).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let output = isolated(python, neutral.path()).args(["-c", LOCATE]).stderr(Stdio::null()).output();
         output.ok().filter(|output| output.status.success())
     });
     let Some(output) = output else { return Ok(None) };
-    let folder = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if folder.is_empty() {
-        return Ok(None);
+    let Some(newest) = newest(&String::from_utf8_lossy(&output.stdout)) else { return Ok(None) };
+    if newest.minor < MIN_MINOR {
+        let (path, minor) = (newest.path.display(), newest.minor);
+        return Err(format!("{path} is version 1.{minor}; at least 1.{MIN_MINOR} is needed"));
     }
-    match newest(&Path::new(&folder).join("capi")) {
-        None => Ok(None),
-        Some((minor, path)) if minor < MIN_MINOR => {
-            Err(format!("{} is version 1.{minor}; at least 1.{MIN_MINOR} is needed", path.display()))
-        }
-        Some((_, path)) => Ok(Some(Library { path, origin: Origin::Python })),
+    let library = read(&newest.path, FileKind::Model).map_err(|error| format!("{}: {error}", newest.path.display()))?;
+    if BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&library)) != newest.hash {
+        return Err(format!("{} is not the file that its package's RECORD states", newest.path.display()));
     }
+    Ok(Some(Library { path: newest.path, origin: Origin::Python }))
 }
 
-/// The library in a folder with the highest version in its name, and its minor version.
-fn newest(folder: &Path) -> Option<(u32, PathBuf)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).ok()?.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name == "onnxruntime.dll" {
-            // Windows has no version in the name; loading it tells.
-            found.push((MIN_MINOR, entry.path()));
-        } else if let Some(minor) = minor_version(&name) {
-            found.push((minor, entry.path()));
-        }
-    }
-    found.sort();
-    found.pop()
+/// The library with the highest version in its name.
+fn newest(answer: &str) -> Option<Installed> {
+    let libraries = answer.lines().filter_map(|line| {
+        let (hash, path) = line.split_once('\t')?;
+        let path = PathBuf::from(path);
+        let minor = minor_version(path.file_name()?.to_str()?)?;
+        path.is_absolute().then(|| Installed { minor, path, hash: hash.to_owned() })
+    });
+    libraries.max_by_key(|library| library.minor)
 }
 
-/// `libonnxruntime.so.1.31.1` or `libonnxruntime.1.31.1.dylib` has minor version 31.
+/// `libonnxruntime.so.1.31.1` or `libonnxruntime.1.31.1.dylib` has minor version 31. Windows has no version in the name;
+/// loading it tells.
 fn minor_version(name: &str) -> Option<u32> {
+    if name == "onnxruntime.dll" {
+        return Some(MIN_MINOR);
+    }
     let rest = name.strip_prefix("libonnxruntime.")?;
     let version = rest.strip_prefix("so.").or_else(|| rest.strip_suffix(".dylib"))?;
     version.split('.').nth(1)?.parse().ok()
@@ -69,5 +101,15 @@ mod tests {
         ] {
             assert_eq!(minor_version(name), minor, "{name}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_newest_library_is_taken() {
+        let answer =
+            "aa\t/p/libonnxruntime.so.1.24.0\nbb\t/p/libonnxruntime.so.1.31.1\ncc\tlibonnxruntime.so.1.99.0\nx\n";
+        let expected = Installed { minor: 31, path: "/p/libonnxruntime.so.1.31.1".into(), hash: "bb".into() };
+        assert_eq!(newest(answer), Some(expected));
+        assert_eq!(newest(""), None);
     }
 }

@@ -11,8 +11,9 @@ use layers::Profile;
 use serde_json::{Value, json};
 use yolo9::detect::{Detector, Prepared, Preset, Settings};
 use yolo9::output::{PictureResult, Style, annotate, encode_picture};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
 use yolo9::runtime::{Runtime, SessionOptions};
+use yolo9::untrusted::{FileKind, read};
 use yolo9::{Size, embedded};
 
 use crate::Outcome;
@@ -66,7 +67,8 @@ pub(crate) struct BenchArgs {
 impl BenchArgs {
     /// Spinning threads of one network would take the cores from the other.
     fn session(&self) -> SessionOptions {
-        SessionOptions { spinning: self.vs.is_none(), ..self.runtime.session() }
+        let session = self.runtime.session();
+        SessionOptions { spinning: session.spinning && self.vs.is_none(), ..session }
     }
 
     /// For two networks in turn: where the threads of a session run decides about its times, more than networks do.
@@ -80,10 +82,10 @@ const STAGES: [&str; 6] = ["decode", "letterbox", "inference", "decode boxes, NM
 
 pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let bytes = match &args.picture {
-        Some(path) => std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?,
+        Some(path) => read(path, FileKind::Image).with_context(|| format!("{} cannot be read", path.display()))?,
         None => embedded::SAMPLE_PICTURE.to_vec(),
     };
-    let picture = Picture::decode(&bytes, DEFAULT_MAX_PIXELS).context("the picture cannot be used")?;
+    let picture = Picture::decode(&bytes, &ImageLimits::default()).context("the picture cannot be used")?;
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     let session = args.session();
     let mut subject = Subject::open(&args.model, args, globals, &runtime, &session)?;
@@ -211,7 +213,7 @@ impl Subject {
         let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
         let measured = warmed_up(runs, || {
             let start = Instant::now();
-            let picture = Picture::decode(bytes, u64::MAX)?;
+            let picture = Picture::decode(bytes, &ImageLimits::default())?;
             let decoded = start.elapsed();
             let prepared = Prepared::new(&picture.pixels, &self.detector.settings().fit);
             let found = self.detector.detect_prepared(&prepared)?;
@@ -288,7 +290,9 @@ fn throughput(args: &BenchArgs, globals: &Globals, runtime: &Runtime, prepared: 
     counts.dedup();
     let mut rates = serde_json::Map::new();
     for count in counts {
-        let session = SessionOptions { threads: threads_of(args, count), spinning: count == 1, ..args.session() };
+        let session = args.session();
+        let spinning = session.spinning && count == 1;
+        let session = SessionOptions { threads: threads_of(args, count), spinning, ..session };
         let mut subjects = Subject::several(&args.model, args, runtime, (globals, &session), count)?;
         let times = std::thread::scope(|scope| {
             let run =

@@ -61,8 +61,8 @@ impl Measured {
         for (number, source) in plan.sources.iter().enumerate() {
             let picture = match source.open(plan.reading) {
                 Ok(picture) => picture,
-                Err(reason) => {
-                    measured.failed.push((source.name().into(), reason));
+                Err(failure) => {
+                    measured.failed.push((source.name().into(), failure.reason));
                     measured.judged.iter_mut().for_each(|judged| judged.push(Judged::default()));
                     continue;
                 }

@@ -15,7 +15,6 @@ use yolo9::Size;
 use yolo9::detect::Thresholds;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
 use yolo9::output::write_atomically;
-use yolo9::picture::DEFAULT_MAX_PIXELS;
 use yolo9::runtime::{Runtime, SessionOptions};
 
 use crate::Outcome;
@@ -23,6 +22,7 @@ use crate::args::{Globals, PresetArg, RuntimeArgs, parse_share, parse_size};
 use crate::console::{print_line, say};
 use crate::interrupt::Interrupt;
 use crate::outputs::RunFolder;
+use crate::overwrite::refuse_all;
 use crate::report::progress_bar;
 use crate::sources::{self, Reading, Source};
 use crate::val::Scores;
@@ -137,6 +137,10 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
     if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
         anyhow::ensure!(args.exist_ok || !path.exists(), "{} exists; replace it with --exist-ok", path.display());
     }
+    let mut inputs = [args.a.files(), args.b.files()].concat();
+    inputs.extend(args.data.clone());
+    inputs.extend(sources.iter().filter_map(|source| source.path().map(Path::to_path_buf)));
+    refuse_all(&inputs, &[("--json", args.json.as_deref())], args.out.as_deref(), args.exist_ok)?;
     let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
     let runtime = Runtime::load(&args.runtime.library(globals))?;
     let preset = args.preset.preset();
@@ -159,7 +163,7 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outco
     let defaults = preset.thresholds();
     let thresholds = Thresholds { confidence: args.conf.unwrap_or(defaults.confidence), ..defaults };
     let confidence = thresholds.confidence;
-    let reading = Reading { max_pixels: DEFAULT_MAX_PIXELS, only_for: None };
+    let reading = Reading::default();
     let plan = Plan { sources: &sources, dataset: judged, thresholds, runs: args.runs as usize, reading };
     let total = sources.len().max(plan.runs);
     let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(total) };

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use image::{ImageFormat, RgbImage, imageops};
 use yolo9::compare::{Change, Compared};
 use yolo9::output::{Mark, class_colour, draw_marks, encode_picture, encode_thumbnail, write_atomically, write_text};
-use yolo9::picture::DEFAULT_MAX_PIXELS;
 
 use super::Comparison;
 use super::measure::PictureComparison;
@@ -33,7 +32,7 @@ pub(super) fn draw(folder: &Path, comparison: &Comparison, count: usize) -> anyh
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut drawn = Vec::new();
     for (rank, (_, picture)) in ranked.into_iter().take(count).enumerate() {
-        let reading = Reading { max_pixels: DEFAULT_MAX_PIXELS, only_for: None };
+        let reading = Reading::default();
         let Ok(pixels) = picture.source.open(reading) else { continue };
         let triptych = triptych(&pixels.pixels, picture, comparison);
         let name = picture.source.relative();

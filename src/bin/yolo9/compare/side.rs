@@ -1,6 +1,6 @@
 //! One side of a comparison.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -26,6 +26,11 @@ pub(super) struct SideArg {
 }
 
 impl SideArg {
+    /// The files that it names.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.model.files()
+    }
+
     /// As it was typed.
     pub(super) fn text(&self) -> &str {
         &self.text

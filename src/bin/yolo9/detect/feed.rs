@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use super::plan::Planned;
+use crate::interrupt::Interrupt;
 use crate::video::Frames;
 
 /// The next thing of a run.
@@ -17,16 +18,19 @@ pub(super) enum Next {
 }
 
 pub(super) struct Feed {
-    pictures: std::iter::Skip<std::vec::IntoIter<Planned>>,
+    pictures: std::vec::IntoIter<Planned>,
+    /// Numbers of pictures that an earlier run finished, ascending.
+    done: Vec<usize>,
     playing: Option<(Planned, Frames)>,
     /// Larger frames are refused.
     max_pixels: u64,
+    interrupt: Interrupt,
 }
 
 impl Feed {
-    /// All of `pictures` but the first ones.
-    pub(super) fn new(pictures: Vec<Planned>, skip: usize, max_pixels: u64) -> Self {
-        Self { pictures: pictures.into_iter().skip(skip), playing: None, max_pixels }
+    /// All of `pictures` but those with the numbers `done`, which ascend.
+    pub(super) fn new(pictures: Vec<Planned>, done: Vec<usize>, max_pixels: u64, interrupt: Interrupt) -> Self {
+        Self { pictures: pictures.into_iter(), done, playing: None, max_pixels, interrupt }
     }
 }
 
@@ -46,9 +50,10 @@ impl Iterator for Feed {
                 Err(reason) => Next::Closed(planned, Err(reason)),
             });
         }
-        let planned = self.pictures.next()?;
+        let done = &self.done;
+        let planned = self.pictures.find(|planned| done.binary_search(&planned.index).is_err())?;
         let Some(video) = planned.source.video() else { return Some(Next::Picture(planned)) };
-        Some(match Frames::open(video, self.max_pixels) {
+        Some(match Frames::open(video, self.max_pixels, &self.interrupt) {
             Ok(frames) => {
                 let about = frames.about().clone();
                 self.playing = Some((planned.clone(), frames));

@@ -1,6 +1,7 @@
 //! `yolo9 detect`.
 
 mod feed;
+mod guard;
 mod pipeline;
 mod plan;
 mod results;
@@ -13,6 +14,8 @@ use clap::Args;
 use serde_json::json;
 use yolo9::Size;
 use yolo9::detect::Detector;
+use yolo9::output::Shard;
+use yolo9::picture::ImageLimits;
 use yolo9::runtime::{Runtime, SessionOptions};
 
 use crate::Outcome;
@@ -21,11 +24,11 @@ use crate::console::{event, logs_json, say};
 use crate::engine::streams;
 use crate::formats::FormatArgs;
 use crate::interrupt::Interrupt;
-use crate::journal::Shard;
 use crate::model;
 use crate::outputs::RUNS;
 use crate::report::Report;
 use crate::sources::{self, Reading, Source};
+use feed::Feed;
 use pipeline::Pipeline;
 use plan::Plan;
 use results::Results;
@@ -85,6 +88,11 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     max_megapixels: u64,
 
+    /// Memory for decoded pictures, of all at hand together; a picture that needs more is refused [default: 400, or 40 for
+    /// each worker if that is more].
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    max_image_memory: Option<u64>,
+
     /// Threads that decode and draw beside inference [default: as many as inference has].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
@@ -105,6 +113,10 @@ pub(crate) struct DetectArgs {
     /// Continue an interrupted run in its output folder: pictures that were finished, or failed, are not searched again.
     #[arg(long, requires = "out")]
     resume: bool,
+
+    /// With --resume: try pictures that failed again.
+    #[arg(long, requires = "resume")]
+    retry_failed: bool,
 
     /// Only the third of sixteen equal parts, say; `yolo9 merge` joins the parts' output folders.
     #[arg(long, value_name = "PART/PARTS", default_value = "1/1", hide_default_value = true)]
@@ -186,15 +198,18 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let all = args.runtime.session();
     let streams = args.streams.map_or(streams(all.threads), usize::from).min(plan.at_least());
     // Beside a single picture there is nothing else to do.
-    let spinning = plan.at_least() == 1;
+    let spinning = all.spinning && plan.at_least() == 1;
     let session = SessionOptions { threads: (all.threads / streams).max(1), spinning, ..all };
     let models = loaded.into_models(&runtime, &session, streams)?;
     let only_for = (!args.output.needs_pixels() && !args.full_decoding).then_some(settings.fit);
-    let reading = Reading { max_pixels: args.max_megapixels * 1_000_000, only_for };
+    let workers = args.workers.map_or(all.threads, usize::from);
+    let limits = args.limits(workers);
+    let reading = Reading { limits, only_for };
     let header = plan.header(args, globals, (&settings, reading), &class_names)?;
     // Places for results before the first picture, so that a wrong path costs no work; and after everything else that
     // can go wrong, so that a run that cannot start leaves no folder.
     args.output.formats.check(args.output.out.as_deref(), args.output.exist_ok || args.resume)?;
+    guard::check(args, &plan)?;
     let mut report =
         Report::new(plan.pictures.len() + plan.unusable.len(), globals.quiet, args.output.formats.on_stdout());
     let mut results = Results::create(args, class_names, &plan)?;
@@ -204,21 +219,22 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     for (input, reason) in &plan.unusable {
         report.failure(input, reason);
     }
-    let done = results.begin(&header, &plan, args.resume, &mut report)?;
+    let done = results.begin(&header, &plan, args, &mut report)?;
     let options = pipeline::Options {
-        workers: args.workers.map_or(all.threads, usize::from),
+        workers,
         batch: args.batch.into(),
         reading,
         fail_fast: args.fail_fast,
-        skip: done,
+        memory: limits.max_bytes,
     };
     let detectors = models.into_iter().map(|model| Detector::new(model, settings.clone())).collect();
-    let pipeline = Pipeline::new(detectors, results, options)?;
+    let pipeline = Pipeline::new(detectors, results, interrupt.clone(), options)?;
     report.begin();
-    let (results, ended) = pipeline.run(plan, &interrupt, &mut report);
-    report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
+    let feed = Feed::new(plan.pictures, done, limits.max_pixels, interrupt);
+    let (results, ended) = pipeline.run(feed, &mut report);
     // Also after an error: what was found so far stays readable.
-    let finished = results.finish(&report, globals.quiet);
+    let finished = results.finish(&mut report, globals.quiet);
+    report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
     let interrupted = ended?;
     finished?;
     if let Some(reason) = report.stdout_failure() {
@@ -229,6 +245,15 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
         (false, 0) => Outcome::Done,
         (false, _) => Outcome::SomeFailed,
     })
+}
+
+impl DetectArgs {
+    /// Pictures of common size for every worker, and one large one on a small machine.
+    fn limits(&self, workers: usize) -> ImageLimits {
+        let usual = ImageLimits::default().max_bytes.max(40_000_000 * workers as u64);
+        let max_bytes = self.max_image_memory.map_or(usual, |megabytes| megabytes * 1_000_000);
+        ImageLimits { max_pixels: self.max_megapixels * 1_000_000, max_bytes }
+    }
 }
 
 impl OutputArgs {

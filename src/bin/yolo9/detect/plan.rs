@@ -6,10 +6,11 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 use yolo9::detect::Settings;
 use yolo9::hexadecimal;
+use yolo9::output::{Header, Shard, Written};
+use yolo9::untrusted::{FileKind, read};
 
 use super::DetectArgs;
 use crate::args::Globals;
-use crate::journal::{Header, Shard, Written};
 use crate::outputs::Places;
 use crate::sources::{Reading, Source, Sources};
 use crate::weights::provenance;
@@ -40,6 +41,8 @@ pub(super) struct Plan {
     inputs: String,
     /// Inputs that are no pictures, with the reason.
     pub(super) unusable: Vec<(String, String)>,
+    /// Files that were read for their lines.
+    pub(super) lists: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -61,7 +64,13 @@ impl Plan {
         }
         pictures.shrink_to_fit();
         let unusable = sources.failed.iter().map(|(path, reason)| (path.display().to_string(), reason.clone()));
-        Self { pictures, shard, total, inputs: hexadecimal(&names.finalize()), unusable: unusable.collect() }
+        let (unusable, lists) = (unusable.collect(), sources.lists);
+        Self { pictures, shard, total, inputs: hexadecimal(&names.finalize()), unusable, lists }
+    }
+
+    /// The picture of that number, if it is one of this run.
+    pub(super) fn picture(&self, index: usize) -> Option<&Planned> {
+        self.pictures.get(index / self.shard.parts()).filter(|planned| planned.index == index)
     }
 
     /// The first video. Its frames are not counted before they come, so a run with one cannot be continued or divided.
@@ -90,7 +99,7 @@ impl Plan {
         let mut model = format!("{name} {hash}");
         if let Some(config) = &args.model.config {
             let bytes = if Path::new(config).is_file() {
-                std::fs::read(config).with_context(|| format!("{config} cannot be read"))?
+                read(Path::new(config), FileKind::Config).with_context(|| format!("{config} cannot be read"))?
             } else {
                 Vec::new()
             };

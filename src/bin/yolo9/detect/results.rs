@@ -1,24 +1,29 @@
 //! The places that results go to.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use anyhow::Context;
 use image::RgbImage;
 use yolo9::Size;
 use yolo9::detect::{Detection, Found};
 use yolo9::output::{
-    Crop, PictureResult, Record, Style, annotate, crops, encode_picture, thumbnail, write_atomically, yolo_lines,
+    FileError, Header, PictureResult, Record, Style, annotate, crop_places, crops, encode_picture, thumbnail,
+    write_below, yolo_lines,
 };
 use yolo9::picture::Picture;
+use yolo9::untrusted::{FileStamp, Place};
 
 use super::DetectArgs;
 use super::plan::{Plan, Planned};
 use crate::console::say;
 use crate::formats::Formats;
 use crate::gallery::{Gallery, thumbnail_place};
-use crate::journal::{Header, JOURNAL, Journal};
+use crate::journal::{JOURNAL, Journal, Reader};
 use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
 use crate::report::Report;
+use crate::sources::Failure;
 use crate::video::Film;
 
 /// What a run writes besides its lines.
@@ -27,10 +32,18 @@ pub(super) struct Results {
     formats: Formats,
     gallery: Option<Gallery>,
     journal: Option<Journal>,
+    earlier: Option<Earlier>,
     /// Whether no other run writes into the folder.
     owns_folder: bool,
     labels: usize,
     files: Arc<Files>,
+}
+
+/// What an interrupted run left, to be put in at its place among what this one finds.
+struct Earlier {
+    reader: Reader,
+    /// Numbers of pictures, ascending, and where their records begin.
+    records: VecDeque<(usize, u64)>,
 }
 
 /// What is written of each picture.
@@ -49,6 +62,8 @@ pub(super) struct Files {
 pub(super) struct Item {
     pub(super) planned: Planned,
     pub(super) frame: Option<u64>,
+    /// What its file was when it was read.
+    pub(super) stamp: Option<FileStamp>,
 }
 
 impl Item {
@@ -95,9 +110,6 @@ impl Results {
             crop: output.save_crop,
             thumbnail: output.html,
         };
-        if exist_ok {
-            refuse_to_replace(folder.as_ref(), output.formats.files(), plan)?;
-        }
         let keeps_journal = folder.as_ref().filter(|_| plan.video().is_none());
         let journal = keeps_journal.map(|folder| Journal::lock(folder.path())).transpose()?.flatten();
         if let (Some(folder), None) = (keeps_journal, &journal) {
@@ -119,27 +131,59 @@ impl Results {
         })?;
         let gallery = output.html.then(|| Gallery::new(&files.folder, &files.class_names, files.draw.is_some()));
         let owns_folder = journal.is_some() || plan.video().is_some();
-        Ok(Self { folder, formats, gallery, journal, owns_folder, labels: 0, files: Arc::new(files) })
+        Ok(Self { folder, formats, gallery, journal, earlier: None, owns_folder, labels: 0, files: Arc::new(files) })
     }
 
-    /// Begins the journal, or continues it: what it holds goes into the files of all pictures again. Gives the number of
-    /// pictures that are finished.
+    /// Begins the journal, or continues it. Gives the numbers of pictures that are finished: those with a record, but for
+    /// those whose file has changed since, and, if they shall be tried again, those that failed.
     pub(super) fn begin(
         &mut self,
         header: &Option<Header>,
         plan: &Plan,
-        resume: bool,
+        args: &DetectArgs,
         report: &mut Report,
-    ) -> anyhow::Result<usize> {
-        let (Some(mut journal), Some(header)) = (self.journal.take(), header) else { return Ok(0) };
-        let mut done = 0;
-        let seen = |record: Record| {
-            let expected = plan.pictures.get(done);
-            anyhow::ensure!(
-                expected.is_some_and(|planned| planned.index == record.index && planned.source.name() == record.image),
-                "the journal has {} as number {done}, which this run has not there; use another --out",
-                record.image
-            );
+    ) -> anyhow::Result<Vec<usize>> {
+        let (Some(journal), Some(header)) = (&mut self.journal, header) else { return Ok(Vec::new()) };
+        if !args.resume {
+            journal.begin(header)?;
+            return Ok(Vec::new());
+        }
+        let (mut changed, mut failed) = (0, 0);
+        let kept = journal.resume(header, |record| {
+            let planned = plan.picture(record.index).filter(|planned| planned.source.name() == record.image);
+            let planned = planned.with_context(|| {
+                let (image, index) = (&record.image, record.index);
+                format!("the journal has {image} as number {index}, which this run has not there; use another --out")
+            })?;
+            let is_changed = record.file.is_some() && planned.source.stamp() != record.file;
+            let is_tried_again = args.retry_failed && record.failure().is_some();
+            changed += usize::from(is_changed);
+            failed += usize::from(is_tried_again && !is_changed);
+            Ok(!is_changed && !is_tried_again)
+        })?;
+        if changed > 0 {
+            log::warn!("{changed} pictures have another size or time than when they were searched: searched again");
+        }
+        if failed > 0 {
+            log::info!("{failed} pictures that failed are tried again");
+        }
+        let Some((reader, records)) = kept else { return Ok(Vec::new()) };
+        let done: Vec<usize> = records.iter().map(|(index, _)| *index).collect();
+        if !done.is_empty() {
+            log::info!("{} of {} pictures were finished before", done.len(), plan.pictures.len());
+        }
+        self.earlier = Some(Earlier { reader, records: records.into() });
+        let first_missing = plan.pictures.iter().find(|planned| done.binary_search(&planned.index).is_err());
+        self.repeat_before(first_missing.map(|planned| planned.index), report)?;
+        Ok(done)
+    }
+
+    /// Puts what an earlier run found into the files of all pictures, up to a picture, or all of it.
+    fn repeat_before(&mut self, index: Option<usize>, report: &mut Report) -> anyhow::Result<()> {
+        let Some(earlier) = &mut self.earlier else { return Ok(()) };
+        while let Some((_, position)) = earlier.records.pop_front_if(|(first, _)| index.is_none_or(|end| *first < end))
+        {
+            let record = earlier.reader.record_at(position)?;
             let detections = record.detections();
             if let (Some(result), Some(place)) = (record.result(&detections, &self.files.class_names), record.place()) {
                 let problem = record.failure().is_some();
@@ -147,19 +191,8 @@ impl Results {
                 push(&mut self.formats, &mut self.gallery, &result, (place, problem))?;
             }
             report.finished_before(&record.image, record.failure());
-            done += 1;
-            Ok(())
-        };
-        if resume {
-            journal.resume(header, seen)?;
-        } else {
-            journal.begin(header)?;
         }
-        self.journal = Some(journal);
-        if done > 0 {
-            log::info!("{done} of {} pictures were finished before", plan.pictures.len());
-        }
-        Ok(done)
+        Ok(())
     }
 
     pub(super) fn files(&self) -> Arc<Files> {
@@ -169,32 +202,48 @@ impl Results {
     /// The annotated video of a video, if pictures are drawn.
     pub(super) fn film(&self, planned: &Planned, rate: Option<&str>) -> Option<Film> {
         let rate = rate.unwrap_or("25");
-        self.files.draw.map(|_| Film::new(self.files.folder.join(planned.place()), rate))
+        self.files.draw.map(|_| Film::new(&self.files.folder, planned.place(), rate))
     }
 
-    /// Notes that a picture is finished, with what went wrong with its files.
-    pub(super) fn finished(&mut self, job: &Job, problem: Option<String>) -> anyhow::Result<()> {
+    /// Notes that a picture is finished, with what went wrong with its files. What failed by no fault of its own is
+    /// reported, but not noted, so that a continued run tries it again.
+    pub(super) fn finished(&mut self, job: &Job, problem: Option<&Failure>, report: &mut Report) -> anyhow::Result<()> {
+        self.repeat_before(Some(job.item.planned.index), report)?;
         self.labels += usize::from(self.files.txt && !job.detections.is_empty());
         let place = job.item.place();
         push(&mut self.formats, &mut self.gallery, &job.result(), (&place, problem.is_some()))?;
-        self.note(|| Record::found(job.item.planned.index, &job.result(), &place.to_string_lossy(), problem))
+        if problem.is_some_and(|problem| problem.passing) {
+            return Ok(());
+        }
+        let reason = problem.map(|problem| problem.reason.clone());
+        let place = Place::new(place.to_string_lossy());
+        self.note(|| Ok(Record::found(job.item.planned.index, &job.result(), place?, reason).of_file(job.item.stamp)))
     }
 
-    /// Notes that a picture could not be searched.
-    pub(super) fn failed(&mut self, planned: &Planned, reason: &str) -> anyhow::Result<()> {
-        self.note(|| Record::failed(planned.index, &planned.source.name(), reason))
+    /// As [`Results::finished`] for a picture that could not be searched.
+    pub(super) fn failed(&mut self, item: &Item, failure: &Failure, report: &mut Report) -> anyhow::Result<()> {
+        self.repeat_before(Some(item.planned.index), report)?;
+        if failure.passing {
+            return Ok(());
+        }
+        let planned = &item.planned;
+        self.note(|| Ok(Record::failed(planned.index, &planned.source.name(), &failure.reason).of_file(item.stamp)))
     }
 
-    fn note(&mut self, record: impl FnOnce() -> Record) -> anyhow::Result<()> {
+    fn note(&mut self, record: impl FnOnce() -> anyhow::Result<Record>) -> anyhow::Result<()> {
         match &mut self.journal {
-            Some(journal) => journal.append(&record()),
+            Some(journal) => journal.append(&record()?),
             None => Ok(()),
         }
     }
 
-    pub(super) fn finish(self, report: &Report, quiet: bool) -> anyhow::Result<()> {
+    /// Completes the files of all pictures; after an error of the run as far as they came.
+    pub(super) fn finish(mut self, report: &mut Report, quiet: bool) -> anyhow::Result<()> {
+        let repeated = self.repeat_before(None, report);
         self.formats.finish()?;
+        repeated?;
         self.gallery.map_or(Ok(()), Gallery::finish)?;
+        self.journal.map_or(Ok(()), Journal::finish)?;
         let Some(folder) = &self.folder else { return Ok(()) };
         if self.owns_folder {
             write_failures(folder.path(), report.failures())?;
@@ -223,24 +272,6 @@ fn push(
     }
 }
 
-/// A result could land on the picture that it was made from.
-fn refuse_to_replace<'a>(
-    folder: Option<&RunFolder>,
-    targets: impl Iterator<Item = &'a Path>,
-    plan: &Plan,
-) -> anyhow::Result<()> {
-    let targets: Vec<PathBuf> = targets.filter_map(|path| path.canonicalize().ok()).collect();
-    for planned in &plan.pictures {
-        let Some(original) = planned.source.path().and_then(|path| path.canonicalize().ok()) else { continue };
-        let drawn = folder.and_then(|folder| folder.path().join(planned.place()).canonicalize().ok());
-        if drawn.iter().chain(&targets).any(|target| *target == original) {
-            let name = planned.source.name();
-            anyhow::bail!("{name} would be replaced by its own result; choose another place for that");
-        }
-    }
-    Ok(())
-}
-
 impl Job {
     pub(super) fn new(item: Item, size: Size, found: Found, files: Arc<Files>) -> Self {
         let name = item.name();
@@ -259,18 +290,18 @@ impl Job {
     }
 
     /// Writes the picture's own files. Of a frame that is drawn, the pixels come back.
-    pub(super) fn write(&self, picture: Picture) -> anyhow::Result<Option<RgbImage>> {
+    pub(super) fn write(&self, picture: Picture) -> Result<Option<RgbImage>, FileError> {
         let files = &*self.files;
         let place = &self.item.place();
         if files.txt && !self.detections.is_empty() {
-            let path = files.folder.join(LABELS).join(place.with_extension("txt"));
-            write_atomically(&path, yolo_lines(&self.result(), files.save_conf).as_bytes())?;
+            let path = Path::new(LABELS).join(place.with_extension("txt"));
+            write_below(&files.folder, &path, yolo_lines(&self.result(), files.save_conf).as_bytes())?;
         }
         if files.crop {
             self.write_crops(&picture)?;
         }
         if files.thumbnail {
-            write_atomically(&files.folder.join(thumbnail_place(place)), &thumbnail(&picture.pixels)?)?;
+            write_below(&files.folder, &thumbnail_place(place), &thumbnail(&picture.pixels)?)?;
         }
         if let Some(style) = &files.draw {
             let Picture { mut pixels, format, .. } = picture;
@@ -278,21 +309,17 @@ impl Job {
             if self.item.frame.is_some() {
                 return Ok(Some(pixels));
             }
-            write_atomically(&files.folder.join(place), &encode_picture(&pixels, format)?)?;
+            write_below(&files.folder, place, &encode_picture(&pixels, format)?)?;
         }
         Ok(None)
     }
 
-    /// `crops/<class>/<picture>.1.jpg`, `<picture>.2.jpg` and so on by falling score.
-    fn write_crops(&self, picture: &Picture) -> anyhow::Result<()> {
-        let place = &self.item.place();
-        let stem = place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let extension = place.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
-        for (number, crop) in crops(&picture.pixels, &self.result()).enumerate() {
-            let Some(Crop { class, pixels }) = crop else { continue };
-            let place = place.with_file_name(format!("{stem}.{}{extension}", number + 1));
-            let path = self.files.folder.join(CROPS).join(class).join(place);
-            write_atomically(&path, &encode_picture(&pixels, picture.format)?)?;
+    fn write_crops(&self, picture: &Picture) -> Result<(), FileError> {
+        let (place, result) = (self.item.place(), self.result());
+        for (crop, place) in crops(&picture.pixels, &result).zip(crop_places(&result, &place)) {
+            let (Some(crop), Some(place)) = (crop, place) else { continue };
+            let bytes = encode_picture(&crop.pixels, picture.format)?;
+            write_below(&self.files.folder, &Path::new(CROPS).join(place), &bytes)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Pictures through a network, decoding and inference at the same time.
 
+mod memory;
 mod pool;
 mod streams;
 
@@ -7,10 +8,12 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use yolo9::Size;
-use yolo9::detect::{Detection, Detector, Prepared, Timing};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
+use yolo9::detect::{Detection, Detector, Found, Prepared, Timing};
+use yolo9::picture::{ImageLimits, PictureError, Undecoded};
 use yolo9::runtime::Model;
+use yolo9::untrusted::{FileKind, read};
 
+pub(crate) use memory::{Held, Memory, Turn};
 pub(crate) use pool::{Pending, Pool, Promise};
 pub(crate) use streams::{Batches, Streams};
 
@@ -38,18 +41,28 @@ pub(crate) fn search(
     paths: &[PathBuf],
     mut done: impl FnMut(usize, Result<Searched, String>) -> bool,
 ) -> anyhow::Result<()> {
-    let pool = Pool::new(workers)?;
+    let pool = Pool::new("decoder", workers)?;
+    let limits = ImageLimits::default();
+    let memory = Memory::new(limits.max_bytes);
     let fit = detectors[0].settings().fit;
     let most = workers + 2 * detectors.len();
     type Waiting = (Size, Promise<Result<Searched, String>>);
     let streams = Streams::start(detectors, |(size, promise): Waiting, found| {
-        promise.keep(found.map(|found| Searched { size, detections: found.detections, timing: found.timing }));
+        let searched = |found: Found| Searched { size, detections: found.detections, timing: found.timing };
+        promise.keep(found.map(searched).map_err(|failure| failure.reason));
     });
     let decode = |path: &Path| {
-        let path = path.to_path_buf();
+        let (path, turn) = (path.to_path_buf(), memory.turn());
         pool.submit(move || {
-            let picture = Picture::open(&path, DEFAULT_MAX_PIXELS).map_err(|error| error.to_string())?;
-            Ok::<_, String>((picture.size(), Prepared::of(&picture, &fit)))
+            let prepare = || {
+                let bytes = read(&path, FileKind::Image)?;
+                let undecoded = Undecoded::read(&bytes, &limits, None)?;
+                // Given back at the end of this: what goes on is small.
+                let _held = turn.take(undecoded.memory());
+                let picture = undecoded.decode()?;
+                Ok((picture.size(), Prepared::of(&picture, &fit)))
+            };
+            prepare().map_err(|error: PictureError| error.to_string())
         })
     };
     let mut ahead = VecDeque::new();

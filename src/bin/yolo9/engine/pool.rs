@@ -1,7 +1,8 @@
 //! Threads for jobs whose results are waited for in an order of their own.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -10,12 +11,13 @@ use anyhow::Context;
 pub(crate) struct Pool(Arc<rayon::ThreadPool>);
 
 impl Pool {
-    pub(crate) fn new(workers: usize) -> anyhow::Result<Self> {
+    /// So many threads, called `name` and their number.
+    pub(crate) fn new(name: &'static str, workers: usize) -> anyhow::Result<Self> {
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
-            .thread_name(|n| format!("worker {n}"))
+            .thread_name(move |n| format!("{name} {n}"))
             .build()
-            .context("no threads for decoding and drawing")?;
+            .context("no threads for decoding and drawing; ask for fewer with --workers")?;
         Ok(Self(Arc::new(threads)))
     }
 
@@ -59,6 +61,15 @@ impl<R> Pending<R> {
         self.0.recv().expect(KEPT)
     }
 
+    /// The result if it comes in time.
+    pub(crate) fn wait_for(self, time: Duration) -> Result<R, Self> {
+        match self.0.recv_timeout(time) {
+            Ok(result) => Ok(result),
+            Err(RecvTimeoutError::Timeout) => Err(self),
+            Err(RecvTimeoutError::Disconnected) => panic!("{KEPT}"),
+        }
+    }
+
     /// The result if it is there.
     pub(crate) fn ready(self) -> Result<R, Self> {
         match self.0.try_recv() {
@@ -75,7 +86,7 @@ mod tests {
 
     #[test]
     fn results_are_waited_for_in_the_order_of_their_jobs() {
-        let pool = Pool::new(3).unwrap();
+        let pool = Pool::new("test", 3).unwrap();
         let jobs: Vec<Pending<u64>> = (0..20)
             .map(|n| {
                 pool.submit(move || {

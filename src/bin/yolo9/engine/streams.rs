@@ -5,8 +5,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use yolo9::detect::{Detector, Found, Prepared};
+use yolo9::detect::{DetectError, Detector, Found, Prepared};
 use yolo9::runtime::Model;
+
+use crate::sources::Failure;
 
 /// A picture for the network, and whatever comes out with its detections.
 pub(crate) type Work<T> = (T, Prepared);
@@ -23,7 +25,7 @@ impl<T: Send + 'static> Streams<T> {
     /// A thread for each detector; `done` is called there for each picture.
     pub(crate) fn start<M: Model + Send + 'static>(
         detectors: Vec<Detector<M>>,
-        done: impl Fn(T, Result<Found, String>) + Send + Sync + 'static,
+        done: impl Fn(T, Result<Found, Failure>) + Send + Sync + 'static,
     ) -> Self {
         let (batches, waiting) = sync_channel(detectors.len());
         let (waiting, done) = (Arc::new(Mutex::new(waiting)), Arc::new(done));
@@ -61,17 +63,25 @@ fn next<T>(waiting: &Mutex<Receiver<T>>) -> Option<T> {
 }
 
 /// A batch that fails is tried picture by picture, so that one does not take the others with it.
-fn search<M: Model, T>(detector: &mut Detector<M>, batch: Vec<Work<T>>, done: &impl Fn(T, Result<Found, String>)) {
+fn search<M: Model, T>(detector: &mut Detector<M>, batch: Vec<Work<T>>, done: &impl Fn(T, Result<Found, Failure>)) {
     let (owners, prepared): (Vec<T>, Vec<Prepared>) = batch.into_iter().unzip();
     let together = if prepared.len() > 1 { detector.detect_batch(&prepared).ok() } else { None };
     match together {
         Some(found) => owners.into_iter().zip(found).for_each(|(owner, found)| done(owner, Ok(found))),
         None => {
             for (owner, prepared) in owners.into_iter().zip(&prepared) {
-                done(owner, detector.detect_prepared(prepared).map_err(|error| error.to_string()));
+                done(owner, detector.detect_prepared(prepared).map_err(|error| failure(&error)));
             }
         }
     }
+}
+
+/// A network that runs out of memory says nothing about the picture.
+fn failure(error: &DetectError) -> Failure {
+    let reason = error.to_string();
+    let passing = ["bad_alloc", "bad allocation", "Failed to allocate", "out of memory", "Out of memory"];
+    let passing = passing.iter().any(|sign| reason.contains(sign));
+    Failure { reason, passing }
 }
 
 /// Pictures that wait for others of their size.
@@ -162,8 +172,8 @@ mod tests {
         streams.submit(vec![(0, prepared(64, 0)), (1, prepared(64, 255)), (2, prepared(64, 0))]);
         streams.submit(vec![(3, prepared(64, 0))]);
         drop(streams);
-        let mut ended: Vec<(usize, Option<String>)> = receiver.iter().collect();
-        ended.sort();
+        let mut ended: Vec<(usize, Option<Failure>)> = receiver.iter().collect();
+        ended.sort_by_key(|(owner, _)| *owner);
         let failed: Vec<usize> = ended.iter().filter(|(_, error)| error.is_some()).map(|(owner, _)| *owner).collect();
         assert_eq!((ended.len(), failed), (4, vec![1]));
     }

@@ -14,13 +14,14 @@ use yolo9::dysample::{init_pos, upsample};
 use yolo9::embedded;
 use yolo9::graph::DySampleValues;
 use yolo9::output::{encode_picture, write_atomically};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
 use yolo9::runtime::{OrtModel, Runtime};
 
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
 use crate::console::{print_line, say};
 use crate::model::{self, Loaded};
+use crate::overwrite::refuse_all;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
@@ -73,10 +74,10 @@ struct Explained {
 pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let (name, picture) = match &args.picture {
         Some(path) => {
-            let picture = Picture::open(path, DEFAULT_MAX_PIXELS);
+            let picture = Picture::open(path, &ImageLimits::default());
             (path.clone(), picture.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?)
         }
-        None => (embedded::SAMPLE_NAME.into(), Picture::decode(embedded::SAMPLE_PICTURE, DEFAULT_MAX_PIXELS)?),
+        None => (embedded::SAMPLE_NAME.into(), Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default())?),
     };
     let (out, format) = output_of(args, &name)?;
     let Loaded::Network(mut network) = model::load(&args.model, globals)? else {
@@ -123,6 +124,8 @@ fn output_of(args: &ExplainArgs, name: &Path) -> anyhow::Result<(PathBuf, ImageF
         "{} exists; choose another name with --out, or replace it with --exist-ok",
         out.display()
     );
+    let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(args.picture.clone()).collect();
+    refuse_all(&inputs, &[("--out", Some(&out))], None, args.exist_ok)?;
     Ok((out, format))
 }
 

@@ -5,7 +5,7 @@ use yolo9::Size;
 use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::source_row;
-use yolo9::output::printable;
+use yolo9::untrusted::printable;
 
 use super::subject::{Content, Subject};
 use super::text::{essence, facts, headlines};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use yolo9::checkpoint::{PickleReport, Treatment};
-use yolo9::output::printable;
+use yolo9::untrusted::printable;
 
 use super::{InfoArgs, grouped};
 use crate::Outcome;

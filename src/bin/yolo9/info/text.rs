@@ -3,7 +3,7 @@
 use yolo9::Size;
 use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::output::printable;
+use yolo9::untrusted::{printable, shortened};
 
 use super::grouped;
 use super::subject::{Content, Network, Subject, TensorStatistics};
@@ -113,9 +113,12 @@ fn table(network: &Network, imgsz: Size) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Characters of a cell. Longer lists are for --json.
+const LONGEST: usize = 60;
+
 /// A layer as text: index, from, module, args, output, parameters, GFLOPs.
 fn cells(layer: &LayerSummary) -> [String; 7] {
-    let list = |items: Vec<String>| format!("[{}]", items.join(", "));
+    let list = |items: Vec<String>| shortened(&format!("[{}]", items.join(", ")), LONGEST).into_owned();
     let from: Vec<String> = layer.from.iter().map(ToString::to_string).collect();
     [
         layer.index.to_string(),

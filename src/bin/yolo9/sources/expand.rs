@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 use yolo9::picture::EXTENSIONS;
+use yolo9::untrusted::{FileKind, read_text};
 
 use super::pattern::Pattern;
 use super::{Fingerprint, Mirrored, Place, Source, Sources, remote, standard_input};
@@ -182,8 +183,9 @@ impl Expansion<'_> {
     }
 
     fn list(&mut self, list: &Path) {
-        match std::fs::read_to_string(list) {
+        match read_text(list, FileKind::List) {
             Ok(text) => {
+                self.sources.lists.push(list.to_path_buf());
                 let folder = list.parent().unwrap_or(Path::new(""));
                 text.trim_start_matches('\u{feff}').lines().for_each(|line| self.line(Path::new(line), folder));
             }

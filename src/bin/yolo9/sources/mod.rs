@@ -6,11 +6,13 @@ mod pattern;
 mod remote;
 mod standard_input;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use yolo9::embedded;
-use yolo9::picture::{Fit, Picture, PictureError};
+use yolo9::picture::{Fit, ImageLimits, Picture, PictureError, Undecoded};
+use yolo9::untrusted::{FileKind, FileStamp, is_passing, read_stamped};
 
 use crate::video::VideoInput;
 pub(crate) use expand::{Options, expand};
@@ -44,11 +46,32 @@ enum Mirrored {
     Own(Box<Path>),
 }
 
+/// Why a picture cannot be used: a sentence that does not repeat its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) reason: String,
+    /// Whether it is the system's and not the picture's, so that it is worth trying again.
+    pub(crate) passing: bool,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self { reason, passing: false }
+    }
+}
+
+impl From<PictureError> for Failure {
+    fn from(error: PictureError) -> Self {
+        let passing = matches!(&error, PictureError::Read(reason) if is_passing(reason));
+        Self { reason: error.to_string(), passing }
+    }
+}
+
 /// How a picture is read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reading {
     /// Larger pictures are refused.
-    pub(crate) max_pixels: u64,
+    pub(crate) limits: ImageLimits,
     /// What the picture is for, if for nothing else: a much larger JPEG file is then read at a part of its size.
     pub(crate) only_for: Option<Fit>,
 }
@@ -117,20 +140,30 @@ impl Source {
         }
     }
 
-    /// Reads and decodes it. The error is a sentence that does not repeat the name.
-    pub(crate) fn open(&self, reading: Reading) -> Result<Picture, String> {
-        let decode = |bytes: &[u8]| match &reading.only_for {
-            Some(fit) => Picture::decode_for(bytes, reading.max_pixels, fit),
-            None => Picture::decode(bytes, reading.max_pixels),
-        };
-        let decoded = match &self.place {
-            Place::File(path) => std::fs::read(path).map_err(PictureError::from).and_then(|bytes| decode(&bytes)),
-            Place::Remote(address) => decode(&remote::fetch(address)?),
-            Place::Bytes(bytes) => decode(bytes),
-            Place::Embedded => decode(embedded::SAMPLE_PICTURE),
-            Place::Video(_) => return Err("a video is read frame by frame".into()),
-        };
-        decoded.map_err(|error| error.to_string())
+    /// What its file is now, if it is one.
+    pub(crate) fn stamp(&self) -> Option<FileStamp> {
+        let Place::File(path) = &self.place else { return None };
+        path.metadata().ok().map(|metadata| FileStamp::of(&metadata))
+    }
+
+    /// Its bytes, and what its file was when they were read.
+    pub(crate) fn read(&self) -> Result<(Cow<'_, [u8]>, Option<FileStamp>), Failure> {
+        Ok(match &self.place {
+            Place::File(path) => {
+                let (bytes, stamp) = read_stamped(path, FileKind::Image).map_err(PictureError::from)?;
+                (bytes.into(), Some(stamp))
+            }
+            Place::Remote(address) => (remote::fetch(address)?.into(), None),
+            Place::Bytes(bytes) => (Cow::Borrowed(bytes), None),
+            Place::Embedded => (embedded::SAMPLE_PICTURE.into(), None),
+            Place::Video(_) => return Err(Failure::from("a video is read frame by frame".to_owned())),
+        })
+    }
+
+    /// Reads and decodes it.
+    pub(crate) fn open(&self, reading: Reading) -> Result<Picture, Failure> {
+        let (bytes, _) = self.read()?;
+        Ok(Undecoded::read(&bytes, &reading.limits, reading.only_for.as_ref())?.decode()?)
     }
 }
 
@@ -152,4 +185,6 @@ fn shown(path: &Path) -> String {
 pub(crate) struct Sources {
     pub(crate) pictures: Vec<Source>,
     pub(crate) failed: Vec<(PathBuf, String)>,
+    /// Files that were read for their lines.
+    pub(crate) lists: Vec<PathBuf>,
 }

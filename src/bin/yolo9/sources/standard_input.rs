@@ -1,9 +1,9 @@
 //! `-`: paths on stdin, one a line, or the bytes of one picture.
 
-use std::io::Read;
 use std::path::PathBuf;
 
 use image::ImageFormat;
+use yolo9::untrusted::{FileKind, read_at_most};
 
 /// What came in.
 pub(super) enum Input {
@@ -13,8 +13,8 @@ pub(super) enum Input {
 
 /// Reads all of it.
 pub(super) fn read() -> Result<Input, String> {
-    let mut bytes = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| format!("stdin cannot be read: {error}"))?;
+    let bytes = read_at_most(std::io::stdin().lock(), FileKind::Image);
+    let bytes = bytes.map_err(|error| format!("stdin cannot be read: {error}"))?;
     told_apart(bytes)
 }
 

@@ -15,8 +15,9 @@ use serde_json::Value;
 use yolo9::Size;
 use yolo9::detect::{Detector, Preset, Settings, Thresholds};
 use yolo9::evaluate::{Dataset, Judged, Prediction, Rectangle};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Fit, InputShape, Picture};
+use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
 use yolo9::runtime::{Runtime, SessionOptions};
+use yolo9::untrusted::{FileKind, read};
 
 use crate::Outcome;
 use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_share, parse_size};
@@ -103,7 +104,7 @@ pub(crate) struct Evaluated {
 
 pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<Outcome> {
     let dataset = Dataset::open(&args.data, &args.split, args.images.as_deref())?;
-    let places = outputs::Places::check(args)?;
+    let places = outputs::Places::check(args, &dataset)?;
     let evaluated = match &args.predictions {
         Some(file) => judge_file(&dataset, file)?,
         None => judge_model(args, globals, &dataset)?,
@@ -244,7 +245,7 @@ struct Entry {
 
 fn judge_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
     let shown = file.display();
-    let bytes = std::fs::read(file).with_context(|| format!("{shown} cannot be read"))?;
+    let bytes = read(file, FileKind::Dataset).with_context(|| format!("{shown} cannot be read"))?;
     let entries: Vec<Entry> = serde_json::from_slice(&bytes)
         .with_context(|| format!("{shown}: not COCO results, a list of image_id, category_id, bbox and score"))?;
     let places: std::collections::HashMap<String, usize> =
@@ -252,7 +253,7 @@ fn judge_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
     let mut judged = Vec::with_capacity(dataset.pictures.len());
     for picture in &dataset.pictures {
         let size = match picture.needs_size() {
-            true => Picture::size_of_file(&picture.path, DEFAULT_MAX_PIXELS)
+            true => Picture::size_of_file(&picture.path, &ImageLimits::default())
                 .with_context(|| format!("{}, whose labels are shares of its size", picture.path.display()))?,
             false => Size::square(1),
         };

@@ -10,6 +10,7 @@ use super::{Evaluated, Scores, ValArgs, worst};
 use crate::args::Globals;
 use crate::console::{print_line, say};
 use crate::outputs::RunFolder;
+use crate::overwrite::refuse_all;
 
 /// Where things go, checked before the work.
 pub(super) struct Places {
@@ -17,7 +18,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn check(args: &ValArgs) -> anyhow::Result<Self> {
+    pub(super) fn check(args: &ValArgs, dataset: &Dataset) -> anyhow::Result<Self> {
         anyhow::ensure!(args.coco.as_deref() != Some(Path::new("-")), "--coco -: expected the name of a file");
         anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
         for path in [&args.json, &args.coco].into_iter().flatten().filter(|path| *path != Path::new("-")) {
@@ -28,6 +29,11 @@ impl Places {
                 path.display()
             );
         }
+        let mut inputs = args.model.files();
+        inputs.extend([&args.data].into_iter().chain(&args.predictions).cloned());
+        inputs.extend(dataset.pictures.iter().map(|picture| picture.path.clone()));
+        let files = [("--json", args.json.as_deref()), ("--coco", args.coco.as_deref())];
+        refuse_all(&inputs, &files, args.out.as_deref(), args.exist_ok)?;
         let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
         Ok(Self { folder })
     }

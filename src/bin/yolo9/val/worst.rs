@@ -6,7 +6,7 @@ use image::{ImageFormat, RgbImage, imageops};
 use yolo9::detect::BoxXyxy;
 use yolo9::evaluate::{Dataset, Judged, Prediction, Rectangle};
 use yolo9::output::{Mark, draw_marks, encode_picture, write_atomically, write_text};
-use yolo9::picture::{DEFAULT_MAX_PIXELS, Picture};
+use yolo9::picture::{ImageLimits, Picture};
 
 use super::Evaluated;
 use super::outputs::{plural, ranked};
@@ -38,7 +38,7 @@ pub(super) fn draw(
     let mut tiles = Vec::new();
     for (rank, mistakes) in all.iter().take(count).enumerate() {
         let path = &dataset.pictures[mistakes.picture].path;
-        let Ok(picture) = Picture::open(path, DEFAULT_MAX_PIXELS) else { continue };
+        let Ok(picture) = Picture::open(path, &ImageLimits::default()) else { continue };
         let mut pixels = picture.pixels;
         draw_marks(&mut pixels, &mistakes.marks, None);
         let name = ranked(rank, path);

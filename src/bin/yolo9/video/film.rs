@@ -8,14 +8,17 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 use image::RgbImage;
-use tempfile::TempPath;
-use yolo9::output::{folder_of, temporary_beside};
+use yolo9::output::{TemporaryFile, folder_of, temporary_beside};
+use yolo9::untrusted::below;
 
 use super::{heard, listen, not_started, tool};
 
 /// An `ffmpeg` that encodes an MP4 file, which appears under its name when it is complete.
 #[derive(Debug)]
 pub(crate) struct Film {
+    folder: PathBuf,
+    /// Below the folder.
+    place: PathBuf,
     path: PathBuf,
     rate: String,
     encoder: Option<Encoder>,
@@ -24,7 +27,7 @@ pub(crate) struct Film {
 #[derive(Debug)]
 struct Encoder {
     child: Child,
-    file: TempPath,
+    file: TemporaryFile,
     complaints: Option<JoinHandle<VecDeque<String>>>,
 }
 
@@ -38,13 +41,15 @@ impl Encoder {
 
 impl Film {
     /// Nothing is started before the first frame, whose size is that of the film.
-    pub(crate) fn new(path: PathBuf, rate: &str) -> Self {
-        Self { path, rate: rate.into(), encoder: None }
+    pub(crate) fn new(folder: &Path, place: PathBuf, rate: &str) -> Self {
+        Self { folder: folder.into(), path: folder.join(&place), place, rate: rate.into(), encoder: None }
     }
 
     pub(crate) fn push(&mut self, frame: &RgbImage) -> anyhow::Result<()> {
         if self.encoder.is_none() {
-            self.encoder = Some(start(&self.path, &self.rate, frame)?);
+            let path = below(&self.folder, &self.place);
+            let path = path.with_context(|| format!("{} cannot be written", self.path.display()))?;
+            self.encoder = Some(start(&path, &self.rate, frame)?);
         }
         let Some(encoder) = &mut self.encoder else { unreachable!("it was started above") };
         let pipe = encoder.child.stdin.as_mut().expect("it is piped");
@@ -62,14 +67,14 @@ impl Film {
         drop(encoder.child.stdin.take());
         let status = encoder.child.wait().context("ffmpeg cannot be waited for")?;
         anyhow::ensure!(status.success(), "{} cannot be written{}", self.path.display(), encoder.complaint());
-        encoder.file.persist(&self.path).with_context(|| format!("{} cannot be written", self.path.display()))
+        encoder.file.persist(&self.path).map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }
 
 fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
     let context = || format!("{} cannot be written", path.display());
     std::fs::create_dir_all(folder_of(path)).with_context(context)?;
-    let file = temporary_beside(path).with_context(context)?.into_temp_path();
+    let file = temporary_beside(path).with_context(context)?;
     let (width, height) = frame.dimensions();
     let mut command = tool("ffmpeg");
     // Ctrl-C is for us, who then complete the file.
@@ -80,7 +85,7 @@ fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
         .args(["-video_size", &format!("{width}x{height}"), "-framerate", rate, "-i", "pipe:0"])
         // Players expect halved colours, and those an even number of pixels.
         .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,format=yuv420p", "-movflags", "+faststart", "-f", "mp4", "-y"])
-        .arg(format!("file:{}", file.display()))
+        .arg(format!("file:{}", file.path().display()))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

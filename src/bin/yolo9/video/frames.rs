@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use serde_json::Value;
+use yolo9::untrusted::{FileKind, read_at_most};
 
 use super::{VideoInput, heard, listen, not_started, tool};
+use crate::interrupt::{Interrupt, Process};
 
 /// What a video says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,21 +23,31 @@ pub(crate) struct About {
     pub(crate) frames: Option<u64>,
 }
 
+/// How long a video may give no frame. Its source has stalled then.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How often somebody who waits looks whether he shall stop.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// A frame; nothing after the last one.
+type Frame = Result<Option<RgbImage>, String>;
+
 /// An `ffmpeg` that decodes.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    child: Child,
-    pipe: BufReader<ChildStdout>,
+    process: Process,
+    /// Read on a thread of its own, since a stalled source must not keep us from stopping.
+    frames: Receiver<Frame>,
     complaints: Option<JoinHandle<VecDeque<String>>>,
     about: About,
-    max_pixels: u64,
     number: u64,
+    interrupt: Interrupt,
 }
 
 impl Frames {
     /// Starts it. Frames come upright and at a constant rate.
-    pub(crate) fn open(input: &VideoInput, max_pixels: u64) -> Result<Self, String> {
-        let about = about(input);
+    pub(crate) fn open(input: &VideoInput, max_pixels: u64, interrupt: &Interrupt) -> Result<Self, String> {
+        let about = about(input, interrupt);
         // A PPM frame says its own size.
         let mut child = tool("ffmpeg")
             .args(["-nostdin", "-loglevel", "error"])
@@ -50,26 +63,77 @@ impl Frames {
             .map_err(|error| not_started(&error))?;
         let pipe = BufReader::with_capacity(1 << 20, child.stdout.take().expect("it is piped"));
         let complaints = child.stderr.take().map(listen);
-        Ok(Self { child, pipe, complaints, about, max_pixels, number: 0 })
+        // One frame waits while the next one is read.
+        let (sender, frames) = sync_channel(1);
+        std::thread::spawn(move || {
+            let mut reader = Reader { pipe, max_pixels };
+            loop {
+                let frame = reader.next();
+                let is_last = !matches!(frame, Ok(Some(_)));
+                if sender.send(frame).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Ok(Self { process: Process::new(child), frames, complaints, about, number: 0, interrupt: interrupt.clone() })
     }
 
     pub(crate) fn about(&self) -> &About {
         &self.about
     }
 
-    /// The next frame and its number, from 1; nothing after the last one.
+    /// The next frame and its number, from 1; nothing after the last one, or once somebody has asked to stop.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, RgbImage)>, String> {
-        let Some((width, height)) = self.header()? else {
-            return self.ended().map(|()| None);
+        let start = Instant::now();
+        let frame = loop {
+            match self.frames.recv_timeout(GLANCE) {
+                Ok(frame) => break frame?,
+                Err(RecvTimeoutError::Disconnected) => break None,
+                Err(RecvTimeoutError::Timeout) if self.interrupt.requested() => return Ok(None),
+                Err(RecvTimeoutError::Timeout) if start.elapsed() > SILENCE => {
+                    let seconds = SILENCE.as_secs();
+                    return Err(format!("no frame came for {seconds} seconds, after {} frames", self.number));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
         };
+        let Some(frame) = frame else { return self.ended().map(|()| None) };
+        self.number += 1;
+        Ok(Some((self.number, frame)))
+    }
+
+    /// Whether it ended well.
+    fn ended(&mut self) -> Result<(), String> {
+        // Its output is closed, so it ends at once, or is made to.
+        let status = self.process.wait_for(GLANCE * 40);
+        let complaints = heard(self.complaints.take());
+        match (status.is_some_and(|status| status.success()), self.number) {
+            (true, 1..) if complaints.is_empty() => Ok(()),
+            (true, 1..) => {
+                log::warn!("ffmpeg, after {} frames: {complaints}", self.number);
+                Ok(())
+            }
+            (_, 0) => Err(format!("ffmpeg reads no frame of it: {complaints}")),
+            (false, number) => Err(format!("ffmpeg failed after {number} frames: {complaints}")),
+        }
+    }
+}
+
+/// What comes out of `ffmpeg`.
+struct Reader {
+    pipe: BufReader<ChildStdout>,
+    max_pixels: u64,
+}
+
+impl Reader {
+    fn next(&mut self) -> Frame {
+        let Some((width, height)) = self.header()? else { return Ok(None) };
         if u64::from(width) * u64::from(height) > self.max_pixels {
             return Err(format!("frames of {width}x{height} pixels are too large; the limit is --max-megapixels"));
         }
         let mut pixels = vec![0; 3 * width as usize * height as usize];
         self.pipe.read_exact(&mut pixels).map_err(|error| format!("ffmpeg ended within a frame: {error}"))?;
-        self.number += 1;
-        let frame = RgbImage::from_raw(width, height, pixels).expect("the buffer was made for that size");
-        Ok(Some((self.number, frame)))
+        Ok(Some(RgbImage::from_raw(width, height, pixels).expect("the buffer was made for that size")))
     }
 
     /// `P6`, width and height, `255`, each on a line.
@@ -88,35 +152,12 @@ impl Frames {
             _ => Err(format!("ffmpeg gave {magic:?}, {size:?}, {most:?}; expected the head of a PPM picture")),
         }
     }
-
-    /// Whether it ended well.
-    fn ended(&mut self) -> Result<(), String> {
-        let status = self.child.wait().map_err(|error| format!("ffmpeg cannot be waited for: {error}"))?;
-        let complaints = heard(self.complaints.take());
-        match (status.success(), self.number) {
-            (true, 1..) if complaints.is_empty() => Ok(()),
-            (true, 1..) => {
-                log::warn!("ffmpeg, after {} frames: {complaints}", self.number);
-                Ok(())
-            }
-            (_, 0) => Err(format!("ffmpeg reads no frame of it: {complaints}")),
-            (false, number) => Err(format!("ffmpeg failed after {number} frames: {complaints}")),
-        }
-    }
-}
-
-impl Drop for Frames {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// How long `ffprobe` may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn about(input: &VideoInput) -> About {
+fn about(input: &VideoInput, interrupt: &Interrupt) -> About {
     let unknown = About { rate: None, frames: None };
     if matches!(input, VideoInput::Camera(_)) {
         return unknown;
@@ -129,7 +170,7 @@ fn about(input: &VideoInput) -> About {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
-    let answer = probe.ok().and_then(|probe| answer_of(probe, PATIENCE));
+    let answer = probe.ok().and_then(|probe| answer_of(probe, interrupt));
     let about = answer.and_then(|answer| parse_about(&answer));
     about.unwrap_or_else(|| {
         log::warn!("{input}: ffprobe does not say how many frames it has in a second; an annotated video gets 25");
@@ -138,21 +179,26 @@ fn about(input: &VideoInput) -> About {
 }
 
 /// What a process writes before it ends by itself in time.
-fn answer_of(mut process: Child, patience: Duration) -> Option<Vec<u8>> {
-    let mut pipe = process.stdout.take()?;
-    let (sender, receiver) = std::sync::mpsc::channel();
+fn answer_of(mut child: Child, interrupt: &Interrupt) -> Option<Vec<u8>> {
+    let pipe = child.stdout.take()?;
+    let process = Process::new(child);
+    let (sender, receiver) = sync_channel(1);
     std::thread::spawn(move || {
-        let mut answer = Vec::new();
-        let read = pipe.read_to_end(&mut answer);
+        let answer = read_at_most(pipe, FileKind::Config);
         // Nobody waits any more after the time is over.
-        let _ = sender.send(read.is_ok().then_some(answer));
+        let _ = sender.send(answer.ok());
     });
-    let answer = receiver.recv_timeout(patience).ok().flatten();
-    if answer.is_none() {
-        let _ = process.kill();
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE && !interrupt.requested() {
+        match receiver.recv_timeout(GLANCE) {
+            Ok(answer) => {
+                return answer.filter(|_| process.wait_for(GLANCE * 40).is_some_and(|status| status.success()));
+            }
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
     }
-    let ended = process.wait().is_ok_and(|status| status.success());
-    answer.filter(|_| ended)
+    None
 }
 
 /// What `ffprobe` says, as JSON.

@@ -1,0 +1,44 @@
+//! Journals, and what is written again from them: `--resume` and `yolo9 merge`.
+#![no_main]
+
+use std::io::Cursor;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use yolo9::output::{FileFormat, GalleryPicture, JournalReader, Record, crop_places, gallery_part, summary, table_rows, yolo_lines};
+
+/// A first line, so that most inputs get past it.
+const HEADER: &str = r#"{"yolo9":"1","model":"m","settings":"s","inputs":"i","total":9,"shard":{"part":1,"parts":1},"class_names":["a","../b"],"written":{"drawn":true,"labels":true,"crops":true,"thumbnails":true},"unusable":[]}
+"#;
+
+fn read(bytes: &[u8]) {
+    let Ok(Some(mut reader)) = JournalReader::new(Cursor::new(bytes)) else { return };
+    let header = reader.header().clone();
+    let Ok((places, _)) = reader.places() else { return };
+    assert!(places.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    for (index, position) in places {
+        let record = reader.record_at(position).expect("it was read before");
+        assert_eq!(record.index, index);
+        written(&record, &header.class_names);
+    }
+}
+
+fn written(record: &Record, class_names: &[String]) {
+    let detections = record.detections();
+    let (Some(result), Some(place)) = (record.result(&detections, class_names), record.place()) else { return };
+    let stays = |path: &Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    assert!(stays(place), "{place:?}");
+    assert!(crop_places(&result, place).flatten().all(|crop| stays(&crop)));
+    for format in [FileFormat::Json, FileFormat::Jsonl, FileFormat::Csv, FileFormat::Coco] {
+        let _ = format.text(&result, true);
+    }
+    let _ = (yolo_lines(&result, true), table_rows(&result), summary(&result));
+    let _ = gallery_part(&[GalleryPicture::new(&result, place.to_str()).linked("x.jpg")]);
+    let line = serde_json::to_string(record).expect("it can be written");
+    assert_eq!(&serde_json::from_str::<Record>(&line).expect("and read"), record);
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    read(&[HEADER.as_bytes(), bytes].concat());
+});

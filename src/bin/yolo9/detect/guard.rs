@@ -1,0 +1,111 @@
+//! What a run writes must be none of what it reads, and no two results may go to one place.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use yolo9::output::{folder_of, is_temporary};
+
+use super::DetectArgs;
+use super::plan::Plan;
+use crate::gallery::thumbnail_place;
+use crate::outputs::{CROPS, GALLERY, LABELS, is_reserved};
+use crate::overwrite::{FileId, refuse};
+use crate::settings_file;
+
+/// Before anything is written.
+pub(super) fn check(args: &DetectArgs, plan: &Plan) -> anyhow::Result<()> {
+    let out = args.output.out.as_deref().map(resolved);
+    let files: Vec<(&str, &Path)> = args.output.formats.files().collect();
+    if let Some(out) = &out {
+        let places = places(args, plan, files.iter().any(|(_, file)| resolved(file).starts_with(out)));
+        for (option, file) in &files {
+            if let Ok(place) = resolved(file).strip_prefix(out)
+                && (places.contains(place) || is_reserved(place))
+            {
+                anyhow::bail!(
+                    "{option} {}: another result of this run goes there; choose another place",
+                    file.display()
+                );
+            }
+        }
+    }
+    if !(args.output.exist_ok || args.resume) {
+        // Then nothing is replaced.
+        return Ok(());
+    }
+    let others = others(args, plan);
+    let pictures = || plan.pictures.iter().filter_map(|planned| planned.source.path());
+    refuse(others.iter().map(PathBuf::as_path).chain(pictures()), &files)?;
+    match &out {
+        Some(out) if out.is_dir() => inside(args, plan, out, &others),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses inputs in the output folder that a result would replace.
+fn inside(args: &DetectArgs, plan: &Plan, out: &Path, others: &[PathBuf]) -> anyhow::Result<()> {
+    let pictures = plan.pictures.iter().filter_map(|planned| planned.source.path());
+    let mut places = None;
+    let journal = FileId::of(&out.join(crate::journal::JOURNAL));
+    for input in pictures.chain(others.iter().map(PathBuf::as_path)) {
+        let Ok(path) = input.canonicalize() else { continue };
+        let is_journal = !journal.is_empty() && FileId::of(input).iter().any(|id| journal.contains(id));
+        let Ok(relative) = path.strip_prefix(out) else {
+            anyhow::ensure!(!is_journal, "{}: is the journal of this run", input.display());
+            continue;
+        };
+        let places = places.get_or_insert_with(|| self::places(args, plan, true));
+        let first = relative.components().next().map(|first| first.as_os_str());
+        let in_folder = |folder: &str, written: bool| written && first == Some(folder.as_ref());
+        let name = relative.file_name().unwrap_or_default().to_string_lossy();
+        if is_journal
+            || places.contains(relative)
+            || is_reserved(relative)
+            || is_temporary(&name)
+            || in_folder(CROPS, args.output.save_crop)
+            || in_folder(GALLERY, args.output.html)
+        {
+            anyhow::bail!(
+                "{}: a result of this run would replace it, which is one of its inputs; choose another --out",
+                input.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What the run reads besides pictures.
+fn others(args: &DetectArgs, plan: &Plan) -> Vec<PathBuf> {
+    let model = args.model.files().into_iter().chain(args.runtime.onnxruntime.clone());
+    let all = model.chain(plan.lists.iter().cloned()).chain(settings_file::candidates());
+    all.filter(|path| path.exists()).collect()
+}
+
+/// The files of single pictures, below the output folder. Empty if nobody needs to know.
+fn places(args: &DetectArgs, plan: &Plan, wanted: bool) -> HashSet<PathBuf> {
+    let mut places = HashSet::new();
+    for planned in plan.pictures.iter().filter(|_| wanted) {
+        let place = planned.place();
+        if args.output.txt {
+            places.insert(Path::new(LABELS).join(place.with_extension("txt")));
+        }
+        if args.output.html {
+            places.insert(thumbnail_place(&place));
+        }
+        if !args.output.no_draw {
+            places.insert(place);
+        }
+    }
+    places
+}
+
+/// A path with all links followed, as far as there is something.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(found) = path.canonicalize() {
+        return found;
+    }
+    match path.file_name() {
+        Some(name) => resolved(folder_of(path)).join(name),
+        None => std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
+    }
+}

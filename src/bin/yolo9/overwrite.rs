@@ -1,0 +1,108 @@
+//! No output may be a file that the run reads: whoever allows replacing (`--exist-ok`) means results, not inputs.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Which file a path leads to, however it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum FileId {
+    /// Links followed.
+    Path(PathBuf),
+    /// Device and number on it: two names may be one file.
+    Number(u64, u64),
+}
+
+impl FileId {
+    /// The ways to recognise an existing file; none for what does not exist.
+    pub(crate) fn of(path: &Path) -> Vec<Self> {
+        let mut ids: Vec<Self> = path.canonicalize().map(Self::Path).into_iter().collect();
+        #[cfg(unix)]
+        if let Ok(metadata) = path.metadata()
+            && metadata.is_file()
+        {
+            use std::os::unix::fs::MetadataExt;
+            ids.push(Self::Number(metadata.dev(), metadata.ino()));
+        }
+        ids
+    }
+}
+
+/// Refuses outputs that are one of the inputs. An output is an option with its path.
+pub(crate) fn refuse<'a>(inputs: impl IntoIterator<Item = &'a Path>, outputs: &[(&str, &Path)]) -> anyhow::Result<()> {
+    let targets: HashMap<FileId, (&str, &Path)> = outputs
+        .iter()
+        .flat_map(|(option, path)| FileId::of(path).into_iter().map(move |id| (id, (*option, *path))))
+        .collect();
+    if targets.is_empty() {
+        return Ok(());
+    }
+    for input in inputs {
+        if let Some((option, path)) = FileId::of(input).iter().find_map(|id| targets.get(id)) {
+            anyhow::bail!(
+                "{option} {}: is {}, which this run reads; choose another place for it",
+                path.display(),
+                input.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The same for a command that writes single files and files of fixed names in a folder, if it may replace any.
+pub(crate) fn refuse_all(
+    inputs: &[PathBuf],
+    files: &[(&str, Option<&Path>)],
+    folder: Option<&Path>,
+    exist_ok: bool,
+) -> anyhow::Result<()> {
+    if !exist_ok {
+        return Ok(());
+    }
+    let inputs = || inputs.iter().map(PathBuf::as_path);
+    let files: Vec<(&str, &Path)> = files.iter().filter_map(|(option, path)| Some((*option, (*path)?))).collect();
+    refuse(inputs(), &files)?;
+    folder.map_or(Ok(()), |folder| refuse_inside(inputs(), folder))
+}
+
+/// Refuses an output folder with one of the inputs in it.
+pub(crate) fn refuse_inside<'a>(inputs: impl IntoIterator<Item = &'a Path>, folder: &Path) -> anyhow::Result<()> {
+    let Ok(folder) = folder.canonicalize() else { return Ok(()) };
+    let inside = |input: &&Path| input.canonicalize().is_ok_and(|input| input.starts_with(&folder));
+    match inputs.into_iter().find(inside) {
+        Some(input) => anyhow::bail!(
+            "--out {}: {} lies in it, which this run reads; choose another folder",
+            folder.display(),
+            input.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_recognised_by_any_of_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("a.jpg"), "").unwrap();
+        std::fs::create_dir(at("sub")).unwrap();
+        let mut names = vec![at("a.jpg"), at("sub/../a.jpg")];
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("a.jpg"), at("link.jpg")).unwrap();
+            std::fs::hard_link(at("a.jpg"), at("twin.jpg")).unwrap();
+            names.extend([at("link.jpg"), at("twin.jpg")]);
+        }
+        let input = at("a.jpg");
+        for name in &names {
+            let error = refuse([input.as_path()], &[("--json", name)]).unwrap_err().to_string();
+            assert!(error.contains("which this run reads"), "{error}");
+        }
+        std::fs::write(at("b.json"), "").unwrap();
+        assert!(refuse([input.as_path()], &[("--json", &at("b.json")), ("--csv", &at("none"))]).is_ok());
+        assert!(refuse_inside([input.as_path()], dir.path()).is_err());
+        assert!(refuse_inside([input.as_path()], &at("sub")).is_ok());
+    }
+}

@@ -1,0 +1,354 @@
+//! The journal of a run as text: a line that says what run it is, then a line for each picture. Files that cover all
+//! pictures can be written again from it.
+//!
+//! A journal may come from anybody (the parts of a run are sent around): lines are bounded, places stay below the output
+//! folder, classes are those of the header.
+
+use std::io::{BufRead, Read, Seek, SeekFrom};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::Record;
+
+/// A picture with some 300,000 detections.
+const MAX_LINE: u64 = 32 << 20;
+
+/// Part of a run, from 1, and the number of parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ShardNumbers")]
+pub struct Shard {
+    /// From 1.
+    part: usize,
+    /// Of so many.
+    parts: usize,
+}
+
+#[derive(Deserialize)]
+struct ShardNumbers {
+    part: usize,
+    parts: usize,
+}
+
+impl Shard {
+    /// All of it.
+    pub const WHOLE: Self = Self { part: 1, parts: 1 };
+
+    /// A part; at most a million of them.
+    #[must_use]
+    pub fn new(part: usize, parts: usize) -> Option<Self> {
+        ((1..=parts).contains(&part) && parts <= 1_000_000).then_some(Self { part, parts })
+    }
+
+    /// Which one, from 1.
+    #[must_use]
+    pub fn part(self) -> usize {
+        self.part
+    }
+
+    /// Of how many.
+    #[must_use]
+    pub fn parts(self) -> usize {
+        self.parts
+    }
+
+    /// Pictures are dealt out like cards, so that parts are of equal size and of equal mixture.
+    #[must_use]
+    pub fn has(self, index: usize) -> bool {
+        index % self.parts == self.part - 1
+    }
+}
+
+impl TryFrom<ShardNumbers> for Shard {
+    type Error = &'static str;
+
+    fn try_from(ShardNumbers { part, parts }: ShardNumbers) -> Result<Self, &'static str> {
+        Self::new(part, parts).ok_or("a shard that cannot be")
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
+        parts
+            .and_then(|(part, parts)| Self::new(part, parts))
+            .ok_or_else(|| format!("`{text}` is not a part of a whole; expected 1/4, 2/4, 3/4 or 4/4, say"))
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.part, self.parts)
+    }
+}
+
+/// Which files a picture has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// The picture with its boxes.
+    pub drawn: bool,
+    /// A YOLO label file.
+    pub labels: bool,
+    /// A picture of each object.
+    pub crops: bool,
+    /// A small picture for the gallery.
+    pub thumbnails: bool,
+}
+
+/// The first line: what must be the same for a run to be continued, or for shards to be joined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the program.
+    pub yolo9: String,
+    /// Name and sha256 of the weights, and whatever else decides about results.
+    pub model: String,
+    /// All settings that decide about results.
+    pub settings: String,
+    /// sha256 of the names of all inputs in order.
+    pub inputs: String,
+    /// Their number, of all shards.
+    pub total: usize,
+    /// Which part of them the run has.
+    pub shard: Shard,
+    /// Class names by id.
+    pub class_names: Vec<String>,
+    /// What is written of each picture.
+    pub written: Written,
+    /// Inputs that are no pictures, with the reason.
+    pub unusable: Vec<(String, String)>,
+}
+
+impl Header {
+    /// The first thing that differs, as a sentence.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let fields = [
+            ("version of yolo9", &self.yolo9, &other.yolo9),
+            ("model", &self.model, &other.model),
+            ("settings", &self.settings, &other.settings),
+        ];
+        if self.shard != other.shard {
+            return Some(format!("the shards differ: {}, then {}", self.shard, other.shard));
+        }
+        if self.inputs != other.inputs {
+            let (a, b) = (self.total, other.total);
+            let same = if a == b { ", but others or in another order" } else { "" };
+            return Some(format!("the inputs differ: {a}, then {b} pictures{same}"));
+        }
+        if self.written != other.written {
+            return Some("the files of each picture differ (--no-draw, --txt, --save-crop, --html)".into());
+        }
+        let different = fields.into_iter().find(|(_, a, b)| a != b);
+        let sentence = |(what, a, b): (&str, &String, &String)| format!("the {what} differ: {a}, then {b}");
+        different.map(sentence).or_else(|| (self != other).then(|| "class names or inputs differ".into()))
+    }
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JournalError {
+    /// The operating system refused.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// Its first line is something else.
+    #[error("not a journal: {0}")]
+    Header(serde_json::Error),
+    /// A line is not what a run writes.
+    #[error("damaged after {position} bytes: {reason}")]
+    Damaged {
+        /// Where the line begins.
+        position: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// A journal that is read.
+#[derive(Debug)]
+pub struct JournalReader<R> {
+    header: Header,
+    lines: R,
+    /// Bytes up to the end of the last whole line.
+    whole: u64,
+}
+
+impl<R: BufRead + Seek> JournalReader<R> {
+    /// Reads the first line; nothing if that is not whole: then nothing was finished yet.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn new(mut lines: R) -> Result<Option<Self>, JournalError> {
+        let Some(first) = line(&mut lines, 0)? else { return Ok(None) };
+        let header: Header = serde_json::from_slice(&first).map_err(JournalError::Header)?;
+        Ok(Some(Self { header, lines, whole: first.len() as u64 }))
+    }
+
+    /// What run it is.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Bytes up to the end of the last line that was read whole.
+    pub fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// The next whole record and where it begins.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the line is not what a run of this header writes.
+    pub fn next_record(&mut self) -> Result<Option<(u64, Record)>, JournalError> {
+        let position = self.whole;
+        let Some(line) = line(&mut self.lines, position)? else { return Ok(None) };
+        let damaged = |reason: String| JournalError::Damaged { position, reason };
+        let record: Record = serde_json::from_slice(&line).map_err(|error| damaged(error.to_string()))?;
+        record.check(self.header.class_names.len()).map_err(damaged)?;
+        if record.index >= self.header.total || !self.header.shard.has(record.index) {
+            let (total, shard) = (self.header.total, self.header.shard);
+            return Err(damaged(format!("picture {} is none of shard {shard} of {total} pictures", record.index)));
+        }
+        self.whole += line.len() as u64;
+        Ok(Some((position, record)))
+    }
+
+    /// Where the last record of each picture begins, in the order of pictures. Records stand in that order, but for
+    /// those of pictures that were tried again: also gives whether there are such.
+    ///
+    /// # Errors
+    /// As [`JournalReader::next_record`].
+    pub fn places(&mut self) -> Result<(Vec<(usize, u64)>, bool), JournalError> {
+        let mut places = Vec::new();
+        while let Some((position, record)) = self.next_record()? {
+            places.push((record.index, position));
+        }
+        let in_order = places.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !in_order {
+            // The later one of two is sorted behind, and then kept.
+            places.sort_unstable();
+        }
+        places.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1 = later.1;
+            }
+            same
+        });
+        Ok((places, !in_order))
+    }
+
+    /// The record that begins at a position of [`JournalReader::places`].
+    ///
+    /// # Errors
+    /// When the journal has changed since.
+    pub fn record_at(&mut self, position: u64) -> Result<Record, JournalError> {
+        if self.whole != position {
+            self.lines.seek(SeekFrom::Start(position))?;
+            self.whole = position;
+        }
+        let gone = || JournalError::Damaged { position, reason: "the record is gone".into() };
+        self.next_record()?.map(|(_, record)| record).ok_or_else(gone)
+    }
+}
+
+/// The next whole line with its end; nothing at the end, or if a kill left a part of one.
+fn line(lines: &mut impl BufRead, position: u64) -> Result<Option<Vec<u8>>, JournalError> {
+    let mut line = Vec::new();
+    lines.take(MAX_LINE).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') {
+        return Ok(Some(line));
+    }
+    if line.len() as u64 == MAX_LINE {
+        return Err(JournalError::Damaged { position, reason: format!("a line of more than {MAX_LINE} bytes") });
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            yolo9: "1".into(),
+            model: "m".into(),
+            settings: "s".into(),
+            inputs: "i".into(),
+            total: 9,
+            shard: Shard::WHOLE,
+            class_names: vec!["a".into()],
+            written: Written::default(),
+            unusable: Vec::new(),
+        }
+    }
+
+    fn journal(lines: &[&str]) -> JournalReader<Cursor<Vec<u8>>> {
+        let text = std::iter::once(serde_json::to_string(&header()).unwrap().as_str())
+            .chain(lines.iter().copied())
+            .fold(String::new(), |text, line| text + line + "\n");
+        JournalReader::new(Cursor::new(text.into_bytes())).unwrap().unwrap()
+    }
+
+    #[test]
+    fn shards_deal_out_every_picture_once() {
+        for parts in 1..7 {
+            for index in 0..40 {
+                let owners = (1..=parts).filter(|part| Shard::new(*part, parts).unwrap().has(index)).count();
+                assert_eq!(owners, 1);
+            }
+        }
+        assert_eq!("3/16".parse(), Ok(Shard { part: 3, parts: 16 }));
+        for wrong in ["0/4", "5/4", "1", "a/b", "1/0", "-1/4", "1/1000001"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+        assert!(serde_json::from_str::<Shard>(r#"{"part":1,"parts":0}"#).is_err());
+    }
+
+    #[test]
+    fn another_run_is_told_apart() {
+        let other = Header { settings: "t".into(), ..header() };
+        assert_eq!(header().difference(&other).unwrap(), "the settings differ: s, then t");
+        let shard = Header { shard: Shard { part: 1, parts: 2 }, ..header() };
+        assert_eq!(header().difference(&shard).unwrap(), "the shards differ: 1/1, then 1/2");
+        assert_eq!(header().difference(&header()), None);
+    }
+
+    #[test]
+    fn the_last_record_of_a_picture_counts() {
+        let failed = |index: usize, error: &str| serde_json::to_string(&Record::failed(index, "a", error)).unwrap();
+        let lines = [failed(0, "x"), failed(2, "first"), failed(1, "late"), failed(2, "second")];
+        let mut journal = journal(&lines.each_ref().map(String::as_str));
+        let (places, tried_again) = journal.places().unwrap();
+        assert!(tried_again);
+        let records: Vec<Record> = places.iter().map(|(_, at)| journal.record_at(*at).unwrap()).collect();
+        let seen: Vec<_> = records.iter().map(|record| (record.index, record.failure().unwrap())).collect();
+        assert_eq!(seen, [(0, "x"), (1, "late"), (2, "second")]);
+    }
+
+    #[test]
+    fn what_no_run_writes_is_refused() {
+        let found = |rest: &str| format!("{{\"index\":0,\"image\":\"a\",\"size\":[3,4],\"input\":[32,32],{rest}}}");
+        struct Case(String, &'static str);
+        for Case(line, message) in [
+            Case(found(r#""place":"../a","detections":[]"#), "damaged after"),
+            Case(found(r#""place":"/etc/passwd","detections":[]"#), "damaged after"),
+            Case(found(r#""place":"a","detections":[[1,0.5,1,2,3,4]]"#), "a detection of class 1, where there are 1"),
+            Case(found(r#""place":"a","detections":[[0,0.5,1e400,2,3,4]]"#), "damaged after"),
+            Case(found(r#""place":"a","detections":[]"#).replace("[3,4]", "[0,4]"), "a side of 0 pixels"),
+            Case(r#"{"index":9,"image":"a","error":"x"}"#.into(), "picture 9 is none of shard 1/1 of 9 pictures"),
+            Case("garbage".into(), "damaged after"),
+            Case("[".repeat(200_000), "damaged after"),
+        ] {
+            let error = journal(&[&line]).next_record().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+        assert!(matches!(JournalReader::new(Cursor::new(b"{}\n")), Err(JournalError::Header(_))));
+        assert!(JournalReader::new(Cursor::new(b"{\"yolo9\"")).unwrap().is_none());
+        let endless = std::io::BufReader::new(std::io::Cursor::new(vec![b'a'; MAX_LINE as usize + 10]));
+        assert!(JournalReader::new(endless).unwrap_err().to_string().contains("a line of more than"));
+    }
+}
