@@ -1,5 +1,5 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint test doc parity
+.PHONY: check fmt lint test doc parity fuzz
 
 check: fmt lint test doc
 
@@ -19,3 +19,14 @@ doc:
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
 	cargo test --locked --test parity -- --nocapture
+
+# Every reader of untrusted input for half a minute (or SECONDS), within the bounds that are promised; docs/fuzzing.md.
+# Needs cargo-fuzz.
+SECONDS ?= 30
+TARGETS ?= pickle model zip safetensors onnx yaml image journal labels
+
+fuzz:
+	for target in $(TARGETS); do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(SECONDS) -max_len=1000000 -rss_limit_mb=512 \
+			-timeout=5 -print_final_stats=1 || exit 1; \
+	done

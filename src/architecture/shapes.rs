@@ -7,8 +7,10 @@ use crate::Size;
 /// The official code, too, finds the strides with an input of this side.
 const PROBE: Size = Size::square(256);
 
-/// Values of all feature maps for that input. The largest published network has 0.1 billion.
-const MAX_VALUES: u64 = 1 << 29;
+/// Values of all feature maps for that input, and of one of them. The largest published network has 0.1 billion, and 2
+/// million in one.
+const MAX_VALUES: u64 = 1 << 28;
+const MAX_VALUES_OF_ONE: u64 = 1 << 24;
 
 pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size>, ArchitectureError> {
     let mut sizes = vec![input];
@@ -32,12 +34,19 @@ fn check_values(architecture: &Architecture, sizes: &[Size]) -> Result<(), Archi
     let mut values = 0u64;
     for step in &architecture.steps {
         let of = |value: &Value| (value.channels as u64).saturating_mul(sizes[value.id].area());
+        let largest = step.outputs.iter().map(of).max().unwrap_or(0);
         values = step.outputs.iter().fold(values, |sum, value| sum.saturating_add(of(value)));
-        if values > MAX_VALUES {
-            let row = architecture.layers[step.row].row.to_string();
-            let message = format!("feature maps of more than {MAX_VALUES} values up to here (for a {PROBE} input)");
-            return Err(ArchitectureError::Row { config: architecture.name.clone(), row, message });
-        }
+        let message = if largest > MAX_VALUES_OF_ONE {
+            format!(
+                "gives a feature map of {largest} values for a {PROBE} input; at most {MAX_VALUES_OF_ONE} are possible"
+            )
+        } else if values > MAX_VALUES {
+            format!("feature maps of more than {MAX_VALUES} values up to here, for a {PROBE} input")
+        } else {
+            continue;
+        };
+        let row = architecture.layers[step.row].row.to_string();
+        return Err(ArchitectureError::Row { config: architecture.name.clone(), row, message });
     }
     Ok(())
 }

@@ -107,6 +107,6 @@ fn names_of_files_do_not_steer_the_terminal() {
     let name = format!("in/{}.jpg", EVIL.replace('/', ""));
     place.write(&name, b"no image");
     place.write("in/\u{1b}[31mgood.jpg", yolo9::embedded::SAMPLE_PICTURE);
-    shown(&place, "detect in --out out --csv -");
+    shown(&place, "detect in --out out");
     shown(&place, "--log json detect in --out out2");
 }

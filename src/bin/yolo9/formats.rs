@@ -1,12 +1,13 @@
 //! Files with the results of all pictures: any number of them in one run.
 
 use std::fs::File;
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use yolo9::output::{FileFormat, PictureResult, TemporaryFile, folder_of, sweep, temporary_beside};
+use yolo9::untrusted::printable_lines;
 
 /// Which of them.
 #[derive(Debug, Clone, Default, Args)]
@@ -100,7 +101,11 @@ struct Open {
 enum Sink {
     /// A reader that has seen enough.
     Closed,
-    Stream(Box<dyn Write>),
+    /// `escaped` is whether it is a terminal, which nothing in a name may steer.
+    Stream {
+        stream: Box<dyn Write>,
+        escaped: bool,
+    },
     File(Partial, PathBuf),
 }
 
@@ -180,10 +185,11 @@ impl Open {
         let context = || format!("{} cannot be written; choose another place with {option}", path.display());
         let what = if path == Path::new("-") { "stdout".into() } else { path.display().to_string() };
         let sink = if path == Path::new("-") {
-            Sink::Stream(Box::new(std::io::stdout()))
+            Sink::Stream { stream: Box::new(std::io::stdout()), escaped: std::io::stdout().is_terminal() }
         } else if path.exists() && !path.is_file() {
             // A pipe or a device is written to; replacing it would be a surprise.
-            Sink::Stream(Box::new(File::options().write(true).open(path).with_context(context)?))
+            let file = File::options().write(true).open(path).with_context(context)?;
+            Sink::Stream { escaped: file.is_terminal(), stream: Box::new(file) }
         } else {
             Sink::File(Partial::create(path).with_context(context)?, path.to_path_buf())
         };
@@ -199,7 +205,7 @@ impl Open {
         }
         match self.sink {
             Sink::Closed => Ok(()),
-            Sink::Stream(mut stream) => stream.flush().context(context),
+            Sink::Stream { mut stream, .. } => stream.flush().context(context),
             Sink::File(file, path) => file.finish(self.format, &path).context(context),
         }
     }
@@ -207,13 +213,16 @@ impl Open {
     fn write(&mut self, text: &str) -> anyhow::Result<()> {
         let written = match &mut self.sink {
             Sink::Closed => Ok(()),
-            Sink::Stream(stream) => match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe && !self.alone => {
-                    self.sink = Sink::Closed;
-                    Ok(())
+            Sink::Stream { stream, escaped } => {
+                let text = if *escaped { printable_lines(text) } else { text.into() };
+                match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe && !self.alone => {
+                        self.sink = Sink::Closed;
+                        Ok(())
+                    }
+                    written => written,
                 }
-                written => written,
-            },
+            }
             Sink::File(file, _) => file.write(text, self.empty),
         };
         written.with_context(|| format!("{} cannot be written", self.what))

@@ -115,13 +115,18 @@ pub fn yolo_labels(text: &str, classes: usize) -> Result<Vec<(usize, [f64; 4])>,
     let mut seen = HashSet::new();
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let lines = lines.filter(|(_, line)| seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" ")));
-    lines.map(|(number, line)| parse(line, classes).map_err(|message| format!("line {}: {message}", number + 1))).collect()
+    lines
+        .map(|(number, line)| parse(line, classes).map_err(|message| format!("line {}: {message}", number + 1)))
+        .collect()
 }
 
 /// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the picture.
 fn parse(line: &str, classes: usize) -> Result<(usize, [f64; 4]), String> {
     let mut numbers = line.split_whitespace().map(|word| {
-        word.parse::<f64>().ok().filter(|number| number.is_finite()).ok_or(format!("`{}` is not a number", shortened(word, 40)))
+        word.parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite())
+            .ok_or(format!("`{}` is not a number", shortened(word, 40)))
     });
     let class = numbers.next().ok_or("it is empty")??;
     let numbers = numbers.collect::<Result<Vec<f64>, String>>()?;
