@@ -88,3 +88,23 @@ fn half_precision_rounds_once() {
     let error = large.to_half().unwrap_err().to_string();
     assert!(error.contains("tensor model.0.conv.bias: holds 70000; f16 ends at 65504"), "{error}");
 }
+
+/// A state dict of others may use our keys for something else.
+#[test]
+fn keys_of_others_are_not_taken_for_ours() {
+    let model = yolo9::embedded::models()[0].bytes;
+    let length = u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
+    let mut header: serde_json::Value = serde_json::from_slice(&model[8..8 + length]).unwrap();
+    header["__metadata__"] = serde_json::json!({
+        "format": "pt", "names": "person,car", "config": "hello: [", "activation": "nn.ReLU()", "batch_norm_eps": "x",
+        "other": "kept",
+    });
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let theirs = [&(header.len() as u64).to_le_bytes()[..], &header, &model[8 + length..]].concat();
+    let converted = through_a_file(&Checkpoint::from_bytes("theirs", theirs).unwrap());
+    let metadata = converted.metadata();
+    assert_eq!((&metadata.class_names, &metadata.config), (&None, &None));
+    assert_eq!((metadata.facts["their.names"].as_str(), metadata.facts["other"].as_str()), ("person,car", "kept"));
+    assert_eq!(converted.common_activation(), None);
+}

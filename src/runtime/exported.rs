@@ -194,3 +194,26 @@ fn joined(corners: ArrayView2<'_, f32>, scores: &[f32], classes: &[f32]) -> Resu
         side => corners[[row, side]],
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_that_are_no_detections_are_refused() {
+        let good = Array2::from_shape_fn((6, 3), |(row, _)| if row < 4 { 10.0 } else { 0.5 });
+        assert!(check_cells("o", &good, (6, 3)).is_ok());
+        for (row, value, message) in [
+            (2, -3.0, "a box with a side of -3"),
+            (3, f32::NAN, "it has NaN in a box"),
+            (0, f32::INFINITY, "it has inf in a box"),
+            (4, 1.5, "the class score 1.5"),
+            (5, f32::NAN, "the class score NaN"),
+        ] {
+            let mut output = good.clone();
+            output[[row, 1]] = value;
+            let error = check_cells("o", &output, (6, 3)).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

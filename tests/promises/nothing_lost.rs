@@ -175,3 +175,27 @@ fn a_silent_stream_ends_with_the_run() {
         assert!(state.is_empty() || state.contains(") Z "), "ffmpeg goes on after {signals} signals: {state}");
     }
 }
+
+/// Files of at most 4 kB: results of the first images fit.
+#[cfg(unix)]
+#[test]
+fn results_are_whole_when_there_is_no_more_room() {
+    let place = pictures(6);
+    let binary = place.command("x").get_program().to_owned();
+    let options = "-q detect in --no-draw --out out --json out/r.json --coco out/c.json --jsonl out/r.jsonl";
+    let mut shell = Command::new("sh");
+    // Ignored, the signal becomes an error of the write.
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]).arg(&binary).args(options.split(' '));
+    let output = shell.current_dir(place.path("")).env("YOLO9_CONFIG", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cannot be written"), "{}", stderr(&output));
+    for file in ["out/r.json", "out/c.json"] {
+        let whole: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(place.path(file)).unwrap()).unwrap();
+        assert!(!whole.is_empty(), "{file}");
+    }
+    let lines = std::fs::read_to_string(place.path("out/r.jsonl")).unwrap();
+    assert!(lines.lines().count() >= 1 && lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    place.succeeds(&format!("{options} --resume"));
+    let all: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(place.path("out/r.json")).unwrap()).unwrap();
+    assert_eq!(all.len(), 6);
+}
