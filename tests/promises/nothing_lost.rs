@@ -194,8 +194,11 @@ fn results_are_whole_when_there_is_no_more_room() {
         assert!(!whole.is_empty(), "{file}");
     }
     let lines = std::fs::read_to_string(place.path("out/r.jsonl")).unwrap();
-    assert!(lines.lines().count() >= 1 && lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    assert!(
+        lines.lines().count() >= 1 && lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+    );
     place.succeeds(&format!("{options} --resume"));
-    let all: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(place.path("out/r.json")).unwrap()).unwrap();
+    let all: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(place.path("out/r.json")).unwrap()).unwrap();
     assert_eq!(all.len(), 6);
 }

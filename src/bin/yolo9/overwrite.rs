@@ -9,21 +9,28 @@ pub(crate) enum FileId {
     /// Links followed.
     Path(PathBuf),
     /// Device and number on it: two names may be one file.
+    #[cfg(unix)]
     Number(u64, u64),
 }
 
 impl FileId {
     /// The ways to recognise an existing file; none for what does not exist.
     pub(crate) fn of(path: &Path) -> Vec<Self> {
-        let mut ids: Vec<Self> = path.canonicalize().map(Self::Path).into_iter().collect();
-        #[cfg(unix)]
-        if let Ok(metadata) = path.metadata()
-            && metadata.is_file()
-        {
-            use std::os::unix::fs::MetadataExt;
-            ids.push(Self::Number(metadata.dev(), metadata.ino()));
-        }
-        ids
+        path.canonicalize().map(Self::Path).into_iter().chain(Self::number(path)).collect()
+    }
+
+    /// The number of an existing regular file.
+    #[cfg(unix)]
+    pub(crate) fn number(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self::Number(metadata.dev(), metadata.ino()))
+    }
+
+    /// Other systems have no such numbers in reach.
+    #[cfg(not(unix))]
+    pub(crate) fn number(_path: &Path) -> Option<Self> {
+        None
     }
 }
 

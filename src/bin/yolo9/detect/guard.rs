@@ -46,10 +46,11 @@ pub(super) fn check(args: &DetectArgs, plan: &Plan) -> anyhow::Result<()> {
 fn inside(args: &DetectArgs, plan: &Plan, out: &Path, others: &[PathBuf]) -> anyhow::Result<()> {
     let pictures = plan.pictures.iter().filter_map(|planned| planned.source.path());
     let mut places = None;
-    let journal = FileId::of(&out.join(crate::journal::JOURNAL));
+    // The only file that is written in place, so also under another name.
+    let journal = FileId::number(&out.join(crate::journal::JOURNAL));
     for input in pictures.chain(others.iter().map(PathBuf::as_path)) {
         let Ok(path) = input.canonicalize() else { continue };
-        let is_journal = !journal.is_empty() && FileId::of(input).iter().any(|id| journal.contains(id));
+        let is_journal = journal.is_some() && FileId::number(input) == journal;
         let Ok(relative) = path.strip_prefix(out) else {
             anyhow::ensure!(!is_journal, "{}: is the journal of this run", input.display());
             continue;

@@ -232,10 +232,21 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     report.begin();
     let feed = Feed::new(plan.pictures, done, limits.max_pixels, interrupt);
     let (results, ended) = pipeline.run(feed, &mut report);
-    // Also after an error: what was found so far stays readable.
-    let finished = results.finish(&mut report, globals.quiet);
+    complete(results, ended, report, globals)
+}
+
+/// Also after an error: what was found so far stays readable.
+fn complete(
+    mut results: Results,
+    ended: anyhow::Result<bool>,
+    mut report: Report,
+    globals: &Globals,
+) -> anyhow::Result<Outcome> {
+    let repeated = results.repeat_rest(&mut report);
     report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
+    let finished = results.finish(&report, globals.quiet);
     let interrupted = ended?;
+    repeated?;
     finished?;
     if let Some(reason) = report.stdout_failure() {
         anyhow::bail!("stdout cannot be written: {reason}");

@@ -107,12 +107,14 @@ impl Plan {
         }
         let output = &args.output;
         let style = (output.line_width, output.hide_labels, output.hide_conf, output.save_conf);
+        // How much memory there is decides which pictures fail, not what is found; and every machine has its own.
+        let reading = format!("at most {} pixels, only for {:?}", reading.limits.max_pixels, reading.only_for);
         let written =
             Written { drawn: !output.no_draw, labels: output.txt, crops: output.save_crop, thumbnails: output.html };
         Ok(Some(Header {
             yolo9: env!("CARGO_PKG_VERSION").into(),
             model,
-            settings: format!("{settings:?}, {reading:?}, {:?}, style {style:?}", args.runtime.dysample),
+            settings: format!("{settings:?}, {reading}, {:?}, style {style:?}", args.runtime.dysample),
             written,
             inputs: self.inputs.clone(),
             total: self.total,

@@ -178,7 +178,7 @@ impl Results {
         Ok(done)
     }
 
-    /// Puts what an earlier run found into the files of all pictures, up to a picture, or all of it.
+    /// Puts what an earlier run found into the files of all pictures, up to one, or all of it.
     fn repeat_before(&mut self, index: Option<usize>, report: &mut Report) -> anyhow::Result<()> {
         let Some(earlier) = &mut self.earlier else { return Ok(()) };
         while let Some((_, position)) = earlier.records.pop_front_if(|(first, _)| index.is_none_or(|end| *first < end))
@@ -193,6 +193,11 @@ impl Results {
             report.finished_before(&record.image, record.failure());
         }
         Ok(())
+    }
+
+    /// Puts in what is left of an earlier run.
+    pub(super) fn repeat_rest(&mut self, report: &mut Report) -> anyhow::Result<()> {
+        self.repeat_before(None, report)
     }
 
     pub(super) fn files(&self) -> Arc<Files> {
@@ -238,10 +243,8 @@ impl Results {
     }
 
     /// Completes the files of all pictures; after an error of the run as far as they came.
-    pub(super) fn finish(mut self, report: &mut Report, quiet: bool) -> anyhow::Result<()> {
-        let repeated = self.repeat_before(None, report);
+    pub(super) fn finish(self, report: &Report, quiet: bool) -> anyhow::Result<()> {
         self.formats.finish()?;
-        repeated?;
         self.gallery.map_or(Ok(()), Gallery::finish)?;
         self.journal.map_or(Ok(()), Journal::finish)?;
         let Some(folder) = &self.folder else { return Ok(()) };
