@@ -38,7 +38,7 @@ const SYMBOLS: &[(&str, &str)] = &[
 const STORAGES: &[&str] = &["FloatStorage", "HalfStorage", "LongStorage", "OddStorage"];
 
 /// No larger pickle is built.
-const MOST: usize = 4 << 20;
+const MOST: usize = 256 << 10;
 
 struct Builder<'a> {
     instructions: &'a [u8],
@@ -61,11 +61,11 @@ impl Builder<'_> {
         from[usize::from(self.next()) % from.len()]
     }
 
-    /// How often something stands there: mostly once, now and then a million times.
+    /// How often something stands there: mostly once, now and then thousands of times.
     fn count(&mut self) -> usize {
         match self.next() {
             byte @ 0..=200 => usize::from(byte % 8),
-            byte => 1 << (byte % 21),
+            byte => 1 << (byte % 15),
         }
     }
 

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::cache::{cache_folder, hexadecimal, offline_by_variable};
-use crate::untrusted::{FileKind, open_regular, read_text};
+use crate::untrusted::{FileKind, open_own, open_regular, read_text};
 use transfer::{Failure, Part};
 
 /// How `torch.save` files begin. A login page of a network, say, does not.
@@ -104,7 +104,7 @@ impl Hub {
         std::fs::create_dir_all(&self.folder).map_err(failed(&self.folder))?;
         // Processes that come at the same time wait for each other.
         let lock_path = self.folder.join(format!("{}.lock", release.file));
-        let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
+        let lock = open_own(&lock_path, File::options().create(true).write(true)).map_err(failed(&lock_path))?;
         lock.lock().map_err(failed(&lock_path))?;
         if let Some(path) = self.cached(release)? {
             return Ok(path);
@@ -205,7 +205,7 @@ impl Hub {
     fn record(&self, release: &Release, hash: &str) -> Result<(), HubError> {
         let path = self.record_path(release);
         let line = format!("{hash}  {}\n", release.file);
-        std::fs::write(&path, line).map_err(|reason| HubError::Cache { path, reason })
+        transfer::replace(&path, &line).map_err(|reason| HubError::Cache { path, reason })
     }
 
     fn record_path(&self, release: &Release) -> PathBuf {

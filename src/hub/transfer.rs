@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, StatusCode};
 
-use crate::untrusted::{FileKind, read_text};
+use crate::untrusted::{FileKind, open_own, read_text};
 
 /// No weight file is nearly as large.
 const MAX_LENGTH: u64 = 8 << 30;
@@ -208,15 +208,22 @@ impl Part {
     fn note_version(&self, headers: &HeaderMap) -> std::io::Result<()> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let version = text("etag").filter(|tag| !tag.starts_with("W/")).or_else(|| text("last-modified"));
-        std::fs::write(&self.version, version.unwrap_or_default())
+        replace(&self.version, version.unwrap_or_default())
     }
 
     fn open(&self, start: u64) -> std::io::Result<File> {
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path)?;
+        let mut file = open_own(&self.path, OpenOptions::new().create(true).truncate(false).write(true))?;
         file.set_len(start)?;
         file.seek(SeekFrom::End(0))?;
         Ok(file)
     }
+}
+
+/// Writes a small file in the place of whatever stands there, a link included.
+pub(super) fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -75,6 +75,56 @@ pub fn open_regular(path: &Path) -> Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(Error::new(ErrorKind::InvalidInput, "not a regular file")) }
 }
 
+/// Opens a file that is ours, as `options` say. A link would lead to a file that is not, and a pipe would make us wait for
+/// somebody at its other end: both are errors.
+///
+/// # Errors
+/// When it cannot be opened, or is no regular file.
+pub fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File> {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let is_other = || path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
+    let refused = || Error::new(ErrorKind::InvalidInput, "it is a link or no regular file; remove it");
+    match options.open(path) {
+        Ok(file) if file.metadata()?.is_file() && !is_other() => Ok(file),
+        Ok(_) => Err(refused()),
+        Err(_) if is_other() => Err(refused()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens a pipe that somebody reads, or a device. One that nobody reads is waited for a little while.
+///
+/// # Errors
+/// When it cannot be opened, or nobody reads it.
+pub fn open_stream(path: &Path) -> Result<File> {
+    let mut blocking = OpenOptions::new();
+    blocking.write(true);
+    #[cfg(unix)]
+    {
+        let mut attempt = OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(attempt.write(true), libc::O_NONBLOCK);
+        let start = std::time::Instant::now();
+        loop {
+            match attempt.open(path) {
+                // Now that there is a reader, this does not wait.
+                Ok(_reader_is_there) => return blocking.open(path),
+                Err(error) if error.raw_os_error() != Some(libc::ENXIO) => return Err(error),
+                Err(_) if start.elapsed() > READER => {
+                    return Err(Error::new(ErrorKind::BrokenPipe, "it is a pipe that nobody reads"));
+                }
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(20)),
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    blocking.open(path)
+}
+
+/// How long a pipe may be without a reader.
+#[cfg(unix)]
+const READER: std::time::Duration = std::time::Duration::from_secs(3);
+
 /// The bytes of a regular file.
 ///
 /// # Errors

@@ -7,6 +7,8 @@ mod file;
 mod place;
 mod text;
 
-pub use file::{FileKind, FileStamp, is_passing, open_regular, read, read_at_most, read_stamped, read_text};
+pub use file::{
+    FileKind, FileStamp, is_passing, open_own, open_regular, open_stream, read, read_at_most, read_stamped, read_text,
+};
 pub use place::{Place, PlaceError, below};
 pub use text::{printable, printable_lines, shortened};

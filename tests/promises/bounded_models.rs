@@ -214,6 +214,12 @@ fn files_that_do_not_end() {
         let said = stderr(&bounded(&place, command).output);
         assert!(said.contains(message), "{command}: {said}");
     }
+    // A pipe that nobody reads.
+    #[cfg(unix)]
+    {
+        let said = stderr(&bounded(&place, "-q detect a.jpg --no-draw --json pipe").output);
+        assert!(said.contains("it is a pipe that nobody reads"), "{said}");
+    }
     let mut command = place.command("-q detect a.jpg --no-draw");
     command.env("YOLO9_CONFIG", place.path("big.toml"));
     let said = stderr(&super::watch(&command, super::SECONDS, super::GOOD + super::MEMORY).output);

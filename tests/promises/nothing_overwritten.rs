@@ -116,6 +116,7 @@ fn merging_misses_no_file_and_replaces_no_part() {
     place.fails("merge p1 p2 --out all2", 1, "is missing, a file of in/");
     std::fs::rename(place.path("kept"), &crops).unwrap();
     place.fails("merge p1 p2 --out . --exist-ok", 1, "which this run reads");
+    place.fails("merge p1 p2 --out p1/x", 1, "--out p1/x: lies in the shard p1");
     place.fails("merge p1 p2 --out all3 --json p2/all.json", 1, "--json p2/all.json: lies in the shard p2");
 }
 

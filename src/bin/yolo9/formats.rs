@@ -1,13 +1,12 @@
 //! Files with the results of all pictures: any number of them in one run.
 
-use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use yolo9::output::{FileFormat, PictureResult, TemporaryFile, folder_of, sweep, temporary_beside};
-use yolo9::untrusted::printable_lines;
+use yolo9::untrusted::{open_stream, printable_lines};
 
 /// Which of them.
 #[derive(Debug, Clone, Default, Args)]
@@ -188,7 +187,7 @@ impl Open {
             Sink::Stream { stream: Box::new(std::io::stdout()), escaped: std::io::stdout().is_terminal() }
         } else if path.exists() && !path.is_file() {
             // A pipe or a device is written to; replacing it would be a surprise.
-            let file = File::options().write(true).open(path).with_context(context)?;
+            let file = open_stream(path).with_context(context)?;
             Sink::Stream { escaped: file.is_terminal(), stream: Box::new(file) }
         } else {
             Sink::File(Partial::create(path).with_context(context)?, path.to_path_buf())

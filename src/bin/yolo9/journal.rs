@@ -6,11 +6,12 @@
 //! continued run tries it again, and appends it then. The last line of a picture counts.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, Error, ErrorKind, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use yolo9::output::{Header, JournalReader, Record, temporary_beside};
+use yolo9::untrusted::open_own;
 
 /// Its name in the output folder.
 pub(crate) const JOURNAL: &str = ".journal.jsonl";
@@ -24,26 +25,12 @@ pub(crate) type RecordPlaces = Vec<(usize, u64)>;
 /// The journal of a folder, if there is one with a whole first line.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<Reader>> {
     let path = folder.join(JOURNAL);
-    let file = match open_file(&path, OpenOptions::new().read(true)) {
+    let file = match open_own(&path, OpenOptions::new().read(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
     };
     JournalReader::new(BufReader::new(file)).with_context(|| path.display().to_string())
-}
-
-/// A link would lead to a file that is none of ours, and a pipe would make us wait for somebody at its other end.
-fn open_file(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    let is_link = || path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
-    let refused = || Error::new(ErrorKind::InvalidInput, "it is a link or no regular file; remove it");
-    match options.open(path) {
-        Ok(file) if file.metadata()?.is_file() && !is_link() => Ok(file),
-        Ok(_) => Err(refused()),
-        Err(_) if is_link() => Err(refused()),
-        Err(error) => Err(error),
-    }
 }
 
 /// An open journal.
@@ -60,7 +47,7 @@ impl Journal {
     /// The journal of a folder, for this run alone; nothing while another run has it.
     pub(crate) fn lock(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(JOURNAL);
-        let file = open_file(&path, OpenOptions::new().create(true).truncate(false).write(true))
+        let file = open_own(&path, OpenOptions::new().create(true).truncate(false).write(true))
             .with_context(|| format!("{} cannot be written", path.display()))?;
         match file.try_lock() {
             Ok(()) => {}

@@ -52,14 +52,15 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     shards.check()?;
     args.formats.check(Some(&args.out), args.exist_ok)?;
     for shard in &args.shards {
-        // Nothing that is read may be replaced.
+        // Nothing that is read may be replaced, nor anything put beside it.
         refuse_inside([shard.as_path()], &args.out)?;
-        let into = args.formats.files().find(|(_, file)| {
-            let folder = folder_of(file).canonicalize();
+        let into_shard = |path: &Path| {
+            let folder = folder_of(path).canonicalize();
             folder.is_ok_and(|folder| shard.canonicalize().is_ok_and(|shard| folder.starts_with(shard)))
-        });
-        if let Some((option, file)) = into {
-            anyhow::bail!("{option} {}: lies in the shard {}; choose another place", file.display(), shard.display());
+        };
+        let outputs = args.formats.files().chain([("--out", args.out.as_path())]);
+        for (option, path) in outputs.filter(|(_, path)| into_shard(path)) {
+            anyhow::bail!("{option} {}: lies in the shard {}; choose another place", path.display(), shard.display());
         }
     }
     let folder = RunFolder::create(Some(&args.out), args.exist_ok)?;

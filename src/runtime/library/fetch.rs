@@ -11,7 +11,7 @@ use super::python::{INTERPRETERS, isolated};
 use super::{Candidate, Library, Origin, VERSION};
 use crate::cache::hexadecimal;
 use crate::runtime::RuntimeError;
-use crate::untrusted::{FileKind, read};
+use crate::untrusted::{FileKind, open_own, read};
 
 fn folder(cache: &Path) -> PathBuf {
     cache.join(format!("onnxruntime-{VERSION}"))
@@ -48,7 +48,8 @@ pub(super) fn fetch(cache: &Path) -> Result<Library, RuntimeError> {
         |path: &Path, error: std::io::Error| RuntimeError::Cache { path: path.into(), reason: error.to_string() };
     std::fs::create_dir_all(&folder).map_err(|error| cache_error(&folder, error))?;
     let lock_path = folder.join("lock");
-    let lock = File::create(&lock_path).map_err(|error| cache_error(&lock_path, error))?;
+    let lock = open_own(&lock_path, File::options().create(true).write(true))
+        .map_err(|error| cache_error(&lock_path, error))?;
     lock.lock().map_err(|error| cache_error(&lock_path, error))?;
     if let Ok(Some(library)) = cached(cache) {
         return Ok(library);
