@@ -111,7 +111,7 @@ pub fn open_stream(path: &Path) -> Result<File> {
                 Ok(_reader_is_there) => return blocking.open(path),
                 Err(error) if error.raw_os_error() != Some(libc::ENXIO) => return Err(error),
                 Err(_) if start.elapsed() > READER => {
-                    return Err(Error::new(ErrorKind::BrokenPipe, "it is a pipe that nobody reads"));
+                    return Err(Error::new(ErrorKind::TimedOut, "it is a pipe that nobody reads"));
                 }
                 Err(_) => std::thread::sleep(std::time::Duration::from_millis(20)),
             }

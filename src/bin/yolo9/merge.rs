@@ -58,8 +58,8 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
             let folder = folder_of(path).canonicalize();
             folder.is_ok_and(|folder| shard.canonicalize().is_ok_and(|shard| folder.starts_with(shard)))
         };
-        let outputs = args.formats.files().chain([("--out", args.out.as_path())]);
-        for (option, path) in outputs.filter(|(_, path)| into_shard(path)) {
+        let mut outputs = args.formats.files().chain([("--out", args.out.as_path())]);
+        if let Some((option, path)) = outputs.find(|(_, path)| into_shard(path)) {
             anyhow::bail!("{option} {}: lies in the shard {}; choose another place", path.display(), shard.display());
         }
     }
