@@ -6,6 +6,8 @@
 //! A working folder may have come from anybody. Its file decides how images are processed, not what is written, replaced
 //! or loaded as code, nor what is read elsewhere ([`Trust`]).
 
+mod trust;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,7 +15,9 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args, Command};
 use toml::{Table, Value};
 use yolo9::config::nearest_name;
-use yolo9::untrusted::{FileKind, Place, read_text};
+use yolo9::untrusted::{FileKind, read_text};
+
+use trust::Trust;
 
 use crate::Outcome;
 use crate::console::print_line;
@@ -23,91 +27,6 @@ const NAME: &str = "yolo9.toml";
 
 /// Names another file instead of both; empty for none.
 const VARIABLE: &str = "YOLO9_CONFIG";
-
-/// Options that a file in the working folder may set freely. Whatever is in neither list is not taken from there.
-const FREE: &[&str] = &[
-    "agnostic",
-    "batch",
-    "classes",
-    "conf",
-    "deploy",
-    "dynamic",
-    "dysample",
-    "fail-fast",
-    "full-decoding",
-    "fuse",
-    "half",
-    "hide-conf",
-    "hide-labels",
-    "html",
-    "imgsz",
-    "img",
-    "iou",
-    "layers",
-    "lift",
-    "line-width",
-    "log",
-    "max-det",
-    "nms",
-    "no-draw",
-    "offline",
-    "opset",
-    "pictures",
-    "preset",
-    "quiet",
-    "recursive",
-    "runs",
-    "save-conf",
-    "save-crop",
-    "shard",
-    "split",
-    "square",
-    "streams",
-    "sweep",
-    "threads",
-    "txt",
-    "verbose",
-    "workers",
-    "worst",
-];
-
-/// Options that name something to read: from the working folder's file only if that lies in the folder.
-const BELOW: &[&str] = &["config", "data", "images", "names", "picture", "predictions", "source", "to", "weights"];
-
-/// How far a value of the working folder's file is trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trust {
-    Free,
-    Below,
-    Never,
-}
-
-impl Trust {
-    fn of(option: &str) -> Self {
-        match option {
-            option if FREE.contains(&option) => Trust::Free,
-            option if BELOW.contains(&option) => Trust::Below,
-            _ => Trust::Never,
-        }
-    }
-
-    /// Why a value is not taken from the working folder's file, if so.
-    fn refuses(option: &str, values: &[String]) -> Option<&'static str> {
-        match Self::of(option) {
-            Trust::Free => None,
-            Trust::Below if values.iter().all(|value| stays_here(value)) => None,
-            Trust::Below => Some("it may not name files outside of the folder"),
-            Trust::Never => Some("it may not say what is written, replaced or loaded, nor raise limits"),
-        }
-    }
-}
-
-/// Whether a path, links followed, leads to something in the working folder; or is the name of something built in.
-fn stays_here(value: &str) -> bool {
-    let Ok(place) = Place::new(value) else { return false };
-    let Ok(found) = place.as_path().canonicalize() else { return true };
-    std::env::current_dir().and_then(|here| here.canonicalize()).is_ok_and(|here| found.starts_with(here))
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
@@ -395,39 +314,4 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
         print_line!("{long:<18} {:<24} {origin}", if value.is_empty() { "-" } else { &value });
     }
     Ok(Outcome::Done)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-    use crate::args::Cli;
-
-    /// A new option is not taken from a folder before somebody has decided so.
-    #[test]
-    fn lists_name_options_that_there_are_and_none_that_writes() {
-        let command = Cli::command();
-        let all: Vec<&str> =
-            command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
-        let all: Vec<&str> = all.into_iter().chain(command.get_arguments().filter_map(Arg::get_long)).collect();
-        for option in FREE.iter().chain(BELOW).filter(|option| **option != "img") {
-            assert!(all.contains(option), "{option}");
-        }
-        for option in
-            ["out", "output", "json", "jsonl", "csv", "coco", "exist-ok", "resume", "onnxruntime", "max-megapixels"]
-        {
-            assert_eq!(Trust::of(option), Trust::Never, "{option}");
-        }
-    }
-
-    #[test]
-    fn a_folder_names_only_its_own_files() {
-        for (value, stays) in [("best.pt", true), ("sub/best.pt", true), ("../best.pt", false), ("/etc/passwd", false)]
-        {
-            assert_eq!(Trust::refuses("weights", &[value.into()]).is_none(), stays, "{value}");
-        }
-        assert!(Trust::refuses("csv", &["x.csv".into()]).is_some());
-        assert!(Trust::refuses("conf", &["0.5".into()]).is_none());
-    }
 }
