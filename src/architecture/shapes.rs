@@ -7,8 +7,8 @@ use crate::Size;
 /// The official code, too, finds the strides with an input of this side.
 const PROBE: Size = Size::square(256);
 
-/// Values of all feature maps for that input, and of one of them. The largest published network has 0.1 billion, and 2
-/// million in one.
+/// Values of all feature maps for that input, and of one of them. The largest published network has 63 million,
+/// and one million in one.
 const MAX_VALUES: u64 = 1 << 28;
 const MAX_VALUES_OF_ONE: u64 = 1 << 24;
 
@@ -105,5 +105,28 @@ impl Architecture {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ModelConfig, builtin_configs};
+
+    #[test]
+    fn published_networks_are_far_below_the_limits() {
+        let (mut steps, mut values, mut largest) = (0, 0, 0);
+        for config in builtin_configs() {
+            let architecture = Architecture::new(&ModelConfig::builtin(config.name).unwrap()).unwrap();
+            let sizes = sizes(&architecture, PROBE).unwrap();
+            let maps = architecture.steps.iter().flat_map(|step| &step.outputs);
+            let maps: Vec<u64> = maps.map(|value| value.channels as u64 * sizes[value.id].area()).collect();
+            steps = steps.max(architecture.steps.len());
+            values = values.max(maps.iter().sum());
+            largest = largest.max(*maps.iter().max().unwrap());
+        }
+        println!("{steps} steps, {values} values, {largest} in one map");
+        assert!(2 * steps < super::super::builder::MAX_STEPS);
+        assert!(2 * values < MAX_VALUES && 2 * largest < MAX_VALUES_OF_ONE);
     }
 }

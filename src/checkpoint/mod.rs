@@ -30,11 +30,12 @@ use tensor::Storage;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Activation, ConfigError, Dialect, ModelConfig};
-use crate::untrusted::{FileKind, read};
+use crate::untrusted::{FileKind, open_regular, read};
 
 /// Where a file that knows only one activation for all blocks has it among its submodules.
 const COMMON_ACTIVATION: &str = "act";
@@ -318,8 +319,14 @@ impl Checkpoint {
 /// # Errors
 /// When it cannot be read, is no regular file, or is beyond the size of any model.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    read(path, FileKind::Model)
-        .map_err(|reason| CheckpointError { file: path.display().to_string(), problem: Problem::Read { reason } })
+    let read = || {
+        let mut start = Vec::new();
+        open_regular(path)?.take(64).read_to_end(&mut start)?;
+        // Something else is only looked at to say what it is; an ONNX file has no magic number.
+        let kind = if recognises(&start) { FileKind::Model } else { FileKind::UnknownModel };
+        read(path, kind)
+    };
+    read().map_err(|reason| CheckpointError { file: path.display().to_string(), problem: Problem::Read { reason } })
 }
 
 /// Whether bytes are of a format that this module reads.

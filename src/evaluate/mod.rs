@@ -13,7 +13,7 @@ mod yolo;
 pub use bootstrap::{Difference, LEAST_PICTURES, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
 pub use curve::{Confusion, confusion};
-pub use dataset::{Dataset, DatasetError, Labelled, yolo_labels};
+pub use dataset::{Dataset, DatasetError, Labelled, MAX_OF_ONE, yolo_labels};
 pub use yolo::{Style, YoloClass, YoloMetrics, yolo_metrics};
 
 use crate::detect::Detection;

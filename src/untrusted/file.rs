@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 /// What a file is read as, which decides how long it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
-    /// Weights and exported networks.
+    /// Weights.
     Model,
+    /// What may be an exported network, or something else.
+    UnknownModel,
     /// An image.
     Image,
     /// Paths, one a line.
@@ -33,6 +35,8 @@ impl FileKind {
         match self {
             // The largest published training checkpoint has 0.6 GB.
             FileKind::Model => 8 << 30,
+            // The limit of the format ONNX.
+            FileKind::UnknownModel => 2 << 30,
             FileKind::Image => 256 << 20,
             FileKind::List => 256 << 20,
             FileKind::Config | FileKind::Settings => 1 << 20,
@@ -44,7 +48,7 @@ impl FileKind {
 
     const fn name(self) -> &'static str {
         match self {
-            FileKind::Model => "a model",
+            FileKind::Model | FileKind::UnknownModel => "a model",
             FileKind::Image => "an image",
             FileKind::List => "a list",
             FileKind::Config => "a config or class names",

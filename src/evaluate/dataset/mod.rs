@@ -17,6 +17,9 @@ use crate::config::ConfigError;
 /// The largest public datasets have 1,203. What is taken for what is counted in a table of all pairs of classes.
 const MAX_CLASSES: usize = 5_000;
 
+/// Labels of an image, and detections of it that are judged: each is compared with each.
+pub const MAX_OF_ONE: usize = 10_000;
+
 /// Why a dataset cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -94,6 +97,16 @@ impl Dataset {
     }
 
     fn checked(self, data: &Path) -> Result<Self, DatasetError> {
+        if let Some(picture) = self.pictures.iter().find(|picture| picture.labels() > MAX_OF_ONE) {
+            return Err(DatasetError::Content {
+                path: data.into(),
+                message: format!(
+                    "{} has {} labels; at most {MAX_OF_ONE} can be evaluated",
+                    picture.path.display(),
+                    picture.labels()
+                ),
+            });
+        }
         match self.class_names.len() {
             0..=MAX_CLASSES => Ok(self),
             classes => Err(DatasetError::Content {
@@ -106,15 +119,20 @@ impl Dataset {
     /// How many labels there are.
     #[must_use]
     pub fn labels(&self) -> usize {
-        let count = |picture: &Labelled| match &picture.labels {
-            Labels::Pixels(truths) => truths.len(),
-            Labels::Shares(shares) => shares.len(),
-        };
-        self.pictures.iter().map(count).sum()
+        self.pictures.iter().map(Labelled::labels).sum()
     }
 }
 
 impl Labelled {
+    /// How many labels it has.
+    #[must_use]
+    pub fn labels(&self) -> usize {
+        match &self.labels {
+            Labels::Pixels(truths) => truths.len(),
+            Labels::Shares(shares) => shares.len(),
+        }
+    }
+
     /// Whether its labels are known in pixels only with the picture's size.
     #[must_use]
     pub fn needs_size(&self) -> bool {

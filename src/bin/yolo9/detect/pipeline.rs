@@ -248,7 +248,7 @@ impl Pipeline {
             },
             Some(Behind::Failed(item, failure)) => self.note(Err(Box::new((item, failure))), report)?,
             Some(Behind::Opened(planned, rate, frames)) => {
-                self.film = self.results.film(&planned, rate.as_deref());
+                self.film = self.results.film(&planned, rate.as_deref(), &self.interrupt);
                 report.video_of(frames);
             }
             Some(Behind::Closed(planned, ended)) => {

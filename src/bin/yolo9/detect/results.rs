@@ -20,6 +20,7 @@ use super::plan::{Plan, Planned};
 use crate::console::say;
 use crate::formats::Formats;
 use crate::gallery::{Gallery, thumbnail_place};
+use crate::interrupt::Interrupt;
 use crate::journal::{JOURNAL, Journal, Reader};
 use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
 use crate::report::Report;
@@ -205,9 +206,9 @@ impl Results {
     }
 
     /// The annotated video of a video, if pictures are drawn.
-    pub(super) fn film(&self, planned: &Planned, rate: Option<&str>) -> Option<Film> {
+    pub(super) fn film(&self, planned: &Planned, rate: Option<&str>, interrupt: &Interrupt) -> Option<Film> {
         let rate = rate.unwrap_or("25");
-        self.files.draw.map(|_| Film::new(&self.files.folder, planned.place(), rate))
+        self.files.draw.map(|_| Film::new(&self.files.folder, planned.place(), rate, interrupt))
     }
 
     /// Notes that a picture is finished, with what went wrong with its files. What failed by no fault of its own is

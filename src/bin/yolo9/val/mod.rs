@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use yolo9::Size;
 use yolo9::detect::{Detector, Preset, Settings, Thresholds};
-use yolo9::evaluate::{Dataset, Judged, Prediction, Rectangle};
+use yolo9::evaluate::{Dataset, Judged, MAX_OF_ONE, Prediction, Rectangle};
 use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
 use yolo9::runtime::{Runtime, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
@@ -270,6 +270,11 @@ fn judge_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
         let [x, y, width, height] = entry.bbox;
         let bbox = Rectangle { x, y, width, height };
         judged[*place].predictions.push(Prediction { bbox, class, score: entry.score });
+        anyhow::ensure!(
+            judged[*place].predictions.len() <= MAX_OF_ONE,
+            "{shown}: more than {MAX_OF_ONE} detections of image {}; no more can be evaluated",
+            entry.image_id
+        );
     }
     Ok(Evaluated { judged, failed: Vec::new(), interrupted: false })
 }

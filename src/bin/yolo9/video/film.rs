@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use image::RgbImage;
@@ -12,6 +14,7 @@ use yolo9::output::{TemporaryFile, folder_of, temporary_beside};
 use yolo9::untrusted::below;
 
 use super::{heard, listen, not_started, tool};
+use crate::interrupt::{Interrupt, Process};
 
 /// An `ffmpeg` that encodes an MP4 file, which appears under its name when it is complete.
 #[derive(Debug)]
@@ -22,27 +25,28 @@ pub(crate) struct Film {
     path: PathBuf,
     rate: String,
     encoder: Option<Encoder>,
+    interrupt: Interrupt,
 }
 
 #[derive(Debug)]
 struct Encoder {
-    child: Child,
+    process: Process,
+    /// Frames are written on a thread of its own, since an encoder that has stalled must not keep us from stopping.
+    frames: SyncSender<Vec<u8>>,
     file: TemporaryFile,
     complaints: Option<JoinHandle<VecDeque<String>>>,
 }
 
-impl Encoder {
-    /// What it said, once it has ended.
-    fn complaint(&mut self) -> String {
-        let heard = heard(self.complaints.take());
-        if heard.is_empty() { String::new() } else { format!(": ffmpeg: {heard}") }
-    }
-}
+/// How long an encoder may take to complete a file once somebody has asked to stop, and otherwise. Moving the index to the
+/// front, as players on the web need it, writes a long video a second time.
+const HURRY: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Film {
     /// Nothing is started before the first frame, whose size is that of the film.
-    pub(crate) fn new(folder: &Path, place: PathBuf, rate: &str) -> Self {
-        Self { folder: folder.into(), path: folder.join(&place), place, rate: rate.into(), encoder: None }
+    pub(crate) fn new(folder: &Path, place: PathBuf, rate: &str, interrupt: &Interrupt) -> Self {
+        let (folder, path, interrupt) = (folder.to_path_buf(), folder.join(&place), interrupt.clone());
+        Self { folder, path, place, rate: rate.into(), encoder: None, interrupt }
     }
 
     pub(crate) fn push(&mut self, frame: &RgbImage) -> anyhow::Result<()> {
@@ -51,23 +55,56 @@ impl Film {
             let path = path.with_context(|| format!("{} cannot be written", self.path.display()))?;
             self.encoder = Some(start(&path, &self.rate, frame)?);
         }
-        let Some(encoder) = &mut self.encoder else { unreachable!("it was started above") };
-        let pipe = encoder.child.stdin.as_mut().expect("it is piped");
-        if let Err(error) = pipe.write_all(frame.as_raw()) {
-            let _ = encoder.child.wait();
-            let complaint = encoder.complaint();
-            return Err(error).with_context(|| format!("{} cannot be written{complaint}", self.path.display()));
+        let Some(encoder) = &self.encoder else { unreachable!("it was started above") };
+        let mut waiting = frame.as_raw().clone();
+        let start = Instant::now();
+        loop {
+            match encoder.frames.try_send(waiting) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(frame)) => waiting = frame,
+                Err(TrySendError::Disconnected(_)) => return self.failed("its pipe was closed"),
+            }
+            if start.elapsed() > self.patience() {
+                return self.failed("it takes no more frames");
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
-        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        if self.interrupt.requested() { HURRY } else { PATIENCE }
+    }
+
+    /// Ends the encoder; the error says what it said.
+    fn failed(&mut self, reason: &str) -> anyhow::Result<()> {
+        let path = self.path.display().to_string();
+        let Some(Encoder { process, complaints, .. }) = self.encoder.take() else { return Ok(()) };
+        drop(process);
+        let heard = heard(complaints);
+        let heard = if heard.is_empty() { String::new() } else { format!(": {heard}") };
+        anyhow::bail!("{path} cannot be written: ffmpeg: {reason}{heard}")
     }
 
     /// Completes the file, if there was a frame.
-    pub(crate) fn finish(self) -> anyhow::Result<()> {
-        let Some(mut encoder) = self.encoder else { return Ok(()) };
-        drop(encoder.child.stdin.take());
-        let status = encoder.child.wait().context("ffmpeg cannot be waited for")?;
-        anyhow::ensure!(status.success(), "{} cannot be written{}", self.path.display(), encoder.complaint());
-        encoder.file.persist(&self.path).map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        // The writer ends, and with it the encoder's input.
+        let (closed, _) = sync_channel(0);
+        drop(std::mem::replace(&mut encoder.frames, closed));
+        let status = loop {
+            let Some(encoder) = &self.encoder else { return Ok(()) };
+            match encoder.process.wait_for(Duration::from_millis(50)) {
+                Some(status) => break status,
+                None if start.elapsed() > self.patience() => return self.failed("it does not end"),
+                None => {}
+            }
+        };
+        if !status.success() {
+            return self.failed(&format!("{status}"));
+        }
+        let Some(Encoder { file, .. }) = self.encoder.take() else { return Ok(()) };
+        file.persist(&self.path).map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }
 
@@ -92,5 +129,9 @@ fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
         .spawn()
         .map_err(|error| anyhow::anyhow!(not_started(&error)))?;
     let complaints = child.stderr.take().map(listen);
-    Ok(Encoder { child, file, complaints })
+    let mut pipe = child.stdin.take().context("it is piped")?;
+    let (frames, waiting) = sync_channel::<Vec<u8>>(1);
+    // It ends when the frames do, or the encoder.
+    std::thread::spawn(move || waiting.into_iter().try_for_each(|frame| pipe.write_all(&frame)));
+    Ok(Encoder { process: Process::new(child), frames, file, complaints })
 }

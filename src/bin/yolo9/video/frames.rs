@@ -26,6 +26,9 @@ pub(crate) struct About {
 /// How long a video may give no frame. Its source has stalled then.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Bytes of a line of a PPM header.
+const MAX_LINE: u64 = 64;
+
 /// How often somebody who waits looks whether he shall stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -140,7 +143,8 @@ impl Reader {
     fn header(&mut self) -> Result<Option<(u32, u32)>, String> {
         let mut line = || {
             let mut line = String::new();
-            self.pipe.read_line(&mut line).map(|_| line).map_err(|error| format!("ffmpeg cannot be read: {error}"))
+            let read = (&mut self.pipe).take(MAX_LINE).read_line(&mut line);
+            read.map(|_| line).map_err(|error| format!("ffmpeg cannot be read: {error}"))
         };
         let (magic, size, most) = (line()?, line()?, line()?);
         if magic.is_empty() {
@@ -148,7 +152,9 @@ impl Reader {
         }
         let sides = size.trim().split_once(' ').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
         match sides {
-            Some(sides) if magic == "P6\n" && most == "255\n" => Ok(Some(sides)),
+            Some((width, height)) if magic == "P6\n" && most == "255\n" && width > 0 && height > 0 => {
+                Ok(Some((width, height)))
+            }
             _ => Err(format!("ffmpeg gave {magic:?}, {size:?}, {most:?}; expected the head of a PPM picture")),
         }
     }

@@ -119,19 +119,28 @@ impl fmt::Display for VideoInput {
 
 /// Of what `ffmpeg` says, the last lines.
 const COMPLAINTS: usize = 3;
+/// And of each at most so many bytes.
+const MAX_LINE: u64 = 1000;
 
 /// What a process says on stderr, read all the time so that it never has to wait: the last lines.
 fn listen(stderr: impl Read + Send + 'static) -> JoinHandle<VecDeque<String>> {
     std::thread::spawn(move || {
         let mut last = VecDeque::with_capacity(COMPLAINTS + 1);
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let mut stderr = BufReader::new(stderr);
+        loop {
+            let mut line = Vec::new();
+            // A longer line counts as several.
+            match (&mut stderr).take(MAX_LINE).read_until(b'\n', &mut line) {
+                Ok(1..) => {}
+                _ => return last,
+            }
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
             log::debug!("ffmpeg: {line}");
             last.push_back(line);
             if last.len() > COMPLAINTS {
                 last.pop_front();
             }
         }
-        last
     })
 }
 
