@@ -7,6 +7,9 @@ use yolo9::embedded::SAMPLE_PICTURE;
 
 const QUIET: &str = "-q detect --imgsz 320";
 
+/// All files that an image can have.
+const ALL: &str = "--txt --html --save-crop";
+
 fn contents(place: &Place, name: &str) -> Vec<u8> {
     std::fs::read(place.path(name)).unwrap()
 }
@@ -48,13 +51,13 @@ fn a_file_of_settings_in_the_working_folder_writes_nowhere() {
 }
 
 /// Parts of a run, of which the first one is tampered with.
-fn parts(change: impl Fn(&mut serde_json::Value, &mut Vec<serde_json::Value>)) -> Place {
+fn parts(options: &str, change: impl Fn(&mut serde_json::Value, &mut Vec<serde_json::Value>)) -> Place {
     let place = place();
     for n in 0..4 {
         place.write(&format!("in/{n}.jpg"), SAMPLE_PICTURE);
     }
     for part in 1..=2 {
-        place.succeeds(&format!("{QUIET} in --out p{part} --shard {part}/2 --txt --html --save-crop"));
+        place.succeeds(&format!("{QUIET} in --out p{part} --shard {part}/2 {options}"));
     }
     let journal = place.path("p1/.journal.jsonl");
     let text = std::fs::read_to_string(&journal).unwrap();
@@ -70,12 +73,10 @@ fn parts(change: impl Fn(&mut serde_json::Value, &mut Vec<serde_json::Value>)) -
 #[test]
 fn places_in_a_journal_stay_below_the_output_folder() {
     for outside in ["../victim.txt", "/etc/passwd", "labels/../../victim", "../p2/1.jpg", "", ".journal.jsonl"] {
-        let place = parts(|_, records| records[0]["place"] = outside.into());
+        // With nothing but drawn images no other missing file gives the attack away.
+        let place = parts("", |_, records| records[0]["place"] = outside.into());
         let before = contents(&place, "p2/1.jpg");
-        for command in [
-            "merge p1 p2 --out all --html",
-            "detect in --out p1 --shard 1/2 --txt --html --save-crop --resume --imgsz 320",
-        ] {
+        for command in ["merge p1 p2 --out all", "detect in --out p1 --shard 1/2 --resume --imgsz 320"] {
             let output = place.run(command);
             // A resumed run may find its own name of a journal to be a place like others.
             if !(outside == ".journal.jsonl" && command.starts_with("detect")) {
@@ -99,7 +100,7 @@ fn records_that_cannot_be_are_refused() {
         Case(|_, r| drop(r.pop()), "is not finished"),
     ];
     for Case(change, message) in cases {
-        let place = parts(change);
+        let place = parts(ALL, change);
         let output = place.run("merge p1 p2 --out all --coco all.json --csv all.csv --json all2.json");
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         assert!(stderr(&output).contains(message), "{message}: {}", stderr(&output));
@@ -109,7 +110,7 @@ fn records_that_cannot_be_are_refused() {
 
 #[test]
 fn merging_misses_no_file_and_replaces_no_part() {
-    let place = parts(|_, _| {});
+    let place = parts(ALL, |_, _| {});
     place.succeeds("merge p1 p2 --out all --html");
     let crops = std::fs::read_dir(place.path("p1/crops/qr")).unwrap().next().unwrap().unwrap().path();
     std::fs::rename(&crops, place.path("kept")).unwrap();
