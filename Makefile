@@ -27,6 +27,6 @@ TARGETS ?= pickle model zip safetensors onnx yaml image journal labels
 
 fuzz:
 	for target in $(TARGETS); do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(SECONDS) -max_len=1000000 -rss_limit_mb=512 \
+		ASAN_OPTIONS=quarantine_size_mb=10 RUSTC_BOOTSTRAP=1 cargo fuzz run $$target -- -max_total_time=$(SECONDS) -max_len=1000000 -rss_limit_mb=512 \
 			-timeout=5 -print_final_stats=1 || exit 1; \
 	done

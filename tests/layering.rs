@@ -9,7 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("untrusted", &[]),
     ("size", &[]),
     ("cache", &[]),
-    ("onnx", &[]),
+    ("onnx", &["untrusted"]),
     ("dysample", &["onnx"]),
     ("config", &["untrusted"]),
     ("architecture", &["size", "config", "dysample"]),

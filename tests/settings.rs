@@ -32,8 +32,10 @@ fn what_is_nearer_goes_before_what_is_farther() {
     assert!((1..SAMPLE_DETECTIONS).contains(&of_home), "{of_home}");
     assert!(!place.path("runs").exists(), "no-draw");
     // The folder, then the command line.
-    place
-        .write("yolo9.toml", b"[detect]\nconf = 0.94 # of the sample, two\nclasses = [\"qr\", 5]\n[bench]\nruns = 3\n");
+    place.write(
+        "yolo9.toml",
+        b"[detect]\nconf = 0.94 # of the sample, two\nclasses = [\"qr\", 5]\n[bench]\nimgsz = 320\n",
+    );
     let output = run(&place, "detect");
     assert_eq!(rows(&output), 2);
     assert!(
@@ -46,7 +48,7 @@ fn what_is_nearer_goes_before_what_is_farther() {
 
     let shown = stdout(&run(&place, "config"));
     assert!(
-        shown.contains("# yolo9.toml\n[detect]\nconf = 0.94\nclasses = [\"qr\", 5]\n[bench]\nruns = 3\n"),
+        shown.contains("# yolo9.toml\n[detect]\nconf = 0.94\nclasses = [\"qr\", 5]\n[bench]\nimgsz = 320\n"),
         "{shown}"
     );
     let shown = stdout(&run(&place, "config detect"));

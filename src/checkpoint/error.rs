@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::untrusted::printable;
+
 /// Why a checkpoint was refused.
 #[derive(Debug, Error)]
 #[error("weights {file}: {problem}")]
@@ -68,7 +70,7 @@ pub enum Problem {
         reason: String,
     },
     /// A tensor's description contradicts itself or the file.
-    #[error("tensor {name}: {reason}")]
+    #[error("tensor {}: {}", printable(name), printable(reason))]
     Tensor {
         /// The tensor.
         name: String,

@@ -7,7 +7,7 @@ use super::pickle::Id;
 use super::torch::TorchFile;
 use super::{Contents, Problem, StoredTensor, mit};
 use crate::config::Dialect;
-use crate::untrusted::shortened;
+use crate::untrusted::{printable, shortened};
 
 pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
     let arena = &file.arena;
@@ -46,6 +46,10 @@ pub(super) fn admit(budget: &Budget, before: usize, name: &str) -> Result<(), Pr
 
 /// The limits of every container.
 pub(super) fn check_name(before: usize, name: &str) -> Result<(), Problem> {
+    if name.contains(char::is_control) {
+        let reason = format!("a tensor is called `{}`, with control characters", shortened(&printable(name), 80));
+        return Err(Problem::NoModel { reason });
+    }
     if before >= MAX_TENSORS || name.len() > MAX_NAME {
         let reason = format!("more than {MAX_TENSORS} tensors, or a name of more than {MAX_NAME} bytes");
         return Err(Problem::NoModel { reason });

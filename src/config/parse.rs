@@ -3,7 +3,7 @@
 use serde_saphyr::Spanned;
 
 use super::yaml::{self, Node};
-use crate::untrusted::shortened;
+use crate::untrusted::{printable, shortened};
 
 use super::{Activation, Argument, ConfigError, Dialect, ModelConfig, ModuleKind, Row, mit, nearest_name};
 
@@ -96,6 +96,7 @@ impl Document<'_> {
             let hint = nearest_name(key, KEYS.iter().copied());
             let hint = hint.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
             let line = value.referenced.line();
+            let key = printable(key);
             log::warn!("config {}, line {line}: key `{key}` is not known and is ignored{hint}", self.name);
         }
     }
@@ -253,7 +254,7 @@ impl Document<'_> {
             name: self.name.into(),
             line: node.referenced.line(),
             row: index,
-            module: shortened(module, 80).into_owned(),
+            module: shortened(&printable(module), 80).into_owned(),
             nearest: ModuleKind::nearest(module),
         })
     }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use crate::untrusted::shortened;
+use crate::untrusted::{printable, shortened};
 
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ impl Node {
             Node::Bool(value) => format!("`{value}`"),
             Node::Int(value) => format!("`{value}`"),
             Node::Float(value) => format!("`{value}`"),
-            Node::Text(value) => format!("the text `{}`", shortened(value, 80)),
+            Node::Text(value) => format!("the text `{}`", shortened(&printable(value), 80)),
             Node::List(items) => format!("a list of {}", items.len()),
             Node::Map(entries) => format!("a map of {}", entries.len()),
         }

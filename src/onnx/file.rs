@@ -12,6 +12,7 @@ use super::header::ModelHeader;
 use super::literal;
 use super::scan::{self, Finding};
 use super::signature::{Tensor, head, input};
+use crate::untrusted::printable;
 
 /// The file format's own limit.
 const MAX_LENGTH: usize = 2 << 30;
@@ -46,7 +47,10 @@ pub enum OnnxProblem {
         reason: String,
     },
     /// Weights in other files.
-    #[error("keeps the numbers of tensor {tensor} in another file, which is not followed; save the model as one file")]
+    #[error(
+        "keeps the numbers of tensor {} in another file, which is not followed; save the model as one file",
+        printable(tensor)
+    )]
     External {
         /// The first such tensor.
         tensor: String,
@@ -78,7 +82,7 @@ pub enum OnnxProblem {
         limit: usize,
     },
     /// Another task than detection.
-    #[error("is a model for the task `{task}`; only detection models can be run")]
+    #[error("is a model for the task `{}`; only detection models can be run", printable(task))]
     Task {
         /// The task.
         task: String,

@@ -1,6 +1,7 @@
 //! Which inputs and outputs are those of a detector.
 
 use super::{Dimension, OnnxHead, OnnxInput, ValueInfoProto};
+use crate::untrusted::printable;
 
 /// Columns of a row of suppressed detections: x1, y1, x2, y2, score, class.
 const ROW: usize = 6;
@@ -52,7 +53,7 @@ impl Tensor {
             11 => "f64",
             _ => "?",
         };
-        format!("`{}` {element} [{}]", self.name, self.dims.join(", "))
+        format!("`{}` {element} [{}]", printable(&self.name), printable(&self.dims.join(", ")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files that appear complete or not at all.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use image::ImageFormat;
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-use crate::untrusted::below;
+use crate::untrusted::{below, open_stream};
 
 /// Names of temporary files: this, that many random letters and digits, and [`SUFFIX`].
 const PREFIX: &str = ".yolo9-";
@@ -60,11 +60,12 @@ pub fn temporary_beside(path: &Path) -> std::io::Result<TemporaryFile> {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder_of(path))?;
-        // Where files cannot be locked, nothing is swept away either.
-        let locked = file.as_file().try_lock().is_ok();
-        // Another run may have taken it for left behind in the moment before it was locked.
-        if !locked || file.path().exists() {
-            return Ok(file);
+        match file.as_file().try_lock() {
+            // Another run may have taken it for left behind in the moment before it was locked, and have deleted it.
+            Ok(()) if file.path().exists() => return Ok(file),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            // Where files cannot be locked, nothing is swept away either.
+            Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
 }
@@ -96,11 +97,22 @@ pub fn sweep(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes a file so that it appears under its name only when complete. Its folder is created.
+/// Writes a file so that it appears under its name only when complete. Its folder is created. A pipe or a device is written
+/// to: a file in its place would be a surprise.
 ///
 /// # Errors
 /// [`FileError::Write`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => open_stream(path)
+            .and_then(|mut stream| stream.write_all(bytes))
+            .map_err(|reason| FileError::Write { path: path.to_path_buf(), reason }),
+        _ => replace(path, bytes),
+    }
+}
+
+/// Whatever is there, if it is no folder, is replaced.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let failed = |reason| FileError::Write { path: path.to_path_buf(), reason };
     std::fs::create_dir_all(folder_of(path)).map_err(failed)?;
     let mut file = temporary_beside(path).map_err(failed)?;
@@ -108,13 +120,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     file.persist(path).map(drop).map_err(|error| failed(error.error))
 }
 
-/// As [`write_atomically`], below a folder, on a way without symbolic links.
+/// As [`write_atomically`], below a folder, on a way without symbolic links, replacing whatever is there.
 ///
 /// # Errors
 /// [`FileError::Write`].
 pub fn write_below(folder: &Path, relative: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let path = below(folder, relative).map_err(|reason| FileError::Write { path: folder.join(relative), reason })?;
-    write_atomically(&path, bytes)
+    replace(&path, bytes)
 }
 
 #[cfg(test)]

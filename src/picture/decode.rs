@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
@@ -119,7 +120,9 @@ impl<'a> Undecoded<'a> {
                 format!("a JPEG file of {} scans, each of which costs the time of a whole picture", jpeg.scans);
             return Err(PictureError::Unsupported { reason });
         }
-        let reduced = fit.and_then(|fit| reduced(&head, fit));
+        // The decoder of parts knows grey and colour.
+        let is_common = matches!(jpeg.components, 1 | 3);
+        let reduced = fit.filter(|_| is_common).and_then(|fit| reduced(&head, fit));
         let decoded = (decoder.total_bytes(), decoder.color_type());
         let memory = match reduced {
             // The decoder gives at most twice as many columns and rows.
@@ -154,8 +157,13 @@ impl<'a> Undecoded<'a> {
         if let Some(least) = reduced {
             return match decode_reduced(bytes, least, head.orientation) {
                 Some(pixels) => Ok(Picture { pixels, format: head.format, size: head.upright() }),
-                // The other decoder knows more kinds, and has the better messages. It needs memory for all pixels.
-                None => Self::read(bytes, &limits, None)?.decode(),
+                // The other decoder forgives more, and has the better messages. It needs memory for all pixels, which nobody
+                // has counted: one at a time.
+                None => {
+                    static ALONE: Mutex<()> = Mutex::new(());
+                    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+                    Self::read(bytes, &limits, None)?.decode()
+                }
             };
         }
         let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(error, head.format))?;

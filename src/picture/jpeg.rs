@@ -27,19 +27,25 @@ pub(super) struct Structure {
     /// Coefficients of the whole picture are kept until the last scan.
     pub(super) progressive: bool,
     pub(super) scans: usize,
+    /// Of the last frame.
+    pub(super) components: u8,
 }
 
-/// Follows the markers up to the end of the picture, or to the first thing that is none.
+/// Follows the markers up to the end of the picture. What is none is skipped, as decoders do.
 pub(super) fn structure(bytes: &[u8]) -> Structure {
     let mut found = Structure::default();
     let mut position = 2;
-    while let Some(&[0xff, marker]) = bytes.get(position..position + 2) {
-        match marker {
-            0xff => position += 1,
-            0x01 | 0xd0..=0xd8 => position += 2,
-            0xd9 => break,
-            _ => {
-                found.progressive |= matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce);
+    while let Some(&[first, marker]) = bytes.get(position..position + 2) {
+        match (first, marker) {
+            (0xff, 0xff) => position += 1,
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => position += 2,
+            (0xff, 0xd9) => break,
+            (0xff, marker) => {
+                // Start of frame; the others of this range are tables.
+                if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
+                    found.progressive |= matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce);
+                    found.components = bytes.get(position + 9).copied().unwrap_or(0);
+                }
                 found.scans += usize::from(marker == 0xda);
                 let Some(&[high, low]) = bytes.get(position + 2..position + 4) else { break };
                 position += 2 + usize::from(u16::from_be_bytes([high, low]));
@@ -47,6 +53,10 @@ pub(super) fn structure(bytes: &[u8]) -> Structure {
                     position = end_of_scan(bytes, position);
                 }
             }
+            _ => match bytes[position..].iter().position(|byte| *byte == 0xff) {
+                Some(skipped) => position += skipped,
+                None => break,
+            },
         }
     }
     found
@@ -66,11 +76,19 @@ mod tests {
     #[test]
     fn scans_are_counted_and_only_those_of_the_picture() {
         let scan = b"\xff\xda\x00\x02\x12\xff\x00\x34\xff\xd0\x56";
-        let frame = |marker: u8| [&b"\xff\xd8\xff"[..], &[marker], b"\x00\x04ab"].concat();
+        let grey = b"\x00\x0b\x08\x00\x10\x00\x10\x01\x01\x11\x00";
+        let frame = |marker: u8| [&b"\xff\xd8\xff"[..], &[marker], grey].concat();
         let baseline = [frame(0xc0), scan.repeat(3), b"\xff\xd9".to_vec(), scan.repeat(9)].concat();
-        assert_eq!(structure(&baseline), Structure { progressive: false, scans: 3 });
+        let found = structure(&baseline);
+        assert_eq!(found, Structure { progressive: false, scans: 3, components: 1 });
         let progressive = [frame(0xc2), scan.repeat(200)].concat();
-        assert_eq!(structure(&progressive), Structure { progressive: true, scans: 200 });
+        let found = structure(&progressive);
+        assert_eq!((found.progressive, found.scans), (true, 200));
+        // What is no marker does not hide the ones behind it.
+        for junk in [&b"\0"[..], b"\xff\0", b"junk"] {
+            let hidden = [&progressive[..2], junk, &progressive[2..15], junk, &progressive[15..]].concat();
+            assert_eq!(structure(&hidden), found, "{junk:?}");
+        }
         // A thumbnail inside of another segment is not part of it.
         let exif = [&b"\xff\xd8\xff\xe1\x00\x0d"[..], scan, &frame(0xc0)[2..], scan].concat();
         assert_eq!(structure(&exif).scans, 1);

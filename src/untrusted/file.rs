@@ -88,13 +88,27 @@ pub fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let is_other = || path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
-    let refused = || Error::new(ErrorKind::InvalidInput, "it is a link or no regular file; remove it");
+    let refused =
+        || Error::new(ErrorKind::InvalidInput, "it is a link, has a second name, or is no regular file; remove it");
     match options.open(path) {
-        Ok(file) if file.metadata()?.is_file() && !is_other() => Ok(file),
+        Ok(file) if file.metadata()?.is_file() && !is_other() && !has_twins(&file)? => Ok(file),
         Ok(_) => Err(refused()),
         Err(_) if is_other() => Err(refused()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a file has other names, under which it would change too.
+#[cfg(unix)]
+fn has_twins(file: &File) -> Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 1)
+}
+
+/// Other systems do not tell.
+#[cfg(not(unix))]
+fn has_twins(_file: &File) -> Result<bool> {
+    Ok(false)
 }
 
 /// Opens a pipe that somebody reads, or a device. One that nobody reads is waited for a little while.

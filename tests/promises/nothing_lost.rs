@@ -141,6 +141,22 @@ fn images_that_failed_are_tried_again_when_asked_for_and_changed_ones_always() {
     assert!(!place.path("out/failed.jsonl").exists());
 }
 
+#[test]
+fn an_image_that_is_searched_again_leaves_no_files_of_its_old_content() {
+    let place = pictures(2);
+    let options = "-q detect in --txt --save-crop --html --out out";
+    place.succeeds(options);
+    assert!(place.path("out/labels/001.txt").exists());
+    // Nothing is to be seen on it any more.
+    image::RgbImage::new(640, 480).save(place.path("in/001.jpg")).unwrap();
+    place.succeeds(&format!("{options} --resume"));
+    let resumed = tree(&place.path("out"));
+    std::fs::remove_dir_all(place.path("out")).unwrap();
+    place.succeeds(options);
+    let searched_once = tree(&place.path("out"));
+    assert_eq!(resumed.keys().collect::<Vec<_>>(), searched_once.keys().collect::<Vec<_>>());
+}
+
 /// A stream that never sends anything: the run ends at the first signal, and takes its ffmpeg along.
 #[cfg(target_os = "linux")]
 #[test]

@@ -158,6 +158,20 @@ fn links_are_not_followed_out_of_the_folder() {
     assert_eq!(place.run(&run("pipe")).status.code(), Some(1));
 }
 
+/// Nor does a file take the place of a pipe or a device.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_written_to() {
+    let place = place();
+    place.succeeds("export codes-dysample -o plain.onnx");
+    let pipe = place.path("pipe.onnx");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reader = std::thread::spawn(move || std::fs::read(pipe).unwrap());
+    place.succeeds("export codes-dysample -o pipe.onnx --exist-ok");
+    assert!(reader.join().unwrap() == contents(&place, "plain.onnx"));
+    assert!(!place.path("pipe.onnx").symlink_metadata().unwrap().is_file());
+}
+
 #[test]
 fn no_input_is_replaced() {
     let place = place();

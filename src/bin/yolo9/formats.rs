@@ -119,8 +119,11 @@ struct Partial {
 impl Partial {
     /// Creates it, and deletes what killed runs left beside it.
     fn create(path: &Path) -> std::io::Result<Self> {
-        for entry in std::fs::read_dir(folder_of(path))?.flatten() {
-            sweep(&entry.path())?;
+        // Those of others cannot be deleted, and some folders not be listed: then they stay.
+        for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
+            if let Err(error) = sweep(&entry.path()) {
+                log::debug!("{}: {error}", entry.path().display());
+            }
         }
         Ok(Self { file: temporary_beside(path)?, wholes: [(0, true); 3] })
     }

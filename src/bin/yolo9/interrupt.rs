@@ -22,7 +22,8 @@ impl Interrupt {
                 // these find then would be noted as failures of their pictures.
                 signal_hook::low_level::exit(crate::Outcome::Interrupted as i32);
             }
-            say!("Stopping when the pictures at hand are done; once more to stop at once");
+            // On a thread of its own: a stderr that nobody reads must not keep the next signal from being heard.
+            std::thread::spawn(|| say!("Stopping when the pictures at hand are done; once more to stop at once"));
         })?;
         Ok(Self(flag))
     }

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use yolo9::output::{Header, Record, Shard, crop_places, folder_of};
+use yolo9::output::{Header, Record, Shard, folder_of};
 use yolo9::untrusted::below;
 
 use crate::Outcome;
 use crate::args::Globals;
 use crate::console::say;
 use crate::formats::{FormatArgs, Formats};
-use crate::gallery::{Gallery, thumbnail_place};
+use crate::gallery::Gallery;
 use crate::journal::{self, JOURNAL, Journal, Reader, RecordPlaces};
-use crate::outputs::{CROPS, LABELS, RunFolder, is_reserved, write_failures};
+use crate::outputs::{RunFolder, files_of, is_regular, is_reserved, write_failures};
 use crate::overwrite::refuse_inside;
 
 #[derive(Debug, Args)]
@@ -96,29 +96,6 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
         say!("{total} pictures of {parts} shards, {} failed: {}", failures.len(), folder.path().display());
     }
     Ok(if failures.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
-}
-
-/// The files that a picture has, below the output folder.
-fn files_of(record: &Record, header: &Header) -> Vec<PathBuf> {
-    let detections = record.detections();
-    let (Some(result), Some(place)) = (record.result(&detections, &header.class_names), record.place()) else {
-        return Vec::new();
-    };
-    let written = header.written;
-    let mut files = Vec::new();
-    if written.labels && !detections.is_empty() {
-        files.push(Path::new(LABELS).join(place.with_extension("txt")));
-    }
-    if written.thumbnails {
-        files.push(thumbnail_place(place));
-    }
-    if written.crops {
-        files.extend(crop_places(&result, place).flatten().map(|crop| Path::new(CROPS).join(crop)));
-    }
-    if written.drawn {
-        files.push(place.to_path_buf());
-    }
-    files
 }
 
 /// The journals of all shards, by part.
@@ -207,10 +184,6 @@ impl Shards {
         let record = reader.record_at(position).with_context(|| folder.join(JOURNAL).display().to_string())?;
         Ok((record, folder))
     }
-}
-
-fn is_regular(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 /// Takes a file of a shard over, as a second name of the same file where that is possible. A picture with a failure may

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use walkdir::WalkDir;
-use yolo9::output::{is_temporary, sweep, temporary_beside, write_atomically};
+use yolo9::output::{Header, Record, crop_places, is_temporary, sweep, temporary_beside, write_atomically};
+use yolo9::untrusted::below;
 
+use crate::gallery::thumbnail_place;
 use crate::journal::JOURNAL;
 use crate::sources::Fingerprint;
 
@@ -34,6 +36,46 @@ pub(crate) fn is_reserved(place: &Path) -> bool {
     let name = place.to_string_lossy().to_ascii_lowercase();
     let file = place.file_name().unwrap_or_default().to_string_lossy();
     [JOURNAL, FAILED, PAGE].contains(&name.as_str()) || is_temporary(&file)
+}
+
+/// The files that a picture has, below the output folder.
+pub(crate) fn files_of(record: &Record, header: &Header) -> Vec<PathBuf> {
+    let detections = record.detections();
+    let (Some(result), Some(place)) = (record.result(&detections, &header.class_names), record.place()) else {
+        return Vec::new();
+    };
+    let written = header.written;
+    let mut files = Vec::new();
+    if written.labels && !detections.is_empty() {
+        files.push(Path::new(LABELS).join(place.with_extension("txt")));
+    }
+    if written.thumbnails {
+        files.push(thumbnail_place(place));
+    }
+    if written.crops {
+        files.extend(crop_places(&result, place).flatten().map(|crop| Path::new(CROPS).join(crop)));
+    }
+    if written.drawn {
+        files.push(place.to_path_buf());
+    }
+    files
+}
+
+/// Deletes the files that an earlier run wrote of a picture, before it is searched again: it may have other objects now.
+pub(crate) fn delete_files_of(record: &Record, header: &Header, folder: &Path) -> anyhow::Result<()> {
+    for file in files_of(record, header) {
+        let context = || format!("{} cannot be deleted", folder.join(&file).display());
+        let path = below(folder, &file).with_context(context)?;
+        if is_regular(&path) {
+            std::fs::remove_file(&path).with_context(context)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a path is a file itself, not a link to one.
+pub(crate) fn is_regular(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 /// Writes [`FAILED`], or deletes that of an earlier run.
@@ -105,13 +147,14 @@ impl RunFolder {
         &self.path
     }
 
-    /// Deletes what a killed run left of files that it was writing.
-    pub(crate) fn sweep(&self) -> anyhow::Result<()> {
+    /// Deletes what a killed run left of files that it was writing. What cannot be deleted harms no run.
+    pub(crate) fn sweep(&self) {
         for entry in WalkDir::new(&self.path).into_iter().filter_map(Result::ok) {
             let path = entry.path();
-            sweep(path).with_context(|| format!("{} cannot be deleted", path.display()))?;
+            if let Err(error) = sweep(path) {
+                log::debug!("{} cannot be deleted: {error}", path.display());
+            }
         }
-        Ok(())
     }
 }
 

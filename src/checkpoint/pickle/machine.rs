@@ -332,6 +332,9 @@ impl<'a> Machine<'a> {
 
 /// A class or function by name.
 fn symbol<'a>(module: &'a str, name: &'a str) -> Step<Node<'a>> {
+    if module.contains(char::is_control) || name.contains(char::is_control) {
+        return Err("the name of a class or module has control characters".into());
+    }
     match module.len().max(name.len()) {
         0..=MAX_NAME => Ok(Node::Global { module, name }),
         length => Err(format!("the name of a class or module has {length} bytes; at most {MAX_NAME} are read")),

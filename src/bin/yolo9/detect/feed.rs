@@ -1,6 +1,7 @@
 //! What a run searches, one after the other: pictures, and the frames of videos.
 
 use image::RgbImage;
+use yolo9::picture::ImageLimits;
 
 use super::plan::Planned;
 use crate::interrupt::Interrupt;
@@ -23,14 +24,14 @@ pub(super) struct Feed {
     done: Vec<usize>,
     playing: Option<(Planned, Frames)>,
     /// Larger frames are refused.
-    max_pixels: u64,
+    limits: ImageLimits,
     interrupt: Interrupt,
 }
 
 impl Feed {
     /// All of `pictures` but those with the numbers `done`, which ascend.
-    pub(super) fn new(pictures: Vec<Planned>, done: Vec<usize>, max_pixels: u64, interrupt: Interrupt) -> Self {
-        Self { pictures: pictures.into_iter(), done, playing: None, max_pixels, interrupt }
+    pub(super) fn new(pictures: Vec<Planned>, done: Vec<usize>, limits: ImageLimits, interrupt: Interrupt) -> Self {
+        Self { pictures: pictures.into_iter(), done, playing: None, limits, interrupt }
     }
 }
 
@@ -53,7 +54,7 @@ impl Iterator for Feed {
         let done = &self.done;
         let planned = self.pictures.find(|planned| done.binary_search(&planned.index).is_err())?;
         let Some(video) = planned.source.video() else { return Some(Next::Picture(planned)) };
-        Some(match Frames::open(video, self.max_pixels, &self.interrupt) {
+        Some(match Frames::open(video, &self.limits, &self.interrupt) {
             Ok(frames) => {
                 let about = frames.about().clone();
                 self.playing = Some((planned.clone(), frames));

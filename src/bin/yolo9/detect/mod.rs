@@ -230,7 +230,7 @@ pub(crate) fn run(args: &DetectArgs, globals: &Globals) -> anyhow::Result<Outcom
     let detectors = models.into_iter().map(|model| Detector::new(model, settings.clone())).collect();
     let pipeline = Pipeline::new(detectors, results, interrupt.clone(), options)?;
     report.begin();
-    let feed = Feed::new(plan.pictures, done, limits.max_pixels, interrupt);
+    let feed = Feed::new(plan.pictures, done, limits, interrupt);
     let (results, ended) = pipeline.run(feed, &mut report);
     complete(results, ended, report, globals)
 }
@@ -261,6 +261,8 @@ fn complete(
 impl DetectArgs {
     /// Pictures of common size for every worker, and one large one on a small machine.
     fn limits(&self, workers: usize) -> ImageLimits {
+        // As many as there are cores: more of them may be asked for by anybody.
+        let workers = workers.min(SessionOptions::default().threads);
         let usual = ImageLimits::default().max_bytes.max(40_000_000 * workers as u64);
         let max_bytes = self.max_image_memory.map_or(usual, |megabytes| megabytes * 1_000_000);
         ImageLimits { max_pixels: self.max_megapixels * 1_000_000, max_bytes }

@@ -62,6 +62,9 @@ pub(super) struct Pipeline {
     interrupt: Interrupt,
 }
 
+/// Bytes of a file from which on only one is read at a time, before its memory is counted.
+const LARGE: u64 = 16 << 20;
+
 /// How long a picture is waited for before others are looked at.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -318,13 +321,16 @@ impl Pipeline {
 
 /// On the thread of a decoder.
 fn decode(source: &Source, reading: &Reading, turn: Turn, fit: &Fit) -> Decoded {
+    if source.stamp().is_some_and(|stamp| stamp.bytes > LARGE) {
+        turn.wait();
+    }
     let (bytes, stamp) = match source.read() {
         Ok(read) => read,
         Err(failure) => return (Err(failure), source.stamp()),
     };
     let decode = || {
         let undecoded = Undecoded::read(&bytes, &reading.limits, reading.only_for.as_ref())?;
-        let held = turn.take(undecoded.memory());
+        let held = turn.take(undecoded.memory() + bytes.len() as u64);
         let picture = undecoded.decode()?;
         let prepared = Prepared::of(&picture, fit);
         Ok((picture, prepared, held))

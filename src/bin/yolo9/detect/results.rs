@@ -22,7 +22,7 @@ use crate::formats::Formats;
 use crate::gallery::{Gallery, thumbnail_place};
 use crate::interrupt::Interrupt;
 use crate::journal::{JOURNAL, Journal, Reader};
-use crate::outputs::{CROPS, LABELS, RunFolder, write_failures};
+use crate::outputs::{CROPS, LABELS, RunFolder, delete_files_of, write_failures};
 use crate::report::Report;
 use crate::sources::Failure;
 use crate::video::Film;
@@ -121,7 +121,7 @@ impl Results {
         }
         // Before files of this run's own are begun.
         if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
-            folder.sweep()?;
+            folder.sweep();
         }
         let formats = Formats::create(&output.formats, folder.is_none()).inspect_err(|_| {
             // A run that cannot start leaves no folder behind that would stop the next one.
@@ -160,7 +160,11 @@ impl Results {
             let is_tried_again = args.retry_failed && record.failure().is_some();
             changed += usize::from(is_changed);
             failed += usize::from(is_tried_again && !is_changed);
-            Ok(!is_changed && !is_tried_again)
+            let is_kept = !is_changed && !is_tried_again;
+            if !is_kept && record.place() == Some(planned.place().as_path()) {
+                delete_files_of(record, header, &self.files.folder)?;
+            }
+            Ok(is_kept)
         })?;
         if changed > 0 {
             log::warn!("{changed} pictures have another size or time than when they were searched: searched again");

@@ -72,6 +72,15 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
+    /// Waits for the turn alone: what is read from now on is not read by others at the same time.
+    pub(crate) fn wait(&self) {
+        let shared = &self.memory.0;
+        let mut state = shared.state();
+        while state.next != self.number {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Waits for the turn, and then until there is so much memory. One that needs more than there is at all gets it alone.
     pub(crate) fn take(mut self, bytes: u64) -> Held {
         let shared = Arc::clone(&self.memory.0);

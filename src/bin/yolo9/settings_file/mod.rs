@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Args, Command};
 use toml::{Table, Value};
 use yolo9::config::nearest_name;
-use yolo9::untrusted::{FileKind, read_text};
+use yolo9::untrusted::{FileKind, printable, read_text};
 
 use trust::Trust;
 
@@ -206,19 +206,19 @@ fn places(plain: &Command, setting: &Setting) -> Vec<(String, String)> {
 }
 
 fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
-    let (file, option) = (setting.file.display(), &setting.option);
+    let (file, option) = (setting.file.display(), printable(&setting.option));
     let names: Vec<&str> = plain.get_subcommands().map(Command::get_name).collect();
     let hint = |nearest: Option<&str>| nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
     match &setting.command {
         Some(command) if !names.contains(&command.as_str()) => {
             let nearest = nearest_name(command, names.iter().copied());
-            anyhow::anyhow!("{file}: [{command}]: there is no such command{}", hint(nearest))
+            anyhow::anyhow!("{file}: [{}]: there is no such command{}", printable(command), hint(nearest))
         }
         command => {
             let of = |other: &&Command| command.as_deref().is_none_or(|command| other.get_name() == command);
             let commands = plain.get_subcommands().filter(of);
             let longs: Vec<&str> = commands.flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
-            let nearest = nearest_name(option, longs.iter().copied());
+            let nearest = nearest_name(&option, longs.iter().copied());
             let whose =
                 command.as_ref().map_or("no command has".into(), |command| format!("`yolo9 {command}` does not have"));
             anyhow::anyhow!("{file}: {option}: {whose} an option --{option}{}", hint(nearest))

@@ -5,13 +5,11 @@ use yolo9::untrusted::Place;
 /// Options that a file in the working folder may set freely. Whatever is in neither list is not taken from there.
 const FREE: &[&str] = &[
     "agnostic",
-    "batch",
     "classes",
     "conf",
     "deploy",
     "dynamic",
     "dysample",
-    "fail-fast",
     "full-decoding",
     "fuse",
     "half",
@@ -34,18 +32,12 @@ const FREE: &[&str] = &[
     "preset",
     "quiet",
     "recursive",
-    "runs",
     "save-conf",
     "save-crop",
-    "shard",
     "split",
     "square",
-    "streams",
-    "sweep",
-    "threads",
     "txt",
     "verbose",
-    "workers",
     "worst",
 ];
 
@@ -75,16 +67,26 @@ impl Trust {
             Trust::Free => None,
             Trust::Below if values.iter().all(|value| stays_here(value)) => None,
             Trust::Below => Some("it may not name files outside of the folder"),
-            Trust::Never => Some("it may not say what is written, replaced or loaded, nor raise limits"),
+            Trust::Never => Some("it may not say what is written, replaced, loaded or left out, nor raise limits"),
         }
     }
 }
 
-/// Whether a path, links followed, leads to something in the working folder; or is the name of something built in.
+/// Whether a path, links followed as far as there is something, leads into the working folder; or is the name of something
+/// built in. Addresses and patterns could lead anywhere.
 fn stays_here(value: &str) -> bool {
     let Ok(place) = Place::new(value) else { return false };
-    let Ok(found) = place.as_path().canonicalize() else { return true };
-    std::env::current_dir().and_then(|here| here.canonicalize()).is_ok_and(|here| found.starts_with(here))
+    if value.contains("://") || value.contains(['*', '?', '[', '{']) {
+        return false;
+    }
+    let found = place.as_path().ancestors().find_map(|path| path.canonicalize().ok());
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    match (found, here) {
+        (Some(found), Ok(here)) => found.starts_with(here),
+        // Nothing of it exists.
+        (None, _) => true,
+        (_, Err(_)) => false,
+    }
 }
 
 #[cfg(test)]
@@ -113,8 +115,9 @@ mod tests {
 
     #[test]
     fn a_folder_names_only_its_own_files() {
-        for (value, stays) in [("best.pt", true), ("sub/best.pt", true), ("../best.pt", false), ("/etc/passwd", false)]
-        {
+        let stay = ["best.pt", "sub/best.pt"].map(|value| (value, true));
+        let leave = ["../best.pt", "/etc/passwd", "http://x/a.jpg", "a/*.jpg"].map(|value| (value, false));
+        for (value, stays) in stay.into_iter().chain(leave) {
             assert_eq!(Trust::refuses("weights", &[value.into()]).is_none(), stays, "{value}");
         }
         assert!(Trust::refuses("csv", &["x.csv".into()]).is_some());

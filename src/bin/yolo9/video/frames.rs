@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use image::RgbImage;
 use serde_json::Value;
+use yolo9::picture::ImageLimits;
 use yolo9::untrusted::{FileKind, read_at_most};
 
 use super::{VideoInput, heard, listen, not_started, tool};
@@ -25,6 +26,9 @@ pub(crate) struct About {
 
 /// How long a video may give no frame. Its source has stalled then.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// Frames that are read before their memory is counted share it.
+const AT_ONCE: u64 = 4;
 
 /// Bytes of a line of a PPM header.
 const MAX_LINE: u64 = 64;
@@ -49,7 +53,7 @@ pub(crate) struct Frames {
 
 impl Frames {
     /// Starts it. Frames come upright and at a constant rate.
-    pub(crate) fn open(input: &VideoInput, max_pixels: u64, interrupt: &Interrupt) -> Result<Self, String> {
+    pub(crate) fn open(input: &VideoInput, limits: &ImageLimits, interrupt: &Interrupt) -> Result<Self, String> {
         let about = about(input, interrupt);
         // A PPM frame says its own size.
         let mut child = tool("ffmpeg")
@@ -68,8 +72,9 @@ impl Frames {
         let complaints = child.stderr.take().map(listen);
         // One frame waits while the next one is read.
         let (sender, frames) = sync_channel(1);
+        let limits = *limits;
         std::thread::spawn(move || {
-            let mut reader = Reader { pipe, max_pixels };
+            let mut reader = Reader { pipe, limits };
             loop {
                 let frame = reader.next();
                 let is_last = !matches!(frame, Ok(Some(_)));
@@ -125,14 +130,18 @@ impl Frames {
 /// What comes out of `ffmpeg`.
 struct Reader {
     pipe: BufReader<ChildStdout>,
-    max_pixels: u64,
+    limits: ImageLimits,
 }
 
 impl Reader {
     fn next(&mut self) -> Frame {
         let Some((width, height)) = self.header()? else { return Ok(None) };
-        if u64::from(width) * u64::from(height) > self.max_pixels {
-            return Err(format!("frames of {width}x{height} pixels are too large; the limit is --max-megapixels"));
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > self.limits.max_pixels || 3 * pixels > self.limits.max_bytes / AT_ONCE {
+            return Err(format!(
+                "frames of {width}x{height} pixels are too large; the limits are --max-megapixels and --max-image-memory, \
+                 of which a frame may take a quarter"
+            ));
         }
         let mut pixels = vec![0; 3 * width as usize * height as usize];
         self.pipe.read_exact(&mut pixels).map_err(|error| format!("ffmpeg ended within a frame: {error}"))?;
