@@ -6,14 +6,7 @@ use anyhow::Context;
 use yolo9::output::{GALLERY_PART, GalleryPicture, PictureResult, gallery_page, gallery_part, write_below};
 use yolo9::untrusted::{FileKind, below, read};
 
-use crate::outputs::{GALLERY, PAGE};
-
-/// Where the thumbnail of a picture lies below the output folder.
-pub(crate) fn thumbnail_place(place: &Path) -> PathBuf {
-    let mut name = Path::new(GALLERY).join("thumbs").join(place).into_os_string();
-    name.push(".jpg");
-    name.into()
-}
+use crate::outputs::{GALLERY, PAGE, thumbnail_place};
 
 /// A gallery that is written while a run goes on: of up to [`GALLERY_PART`] pictures one page with everything inside, of
 /// more a page that loads parts.

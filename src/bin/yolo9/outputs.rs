@@ -8,7 +8,6 @@ use walkdir::WalkDir;
 use yolo9::output::{Header, Record, crop_places, is_temporary, sweep, temporary_beside, write_atomically};
 use yolo9::untrusted::below;
 
-use crate::gallery::thumbnail_place;
 use crate::journal::JOURNAL;
 use crate::sources::Fingerprint;
 
@@ -38,6 +37,18 @@ pub(crate) fn is_reserved(place: &Path) -> bool {
     [JOURNAL, FAILED, PAGE].contains(&name.as_str()) || is_temporary(&file)
 }
 
+/// The label file of the picture at a place below the output folder.
+pub(crate) fn label_place(place: &Path) -> PathBuf {
+    Path::new(LABELS).join(place.with_extension("txt"))
+}
+
+/// Where the thumbnail of a picture lies below the output folder.
+pub(crate) fn thumbnail_place(place: &Path) -> PathBuf {
+    let mut name = Path::new(GALLERY).join("thumbs").join(place).into_os_string();
+    name.push(".jpg");
+    name.into()
+}
+
 /// The files that a picture has, below the output folder.
 pub(crate) fn files_of(record: &Record, header: &Header) -> Vec<PathBuf> {
     let detections = record.detections();
@@ -47,7 +58,7 @@ pub(crate) fn files_of(record: &Record, header: &Header) -> Vec<PathBuf> {
     let written = header.written;
     let mut files = Vec::new();
     if written.labels && !detections.is_empty() {
-        files.push(Path::new(LABELS).join(place.with_extension("txt")));
+        files.push(label_place(place));
     }
     if written.thumbnails {
         files.push(thumbnail_place(place));
@@ -179,7 +190,7 @@ impl Places {
         let relative = moved.as_deref().unwrap_or(relative);
         let stem = relative.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let extension = relative.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
-        let label = |place: &Path| Fingerprint::of(&Path::new(LABELS).join(place.with_extension("txt")));
+        let label = |place: &Path| Fingerprint::of(&label_place(place));
         let mut place = relative.to_path_buf();
         let mut number = self.numbers.get(relative).copied().unwrap_or(2);
         let taken = |place: &Path| {

@@ -7,8 +7,7 @@ use yolo9::output::{folder_of, is_temporary};
 
 use super::DetectArgs;
 use super::plan::Plan;
-use crate::gallery::thumbnail_place;
-use crate::outputs::{CROPS, GALLERY, LABELS, is_reserved};
+use crate::outputs::{CROPS, GALLERY, is_reserved, label_place, thumbnail_place};
 use crate::overwrite::{FileId, refuse};
 use crate::settings_file;
 
@@ -88,7 +87,7 @@ fn places(args: &DetectArgs, plan: &Plan, wanted: bool) -> HashSet<PathBuf> {
     for planned in plan.pictures.iter().filter(|_| wanted) {
         let place = planned.place();
         if args.output.txt {
-            places.insert(Path::new(LABELS).join(place.with_extension("txt")));
+            places.insert(label_place(&place));
         }
         if args.output.html {
             places.insert(thumbnail_place(&place));

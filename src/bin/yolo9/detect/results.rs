@@ -19,10 +19,10 @@ use super::DetectArgs;
 use super::plan::{Plan, Planned};
 use crate::console::say;
 use crate::formats::Formats;
-use crate::gallery::{Gallery, thumbnail_place};
+use crate::gallery::Gallery;
 use crate::interrupt::Interrupt;
 use crate::journal::{JOURNAL, Journal, Reader};
-use crate::outputs::{CROPS, LABELS, RunFolder, delete_files_of, write_failures};
+use crate::outputs::{CROPS, LABELS, RunFolder, delete_files_of, label_place, thumbnail_place, write_failures};
 use crate::report::Report;
 use crate::sources::Failure;
 use crate::video::Film;
@@ -302,7 +302,7 @@ impl Job {
         let files = &*self.files;
         let place = &self.item.place();
         if files.txt && !self.detections.is_empty() {
-            let path = Path::new(LABELS).join(place.with_extension("txt"));
+            let path = label_place(place);
             write_below(&files.folder, &path, yolo_lines(&self.result(), files.save_conf).as_bytes())?;
         }
         if files.crop {
