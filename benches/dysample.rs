@@ -19,11 +19,12 @@ use prost::Message;
 use yolo9::Size;
 use yolo9::architecture::Architecture;
 use yolo9::config::ModelConfig;
-use yolo9::dysample::{Geometry, Kernel, Tensors, Upsampling, Workspaces, reference};
+use yolo9::detect::Backend;
+use yolo9::dysample::{Geometry, Kernel, ScratchPool, Tensors, Upsampling, reference};
 use yolo9::graph;
 use yolo9::onnx::{ModelProto, Opset};
 use yolo9::runtime::library::LibraryOptions;
-use yolo9::runtime::{DySampleBackend, Model, OrtModel, OrtSession, Runtime, SessionOptions};
+use yolo9::runtime::{DySampleBackend, OrtBackend, OrtSession, Runtime, SessionOptions};
 use yolo9::weights;
 
 const SCALE: usize = 2;
@@ -77,7 +78,7 @@ struct Case {
     x: Array4<f32>,
     offset: Array4<f32>,
     y: Array4<f32>,
-    workspaces: Workspaces,
+    scratch: ScratchPool,
 }
 
 impl Case {
@@ -88,7 +89,7 @@ impl Case {
             x: tensor([n, c, h, w]),
             offset: tensor([n, 2 * GROUPS * SCALE * SCALE, h, w]),
             y: Array4::zeros([n, c, h * SCALE, w * SCALE]),
-            workspaces: Workspaces::default(),
+            scratch: ScratchPool::default(),
         }
     }
 
@@ -107,7 +108,7 @@ fn variants(runtime: &Runtime) -> Vec<Variant> {
     let mut variants = Vec::new();
     for threads in [1, 2] {
         let mut session = |name: &str, model: ModelProto, dysample| {
-            let options = SessionOptions { threads, dysample, ..SessionOptions::default() };
+            let options = SessionOptions::default().threads(threads).dysample(dysample);
             let mut session = OrtSession::new(runtime, name, &model.encode_to_vec(), &options).unwrap();
             let run = Box::new(move |case: &mut Case| {
                 let inputs = [case.x.view().into_dyn(), case.offset.view().into_dyn()];
@@ -134,10 +135,10 @@ fn variants(runtime: &Runtime) -> Vec<Variant> {
 
 fn parallel(case: &mut Case, kernel: Kernel, threads: usize) {
     let geometry = case.geometry();
-    let Case { x, offset, y, workspaces } = case;
+    let Case { x, offset, y, scratch } = case;
     let tensors =
         Tensors { x: x.as_slice().unwrap(), offset: offset.as_slice().unwrap(), y: y.as_slice_mut().unwrap() };
-    let upsampling = Upsampling::new(kernel, geometry, tensors, workspaces, threads);
+    let upsampling = Upsampling::new(kernel, geometry, tensors, scratch, threads);
     let next = std::sync::atomic::AtomicUsize::new(0);
     let work = || {
         loop {
@@ -230,7 +231,7 @@ fn networks(runtime: &Runtime, samples: usize) {
         let load = |config: &str, dysample| {
             let architecture = Architecture::new(&ModelConfig::builtin(config).unwrap()).unwrap();
             let model = graph::build(&architecture, weights::random(&architecture, 1), Opset::default());
-            OrtModel::new(runtime, model, &SessionOptions { threads, dysample, ..SessionOptions::default() }).unwrap()
+            OrtBackend::new(runtime, model, &SessionOptions::default().threads(threads).dysample(dysample)).unwrap()
         };
         let twin = format!("{name}-dysample");
         let mut models = [
@@ -239,7 +240,7 @@ fn networks(runtime: &Runtime, samples: usize) {
             ("DySample, ONNX body", load(&twin, DySampleBackend::Onnx)),
         ];
         let size = Size::square(640);
-        let picture = Array4::from_shape_fn((1, 3, size.height, size.width), |(_, c, y, x)| {
+        let image = Array4::from_shape_fn((1, 3, size.height, size.width), |(_, c, y, x)| {
             ((c * 7 + y * 5 + x * 3) % 255) as f32 / 255.0
         });
         let mut times = vec![Vec::new(); models.len()];
@@ -247,7 +248,7 @@ fn networks(runtime: &Runtime, samples: usize) {
             for ((_, model), times) in models.iter_mut().zip(&mut times) {
                 std::thread::sleep(PAUSE);
                 let start = Instant::now();
-                model.run(picture.view()).unwrap();
+                model.run(image.view()).unwrap();
                 if sample > 0 {
                     times.push(start.elapsed().as_secs_f64() * 1e3);
                 }

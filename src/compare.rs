@@ -1,4 +1,4 @@
-//! What two models make of the same picture.
+//! What two models make of the same image.
 
 use crate::detect::Detection;
 
@@ -36,7 +36,7 @@ impl Change {
         match self {
             Self::Same => "same",
             Self::Moved => "moved",
-            Self::Rescored => "score changed",
+            Self::Rescored => "confidence changed",
             Self::OnlyA => "only A",
             Self::OnlyB => "only B",
         }
@@ -65,7 +65,7 @@ impl Compared {
     }
 }
 
-/// Pairs the detections of one picture one to one: those of a class with the largest overlap first, from IoU 0.5 on.
+/// Pairs the detections of one image one to one: those of a class with the largest overlap first, from IoU 0.5 on.
 #[must_use]
 pub fn compare_detections(a: &[Detection], b: &[Detection]) -> Vec<Compared> {
     let mut pairs = Vec::new();
@@ -84,7 +84,7 @@ pub fn compare_detections(a: &[Detection], b: &[Detection]) -> Vec<Compared> {
     for (iou, in_a, in_b) in pairs {
         if free_a[in_a] && free_b[in_b] {
             (free_a[in_a], free_b[in_b]) = (false, false);
-            let change = match (iou < MOVED_BELOW, (a[in_a].score - b[in_b].score).abs() > RESCORED_ABOVE) {
+            let change = match (iou < MOVED_BELOW, (a[in_a].confidence - b[in_b].confidence).abs() > RESCORED_ABOVE) {
                 (true, _) => Change::Moved,
                 (false, true) => Change::Rescored,
                 (false, false) => Change::Same,
@@ -105,8 +105,8 @@ mod tests {
     use super::*;
     use crate::detect::BoxXyxy;
 
-    fn detection(x: f32, class: usize, score: f32) -> Detection {
-        Detection { bbox: BoxXyxy { x1: x, y1: 0.0, x2: x + 100.0, y2: 100.0 }, class, score }
+    fn detection(x: f32, class: usize, confidence: f32) -> Detection {
+        Detection { bbox: BoxXyxy { x1: x, y1: 0.0, x2: x + 100.0, y2: 100.0 }, class, confidence }
     }
 
     fn changes(a: &[Detection], b: &[Detection]) -> Vec<Change> {

@@ -1,4 +1,4 @@
-//! The models and the sample picture inside the program, so that `yolo9 detect` works at once and offline.
+//! The models and the sample image inside the program, so that `yolo9 detect` works at once and offline.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,9 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 pub struct EmbeddedModel {
     /// The name that `--weights` takes.
     pub name: &'static str,
-    /// What it finds.
+    /// What it detects.
+    pub detects: &'static str,
+    /// How it is built.
     pub about: &'static str,
     /// Its file.
     pub bytes: &'static [u8],
@@ -18,23 +20,25 @@ pub struct EmbeddedModel {
 const MODELS: &[EmbeddedModel] = &[
     EmbeddedModel {
         name: "codes-dysample",
-        about: "qr codes, barcodes and other codes, DySample upsampling",
+        detects: "QR codes, barcodes and other codes",
+        about: "DySample upsampling",
         bytes: include_bytes!("../models/codes-dysample.safetensors"),
     },
     EmbeddedModel {
         name: "codes-nearest",
-        about: "the same with nearest upsampling",
+        detects: "QR codes, barcodes and other codes",
+        about: "nearest upsampling",
         bytes: include_bytes!("../models/codes-nearest.safetensors"),
     },
 ];
 
-/// File name of the sample picture.
+/// File name of the sample image.
 pub const SAMPLE_NAME: &str = "sample-parcels.jpg";
 
 /// Parcels with 24 codes on them, 1280x960, drawn by a program.
-pub const SAMPLE_PICTURE: &[u8] = include_bytes!("../models/sample-parcels.jpg");
+pub const SAMPLE_IMAGE: &[u8] = include_bytes!("../models/sample-parcels.jpg");
 
-/// How many objects the default model finds on the sample picture with default settings, as the original PyTorch code.
+/// How many objects the default model finds on the sample image with default settings, as the original PyTorch code.
 pub const SAMPLE_DETECTIONS: usize = 24;
 
 /// All models inside the program; the first one is the default.

@@ -1,39 +1,33 @@
 //! YOLOv9 detection without Python: YAML configs and PyTorch checkpoints in, boxes out, on ONNX Runtime.
 //!
-//! ```text
-//!  YAML ─► config ─► architecture ─┐
-//!                                  ├─► weights ─► graph ─► runtime ─► detect ─► output, evaluate, compare
-//!  .pt ──► checkpoint ─────────────┘   (fused)    (ONNX)   (ORT)        │
-//!  .onnx ► onnx::OnnxFile ────────────────────────────────►─┘           │
-//!  image ► picture ─────────────────────────────────────────────────────┘
-//! ```
-//!
-//! [`Network::assemble`] is everything up to the graph; [`runtime::OrtModel`] runs it; [`detect::Detector`] finds objects
-//! in pictures.
-//!
 //! ```no_run
-//! use yolo9::detect::{Detector, Preset, Settings};
-//! use yolo9::picture::{ImageLimits, Fit, InputShape, Picture};
-//! use yolo9::runtime::library::LibraryOptions;
-//! use yolo9::runtime::{OrtModel, Runtime, SessionOptions};
-//! use yolo9::{Network, Size, checkpoint::Checkpoint};
-//!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let network = Network::assemble(&Checkpoint::open("best.pt".as_ref())?, None)?;
-//! let preset = Preset::Yolov9;
-//! let stride = network.architecture.stride();
-//! let fit = Fit::new(Size::square(640), stride, InputShape::Rectangular, preset.scale_back());
-//! let settings = Settings { fit, thresholds: preset.thresholds() };
-//!
-//! let runtime = Runtime::load(&LibraryOptions::default())?;
-//! let model = OrtModel::new(&runtime, network.onnx, &SessionOptions::default())?;
-//! let picture = Picture::open("img.jpg".as_ref(), &ImageLimits::default())?;
-//! for found in Detector::new(model, settings).detect(&picture.pixels)?.detections {
-//!     println!("{} {:.2} {:?}", network.class_names[found.class], found.score, found.bbox);
+//! let mut detector = yolo9::Detector::open("best.pt")?;
+//! for d in &detector.detect(&yolo9::Image::open("img.jpg")?)? {
+//!     println!("{} {:.2} {:?}", d.class_name, d.confidence, d.bbox);
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Detector::builder`] has the rest: another config, class names, input size, thresholds, threads. Behind it stand the
+//! stages, each public for those who need one alone:
+//!
+//! ```text
+//!  YAML ─► config ─► architecture ─┐
+//!                                  ├─► weights ─► graph ─► model ─► runtime ─► detect ─► output, evaluate, compare
+//!  .pt ──► checkpoint ─────────────┘   (fused)    (ONNX)    │       (ORT)        │
+//!  .onnx ► onnx::OnnxFile ──────────────────────────────►───┘                    │
+//!  image ► image (letterbox, tensor) ────────────────────────────────────────────┘
+//! ```
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `draw` | boxes on images, crops, galleries, plots ([`output`]) |
+//! | `download` | released weights by name (`hub`) |
+//! | `cli` | the program `yolo9`; includes both |
+//!
+//! None of them is needed to detect.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap fails the test"))]
 
 pub mod architecture;
@@ -42,21 +36,25 @@ pub mod checkpoint;
 pub mod compare;
 pub mod config;
 pub mod detect;
+mod detector;
 pub mod dysample;
 pub mod embedded;
 pub mod evaluate;
 pub mod graph;
 #[cfg(feature = "download")]
 pub mod hub;
-mod network;
+pub mod image;
+pub mod model;
 pub mod onnx;
 pub mod output;
-pub mod picture;
 pub mod runtime;
+mod setters;
 mod size;
 pub mod untrusted;
 pub mod weights;
 
 pub use cache::{NoCacheFolder, cache_folder, hexadecimal, offline_by_variable};
-pub use network::{ModelFile, ModelFileError, Network, NetworkError, config_of, placeholder_names};
+pub use detector::{DetectedObject, Detections, Detector, DetectorBuilder, DetectorError};
+pub use image::Image;
+pub use model::Model;
 pub use size::Size;

@@ -1,4 +1,4 @@
-//! Width and height of pictures and feature maps.
+//! Width and height of images and feature maps.
 
 use std::fmt;
 

@@ -4,9 +4,9 @@
 mod common;
 
 use common::torch_file::TorchFile;
-use yolo9::Network;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
+use yolo9::model::Network;
 
 fn open(bytes: Vec<u8>) -> Result<Checkpoint, String> {
     Checkpoint::from_bytes("x.pt", bytes).map_err(|error| error.to_string())

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use ndarray::Array2;
 use yolo9::checkpoint::{Checkpoint, Dtype};
 use yolo9::config::ModuleKind;
-use yolo9::{Network, config_of, weights};
+use yolo9::model::{Network, resolve_config};
+use yolo9::weights;
 
 fn golden_folders() -> Vec<PathBuf> {
     common::folders(&common::data("golden"))
@@ -49,15 +50,15 @@ fn deployed_and_fused_files_compute_the_same_bits() {
     for folder in golden_folders() {
         let original = open(&folder);
         let expected = output(&original, &folder);
-        let config = config_of(&original, None).unwrap();
+        let config = resolve_config(&original, None).unwrap();
         let branches = Network::assemble(&original, None).unwrap().architecture.head().branches.len();
         for (simplify, fused) in [(weights::deployed as fn(_, _) -> _, false), (weights::fused, true)] {
             let simple: Checkpoint = simplify(&original, &config).unwrap();
             let again = through_a_file(&simple);
             assert_eq!(output(&again, &folder), expected, "{}, fused: {fused}", folder.display());
-            let own = config_of(&again, None).unwrap();
-            assert!(matches!(own.rows.last().unwrap().module, ModuleKind::Detect | ModuleKind::DDetect));
-            assert!(branches == 1 || own.rows.len() < config.rows.len());
+            let own = resolve_config(&again, None).unwrap();
+            assert!(matches!(own.layers.last().unwrap().module, ModuleKind::Detect | ModuleKind::DDetect));
+            assert!(branches == 1 || own.layers.len() < config.layers.len());
             assert_eq!(again.tensors().keys().any(|name| name.contains(".bn.")), !fused);
             // Nothing is left that the network does not need.
             assert_eq!(Network::assemble(&again, None).unwrap().architecture.head().branches.len(), 1);
@@ -69,7 +70,7 @@ fn deployed_and_fused_files_compute_the_same_bits() {
 fn half_precision_rounds_once() {
     let folder = golden_folders().remove(0);
     let original = open(&folder);
-    let fused = weights::fused(&original, &config_of(&original, None).unwrap()).unwrap();
+    let fused = weights::fused(&original, &resolve_config(&original, None).unwrap()).unwrap();
     let half = through_a_file(&fused.to_half().unwrap());
     let mut rounded = 0;
     for (name, tensor) in half.tensors() {
@@ -105,6 +106,6 @@ fn keys_of_others_are_not_taken_for_ours() {
     let converted = through_a_file(&Checkpoint::from_bytes("theirs", theirs).unwrap());
     let metadata = converted.metadata();
     assert_eq!((&metadata.class_names, &metadata.config), (&None, &None));
-    assert_eq!((metadata.facts["their.names"].as_str(), metadata.facts["other"].as_str()), ("person,car", "kept"));
+    assert_eq!((metadata.extra["their.names"].as_str(), metadata.extra["other"].as_str()), ("person,car", "kept"));
     assert_eq!(converted.common_activation(), None);
 }

@@ -10,18 +10,19 @@ use prost::Message;
 use yolo9::architecture::{Operation, Step};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{Detector, Found};
+use yolo9::detect::{DetectOutput, Engine};
 use yolo9::dysample::{Lift, reference};
 use yolo9::embedded;
 use yolo9::graph;
+use yolo9::image::{Image, ImageLimits};
+use yolo9::model::{ModelError, Network};
+use yolo9::onnx::ModelProto;
 use yolo9::onnx::{Dim, Opset, value_info};
-use yolo9::picture::{ImageLimits, Picture};
 use yolo9::runtime::{DySampleBackend, OrtSession};
-use yolo9::weights::{LiftError, lifted, retarget};
-use yolo9::{Network, onnx::ModelProto};
+use yolo9::weights::{LiftError, WeightsError, lifted, retarget};
 
 fn session(model: &ModelProto, dysample: DySampleBackend, threads: usize) -> OrtSession {
-    let options = yolo9::runtime::SessionOptions { threads, dysample, ..Default::default() };
+    let options = yolo9::runtime::SessionOptions::default().threads(threads).dysample(dysample);
     OrtSession::new(&common::runtime(), "test", &model.encode_to_vec(), &options).unwrap()
 }
 
@@ -214,11 +215,11 @@ fn networks_run_in_every_operator_set() {
     assert!(outputs.iter().all(|output| largest(&(output - &outputs[0])) < 0.02), "pixels");
 }
 
-/// Found of an embedded or lifted model on the sample picture.
-fn sample_detections(network: Network, backend: DySampleBackend) -> Found {
-    let mut detector = Detector::new(common::session_on(&network, 2, backend), common::official_settings());
-    let picture = Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default()).unwrap();
-    detector.detect(&picture.pixels).unwrap()
+/// Found of an embedded or lifted model on the sample image.
+fn sample_detections(network: Network, backend: DySampleBackend) -> DetectOutput {
+    let mut detector = Engine::new(common::session_on(&network, 2, backend), common::official_settings());
+    let image = Image::decode(embedded::SAMPLE_IMAGE, &ImageLimits::default()).unwrap();
+    detector.detect(&image.pixels).unwrap()
 }
 
 /// A row of the embedded config, which is JSON.
@@ -241,14 +242,15 @@ fn a_lifted_network_detects_what_it_did_bit_for_bit() {
     let lifted_nearest = lifted(&nearest, &target, Lift::Nearest).unwrap();
     // As a user does: written, read again, and run without naming a config.
     let file = Checkpoint::from_bytes("lifted", lifted_nearest.to_safetensors().unwrap()).unwrap();
-    assert!(file.metadata().facts["lifted"].ends_with(" to nearest"));
+    assert!(file.metadata().extra["lifted"].ends_with(" to nearest"));
     for backend in [DySampleBackend::Native, DySampleBackend::Onnx] {
         let network = Network::assemble(&file, None).unwrap();
         assert!(network.architecture.main_steps().any(|step| matches!(step.operation, Operation::DySample(_))));
         let after = sample_detections(network, backend);
-        let values = |found: &Found| {
+        let values = |found: &DetectOutput| {
             let all = found.detections.iter();
-            all.flat_map(|d| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.score, d.class as f32]).collect::<Vec<_>>()
+            all.flat_map(|d| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.confidence, d.class as f32])
+                .collect::<Vec<_>>()
         };
         if backend == DySampleBackend::Native {
             assert_eq!(bits(&values(&after)), bits(&values(&before)));
@@ -262,18 +264,19 @@ fn a_lifted_network_detects_what_it_did_bit_for_bit() {
 }
 
 #[test]
-fn weights_without_dysample_are_refused_with_the_command_that_lifts_them() {
+fn weights_without_dysample_are_told_from_others_that_do_not_fit() {
     let (nearest, target) = embedded_pair();
-    let error = Network::assemble(&nearest, Some(&target)).unwrap_err().to_string();
-    assert!(
-        error.contains("`yolo9 convert codes-nearest --to target --lift nearest -o lifted.safetensors`"),
-        "{error}"
-    );
+    let lacks = |target: &ModelConfig| match Network::assemble(&nearest, Some(target)).unwrap_err() {
+        ModelError::Weights(WeightsError::Mismatch { lacks_dysample: Some(lacking), .. }) => *lacking,
+        other => panic!("{other}"),
+    };
+    let lacking = lacks(&target);
+    assert_eq!((lacking.weights.as_str(), lacking.config.as_str()), ("codes-nearest", "target"));
+    assert_eq!(lacking.upsampler, Lift::Nearest);
     let pl = target.source.replace(DYSAMPLE, "\"DySample\",[2,\"pl\"]");
     assert_ne!(pl, target.source);
     let pl = ModelConfig::from_yaml("target", &pl).unwrap();
-    let error = Network::assemble(&nearest, Some(&pl)).unwrap_err().to_string();
-    assert!(error.contains("--lift bilinear"), "{error}");
+    assert_eq!(lacks(&pl).upsampler, Lift::Bilinear);
 }
 
 #[test]
@@ -300,8 +303,8 @@ fn what_cannot_be_lifted_says_why() {
     bilinear.set_config(yaml);
     refused(&bilinear, &target, Lift::Nearest, "was trained with bilinear upsampling there; lift it to bilinear");
     assert!(lifted(&bilinear, &target, Lift::Bilinear).is_ok());
-    // Without --lift, the weights must fit as they are.
-    assert!(retarget(&nearest, &target).unwrap_err().to_string().contains("--lift nearest"));
+    // Without initialisation, the weights must fit as they are.
+    assert!(retarget(&nearest, &target).unwrap_err().to_string().contains("initialised from nearest"));
     assert_eq!(retarget(&once, &target).unwrap().tensors(), once.tensors());
 }
 
@@ -315,7 +318,7 @@ fn a_lifted_model_carries_the_class_count_of_its_weights() {
     assert_eq!(eighty.classes, 80);
     let once = lifted(&nearest, &eighty, Lift::Nearest).unwrap();
     let stored = once.config().unwrap().unwrap();
-    assert_eq!((stored.classes, &stored.rows), (classes, &eighty.rows));
+    assert_eq!((stored.classes, &stored.layers), (classes, &eighty.layers));
     // As people write it; what is written otherwise is left alone.
     let builtin = ModelConfig::builtin("gelan-t-dysample").unwrap().source;
     for (nc, read) in [("nc: 80  # classes", 6), ("nc:\n  80", 80), ("nc : 80", 80), ("\"nc\": 80", 80)] {

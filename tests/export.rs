@@ -11,12 +11,13 @@ use ndarray::{Array2, Array4, Axis, concatenate, s};
 use prost::Message;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
-use yolo9::detect::{BoxXyxy, Candidate, decode, suppress};
-use yolo9::graph::{ExportError, ExportOptions, Suppression, export};
+use yolo9::detect::{Backend, BoxXyxy, Detection, HeadOutput, NmsOptions, decode, nms};
+use yolo9::graph::{ExportError, ExportOptions, export};
+use yolo9::image::{Image, ImageLimits, Letterbox, to_tensor};
+use yolo9::model::{Network, resolve_config};
 use yolo9::onnx::{OnnxFile, Opset};
-use yolo9::picture::{ImageLimits, Letterbox, Picture, to_tensor};
-use yolo9::runtime::{DySampleBackend, ExportedModel, HeadOutput, Model, OrtSession, SessionOptions};
-use yolo9::{Network, Size, config_of, embedded, weights};
+use yolo9::runtime::{DySampleBackend, OrtBackend, OrtSession, SessionOptions};
+use yolo9::{Size, embedded, weights};
 
 const OPSETS: [i64; 5] = [16, 17, 18, 19, 20];
 
@@ -41,7 +42,7 @@ impl Case {
     }
 
     fn export(&self, options: &ExportOptions) -> OnnxFile {
-        let config = config_of(&self.checkpoint, None).unwrap();
+        let config = resolve_config(&self.checkpoint, None).unwrap();
         let (architecture, weights) = weights::bind(&config, &self.checkpoint).unwrap();
         let classes = architecture.head().classes;
         let names: Vec<String> = (0..classes).map(|id| format!("it's {id}")).collect();
@@ -56,10 +57,10 @@ impl Case {
 }
 
 fn embedded_case() -> Case {
-    let picture = Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default()).unwrap();
-    let letterbox = Letterbox::new(picture.size(), &common::official_settings().fit);
+    let image = Image::decode(embedded::SAMPLE_IMAGE, &ImageLimits::default()).unwrap();
+    let letterbox = Letterbox::new(image.size(), &common::official_settings().letterbox);
     let model = embedded::models().iter().find(|model| model.name == "codes-dysample").unwrap();
-    Case::new(model.name, model.checkpoint().unwrap(), to_tensor(&picture.pixels, &letterbox))
+    Case::new(model.name, model.checkpoint().unwrap(), to_tensor(&image.pixels, &letterbox))
 }
 
 /// The networks of the repository: of both kinds of head, with every style of DySample.
@@ -73,9 +74,10 @@ fn golden_cases() -> Vec<Case> {
 }
 
 fn run(file: &OnnxFile, input: &Array4<f32>) -> HeadOutput {
-    let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx, ..SessionOptions::default() };
+    let options = SessionOptions::default().threads(1).dysample(DySampleBackend::Onnx);
     let classes = file.classes().unwrap();
-    ExportedModel::new(&common::runtime(), file, classes, &options).unwrap().run(input.view()).unwrap()
+    let mut backends = OrtBackend::of_file(&common::runtime(), file, classes, &options, 1).unwrap();
+    backends[0].run(input.view()).unwrap().remove(0)
 }
 
 fn dense(output: HeadOutput) -> Array2<f32> {
@@ -92,13 +94,13 @@ fn difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 #[test]
 fn every_form_gives_the_same_cells() {
     let case = embedded_case();
-    let fixed = ExportOptions { batch: Some(1), size: Some(case.size()), ..ExportOptions::default() };
+    let fixed = ExportOptions::default().batch(Some(1)).size(Some(case.size()));
     let forms = [
         fixed.clone(),
-        ExportOptions { batch: None, ..fixed.clone() },
-        ExportOptions { size: None, ..fixed.clone() },
+        fixed.clone().batch(None),
+        fixed.clone().size(None),
         ExportOptions::default(),
-        ExportOptions { dysample_function: true, ..ExportOptions::default() },
+        ExportOptions::default().dysample_function(true),
     ];
     for form in forms {
         let found = dense(run(&case.export(&form), &case.input));
@@ -106,7 +108,7 @@ fn every_form_gives_the_same_cells() {
         assert!(difference < 1e-4, "{form:?}: {difference}");
     }
     for opset in OPSETS {
-        let form = ExportOptions { opset: Opset::new(opset).unwrap(), ..ExportOptions::default() };
+        let form = ExportOptions::default().opset(Opset::new(opset).unwrap());
         assert!(difference(&dense(run(&case.export(&form), &case.input)), &case.expected) < 1e-4, "{opset}");
     }
 }
@@ -116,7 +118,7 @@ fn every_form_gives_the_same_cells() {
 fn half_precision_is_close() {
     let case = embedded_case();
     for size in [Some(case.size()), None] {
-        let file = case.export(&ExportOptions { half: true, size, ..ExportOptions::default() });
+        let file = case.export(&ExportOptions::default().half(true).size(size));
         assert!(file.bytes.len() < case.export(&ExportOptions::default()).bytes.len() * 6 / 10);
         let found = dense(run(&file, &case.input));
         for cell in 0..found.ncols() {
@@ -141,50 +143,50 @@ fn every_network_of_the_repository_can_be_exported() {
     }
 }
 
-/// Each picture of a batch gets its own detections, the same as without the other.
+/// Each image of a batch gets its own detections, the same as without the other.
 #[test]
 fn suppression_in_the_file_equals_ours() {
     let case = embedded_case();
     let upside_down = case.input.slice(s![.., .., ..;-1, ..]).to_owned();
-    let pictures = [case.input.clone(), upside_down];
+    let images = [case.input.clone(), upside_down];
     for (agnostic, max_detections, size) in [(false, 300, Some(case.size())), (true, 300, None), (false, 7, None)] {
-        let suppression = Suppression { confidence: 0.25, iou: 0.45, max_detections, agnostic };
-        let options = ExportOptions { size, suppression: Some(suppression), ..ExportOptions::default() };
+        let suppression =
+            NmsOptions::default().iou_threshold(0.45).max_detections(max_detections).class_agnostic(agnostic);
+        let options = ExportOptions::default().size(size).nms(Some(suppression));
         let file = case.export(&options);
         let plain = case.export(&ExportOptions::default());
-        let thresholds =
-            yolo9::detect::Thresholds { agnostic, max_detections, ..common::official_settings().thresholds };
-        for picture in &pictures {
-            let expected = suppress(decode(&run(&plain, picture), 0.25), &thresholds);
+        let thresholds = NmsOptions::default().class_agnostic(agnostic).max_detections(max_detections);
+        for image in &images {
+            let expected = nms(decode(&run(&plain, image), 0.25, false), &thresholds);
             assert!(expected.len() == max_detections || expected.len() > 10);
-            let found = decode(&run(&file, picture), 0.25);
+            let found = decode(&run(&file, image), 0.25, false);
             assert_same(&found, &expected);
         }
         // Both at once: each has its own place in the outputs.
-        let both = concatenate(Axis(0), &[pictures[1].view(), pictures[0].view()]).unwrap();
-        let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx, ..SessionOptions::default() };
+        let both = concatenate(Axis(0), &[images[1].view(), images[0].view()]).unwrap();
+        let options = SessionOptions::default().threads(1).dysample(DySampleBackend::Onnx);
         let mut session = OrtSession::new(&common::runtime(), "both", &file.bytes, &options).unwrap();
         let outputs = session.run(&[both.view().into_dyn()]).unwrap();
         let [boxes, scores, classes] = ["boxes", "scores", "classes"].map(|name| outputs.get(name).unwrap());
-        for (place, picture) in [&pictures[1], &pictures[0]].into_iter().enumerate() {
+        for (place, image) in [&images[1], &images[0]].into_iter().enumerate() {
             let candidate = |n: usize| {
                 let [x1, y1, x2, y2] = [0, 1, 2, 3].map(|side| boxes[[place, n, side]]);
                 let bbox = BoxXyxy { x1, y1, x2, y2 };
-                Candidate { bbox, class: classes[[place, n]] as usize, score: scores[[place, n]] }
+                Detection { bbox, class: classes[[place, n]] as usize, confidence: scores[[place, n]] }
             };
-            let found: Vec<Candidate> =
-                (0..scores.shape()[1]).map(candidate).filter(|candidate| candidate.score > 0.25).collect();
-            assert_same(&found, &decode(&run(&file, picture), 0.25));
+            let found: Vec<Detection> =
+                (0..scores.shape()[1]).map(candidate).filter(|candidate| candidate.confidence > 0.25).collect();
+            assert_same(&found, &decode(&run(&file, image), 0.25, false));
         }
     }
 }
 
-fn assert_same(found: &[Candidate], expected: &[Candidate]) {
+fn assert_same(found: &[Detection], expected: &[Detection]) {
     assert_eq!(found.len(), expected.len());
     for (found, expected) in found.iter().zip(expected) {
         let corners = |bbox: &BoxXyxy| [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
         let far = corners(&found.bbox).iter().zip(corners(&expected.bbox)).any(|(a, b)| (a - b).abs() > 0.01);
-        assert!(!far && found.class == expected.class && (found.score - expected.score).abs() < 1e-4);
+        assert!(!far && found.class == expected.class && (found.confidence - expected.confidence).abs() < 1e-4);
     }
 }
 
@@ -194,13 +196,13 @@ fn impossible_exports_are_refused() {
     let architecture = yolo9::architecture::Architecture::new(&config).unwrap();
     let names = vec!["x".to_owned(); 80];
     let size = Size::new(640, 100);
-    let options = ExportOptions { size: Some(size), ..ExportOptions::default() };
+    let options = ExportOptions::default().size(Some(size));
     let error = export(&architecture, weights::random(&architecture, 1), &options, &names, &[]).unwrap_err();
     assert_eq!(error, ExportError::Size { size, stride: 32 });
 
     let mut weights = weights::random(&architecture, 1);
     weights.kernels.values_mut().next().unwrap().weight[0] = 1e6;
-    let options = ExportOptions { half: true, ..ExportOptions::default() };
+    let options = ExportOptions::default().half(true);
     let error = export(&architecture, weights, &options, &names, &[]).unwrap_err();
     assert!(error.to_string().contains("model.0.weight holds 1000000, and f16 ends at 65504"), "{error}");
 }
@@ -215,20 +217,19 @@ fn other_runtimes_agree() {
     }
     let folder = tempfile::tempdir().unwrap();
     let case = embedded_case();
-    let suppression = Suppression { confidence: 0.25, iou: 0.45, max_detections: 50, agnostic: false };
-    let fixed = ExportOptions { batch: Some(1), size: Some(case.size()), ..ExportOptions::default() };
+    let suppression = NmsOptions::default().iou_threshold(0.45).max_detections(50).class_agnostic(false);
+    let fixed = ExportOptions::default().batch(Some(1)).size(Some(case.size()));
     let free = ExportOptions::default();
-    let mut forms: Vec<(String, ExportOptions)> = OPSETS
-        .map(|opset| (format!("opset-{opset}"), ExportOptions { opset: Opset::new(opset).unwrap(), ..free.clone() }))
-        .into();
+    let mut forms: Vec<(String, ExportOptions)> =
+        OPSETS.map(|opset| (format!("opset-{opset}"), free.clone().opset(Opset::new(opset).unwrap()))).into();
     forms.extend(
         [
             ("fixed", fixed.clone()),
-            ("function", ExportOptions { dysample_function: true, ..free.clone() }),
-            ("half", ExportOptions { half: true, ..free.clone() }),
-            ("half-fixed", ExportOptions { half: true, ..fixed.clone() }),
-            ("suppressed", ExportOptions { suppression: Some(suppression.clone()), ..free.clone() }),
-            ("suppressed-fixed", ExportOptions { suppression: Some(suppression), ..fixed }),
+            ("function", free.clone().dysample_function(true)),
+            ("half", free.clone().half(true)),
+            ("half-fixed", fixed.clone().half(true)),
+            ("suppressed", free.clone().nms(Some(suppression))),
+            ("suppressed-fixed", fixed.nms(Some(suppression))),
         ]
         .map(|(name, options)| (name.to_owned(), options)),
     );

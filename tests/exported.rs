@@ -6,13 +6,15 @@ mod common;
 
 use ndarray::{Array2, Array4};
 use prost::Message;
-use yolo9::graph::{DENSE_OUTPUT, ExportOptions, Suppression, export};
+use yolo9::detect::{Backend, HeadOutput, NmsOptions};
+use yolo9::graph::{DENSE_OUTPUT, ExportOptions, export};
+use yolo9::model::{Network, resolve_config};
 use yolo9::onnx::{
     Attribute, Dim, Element, ModelProto, OnnxFile, OnnxHead, StringStringEntryProto, float_tensor, node, value_info,
     value_info_of,
 };
-use yolo9::runtime::{DySampleBackend, ExportedModel, HeadOutput, Model, SessionOptions};
-use yolo9::{Network, Size, config_of, embedded, weights};
+use yolo9::runtime::{DySampleBackend, OrtBackend, SessionOptions};
+use yolo9::{Size, embedded, weights};
 
 const SIDE: usize = 96;
 const CELLS: usize = 144 + 36 + 9;
@@ -21,24 +23,24 @@ const CLASSES: usize = 6;
 /// The embedded model as an exporter would write it.
 fn exported(options: &ExportOptions) -> ModelProto {
     let checkpoint = embedded::models()[0].checkpoint().unwrap();
-    let config = config_of(&checkpoint, None).unwrap();
+    let config = resolve_config(&checkpoint, None).unwrap();
     let (architecture, weights) = weights::bind(&config, &checkpoint).unwrap();
     let names = checkpoint.metadata().class_names.clone().unwrap();
     export(&architecture, weights, options, &names, &[]).unwrap()
 }
 
 fn fixed() -> ModelProto {
-    exported(&ExportOptions { batch: Some(1), size: Some(Size::square(SIDE)), ..ExportOptions::default() })
+    exported(&ExportOptions::default().batch(Some(1)).size(Some(Size::square(SIDE))))
 }
 
-fn picture() -> Array4<f32> {
+fn image() -> Array4<f32> {
     Array4::from_shape_fn((1, 3, SIDE, SIDE), |(_, c, y, x)| ((x * (c + 1) + y * 7) % 97) as f32 / 97.0)
 }
 
-/// What our own path gives for the picture.
+/// What our own path gives for the image.
 fn expected() -> Array2<f32> {
     let network = Network::assemble(&embedded::models()[0].checkpoint().unwrap(), None).unwrap();
-    common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &picture())
+    common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &image())
 }
 
 fn open(model: &ModelProto) -> Result<OnnxFile, String> {
@@ -46,16 +48,16 @@ fn open(model: &ModelProto) -> Result<OnnxFile, String> {
 }
 
 fn run(file: &OnnxFile, classes: usize) -> Result<HeadOutput, String> {
-    let options = SessionOptions { threads: 1, dysample: DySampleBackend::Onnx, ..SessionOptions::default() };
-    let mut model = ExportedModel::new(&common::runtime(), file, classes, &options).unwrap();
-    model.run(picture().view()).map_err(|error| error.to_string())
+    let options = SessionOptions::default().threads(1).dysample(DySampleBackend::Onnx);
+    let mut model = OrtBackend::of_file(&common::runtime(), file, classes, &options, 1).unwrap().remove(0);
+    model.run(image().view()).map(|mut outputs| outputs.remove(0)).map_err(|error| error.to_string())
 }
 
 fn assert_right(file: &OnnxFile, tolerance: f32) {
-    let HeadOutput::Dense(cells) = run(file, CLASSES).unwrap() else { panic!("not dense") };
+    let HeadOutput::Dense(dense) = run(file, CLASSES).unwrap() else { panic!("not dense") };
     let expected = expected();
-    assert_eq!(cells.dim(), expected.dim());
-    let worst = cells.iter().zip(&expected).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs() / b.abs().max(1.0)));
+    assert_eq!(dense.dim(), expected.dim());
+    let worst = dense.iter().zip(&expected).fold(0.0f32, |worst, (a, b)| worst.max((a - b).abs() / b.abs().max(1.0)));
     assert!(worst < tolerance, "{worst}");
 }
 
@@ -107,21 +109,21 @@ fn free_axes_under_odd_names_are_read() {
 
 #[test]
 fn a_fixed_batch_is_filled_up() {
-    let options = ExportOptions { batch: Some(4), size: Some(Size::square(SIDE)), ..ExportOptions::default() };
+    let options = ExportOptions::default().batch(Some(4)).size(Some(Size::square(SIDE)));
     let file = open(&exported(&options)).unwrap();
     assert_eq!(file.input.batch, Some(4));
     assert_right(&file, 1e-4);
 }
 
-/// As with `half=True`: pictures go in and values come out in f16.
+/// As with `half=True`: images go in and values come out in f16.
 #[test]
 fn half_precision_inputs_and_outputs_are_converted() {
     let mut model = fixed();
-    rename(&mut model, "images", "pictures");
+    rename(&mut model, "images", "wide");
     rename(&mut model, DENSE_OUTPUT, "cells");
     let graph = model.graph.as_mut().unwrap();
     let to = |element: Element| [("to", Attribute::Int(element.number()))];
-    graph.node.insert(0, node("Cast", &["images"], &["pictures"], &to(Element::Float)));
+    graph.node.insert(0, node("Cast", &["images"], &["wide"], &to(Element::Float)));
     graph.node.push(node("Cast", &["cells"], &[DENSE_OUTPUT], &to(Element::Float16)));
     let [batch, channels, side] = [1, 3, SIDE].map(Dim::Fixed);
     graph.input = vec![value_info_of("images", Element::Float16, &[batch, channels, side, side])];
@@ -135,13 +137,8 @@ fn half_precision_inputs_and_outputs_are_converted() {
 /// Ultralytics' `nms=True`: rows of x1, y1, x2, y2, score, class.
 #[test]
 fn rows_of_detections_are_read() {
-    let suppression = Suppression { confidence: 0.01, iou: 0.7, max_detections: 300, agnostic: false };
-    let options = ExportOptions {
-        batch: Some(1),
-        size: Some(Size::square(SIDE)),
-        suppression: Some(suppression),
-        ..ExportOptions::default()
-    };
+    let suppression = NmsOptions::default().iou_threshold(0.7).max_detections(300).class_agnostic(false);
+    let options = ExportOptions::default().batch(Some(1)).size(Some(Size::square(SIDE))).nms(Some(suppression));
     let lists = exported(&options);
     let HeadOutput::Suppressed(expected) = run(&open(&lists).unwrap(), CLASSES).unwrap() else { panic!("not rows") };
     assert!(expected.column(4).iter().any(|score| *score > 0.01));
@@ -163,7 +160,7 @@ fn rows_of_detections_are_read() {
     assert!(error.contains("it gives the class id ") && error.ends_with("there are 1 classes"), "{error}");
 }
 
-/// A file whose rows are these constants, whatever the picture.
+/// A file whose rows are these constants, whatever the image.
 fn constant_rows(rows: &[[f32; 6]]) -> OnnxFile {
     let mut model = fixed();
     let graph = model.graph.as_mut().unwrap();
@@ -183,9 +180,9 @@ fn rows_that_mean_nothing_are_errors_and_others_are_sorted() {
     };
     struct Case([f32; 6], &'static str);
     for Case(row, message) in [
-        Case(with(4, f32::INFINITY), "it has the score inf"),
-        Case(with(4, 5.0), "it has the score 5"),
-        Case(with(4, f32::NAN), "it has the score NaN"),
+        Case(with(4, f32::INFINITY), "it has the confidence inf"),
+        Case(with(4, 5.0), "it has the confidence 5"),
+        Case(with(4, f32::NAN), "it has the confidence NaN"),
         Case(with(5, f32::NAN), "it gives the class id NaN"),
         Case(with(5, -5.0), "it gives the class id -5"),
         Case(with(5, 0.5), "it gives the class id 0.5"),
@@ -195,16 +192,16 @@ fn rows_that_mean_nothing_are_errors_and_others_are_sorted() {
         let error = run(&constant_rows(&[good, row]), CLASSES).unwrap_err();
         assert!(error.contains(message), "{error}");
     }
-    let options = SessionOptions { threads: 1, ..SessionOptions::default() };
+    let options = SessionOptions::default().threads(1);
     let file = constant_rows(&[with(4, 0.3), with(4, 0.9), with(4, 0.0), with(4, 0.6)]);
-    let model = ExportedModel::new(&common::runtime(), &file, CLASSES, &options).unwrap();
+    let model = OrtBackend::of_file(&common::runtime(), &file, CLASSES, &options, 1).unwrap().remove(0);
     let mut settings = common::official_settings();
-    settings.fit.target = Size::square(SIDE);
-    settings.fit.shape = yolo9::picture::InputShape::Full;
-    settings.thresholds.max_detections = 2;
-    let picture = image::RgbImage::new(SIDE as u32, SIDE as u32);
-    let found = yolo9::detect::Detector::new(model, settings).detect(&picture).unwrap().detections;
-    assert_eq!(found.iter().map(|d| d.score).collect::<Vec<_>>(), [0.9, 0.6]);
+    settings.letterbox.target = Size::square(SIDE);
+    settings.letterbox.shape = yolo9::image::InputShape::Square;
+    settings.postprocess.nms.max_detections = 2;
+    let image = image::RgbImage::new(SIDE as u32, SIDE as u32);
+    let found = yolo9::detect::Engine::new(model, settings).detect(&image).unwrap().detections;
+    assert_eq!(found.iter().map(|d| d.confidence).collect::<Vec<_>>(), [0.9, 0.6]);
 }
 
 /// A network with two levels: its export says which strides they have.
@@ -212,17 +209,17 @@ fn rows_that_mean_nothing_are_errors_and_others_are_sorted() {
 fn other_strides_come_from_the_metadata() {
     let mut model = fixed();
     note_strides(&mut model, "[16, 32]");
-    let cells = 36 + 9;
+    let anchors = 36 + 9;
     let graph = model.graph.as_mut().unwrap();
     for (name, value) in [("starts", 144), ("ends", 189), ("axes", 2)] {
         graph.initializer.push(yolo9::onnx::int_tensor(name, &[value]));
     }
     graph.node.push(node("Slice", &[DENSE_OUTPUT, "starts", "ends", "axes"], &["coarse"], &[]));
-    graph.output = vec![value_info("coarse", &[Dim::Fixed(1), Dim::Fixed(4 + CLASSES), Dim::Fixed(cells)])];
+    graph.output = vec![value_info("coarse", &[Dim::Fixed(1), Dim::Fixed(4 + CLASSES), Dim::Fixed(anchors)])];
     let file = open(&model).unwrap();
     assert_eq!(file.strides, [16, 32]);
     let HeadOutput::Dense(found) = run(&file, CLASSES).unwrap() else { panic!("not dense") };
-    assert_eq!(found.ncols(), cells);
+    assert_eq!(found.ncols(), anchors);
     note_strides(&mut model, "[8, 16, 32]");
     assert!(open(&model).unwrap_err().contains("no output that a YOLOv9 detector has"));
 }
@@ -255,12 +252,12 @@ fn what_is_no_detector_of_this_kind_is_named() {
         Case(|model| note(model, "task", "segment"), "is a model for the task `segment`"),
         Case(
             |model| outputs(model, &[1, CELLS, 5 + CLASSES]),
-            "found `output0` f32 [1, 189, 11]; cells come before their values",
+            "found `output0` f32 [1, 189, 11]; anchor points come before their values",
         ),
         Case(|model| outputs(model, &[1, 80, 12, 12]), "maps before decoding come from MIT YOLO's export"),
         Case(|model| outputs(model, &[1, 1000]), "found `output0` f32 [1, 1000]"),
         Case(|model| model.graph.as_mut().unwrap().output.clear(), "found none"),
-        Case(|model| model.graph.as_mut().unwrap().input.clear(), "expected one input of RGB pictures"),
+        Case(|model| model.graph.as_mut().unwrap().input.clear(), "expected one input of RGB images"),
         Case(
             |model| {
                 let dims = [1, 1, 28, 28].map(Dim::Fixed);

@@ -12,8 +12,8 @@ use ndarray::{Array4, Axis};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 use yolo9::dysample::{
-    Definition, Geometry, Kernel, Lift, OffsetKernels, OffsetParameters, Style, Tensors, Upsampling, Workspaces, lift,
-    offset_kernels, reference, upsample,
+    Definition, DySampleStyle, Geometry, Kernel, Lift, OffsetKernels, OffsetParameters, ScratchPool, Tensors,
+    Upsampling, lift, offset_kernels, reference, upsample,
 };
 
 /// Runs every part on a thread of its own.
@@ -22,7 +22,7 @@ fn run(kernel: Kernel, x: &Array4<f32>, offset: &Array4<f32>, definition: &Defin
     // What is not written shows.
     let mut y = Array4::from_elem(geometry.output_shape(), f32::NAN);
     // One for all cases, so that what an earlier one left behind would show.
-    static WORKSPACES: LazyLock<Workspaces> = LazyLock::new(Workspaces::default);
+    static WORKSPACES: LazyLock<ScratchPool> = LazyLock::new(ScratchPool::default);
     let (x, offset) = (x.as_slice().unwrap(), offset.as_slice().unwrap());
     let tensors = Tensors { x, offset, y: y.as_slice_mut().unwrap() };
     let upsampling = Upsampling::new(kernel, geometry, tensors, &WORKSPACES, threads);
@@ -83,7 +83,7 @@ fn case(path: &Path) -> Case {
         let shape: [usize; 4] = tensors.tensor(name).unwrap().shape().try_into().unwrap();
         Array4::from_shape_vec(shape, values(name).unwrap()).unwrap()
     };
-    let style = if fact("style") == "lp" { Style::Lp } else { Style::Pl };
+    let style = if fact("style") == "lp" { DySampleStyle::Lp } else { DySampleStyle::Pl };
     let dyscope = fact("dyscope") == "true";
     let x = array("x");
     let (scale, groups) = (fact("scale").parse().unwrap(), fact("groups").parse().unwrap());
@@ -159,7 +159,7 @@ prop_compose! {
         x in prop::collection::vec(-4.0f32..4.0, batch * per_group * groups * height * width),
         offset in prop::collection::vec(offset(), batch * 2 * groups * scale * scale * height * width),
         shape in Just([batch, per_group * groups, height, width]),
-        definition in Just(Definition::new(per_group * groups, scale, Style::Lp, groups, false).unwrap()),
+        definition in Just(Definition::new(per_group * groups, scale, DySampleStyle::Lp, groups, false).unwrap()),
     ) -> (Array4<f32>, Array4<f32>, Definition) {
         let [batch, _, height, width] = shape;
         let offset_shape = [batch, definition.offset_channels(), height, width];
@@ -190,7 +190,7 @@ proptest! {
 fn large_maps_give_the_bits_of_the_specification() {
     let mut random = fastrand::Rng::with_seed(5);
     for (channels, groups, height, width, scale) in [(18, 2, 61, 90, 2), (9, 1, 3, 1500, 3), (4, 4, 2100, 2, 2)] {
-        let definition = Definition::new(channels, scale, Style::Lp, groups, false).unwrap();
+        let definition = Definition::new(channels, scale, DySampleStyle::Lp, groups, false).unwrap();
         let x = Array4::from_shape_simple_fn((1, channels, height, width), || random.f32() - 0.5);
         let offset_shape = (1, definition.offset_channels(), height, width);
         let offset = Array4::from_shape_simple_fn(offset_shape, || 40.0 * random.f32() - 20.0);
@@ -204,7 +204,7 @@ fn large_maps_give_the_bits_of_the_specification() {
 /// Non-finite values of the map follow the arithmetic, in all kernels alike.
 #[test]
 fn non_finite_maps_give_the_bits_of_the_specification() {
-    let definition = Definition::new(40, 2, Style::Lp, 2, false).unwrap();
+    let definition = Definition::new(40, 2, DySampleStyle::Lp, 2, false).unwrap();
     let mut random = fastrand::Rng::with_seed(6);
     let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, f32::MAX, 1e-40];
     let x = Array4::from_shape_simple_fn((1, 40, 9, 11), || match random.usize(0..10) {
@@ -225,7 +225,7 @@ fn a_module_lifted_to_nearest_repeats_every_value_bit_for_bit() {
     let mut random = fastrand::Rng::with_seed(7);
     for scale in 1..=8 {
         for dyscope in [false, true] {
-            let definition = Definition::new(24, scale, Style::Lp, 4, dyscope).unwrap();
+            let definition = Definition::new(24, scale, DySampleStyle::Lp, 4, dyscope).unwrap();
             let x = Array4::from_shape_simple_fn((1, 24, 5, 9), || match random.u8(0..4) {
                 0 => -0.0,
                 _ => f32::from_bits(random.u32(..) & 0xbf7f_ffff),

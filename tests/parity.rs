@@ -6,14 +6,15 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use yolo9::Size;
 use yolo9::architecture::{Architecture, Form};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{Argument, ModelConfig, ModuleKind};
-use yolo9::detect::{BoxXyxy, Detection, Detector, Preset};
+use yolo9::detect::{BoxXyxy, Detection, Engine, Preset};
 use yolo9::dysample::Lift;
-use yolo9::picture::{ImageLimits, Picture};
+use yolo9::image::Image;
+use yolo9::model::Network;
 use yolo9::weights::lifted;
-use yolo9::{Network, Size};
 
 /// The networks of the collection: 20 of the official code, 5 of Ultralytics, 1 of MIT YOLO.
 fn networks() -> Option<Vec<PathBuf>> {
@@ -43,7 +44,7 @@ fn every_layer_of_the_official_networks_equals_pytorch() {
 fn yolov7_af_costs_what_the_official_code_says() {
     let Some(folder) = common::reference("golden/yolov7-af") else { return };
     let mut config = ModelConfig::from_file(&folder.join("model.yaml")).unwrap().with_classes(80);
-    for row in &mut config.rows {
+    for row in &mut config.layers {
         let factor = if row.index == 0 { 4 } else { 8 };
         if let (ModuleKind::Conv | ModuleKind::SppCspc, Some(Argument::Int(channels))) =
             (row.module, row.args.first_mut())
@@ -60,18 +61,18 @@ fn yolov7_af_costs_what_the_official_code_says() {
     assert_eq!(printed(Form::Fused), (43_564_736, "130.5".to_owned()));
 }
 
-/// A detection of the reference files, in pixels of the picture.
+/// A detection of the reference files, in pixels of the image.
 struct Expected {
     bbox: BoxXyxy,
     class: usize,
     score: f32,
 }
 
-/// Pictures and detections of `coco/detections-*.json`.
+/// Images and detections of `coco/detections-*.json`.
 fn expected_detections(folder: &Path, file: &str) -> Vec<(String, Vec<Expected>)> {
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join(file)).unwrap()).unwrap();
-    let pictures = json["results"].as_array().unwrap().iter().map(|picture| {
-        let detections = picture["detections"].as_array().unwrap().iter().map(|detection| {
+    let images = json["results"].as_array().unwrap().iter().map(|image| {
+        let detections = image["detections"].as_array().unwrap().iter().map(|detection| {
             let [x1, y1, x2, y2]: [f32; 4] = serde_json::from_value(detection["box"].clone()).unwrap();
             Expected {
                 bbox: BoxXyxy { x1, y1, x2, y2 },
@@ -79,9 +80,9 @@ fn expected_detections(folder: &Path, file: &str) -> Vec<(String, Vec<Expected>)
                 score: detection["conf"].as_f64().unwrap() as f32,
             }
         });
-        (picture["image"].as_str().unwrap().to_owned(), detections.collect())
+        (image["image"].as_str().unwrap().to_owned(), detections.collect())
     });
-    pictures.collect()
+    images.collect()
 }
 
 #[test]
@@ -92,12 +93,12 @@ fn photos_give_the_detections_of_the_original_pipelines() {
         ("coco-yolov9t-ultralytics.pt", "detections-ultralytics.json", Preset::Ultralytics),
     ] {
         let network = common::network(&coco.join(weights));
-        let mut detector = Detector::new(common::session(&network, 2), common::settings(preset));
-        let pictures = expected_detections(&coco, detections);
-        assert_eq!(pictures.len(), 7);
-        for (name, expected) in pictures {
-            let picture = Picture::open(&coco.join("images").join(&name), &ImageLimits::default()).unwrap();
-            let found = detector.detect(&picture.pixels).unwrap().detections;
+        let mut detector = Engine::new(common::session(&network, 2), common::settings(preset));
+        let images = expected_detections(&coco, detections);
+        assert_eq!(images.len(), 7);
+        for (name, expected) in images {
+            let image = Image::open(coco.join("images").join(&name)).unwrap();
+            let found = detector.detect(&image.pixels).unwrap().detections;
             assert_same(found, &expected, &format!("{weights}, {name}"));
         }
     }
@@ -109,12 +110,12 @@ fn assert_same(mut found: Vec<Detection>, expected: &[Expected], name: &str) {
         let best = found.iter().position(|detection| {
             detection.class == wanted.class
                 && detection.bbox.iou(&wanted.bbox) >= 0.98
-                && (detection.score - wanted.score).abs() <= 0.01
+                && (detection.confidence - wanted.score).abs() <= 0.01
         });
         let best = best.unwrap_or_else(|| panic!("{name}: no {} at {:?} among {found:?}", wanted.class, wanted.bbox));
         found.remove(best);
     }
-    found.retain(|detection| detection.score > 0.27);
+    found.retain(|detection| detection.confidence > 0.27);
     assert!(found.is_empty(), "{name}: beyond the expected ones: {found:?}");
 }
 
@@ -129,15 +130,15 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
         let network = Network::assemble(checkpoint, None).unwrap();
         // Weak detections too: there are more of them.
         let mut settings = common::official_settings();
-        settings.thresholds.confidence = 0.005;
-        Detector::new(common::session(&network, 2), settings)
+        settings.postprocess.confidence_threshold = 0.005;
+        Engine::new(common::session(&network, 2), settings)
     });
     let mut compared = 0;
     for photo in std::fs::read_dir(coco.join("images")).unwrap() {
-        let picture = Picture::open(&photo.unwrap().path(), &ImageLimits::default()).unwrap();
+        let image = Image::open(photo.unwrap().path()).unwrap();
         let [before, after] = [&mut before, &mut after].map(|detector| {
-            let found = detector.detect(&picture.pixels).unwrap().detections;
-            let values = |d: &Detection| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.score].map(f32::to_bits);
+            let found = detector.detect(&image.pixels).unwrap().detections;
+            let values = |d: &Detection| [d.bbox.x1, d.bbox.y1, d.bbox.x2, d.bbox.y2, d.confidence].map(f32::to_bits);
             found.iter().map(|detection| (detection.class, values(detection))).collect::<Vec<_>>()
         });
         assert_eq!(after, before);
@@ -146,7 +147,7 @@ fn a_lifted_network_gives_the_same_bits_on_photos() {
     assert!(compared > 100, "{compared} detections");
 }
 
-/// MIT YOLO's own YAML in the place of the recognised config.
+/// MIT YOLO's own YAML in the place of the inferred config.
 #[test]
 fn a_config_of_mit_yolo_fits_its_weights() {
     let Some(folder) = common::reference("golden/mit-v9-t") else { return };
@@ -181,5 +182,5 @@ fn every_form_of_a_checkpoint_is_read_or_named() {
     assert!(error.contains("a TorchScript file"), "{error}");
     // The same network again, recognised by its tensors.
     let bare = Checkpoint::open(&formats.join("state-dict.pt")).unwrap();
-    common::assert_output(&Network::assemble(&bare, None).unwrap(), &formats, "state-dict, recognised");
+    common::assert_output(&Network::assemble(&bare, None).unwrap(), &formats, "state-dict, infer_config");
 }

@@ -5,12 +5,12 @@ mod common;
 
 use std::process::Output;
 
-use common::place::{Place, stderr, stdout};
+use common::workdir::{Workdir, stderr, stdout};
 use serde_json::Value;
-use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_PICTURE};
+use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_IMAGE};
 
 /// With the settings of the folder and of a home of its own.
-fn run(place: &Place, arguments: &str) -> Output {
+fn run(place: &Workdir, arguments: &str) -> Output {
     let mut command = place.command(arguments);
     // The library was fetched into the cache of the real home.
     let cache = yolo9::cache_folder().unwrap();
@@ -25,7 +25,7 @@ fn rows(output: &Output) -> usize {
 
 #[test]
 fn what_is_nearer_goes_before_what_is_farther() {
-    let place = Place::new();
+    let place = Workdir::new();
     assert_eq!(rows(&run(&place, "detect --no-draw")), SAMPLE_DETECTIONS);
     place.write("home/.config/yolo9/yolo9.toml", b"conf = 0.9\nno-draw = true\n");
     let of_home = rows(&run(&place, "detect"));
@@ -60,7 +60,7 @@ fn what_is_nearer_goes_before_what_is_farther() {
 
 #[test]
 fn mistakes_name_the_file_and_what_was_meant() {
-    let place = Place::new();
+    let place = Workdir::new();
     for (text, message) in [
         ("conff = 1", "yolo9.toml: conff: no command has an option --conff; did you mean `conf`?"),
         ("[detekt]\nconf = 1", "yolo9.toml: [detekt]: there is no such command; did you mean `detect`?"),
@@ -87,8 +87,8 @@ fn mistakes_name_the_file_and_what_was_meant() {
     place.write("home/.config/yolo9/yolo9.toml", b"json = \"a.json\"\n");
     place.write("yolo9.toml", b"[detect]\nimgsz = [96, 128]\nno-draw = true\n");
     assert_eq!(run(&place, "detect").status.code(), Some(0));
-    let pictures: Vec<Value> = serde_json::from_slice(&std::fs::read(place.path("a.json")).unwrap()).unwrap();
-    assert_eq!(pictures[0]["input"], serde_json::json!({ "width": 128, "height": 96 }));
+    let images: Vec<Value> = serde_json::from_slice(&std::fs::read(place.path("a.json")).unwrap()).unwrap();
+    assert_eq!(images[0]["input"], serde_json::json!({ "width": 128, "height": 96 }));
     assert_eq!(run(&place, "models").status.code(), Some(0));
     place.write("yolo9.toml", b"verbose = 1\n[detect]\nsave-conf = true");
     assert_eq!(run(&place, "configs").status.code(), Some(0));
@@ -96,17 +96,17 @@ fn mistakes_name_the_file_and_what_was_meant() {
 
 #[test]
 fn every_line_for_programs_is_an_object() {
-    let place = Place::new();
-    place.write("in/a.jpg", SAMPLE_PICTURE);
-    place.write("in/b.jpg", b"no picture");
+    let place = Workdir::new();
+    place.write("in/a.jpg", SAMPLE_IMAGE);
+    place.write("in/b.jpg", b"no image");
     let output = place.run("--log json detect in --out out");
     assert_eq!(output.status.code(), Some(2));
     let events: Vec<Value> = stderr(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().all(|event| event["time"].as_f64().unwrap() > 1.7e9 && event["level"].is_string()));
     let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).collect::<Vec<_>>();
-    let [picture] = of("picture")[..] else { panic!("{events:?}") };
-    assert_eq!((&picture["image"], &picture["objects"]), (&"in/a.jpg".into(), &SAMPLE_DETECTIONS.into()));
-    assert!(picture["milliseconds"]["inference"].as_f64().unwrap() > 0.0);
+    let [image] = of("image")[..] else { panic!("{events:?}") };
+    assert_eq!((&image["image"], &image["objects"]), (&"in/a.jpg".into(), &SAMPLE_DETECTIONS.into()));
+    assert!(image["milliseconds"]["inference"].as_f64().unwrap() > 0.0);
     let [failure] = of("failure")[..] else { panic!("{events:?}") };
     assert_eq!((&failure["image"], &failure["level"]), (&"in/b.jpg".into(), &"error".into()));
     let end = of("end")[0];

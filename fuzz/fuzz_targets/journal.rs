@@ -5,11 +5,26 @@ use std::io::Cursor;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use yolo9::output::{FileFormat, GalleryPicture, JournalReader, Record, crop_places, gallery_part, summary, table_rows, yolo_lines};
+use yolo9::output::{
+    GalleryImage, Header, JournalReader, Record, RunSettings, Shard, crop_places, gallery_part, summary, table_rows, to_json, yolo_lines,
+};
 
 /// A first line, so that most inputs get past it.
-const HEADER: &str = r#"{"yolo9":"1","model":"m","settings":"s","inputs":"i","total":9,"shard":{"part":1,"parts":1},"class_names":["a","../b"],"written":{"drawn":true,"labels":true,"crops":true,"thumbnails":true},"unusable":[]}
-"#;
+fn header() -> String {
+    let header = Header {
+        journal: Header::VERSION,
+        yolo9: "1".into(),
+        model: "m".into(),
+        settings: RunSettings::default(),
+        inputs: "i".into(),
+        total: 9,
+        shard: Shard::WHOLE,
+        class_names: vec!["a".into(), "../b".into()],
+        written: ["drawn", "labels", "crops", "thumbnails"].map(str::to_owned).to_vec(),
+        unusable: Vec::new(),
+    };
+    serde_json::to_string(&header).expect("it can be written") + "\n"
+}
 
 fn read(bytes: &[u8]) {
     let Ok(Some(mut reader)) = JournalReader::new(Cursor::new(bytes)) else { return };
@@ -29,16 +44,13 @@ fn written(record: &Record, class_names: &[String]) {
     let stays = |path: &Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
     assert!(stays(place), "{place:?}");
     assert!(crop_places(&result, place).flatten().all(|crop| stays(&crop)));
-    for format in [FileFormat::Json, FileFormat::Jsonl, FileFormat::Csv, FileFormat::Coco] {
-        let _ = format.text(&result, true);
-    }
-    let _ = (yolo_lines(&result, true), table_rows(&result), summary(&result));
-    let _ = gallery_part(&[GalleryPicture::new(&result, place.to_str()).linked("x.jpg")]);
+    let _ = (to_json(&result), yolo_lines(&result, true), table_rows(&result), summary(&result));
+    let _ = gallery_part(&[GalleryImage::new(&result, place.to_str()).linked("x.jpg")]);
     let line = serde_json::to_string(record).expect("it can be written");
     assert_eq!(&serde_json::from_str::<Record>(&line).expect("and read"), record);
 }
 
 fuzz_target!(|bytes: &[u8]| {
     read(bytes);
-    read(&[HEADER.as_bytes(), bytes].concat());
+    read(&[header().as_bytes(), bytes].concat());
 });

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use yolo9::Size;
-use yolo9::evaluate::{CocoEvaluation, Dataset, Judged, Prediction, Style, confusion, yolo_labels, yolo_metrics};
+use yolo9::evaluate::{CocoEvaluation, Dataset, EvalImage, Prediction, MetricStyle, confusion, yolo_labels, yolo_metrics};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
@@ -15,13 +15,13 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let Ok(dataset) = Dataset::from_coco_json(Path::new("a/b.json"), bytes, None) else { return };
     let classes = dataset.class_names.len();
-    let judged: Vec<Judged> = dataset.pictures.iter().map(|picture| {
-        let truths = picture.truths(Size::square(100));
-        let predictions = truths.iter().map(|truth| Prediction { bbox: truth.bbox, class: truth.class, score: 0.5 });
-        Judged { predictions: predictions.collect(), truths }
+    let eval_image: Vec<EvalImage> = dataset.images.iter().map(|image| {
+        let ground_truths = image.ground_truths(Size::square(100));
+        let predictions = ground_truths.iter().map(|truth| Prediction { bbox: truth.bbox, class: truth.class, score: 0.5 });
+        EvalImage { predictions: predictions.collect(), ground_truths }
     }).collect();
-    let _ = CocoEvaluation::new(&judged, classes).metrics();
-    let _ = yolo_metrics(&judged, classes, Style::Official);
-    let _ = yolo_metrics(&judged, classes, Style::Ultralytics);
-    let _ = confusion(&judged, classes, 0.25, 0.45);
+    let _ = CocoEvaluation::new(&eval_image, classes).metrics();
+    let _ = yolo_metrics(&eval_image, classes, MetricStyle::Official);
+    let _ = yolo_metrics(&eval_image, classes, MetricStyle::Ultralytics);
+    let _ = confusion(&eval_image, classes, 0.25, 0.45);
 });

@@ -1,6 +1,6 @@
 //! What the program does with the bytes of a checkpoint, up to the graph.
 
-use yolo9::Network;
+use yolo9::model::Network;
 use yolo9::checkpoint::{Checkpoint, PickleReport};
 
 pub fn use_checkpoint(bytes: Vec<u8>) {

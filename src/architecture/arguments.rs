@@ -1,8 +1,8 @@
-//! Typed access to the arguments of a row.
+//! Typed access to the arguments of a layer.
 
 use std::fmt;
 
-use crate::config::{Argument, Row};
+use crate::config::{Argument, LayerSpec};
 
 /// Channels beyond this are a mistake in the file; the widest published layer has 1024.
 const MAX_CHANNELS: i64 = 1 << 16;
@@ -13,12 +13,12 @@ pub(super) struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// Refuses a row with more arguments than its module has.
-    pub(super) fn new(row: &'a Row, at_most: usize) -> Result<Self, String> {
-        if row.args.len() > at_most {
-            return Err(format!("takes at most {at_most} arguments, found {}", row.args.len()));
+    /// Refuses a layer with more arguments than its module has.
+    pub(super) fn new(layer: &'a LayerSpec, at_most: usize) -> Result<Self, String> {
+        if layer.args.len() > at_most {
+            return Err(format!("takes at most {at_most} arguments, found {}", layer.args.len()));
         }
-        Ok(Self { args: &row.args })
+        Ok(Self { args: &layer.args })
     }
 
     fn wrong(&self, position: usize, meaning: &str, expected: impl fmt::Display) -> String {

@@ -4,7 +4,7 @@ use super::operation::{Convolution, DySampleLayer, Interpolation, Operation, Rep
 use crate::config::Activation;
 use crate::dysample::Definition;
 
-/// A sentence about channels that do not fit; the caller knows the row.
+/// A sentence about channels that do not fit; the caller knows the layer.
 pub(super) type Built<T = Value> = Result<T, String>;
 
 /// No published network comes near these; bounds for hostile files. The largest one has 488 operations and 70 million
@@ -18,14 +18,14 @@ pub(super) struct Builder {
     values: usize,
     /// Weights of all convolutions so far.
     parameters: u64,
-    row: usize,
+    layer: usize,
     /// Activation of blocks that do not say otherwise.
     activation: Activation,
 }
 
 /// Kernel, stride and the rest of a convolution, beside its channels.
 #[derive(Clone, Copy)]
-pub(super) struct Geometry {
+pub(super) struct ConvGeometry {
     pub(super) kernel: usize,
     pub(super) stride: usize,
     pub(super) padding: usize,
@@ -33,7 +33,7 @@ pub(super) struct Geometry {
     pub(super) groups: usize,
 }
 
-impl Geometry {
+impl ConvGeometry {
     /// Padding that keeps the size at stride 1.
     pub(super) fn same(kernel: usize, stride: usize) -> Self {
         Self { kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 }
@@ -46,11 +46,11 @@ impl Geometry {
 
 impl Builder {
     pub(super) fn new(activation: Activation) -> Self {
-        Self { steps: Vec::new(), values: 1, parameters: 0, row: 0, activation }
+        Self { steps: Vec::new(), values: 1, parameters: 0, layer: 0, activation }
     }
 
-    pub(super) fn start_row(&mut self, row: usize) {
-        self.row = row;
+    pub(super) fn start_layer(&mut self, layer: usize) {
+        self.layer = layer;
     }
 
     pub(super) fn into_steps(self) -> Vec<Step> {
@@ -74,7 +74,7 @@ impl Builder {
             .map(|(n, channels)| Value { id: self.values + n, channels: *channels })
             .collect();
         self.values += outputs.len();
-        self.steps.push(Step { row: self.row, operation, inputs: inputs.to_vec(), outputs: outputs.clone() });
+        self.steps.push(Step { layer: self.layer, operation, inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)
     }
 
@@ -95,7 +95,7 @@ impl Builder {
     /// A `Conv` block of the given kernel and stride with the network's activation.
     pub(super) fn conv(&mut self, x: Value, path: String, output: usize, kernel: usize, stride: usize) -> Built {
         let activation = self.activation;
-        self.conv_with(x, path, output, Geometry::same(kernel, stride), activation)
+        self.conv_with(x, path, output, ConvGeometry::same(kernel, stride), activation)
     }
 
     /// A `Conv` block with everything spelt out.
@@ -104,14 +104,14 @@ impl Builder {
         x: Value,
         path: String,
         output: usize,
-        geometry: Geometry,
+        geometry: ConvGeometry,
         activation: Activation,
     ) -> Built {
         self.convolution(x, convolution(x, path, output, geometry).normalised(activation))
     }
 
     /// A bare conv2d with bias, no activation.
-    pub(super) fn plain_conv(&mut self, x: Value, path: String, output: usize, geometry: Geometry) -> Built {
+    pub(super) fn plain_conv(&mut self, x: Value, path: String, output: usize, geometry: ConvGeometry) -> Built {
         self.convolution(x, convolution(x, path, output, geometry))
     }
 
@@ -125,7 +125,8 @@ impl Builder {
     /// `RepConvN`: kernel 3, stride 1.
     pub(super) fn rep_conv(&mut self, x: Value, path: String, output: usize) -> Built {
         let branch = |name: &str, kernel| {
-            convolution(x, format!("{path}.{name}"), output, Geometry::same(kernel, 1)).normalised(Activation::Identity)
+            convolution(x, format!("{path}.{name}"), output, ConvGeometry::same(kernel, 1))
+                .normalised(Activation::Identity)
         };
         let (large, small) = (branch("conv1", 3), branch("conv2", 1));
         check_groups(&large)?;
@@ -183,8 +184,8 @@ impl Builder {
     }
 }
 
-fn convolution(x: Value, path: String, output: usize, geometry: Geometry) -> Convolution {
-    let Geometry { kernel, stride, padding, dilation, groups } = geometry;
+fn convolution(x: Value, path: String, output: usize, geometry: ConvGeometry) -> Convolution {
+    let ConvGeometry { kernel, stride, padding, dilation, groups } = geometry;
     Convolution {
         path,
         input: x.channels,

@@ -4,14 +4,14 @@ use super::head::REG_MAX;
 use super::operation::{Convolution, DySampleLayer, Interpolation, Operation, Step};
 use super::{Architecture, ArchitectureError, Role};
 use crate::Size;
-use crate::dysample::Style;
+use crate::dysample::DySampleStyle;
 
 /// What a network costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
     /// Learned parameters, the 16 constants of each DFL included as the official counts do.
     pub parameters: u64,
-    /// Floating point operations for one picture as the official code counts them (by the package thop): two for each
+    /// Floating point operations for one image as the official code counts them (by the package thop): two for each
     /// multiply-accumulate of a convolution, eight for each value that a batch normalisation gives, two for each that
     /// nearest upsampling gives (22 if bilinear). Activations, pools and sums are not counted, nor is the sampling step
     /// of DySample.
@@ -62,7 +62,7 @@ impl Architecture {
         Ok(self.layer_costs(input, form)?.into_iter().sum())
     }
 
-    /// The cost of each row.
+    /// The cost of each layer.
     ///
     /// # Errors
     /// As [`Architecture::cost`].
@@ -72,19 +72,19 @@ impl Architecture {
         let mut costs = vec![Cost::default(); self.layers.len()];
         for (step, main) in self.steps.iter().zip(&self.main) {
             if *main || form != Form::Deployed {
-                costs[step.row] += cost(step, area(step), form);
+                costs[step.layer] += cost(step, area(step), form);
             }
         }
         for branch in self.head.branches.iter().filter(|b| form != Form::Deployed || b.role == Role::Main) {
             let areas = branch.levels.iter().map(|level| sizes[level.boxes.id].area());
-            let cells = areas.fold(0u64, u64::saturating_add);
+            let anchors = areas.fold(0u64, u64::saturating_add);
             let bins = REG_MAX as u64;
-            costs[self.head.row] += Cost { parameters: bins, flops: (8 * bins).saturating_mul(cells) };
+            costs[self.head.layer] += Cost { parameters: bins, flops: (8 * bins).saturating_mul(anchors) };
         }
         Ok(costs)
     }
 
-    /// Number of rows that only training needs.
+    /// Number of layers that only training needs.
     #[must_use]
     pub fn auxiliary_layers(&self) -> usize {
         self.layers.iter().filter(|layer| layer.role == Role::Auxiliary).count()
@@ -129,9 +129,9 @@ fn dysample(layer: &DySampleLayer, area: u64) -> Cost {
     let definition = &layer.definition;
     let [output, input, ..] = definition.stored_weight_shape().map(|n| n as u64);
     let convolutions = if definition.dyscope { 2 } else { 1 };
-    // Style pl convolves at the high resolution, lp at the low one; s² fewer weights make up for it.
+    // DySampleStyle pl convolves at the high resolution, lp at the low one; s² fewer weights make up for it.
     let low_area = area / (definition.scale * definition.scale) as u64;
-    let conv_area = if definition.style == Style::Pl { area } else { low_area };
+    let conv_area = if definition.style == DySampleStyle::Pl { area } else { low_area };
     let weights = convolutions * output * input;
     Cost { parameters: weights + output, flops: (2 * weights).saturating_mul(conv_area) }
 }
@@ -139,7 +139,7 @@ fn dysample(layer: &DySampleLayer, area: u64) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Dialect, ModelConfig};
+    use crate::config::{ConfigFormat, ModelConfig};
 
     fn architecture(name: &str) -> Architecture {
         // Two official files that are not built in: plain strided convolutions in the place of ADown, and a third head.
@@ -155,7 +155,7 @@ mod tests {
             "yolov9" => plain("yolov9-c"),
             "yolov9-cf" => {
                 let mut config = ModelConfig::builtin("yolov9-c").unwrap();
-                let head = config.rows.last_mut().unwrap();
+                let head = config.layers.last_mut().unwrap();
                 head.module = crate::config::ModuleKind::TripleDDetect;
                 head.from.extend_from_within(3..);
                 config
@@ -209,7 +209,7 @@ mod tests {
 
     /// Parameters that Ultralytics' code has in the same networks with its own head, unfused and fused.
     #[test]
-    fn parameters_of_the_dialect_of_ultralytics_equal_its_own() {
+    fn parameters_of_the_format_of_ultralytics_equal_its_own() {
         struct Case(&'static str, u64, u64);
         for Case(size, training, fused) in [
             Case("t", 2_128_720, 2_094_000),
@@ -221,7 +221,7 @@ mod tests {
             let official = ModelConfig::builtin(&format!("gelan-{size}")).unwrap().source;
             let text = official.replace("DDetect", "Detect").replace("anchors", "# anchors");
             let config = ModelConfig::from_yaml(size, &text).unwrap();
-            assert_eq!(config.dialect, Dialect::Ultralytics);
+            assert_eq!(config.format, ConfigFormat::Ultralytics);
             let architecture = Architecture::new(&config).unwrap();
             let count = |form| architecture.cost(Size::square(640), form).unwrap().parameters;
             assert_eq!((count(Form::Training), count(Form::Fused)), (training, fused), "{size}");

@@ -6,25 +6,25 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ArchitectureError {
-    /// A row's arguments, wiring or channels are wrong.
-    #[error("config {config}: {row}: {message}")]
-    Row {
+    /// A layer's arguments, wiring or channels are wrong.
+    #[error("config {config}: {layer}: {message}")]
+    Layer {
         /// The configuration.
         config: String,
-        /// The row with its module and line.
-        row: String,
+        /// The layer with its module and line.
+        layer: String,
         /// What is wrong, what was expected and found.
         message: String,
     },
     /// There is no detection head, or not at the end.
     #[error(
-        "config {config}: the last row must be a detection head (Detect, DDetect, DualDetect, DualDDetect, \
+        "config {config}: the last layer must be a detection head (Detect, DDetect, DualDetect, DualDDetect, \
          TripleDetect or TripleDDetect), found {found}"
     )]
     NoHead {
         /// The configuration.
         config: String,
-        /// The last row.
+        /// The last layer.
         found: String,
     },
 }

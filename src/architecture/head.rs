@@ -5,10 +5,10 @@
 
 use super::Role;
 use super::blocks::at;
-use super::builder::{Builder, Built, Geometry};
+use super::builder::{Builder, Built, ConvGeometry};
 use super::operation::Value;
 use super::resolve::make_divisible;
-use crate::config::{Dialect, ModuleKind};
+use crate::config::{ConfigFormat, ModuleKind};
 
 /// Bins of the distribution over the distance to each side (`reg_max`).
 pub(crate) const REG_MAX: usize = 16;
@@ -30,7 +30,7 @@ pub struct HeadWidths {
 /// One level of a branch.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadLevel {
-    /// Input pixels per cell.
+    /// Input pixels per anchor point.
     pub stride: usize,
     /// Box distributions, `[N, 64, H, W]`: left, top, right, bottom with 16 bins each.
     pub boxes: Value,
@@ -58,8 +58,8 @@ pub struct HeadBranch {
 /// The head of a network.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// Index of its row.
-    pub row: usize,
+    /// Index of its layer.
+    pub layer: usize,
     /// Number of classes.
     pub classes: usize,
     /// Auxiliary branches first, the main one last; never empty.
@@ -79,26 +79,26 @@ impl Head {
 
 /// Which head, and where.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct HeadPosition {
     pub(super) kind: ModuleKind,
-    pub(super) dialect: Dialect,
-    pub(super) row: usize,
+    pub(super) format: ConfigFormat,
+    pub(super) layer: usize,
 }
 
 /// Builds all branches. `widths` overrides the formula for the first branches.
 pub(super) fn build(
     b: &mut Builder,
     inputs: &[Value],
-    place: Place,
+    place: HeadPosition,
     classes: usize,
     widths: &[HeadWidths],
 ) -> Built<Head> {
-    let Place { kind, row, .. } = place;
+    let HeadPosition { kind, layer, .. } = place;
     let count = branch_count(kind);
     if inputs.is_empty() || !inputs.len().is_multiple_of(count) {
         return Err(format!("{} inputs cannot be divided among {count} branches of levels", inputs.len()));
     }
-    let path = format!("model.{row}");
+    let path = format!("model.{layer}");
     let mut branches = Vec::with_capacity(count);
     for (n, levels) in inputs.chunks_exact(inputs.len() / count).enumerate() {
         let widths = widths.get(n).copied().unwrap_or_else(|| default_widths(place, levels[0].channels, classes));
@@ -115,13 +115,13 @@ pub(super) fn build(
         }
         branches.push(branch);
     }
-    Ok(Head { row, classes, branches })
+    Ok(Head { layer, classes, branches })
 }
 
 fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: usize) -> Built<HeadLevel> {
     let (HeadBranch { widths, box_path, class_path, .. }, level) = place;
     let (boxes, cls) = (at(box_path, &level.to_string()), at(class_path, &level.to_string()));
-    let grouped = |kernel| Geometry::same(kernel, 1).grouped(widths.box_groups);
+    let grouped = |kernel| ConvGeometry::same(kernel, 1).grouped(widths.box_groups);
     let activation = b.activation();
 
     let y = b.conv(x, at(&boxes, "0"), widths.boxes, 3, 1)?;
@@ -130,7 +130,7 @@ fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: 
 
     let y = if widths.depthwise {
         let depthwise = |b: &mut Builder, x: Value, path: String| {
-            b.conv_with(x, path, x.channels, Geometry::same(3, 1).grouped(x.channels), activation)
+            b.conv_with(x, path, x.channels, ConvGeometry::same(3, 1).grouped(x.channels), activation)
         };
         let y = depthwise(b, x, at(&cls, "0.0"))?;
         let y = b.conv(y, at(&cls, "0.1"), widths.classes, 1, 1)?;
@@ -140,7 +140,7 @@ fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: 
         let y = b.conv(x, at(&cls, "0"), widths.classes, 3, 1)?;
         b.conv(y, at(&cls, "1"), widths.classes, 3, 1)?
     };
-    let classes = b.plain_conv(y, at(&cls, "2"), classes, Geometry::same(1, 1))?;
+    let classes = b.plain_conv(y, at(&cls, "2"), classes, ConvGeometry::same(1, 1))?;
     Ok(HeadLevel { stride: 0, boxes, classes })
 }
 
@@ -152,12 +152,12 @@ fn branch_count(kind: ModuleKind) -> usize {
     }
 }
 
-/// The widths of the dialect's constructors, from the channels of the branch's first level.
-fn default_widths(place: Place, first: usize, classes: usize) -> HeadWidths {
-    let Place { kind, dialect, .. } = place;
+/// The widths of the config format's constructors, from the channels of the branch's first level.
+fn default_widths(place: HeadPosition, first: usize, classes: usize) -> HeadWidths {
+    let HeadPosition { kind, format, .. } = place;
     let boxes = (first / 4).max(4 * REG_MAX);
     let decoupled = matches!(kind, ModuleKind::DDetect | ModuleKind::DualDDetect | ModuleKind::TripleDDetect);
-    let hidden = if dialect == Dialect::Ultralytics { classes.min(100) } else { (2 * classes).min(128) };
+    let hidden = if format == ConfigFormat::Ultralytics { classes.min(100) } else { (2 * classes).min(128) };
     HeadWidths {
         boxes: if decoupled { make_divisible(boxes as f64, 4) } else { boxes },
         box_groups: if decoupled { 4 } else { 1 },

@@ -1,4 +1,4 @@
-//! The network that a configuration describes: every row expanded into primitive operations with channels, wires and
+//! The network that a configuration describes: every layer expanded into primitive operations with channels, wires and
 //! parameter names, the detection head with its strides, and what of it the main head needs.
 //!
 //! Each block of the paper is written once, in `blocks.rs`, as a composition of primitive operations. Parameter names
@@ -27,7 +27,7 @@ pub use parameters::Parameter;
 pub use summary::LayerSummary;
 
 use crate::Size;
-use crate::config::{ModelConfig, Row};
+use crate::config::{LayerSpec, ModelConfig};
 
 /// Whether inference needs a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +38,12 @@ pub enum Role {
     Auxiliary,
 }
 
-/// One row of the configuration, resolved.
+/// One layer of the configuration, resolved.
 #[derive(Debug, Clone)]
 pub struct Layer {
-    /// The row.
-    pub row: Row,
-    /// What the row reads; the value 0 is the picture.
+    /// The layer.
+    pub spec: LayerSpec,
+    /// What the layer reads; the value 0 is the image.
     pub inputs: Vec<Value>,
     /// What it gives; several for `CBLinear`, none for a head.
     pub outputs: Vec<Value>,
@@ -67,7 +67,7 @@ impl Architecture {
     /// Resolves a configuration with the head widths that the official code would choose.
     ///
     /// # Errors
-    /// Names the configuration and the row: bad arguments, a `from` that leads nowhere, channels or sizes that do not
+    /// Names the configuration and the layer: bad arguments, a `from` that leads nowhere, channels or sizes that do not
     /// fit, a missing head.
     pub fn new(config: &ModelConfig) -> Result<Self, ArchitectureError> {
         Self::with_head_widths(config, &[])
@@ -91,7 +91,7 @@ impl Architecture {
         &self.name
     }
 
-    /// All rows, resolved, in order.
+    /// All layers, resolved, in order.
     #[must_use]
     pub fn layers(&self) -> &[Layer] {
         &self.layers
@@ -114,7 +114,7 @@ impl Architecture {
         &self.head
     }
 
-    /// Channels of the input picture.
+    /// Channels of the input image.
     #[must_use]
     pub fn input_channels(&self) -> usize {
         self.input_channels

@@ -6,7 +6,7 @@ use crate::dysample;
 /// A feature map flowing between operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value {
-    /// Number of the value; 0 is the picture.
+    /// Number of the value; 0 is the image.
     pub id: usize,
     /// Its channels.
     pub channels: usize,
@@ -144,8 +144,8 @@ pub enum Operation {
 /// One operation with its wires.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Index of the row it came from.
-    pub row: usize,
+    /// Index of the layer it came from.
+    pub layer: usize,
     /// What is computed.
     pub operation: Operation,
     /// What it reads.

@@ -19,7 +19,7 @@ impl Architecture {
             }
         }
         for layer in &mut self.layers {
-            // A row without operations (Silence) passes its input on: it is needed where its value is.
+            // A layer without operations (Silence) passes its input on: it is needed where its value is.
             if layer.outputs.iter().any(|output| needed[output.id]) {
                 layer.role = Role::Main;
             }
@@ -47,7 +47,7 @@ mod tests {
         ] {
             let architecture = Architecture::new(&ModelConfig::builtin(name).unwrap()).unwrap();
             let auxiliary: Vec<usize> =
-                architecture.layers.iter().filter(|l| l.role == Role::Auxiliary).map(|l| l.row.index).collect();
+                architecture.layers.iter().filter(|l| l.role == Role::Auxiliary).map(|l| l.spec.index).collect();
             let expected: Vec<usize> = dropped.iter().cloned().flatten().collect();
             assert_eq!(auxiliary, expected, "{name}");
         }

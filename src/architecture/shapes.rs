@@ -17,10 +17,10 @@ pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size
     for step in &architecture.steps {
         let inputs: Vec<Size> = step.inputs.iter().map(|value: &Value| sizes[value.id]).collect();
         let output = output_size(&step.operation, &inputs).map_err(|message| {
-            let row = &architecture.layers[step.row].row;
-            ArchitectureError::Row {
+            let layer = &architecture.layers[step.layer].spec;
+            ArchitectureError::Layer {
                 config: architecture.name.clone(),
-                row: row.to_string(),
+                layer: layer.to_string(),
                 message: format!("{message} (for a {input} input)"),
             }
         })?;
@@ -45,8 +45,8 @@ fn check_values(architecture: &Architecture, sizes: &[Size]) -> Result<(), Archi
         } else {
             continue;
         };
-        let row = architecture.layers[step.row].row.to_string();
-        return Err(ArchitectureError::Row { config: architecture.name.clone(), row, message });
+        let layer = architecture.layers[step.layer].spec.to_string();
+        return Err(ArchitectureError::Layer { config: architecture.name.clone(), layer, message });
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ fn window(size: Size, kernel: usize, stride: usize, padding: usize) -> Result<Si
 }
 
 impl Architecture {
-    /// Gives every level of the head its stride, by following a picture through the network.
+    /// Gives every level of the head its stride, by following an image through the network.
     pub(super) fn measure_strides(&mut self) -> Result<(), ArchitectureError> {
         let sizes = sizes(self, PROBE)?;
         check_values(self, &sizes)?;
@@ -96,10 +96,10 @@ impl Architecture {
                 let size = sizes[level.boxes.id];
                 level.stride = PROBE.height / size.height;
                 if size != Size::square(PROBE.height / level.stride.max(1)) {
-                    return Err(ArchitectureError::Row {
+                    return Err(ArchitectureError::Layer {
                         config: self.name.clone(),
-                        row: self.layers[self.head.row].row.to_string(),
-                        message: format!("a level of {size} cells for a {PROBE} input has no whole stride"),
+                        layer: self.layers[self.head.layer].spec.to_string(),
+                        message: format!("a level of {size} anchor points for a {PROBE} input has no whole stride"),
                     });
                 }
             }

@@ -1,4 +1,4 @@
-//! A network row by row, for people.
+//! A network layer by layer, for people.
 
 use super::cost::Form;
 use super::operation::Value;
@@ -6,7 +6,7 @@ use super::{Architecture, ArchitectureError, Cost, Role};
 use crate::Size;
 use crate::config::{Argument, ModuleKind};
 
-/// One row of a network.
+/// One layer of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerSummary {
     /// Its index.
@@ -26,7 +26,7 @@ pub struct LayerSummary {
 }
 
 impl Architecture {
-    /// All rows for an input of that size.
+    /// All layers for an input of that size.
     ///
     /// # Errors
     /// As [`Architecture::cost`].
@@ -35,18 +35,18 @@ impl Architecture {
         let costs = self.layer_costs(input, Form::Training)?;
         let map = |value: &Value| (value.channels, sizes[value.id]);
         let levels = || self.head.branches.iter().flat_map(|branch| &branch.levels);
-        let rows = self.layers.iter().zip(costs).map(|(layer, cost)| LayerSummary {
-            index: layer.row.index,
-            from: layer.row.from.clone(),
-            module: layer.row.module,
-            args: layer.row.args.clone(),
-            outputs: match layer.row.module.is_head() {
+        let layers = self.layers.iter().zip(costs).map(|(layer, cost)| LayerSummary {
+            index: layer.spec.index,
+            from: layer.spec.from.clone(),
+            module: layer.spec.module,
+            args: layer.spec.args.clone(),
+            outputs: match layer.spec.module.is_head() {
                 true => levels().map(|l| (l.boxes.channels + l.classes.channels, sizes[l.boxes.id])).collect(),
                 false => layer.outputs.iter().map(map).collect(),
             },
             cost,
             role: layer.role,
         });
-        Ok(rows.collect())
+        Ok(layers.collect())
     }
 }

@@ -1,5 +1,5 @@
 //! State dicts of MIT YOLO under official names, by the rules of `config/mit.rs`: the heads move behind all other
-//! layers, and where two layers read the picture, everything moves by one for the `Silence` in front.
+//! layers, and where two layers read the image, everything moves by one for the `Silence` in front.
 //!
 //! Within a layer only names differ: `convN` is `cvN` (but for the two branches of a re-parameterised convolution),
 //! `bottleneck` is `m`, and the single convolution of an `AConv` is `cv1`.
@@ -10,10 +10,10 @@ use super::tensor::StoredTensor;
 
 /// Marks the state dict, whatever stands before its names.
 const HEAD: &str = ".heads.0.anchor_conv.";
-/// Channels of a picture.
-const PICTURE: usize = 3;
+/// Channels of an image.
+const IMAGE: usize = 3;
 
-/// Whether names are of this dialect.
+/// Whether names are of this format.
 pub(super) fn looks_like<'a>(mut names: impl Iterator<Item = &'a String>) -> bool {
     names.any(|name| name.contains(HEAD))
 }
@@ -31,7 +31,7 @@ pub(super) fn with_official_names(tensors: BTreeMap<String, StoredTensor>) -> BT
         // The constants are those of a conv3d here.
         let tensor =
             if tensor.shape().len() == 5 { tensor.clone().without_last_axis().unwrap_or(tensor) } else { tensor };
-        renamed.insert(format!("model.{}.{within}", layout.row(layer)), tensor);
+        renamed.insert(format!("model.{}.{within}", layout.layer(layer)), tensor);
     }
     renamed
 }
@@ -56,8 +56,8 @@ impl Layout {
         let numbered = || tensors.iter().filter_map(|(name, tensor)| Some((layer(name)?, tensor)));
         let heads = numbered().filter(|((_, rest), _)| rest.starts_with("heads.")).map(|((layer, _), _)| layer);
         let heads: std::collections::BTreeSet<usize> = heads.collect();
-        let reads_picture = |tensor: &StoredTensor| tensor.shape().len() == 4 && tensor.shape()[1] == PICTURE;
-        let mut readers = numbered().filter(|((_, rest), tensor)| *rest == "conv.weight" && reads_picture(tensor));
+        let reads_image = |tensor: &StoredTensor| tensor.shape().len() == 4 && tensor.shape()[1] == IMAGE;
+        let mut readers = numbered().filter(|((_, rest), tensor)| *rest == "conv.weight" && reads_image(tensor));
         let mut heads = heads.into_iter();
         Self {
             main: heads.next().unwrap_or(0),
@@ -67,15 +67,15 @@ impl Layout {
         }
     }
 
-    fn row(&self, layer: usize) -> usize {
+    fn layer(&self, layer: usize) -> usize {
         let heads = 1 + usize::from(self.auxiliary.is_some());
-        let row = if layer == self.main || Some(layer) == self.auxiliary {
+        let layer = if layer == self.main || Some(layer) == self.auxiliary {
             self.layers.saturating_sub(heads)
         } else {
             // The auxiliary head is the last layer.
             layer - usize::from(layer > self.main)
         };
-        row + self.shift
+        layer + self.shift
     }
 
     /// The official name within a layer; none for copies of the constants of the first level.
@@ -110,7 +110,7 @@ fn block(rest: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in rest.split('.') {
         let official = match part {
-            // RepConvN calls its branches conv1 and conv2 in both dialects.
+            // RepConvN calls its branches conv1 and conv2 in both config formats.
             _ if parts.len() >= 3 && parts[parts.len() - 3] == "m" => part,
             "bottleneck" => "m",
             "conv1" => "cv1",
@@ -180,7 +180,7 @@ mod tests {
         );
         assert_eq!(one[3].1, [1, 16, 1, 1]);
 
-        // As in v9-c: the auxiliary branch begins at the picture.
+        // As in v9-c: the auxiliary branch begins at the image.
         let two = renamed(&[
             ("model.0.conv.weight", &[8, 3, 3, 3]),
             ("model.1.heads.0.anchor_conv.2.bias", &[64]),

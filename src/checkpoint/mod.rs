@@ -10,8 +10,8 @@ mod archive;
 mod budget;
 mod directory;
 mod error;
-mod facts;
 mod legacy;
+mod metadata;
 mod mit;
 mod model;
 mod pickle;
@@ -34,7 +34,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{Activation, ConfigError, Dialect, ModelConfig};
+use crate::config::{Activation, ConfigError, ConfigFormat, ModelConfig};
 use crate::untrusted::{FileKind, open_regular, read};
 
 /// Where a file that knows only one activation for all blocks has it among its submodules.
@@ -42,7 +42,7 @@ const COMMON_ACTIVATION: &str = "act";
 
 /// What a whole-model checkpoint says about a submodule that its tensors do not show.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ModuleFact {
+pub enum ModuleAttributes {
     /// A conv2d's geometry (rows, columns), authoritative over the configuration.
     Convolution {
         /// Step.
@@ -71,21 +71,21 @@ pub struct Metadata {
     /// Class names by class id.
     pub class_names: Option<Vec<String>>,
     /// Anything else worth keeping, in the file's order.
-    pub facts: BTreeMap<String, String>,
+    pub extra: BTreeMap<String, String>,
 }
 
-/// Keys of a model file's metadata that are not free for facts.
-pub const RESERVED_FACTS: &[&str] = &["format", "config", "names", "activation", "batch_norm_eps"];
+/// Keys of a model file's metadata that are not free for users.
+pub const RESERVED_METADATA: &[&str] = &["format", "config", "names", "activation", "batch_norm_eps"];
 
 /// Named tensors with metadata.
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     name: String,
     description: String,
-    dialect: Dialect,
+    format: ConfigFormat,
     bytes: Cow<'static, [u8]>,
     tensors: BTreeMap<String, StoredTensor>,
-    modules: BTreeMap<String, ModuleFact>,
+    modules: BTreeMap<String, ModuleAttributes>,
     metadata: Metadata,
     warnings: Vec<String>,
     /// Storages whose checksum was found right: many tensors may share one.
@@ -112,7 +112,7 @@ impl Checkpoint {
             .map(|contents| Self {
                 name: name.into(),
                 description: contents.description,
-                dialect: contents.dialect,
+                format: contents.format,
                 tensors: contents.tensors,
                 modules: contents.modules,
                 metadata: contents.metadata,
@@ -137,8 +137,8 @@ impl Checkpoint {
 
     /// Whose code wrote it, as far as names and classes show.
     #[must_use]
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
+    pub fn config_format(&self) -> ConfigFormat {
+        self.format
     }
 
     /// Metadata.
@@ -167,7 +167,7 @@ impl Checkpoint {
 
     /// What the file says about the submodule at `path`.
     #[must_use]
-    pub fn module(&self, path: &str) -> Option<&ModuleFact> {
+    pub fn module(&self, path: &str) -> Option<&ModuleAttributes> {
         self.modules.get(path)
     }
 
@@ -226,8 +226,8 @@ impl Checkpoint {
     }
 
     /// Adds a fact to the metadata, such as where the weights come from.
-    pub fn add_fact(&mut self, key: &str, value: &str) {
-        self.metadata.facts.insert(key.into(), value.into());
+    pub fn set_metadata(&mut self, key: &str, value: &str) {
+        self.metadata.extra.insert(key.into(), value.into());
     }
 
     /// What messages call the configuration inside this checkpoint.
@@ -302,14 +302,14 @@ impl Checkpoint {
     #[must_use]
     pub fn common_activation(&self) -> Option<Activation> {
         let mut activations = self.modules.values().filter_map(|fact| match fact {
-            ModuleFact::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
+            ModuleAttributes::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
             _ => None,
         });
         let first = activations.next()??;
         activations.all(|other| other == Some(first)).then_some(first)
     }
 
-    pub(crate) fn modules(&self) -> &BTreeMap<String, ModuleFact> {
+    pub(crate) fn modules(&self) -> &BTreeMap<String, ModuleAttributes> {
         &self.modules
     }
 }
@@ -354,9 +354,9 @@ impl Contents {
 struct Contents {
     description: String,
     /// Whose names the tensors had.
-    dialect: Dialect,
+    format: ConfigFormat,
     tensors: BTreeMap<String, StoredTensor>,
-    modules: BTreeMap<String, ModuleFact>,
+    modules: BTreeMap<String, ModuleAttributes>,
     metadata: Metadata,
     warnings: Vec<String>,
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use super::pickle::{Arena, Id, Node};
 use super::state_dict::admit;
 use super::torch::TorchFile;
-use super::{Contents, Metadata, ModuleFact, Problem, StoredTensor};
-use crate::config::{Activation, Dialect};
+use super::{Contents, Metadata, ModuleAttributes, Problem, StoredTensor};
+use crate::config::{Activation, ConfigFormat};
 
 /// The deepest published network nests 9 modules.
 const MAX_DEPTH: usize = 64;
@@ -28,8 +28,8 @@ pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Content
         return Err(Problem::NoModel { reason: format!("the object of class {class} has no tensors") });
     }
     Ok(Contents {
-        description: format!("{kind} of {}, class {class}", dialect(&class)),
-        dialect: dialect(&class),
+        description: format!("{kind} of {}, class {class}", format(&class)),
+        format: format(&class),
         tensors: walk.tensors,
         modules: walk.modules,
         metadata,
@@ -52,14 +52,14 @@ fn refuse_other_tasks(class: &str) -> Result<(), Problem> {
 }
 
 /// Who defines a class. Older releases of Ultralytics had everything below `ultralytics.yolo`.
-fn dialect(class: &str) -> Dialect {
-    if class.starts_with("ultralytics.") { Dialect::Ultralytics } else { Dialect::Official }
+fn format(class: &str) -> ConfigFormat {
+    if class.starts_with("ultralytics.") { ConfigFormat::Ultralytics } else { ConfigFormat::Official }
 }
 
 struct Walk<'a> {
     file: &'a TorchFile<'a>,
     tensors: BTreeMap<String, StoredTensor>,
-    modules: BTreeMap<String, ModuleFact>,
+    modules: BTreeMap<String, ModuleAttributes>,
     visited: usize,
 }
 
@@ -90,7 +90,7 @@ impl Walk<'_> {
         for (key, child) in children(arena, state, "_modules")? {
             let child_prefix = format!("{prefix}{key}.");
             if key == "act" {
-                self.modules.insert(format!("{prefix}act"), ModuleFact::Activation(activation(arena, child)));
+                self.modules.insert(format!("{prefix}act"), ModuleAttributes::Activation(activation(arena, child)));
             }
             self.module(child, &child_prefix, depth + 1)?;
         }
@@ -143,7 +143,7 @@ fn class_of(arena: &Arena<'_>, id: Id) -> Option<String> {
     arena.class(*class).map(|(module, name)| format!("{module}.{name}"))
 }
 
-fn fact(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleFact> {
+fn fact(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleAttributes> {
     let class = class_of(arena, id)?;
     let pair = |key: &str| {
         let id = arena.entry(state, key)?;
@@ -153,14 +153,14 @@ fn fact(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleFact> {
         }
     };
     match class.as_str() {
-        "torch.nn.modules.conv.Conv2d" => Some(ModuleFact::Convolution {
+        "torch.nn.modules.conv.Conv2d" => Some(ModuleAttributes::Convolution {
             stride: pair("stride")?,
             padding: pair("padding")?,
             dilation: pair("dilation")?,
             groups: arena.index(arena.entry(state, "groups")?)?,
         }),
         "torch.nn.modules.batchnorm.BatchNorm2d" => match arena.get(arena.entry(state, "eps")?) {
-            Node::Float(eps) => Some(ModuleFact::BatchNorm { eps: *eps }),
+            Node::Float(eps) => Some(ModuleAttributes::BatchNorm { eps: *eps }),
             _ => None,
         },
         _ => None,
@@ -188,7 +188,7 @@ fn metadata(file: &TorchFile<'_>, root: Id) -> Metadata {
     Metadata {
         config: arena.entry(state, "yaml").and_then(|yaml| json(arena, yaml, 0)).map(|yaml| yaml.to_string()),
         class_names: arena.entry(state, "names").and_then(|names| class_names(arena, names)),
-        facts: BTreeMap::new(),
+        extra: BTreeMap::new(),
     }
 }
 

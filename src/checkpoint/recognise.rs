@@ -30,8 +30,8 @@ fn describe(bytes: &[u8]) -> String {
         (b"\x80\x05", "a bare Python pickle"),
         (b"GGUF", "a GGUF file"),
         (b"\x1f\x8b", "a gzip file"),
-        (b"\xff\xd8\xff", "a JPEG picture"),
-        (b"\x89PNG", "a PNG picture"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+        (b"\x89PNG", "a PNG image"),
     ];
     if bytes.is_empty() {
         return "the file is empty".into();
@@ -47,7 +47,7 @@ fn describe(bytes: &[u8]) -> String {
         return "an ONNX file".into();
     }
     if bytes.starts_with(b"nc:") || bytes.windows(10).take(1 << 16).any(|window| window == b"\nbackbone:") {
-        return "a YAML config (give it with --config, and the weights with --weights)".into();
+        return "a YAML config, which has no weights".into();
     }
     let text = bytes.iter().take(512).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace());
     if text { "a text file".into() } else { "unknown binary data".into() }
@@ -64,12 +64,12 @@ mod tests {
             Case(b"", "the file is empty"),
             Case(b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "Git LFS pointer"),
             Case(b"<!DOCTYPE html>", "an HTML page"),
-            Case(b"nc: 80\nbackbone: []", "a YAML config (give it with --config"),
+            Case(b"nc: 80\nbackbone: []", "a YAML config, which has no weights"),
             Case(b"hello", "a text file"),
             Case(b"\x00\x01\x02", "unknown binary data"),
             Case(b"\x08\x07\x12\x07pytorch", "an ONNX file"),
             Case(legacy::MAGIC, "damaged pickle"),
-            Case(b"\xff\xd8\xff\xe0", "a JPEG picture"),
+            Case(b"\xff\xd8\xff\xe0", "a JPEG image"),
         ] {
             let message = read(bytes).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

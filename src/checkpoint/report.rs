@@ -81,7 +81,7 @@ impl PickleReport {
         let failed = |problem| CheckpointError { file: name.into(), problem };
         if !recognise::is_torch(bytes) {
             let what = "not a file of torch.save, so it holds no pickle".into();
-            return Err(failed(Problem::Unsupported { what, remedy: "leave --pickle out" }));
+            return Err(failed(Problem::Unsupported { what, remedy: "only .pt files have one" }));
         }
         TorchFile::parse(bytes).and_then(|file| Self::of(&file)).map_err(failed)
     }

@@ -9,9 +9,9 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype as StDtype, SafeTensors};
 
 use super::tensor::{Dtype, Storage, StoredTensor};
-use crate::config::Dialect;
+use crate::config::ConfigFormat;
 
-use super::{Checkpoint, Contents, Metadata, ModuleFact, Problem};
+use super::{Checkpoint, Contents, Metadata, ModuleAttributes, Problem};
 
 const FORMAT: &str = "yolo9";
 /// The container itself allows 100 MB. A checkpoint of ours has 0.3 MB at most.
@@ -49,15 +49,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     let fields = parsed.metadata().clone().unwrap_or_default();
     let mut modules = if is_ours(&fields) { epsilons(&fields, &tensors)? } else { BTreeMap::new() };
     if let Some(text) = fields.get("activation").filter(|_| is_ours(&fields)) {
-        modules.insert(super::COMMON_ACTIVATION.into(), ModuleFact::Activation(text.parse().ok()));
+        modules.insert(super::COMMON_ACTIVATION.into(), ModuleAttributes::Activation(text.parse().ok()));
     }
-    let (description, tensors, dialect) = if is_ours(&fields) {
-        ("a yolo9 model (safetensors)".to_owned(), tensors, Dialect::Official)
+    let (description, tensors, format) = if is_ours(&fields) {
+        ("a yolo9 model (safetensors)".to_owned(), tensors, ConfigFormat::Official)
     } else {
-        let (tensors, dialect) = super::state_dict::with_official_names(tensors)?;
-        (format!("a state dict (safetensors), {dialect} names"), tensors, dialect)
+        let (tensors, format) = super::state_dict::with_official_names(tensors)?;
+        (format!("a state dict (safetensors), {format} names"), tensors, format)
     };
-    Ok(Contents { description, dialect, tensors, modules, metadata: metadata(fields)?, warnings: Vec::new() })
+    Ok(Contents { description, format, tensors, modules, metadata: metadata(fields)?, warnings: Vec::new() })
 }
 
 fn json<T: serde::de::DeserializeOwned>(fields: &HashMap<String, String>, key: &str) -> Result<Option<T>, Problem> {
@@ -74,41 +74,41 @@ fn is_ours(fields: &HashMap<String, String>) -> bool {
 fn metadata(mut fields: HashMap<String, String>) -> Result<Metadata, Problem> {
     if !is_ours(&fields) {
         // Under our own keys they would be taken for ours once the model is written.
-        let theirs = |key: String| match super::RESERVED_FACTS.contains(&key.as_str()) {
+        let theirs = |key: String| match super::RESERVED_METADATA.contains(&key.as_str()) {
             true => format!("their.{key}"),
             false => key,
         };
-        let facts = fields.into_iter().map(|(key, value)| (theirs(key), value)).collect();
-        return Ok(Metadata { facts, ..Metadata::default() });
+        let extra = fields.into_iter().map(|(key, value)| (theirs(key), value)).collect();
+        return Ok(Metadata { extra, ..Metadata::default() });
     }
     let class_names = json(&fields, "names")?;
     let config = fields.remove("config");
-    for known in super::RESERVED_FACTS {
+    for known in super::RESERVED_METADATA {
         fields.remove(*known);
     }
-    Ok(Metadata { config, class_names, facts: fields.into_iter().collect() })
+    Ok(Metadata { config, class_names, extra: fields.into_iter().collect() })
 }
 
 /// The epsilon of every normalisation that the tensors show.
 fn epsilons(
     fields: &HashMap<String, String>,
     tensors: &BTreeMap<String, StoredTensor>,
-) -> Result<BTreeMap<String, ModuleFact>, Problem> {
+) -> Result<BTreeMap<String, ModuleAttributes>, Problem> {
     let Some(stated) = json::<BTreeMap<String, f64>>(fields, "batch_norm_eps")? else { return Ok(BTreeMap::new()) };
     let paths = tensors.keys().filter_map(|name| name.strip_suffix(".running_var"));
-    let facts = paths.filter_map(|path| {
+    let extra = paths.filter_map(|path| {
         let eps = *stated.get(path).or_else(|| stated.get("*"))?;
-        Some((path.to_owned(), ModuleFact::BatchNorm { eps }))
+        Some((path.to_owned(), ModuleAttributes::BatchNorm { eps }))
     });
-    Ok(facts.collect())
+    Ok(extra.collect())
 }
 
 /// The first epsilon as `*` (usually that of all), and the exceptions by path.
-fn stated_epsilons(modules: &BTreeMap<String, ModuleFact>) -> BTreeMap<&str, f64> {
+fn stated_epsilons(modules: &BTreeMap<String, ModuleAttributes>) -> BTreeMap<&str, f64> {
     let all: Vec<(&str, f64)> = modules
         .iter()
         .filter_map(|(path, fact)| match fact {
-            ModuleFact::BatchNorm { eps } => Some((path.as_str(), *eps)),
+            ModuleAttributes::BatchNorm { eps } => Some((path.as_str(), *eps)),
             _ => None,
         })
         .collect();
@@ -130,7 +130,7 @@ pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
         views.push((*name, view));
     }
     let metadata = checkpoint.metadata();
-    let mut fields: HashMap<String, String> = metadata.facts.clone().into_iter().collect();
+    let mut fields: HashMap<String, String> = metadata.extra.clone().into_iter().collect();
     fields.insert("format".into(), FORMAT.into());
     if let Some(config) = &metadata.config {
         fields.insert("config".into(), config.clone());
@@ -209,7 +209,7 @@ mod tests {
     fn the_activation_survives() {
         let mut model = crate::embedded::models()[0].checkpoint().unwrap();
         let relu = crate::config::Activation::Relu;
-        model.modules.insert("model.0.act".into(), ModuleFact::Activation(Some(relu)));
+        model.modules.insert("model.0.act".into(), ModuleAttributes::Activation(Some(relu)));
         model.modules.remove("act");
         let copy = Checkpoint::from_bytes("copy", model.to_safetensors().unwrap()).unwrap();
         assert_eq!(copy.common_activation(), Some(relu));

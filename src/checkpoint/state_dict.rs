@@ -6,7 +6,7 @@ use super::budget::Budget;
 use super::pickle::Id;
 use super::torch::TorchFile;
 use super::{Contents, Problem, StoredTensor, mit};
-use crate::config::Dialect;
+use crate::config::ConfigFormat;
 use crate::untrusted::{printable, shortened};
 
 pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
@@ -28,9 +28,9 @@ pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
         let keys: Vec<_> = keys.take(8).map(|key| shortened(key, 40)).collect();
         return Err(Problem::NoModel { reason: format!("a dictionary without tensors; its keys are {keys:?}") });
     }
-    let (tensors, dialect) = with_official_names(tensors)?;
-    let description = format!("a state dict of {} tensors, {dialect} names", tensors.len());
-    Ok(Contents { description, dialect, tensors, ..Contents::default() })
+    let (tensors, format) = with_official_names(tensors)?;
+    let description = format!("a state dict of {} tensors, {format} names", tensors.len());
+    Ok(Contents { description, format, tensors, ..Contents::default() })
 }
 
 /// Tensors of a file, and bytes of the name of one. The largest published checkpoint has 2,500 of up to 60 bytes.
@@ -57,19 +57,19 @@ pub(super) fn check_name(before: usize, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Official names of a state dict, and the dialect that it had.
+/// Official names of a state dict, and the config format that it had.
 pub(super) fn with_official_names(
     tensors: BTreeMap<String, StoredTensor>,
-) -> Result<(BTreeMap<String, StoredTensor>, Dialect), Problem> {
+) -> Result<(BTreeMap<String, StoredTensor>, ConfigFormat), Problem> {
     let tensors = without_prefix(tensors)?;
     if mit::looks_like(tensors.keys()) {
-        return Ok((mit::with_official_names(tensors), Dialect::Mit));
+        return Ok((mit::with_official_names(tensors), ConfigFormat::Mit));
     }
     if let Some(name) = tensors.keys().find(|name| starts_with_number(name)) {
         let reason = format!("a state dict with names like `{name}`, but without a YOLOv9 head");
         return Err(Problem::NoModel { reason });
     }
-    Ok((tensors, Dialect::Official))
+    Ok((tensors, ConfigFormat::Official))
 }
 
 /// Takes away what wrappers (data parallel, `torch.compile`, trainers) put before `model.<layer>.` or `<layer>.`.

@@ -6,7 +6,7 @@ use super::archive::Archive;
 use super::legacy::LegacyStorages;
 use super::pickle::{self, Arena, Id, Node};
 use super::tensor::{Dtype, Storage, StoredTensor};
-use super::{Contents, Problem, facts, legacy, model, state_dict};
+use super::{Contents, Problem, legacy, metadata, model, state_dict};
 use crate::untrusted::shortened;
 
 /// Modules whose functions act on the system. PyTorch's loader would call them; this reader never does.
@@ -98,7 +98,7 @@ impl TorchFile<'_> {
     /// The model, with what the file says besides.
     pub(super) fn contents(&self) -> Result<Contents, Problem> {
         let mut contents = self.model()?;
-        contents.metadata.facts = facts::read(&self.arena, self.top);
+        contents.metadata.extra = metadata::read(&self.arena, self.top);
         contents.warnings.extend(self.dangerous_globals());
         self.arena.budget.check()?;
         Ok(contents)
@@ -198,7 +198,7 @@ impl TorchFile<'_> {
             )
         };
         let more = suspects.len().checked_sub(MAX_WARNINGS).filter(|more| *more > 0);
-        let more = more.map(|more| format!("the file refers to {more} more such functions (`yolo9 info --pickle`)"));
+        let more = more.map(|more| format!("the file refers to {more} more such functions"));
         suspects.iter().take(MAX_WARNINGS).map(warning).chain(more).collect()
     }
 }

@@ -1,8 +1,8 @@
-//! Values in the `args` list of a row.
+//! Values in the `args` list of a layer.
 
 use std::fmt;
 
-/// One argument of a module, after the names that the dialect knows (`nc`, `anchors`, `None`) were recognised.
+/// One argument of a module, after the names that the config format knows (`nc`, `anchors`, `None`) were infer_config.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
     /// `None` or null.

@@ -1,4 +1,4 @@
-//! Data YAML files: where the pictures of a dataset are, and what its classes are called.
+//! Data YAML files: where the images of a dataset are, and what its classes are called.
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,11 @@ pub struct DataConfig {
     pub class_names: Vec<String>,
     /// `path`, if given: what the splits are relative to.
     pub root: Option<PathBuf>,
-    /// `train`, `val`, `test` and what each lists: folders of pictures, or text files of paths.
+    /// `train`, `val`, `test` and what each lists: folders of images, or text files of paths.
     pub splits: Vec<(String, Vec<PathBuf>)>,
 }
 
-/// The keys that name pictures.
+/// The keys that name images.
 const SPLITS: [&str; 3] = ["train", "val", "test"];
 
 impl DataConfig {
@@ -26,7 +26,7 @@ impl DataConfig {
     ///
     /// # Errors
     /// [`ConfigError::Read`] when it cannot be read, [`ConfigError::Names`] when it has no class names,
-    /// [`ConfigError::Data`] when it names no pictures.
+    /// [`ConfigError::Data`] when it names no images.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
         let text =

@@ -46,18 +46,18 @@ pub enum ConfigError {
         /// What stands there.
         found: String,
     },
-    /// A row names a module that does not exist.
+    /// A layer names a module that does not exist.
     #[error(
-        "config {name}, line {line}: row {row}: unknown module `{module}`{}",
-        nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_else(|| "; `yolo9 configs --modules` lists the known ones".into())
+        "config {name}, line {line}: layer {layer}: unknown module `{module}`{}",
+        nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
     )]
     UnknownModule {
         /// The configuration.
         name: String,
         /// Line, from 1.
         line: u64,
-        /// Row index over backbone and head.
-        row: usize,
+        /// LayerSpec index over backbone and head.
+        layer: usize,
         /// The name as written.
         module: String,
         /// The known name spelt most like it.
@@ -66,7 +66,7 @@ pub enum ConfigError {
     /// No embedded configuration has this name, and no such file exists.
     #[error(
         "config {name}: neither a file nor a built-in configuration{}",
-        nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_else(|| "; `yolo9 configs` lists the built-in ones".into())
+        nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
     )]
     UnknownBuiltin {
         /// The name as given.
@@ -84,8 +84,8 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
-    /// A data YAML names no pictures.
-    #[error("data {path}: {message}; expected a YAML file with `names:` and `val:`, a folder or list of pictures")]
+    /// A data YAML names no images.
+    #[error("data {path}: {message}; expected a YAML file with `names:` and `val:`, a folder or list of images")]
     Data {
         /// The file.
         path: String,

@@ -1,9 +1,9 @@
-//! The dialect of MIT YOLO (MultimediaTechLab/YOLO): ordered sections of single-key maps,
-//! `- Module: {args: {…}, source: …, tags: …}`, mapped onto rows of the official dialect.
+//! The config format of MIT YOLO (MultimediaTechLab/YOLO): ordered sections of single-key maps,
+//! `- Module: {args: {…}, source: …, tags: …}`, mapped onto layers of the official format.
 //!
-//! Layers are numbered from 1; 0 is the picture. The detection heads stand in the middle (`detection`) and at the end
-//! (`auxiliary`); here they become one head behind all other rows, auxiliary levels first. Where a layer other than the
-//! first reads the picture, a `Silence` row is put before everything, as the official files have it. The checkpoint
+//! Layers are numbered from 1; 0 is the image. The detection heads stand in the middle (`detection`) and at the end
+//! (`auxiliary`); here they become one head behind all other layers, auxiliary levels first. Where a layer other than the
+//! first reads the image, a `Silence` layer is put before everything, as the official files have it. The checkpoint
 //! reader renames tensors by the same rules (`checkpoint/mit.rs`).
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use serde_saphyr::Spanned;
 
 use super::yaml::Node;
-use super::{Activation, Argument, ConfigError, Dialect, ModelConfig, ModuleKind, Row, nearest_name};
+use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, nearest_name};
 
 /// The number of classes is not in the file; the weights know it.
 const DEFAULT_CLASSES: usize = 80;
@@ -40,7 +40,7 @@ const HEAD: &str = "MultiheadDetection";
 
 type Entries = [(String, Spanned<Node>)];
 
-/// Whether a document is of this dialect: `model` is a map of sections, and there is no `backbone`.
+/// Whether a document is of this format: `model` is a map of sections, and there is no `backbone`.
 pub(super) fn looks_like(entries: &Entries) -> bool {
     let model = entries.iter().find(|(key, _)| key == "model");
     model.is_some_and(|(_, model)| matches!(model.value, Node::Map(_)))
@@ -53,7 +53,7 @@ pub(super) fn parse(name: &str, text: &str, entries: &Entries) -> Result<ModelCo
     let layers = reader.layers(entries)?;
     Ok(ModelConfig {
         name: name.into(),
-        dialect: Dialect::Mit,
+        format: ConfigFormat::Mit,
         classes: DEFAULT_CLASSES,
         depth_multiple: 1.0,
         width_multiple: 1.0,
@@ -61,7 +61,7 @@ pub(super) fn parse(name: &str, text: &str, entries: &Entries) -> Result<ModelCo
         anchors: 3,
         activation: Activation::Silu,
         input_channels: 3,
-        rows: reader.rows(&layers)?,
+        layers: reader.official(&layers)?,
         source: text.into(),
     })
 }
@@ -144,7 +144,7 @@ impl Reader<'_> {
         let (_, kind, parameters) = *known.ok_or_else(|| ConfigError::UnknownModule {
             name: self.name.into(),
             line: node.referenced.line(),
-            row: number,
+            layer: number,
             module: module.clone(),
             nearest: nearest_name(module, MODULES.iter().map(|(name, ..)| *name)),
         })?;
@@ -220,11 +220,11 @@ impl Reader<'_> {
         Ok(arguments)
     }
 
-    fn rows(&self, layers: &[Layer<'_>]) -> Result<Vec<Row>, ConfigError> {
+    fn official(&self, layers: &[Layer<'_>]) -> Result<Vec<LayerSpec>, ConfigError> {
         let body = || layers.iter().enumerate().filter(|(_, layer)| !layer.module.is_head());
         let first = body().next().map_or(0, |(n, _)| n);
         let shift = usize::from(body().any(|(n, layer)| n != first && layer.sources.contains(&0)));
-        // Number of a layer => index of its row.
+        // Number of a layer => index of its official layer.
         let indices: HashMap<usize, usize> = body().enumerate().map(|(row, (n, _))| (n + 1, row + shift)).collect();
         let wrong = |layer: &Layer<'_>| self.wrong(layer.node, "source".into(), "a layer that is no detection head");
         let from = |layer: &Layer<'_>, source: usize| match source {
@@ -232,7 +232,8 @@ impl Reader<'_> {
             0 => Ok(0),
             number => indices.get(&number).map(|row| *row as i64).ok_or_else(|| wrong(layer)),
         };
-        let row = |index, line, from, module, args| Row { index, line: Some(line), from, number: 1, module, args };
+        let row =
+            |index, line, from, module, args| LayerSpec { index, line: Some(line), from, number: 1, module, args };
         let mut rows = Vec::with_capacity(layers.len() + shift);
         if shift == 1 {
             rows.push(row(0, layers[first].line, vec![-1], ModuleKind::Silence, Vec::new()));
@@ -241,7 +242,7 @@ impl Reader<'_> {
             let sources = layer.sources.iter().map(|source| from(layer, *source)).collect::<Result<_, _>>()?;
             rows.push(row(rows.len(), layer.line, sources, layer.module, layer.args.clone()));
         }
-        // The main head comes first here and last in the official dialect.
+        // The main head comes first here and last in the official format.
         let heads: Vec<&Layer<'_>> = layers.iter().filter(|layer| layer.module.is_head()).collect();
         let module = match heads.len() {
             1 => ModuleKind::DDetect,
@@ -284,7 +285,7 @@ fn argument(node: &Node) -> Option<Argument> {
     })
 }
 
-/// Defaults of the dialect, and arguments in the shape of the official ones.
+/// Defaults of the config format, and arguments in the shape of the official ones.
 fn complete(module: ModuleKind, args: &mut Vec<Argument>) {
     let half = |argument: &Argument| match argument {
         Argument::Int(value) => Argument::Int(value / 2),
@@ -331,8 +332,8 @@ model:
     #[test]
     fn sections_become_rows_with_the_head_at_the_end() {
         let config = ModelConfig::from_yaml("small", SMALL).unwrap();
-        assert_eq!((config.dialect, config.classes), (Dialect::Mit, 80));
-        let rows: Vec<_> = config.rows.iter().map(|row| (row.module, row.from.as_slice())).collect();
+        assert_eq!((config.format, config.classes), (ConfigFormat::Mit, 80));
+        let rows: Vec<_> = config.layers.iter().map(|row| (row.module, row.from.as_slice())).collect();
         use ModuleKind as M;
         assert_eq!(
             rows,
@@ -347,15 +348,15 @@ model:
             ]
         );
         use Argument::{Int, List};
-        assert_eq!(config.rows[2].args, [Int(32), Int(24), Int(12), Int(3)]);
-        assert_eq!(config.rows[4].args, [List(vec![Int(12)])]);
+        assert_eq!(config.layers[2].args, [Int(32), Int(24), Int(12), Int(3)]);
+        assert_eq!(config.layers[4].args, [List(vec![Int(12)])]);
     }
 
     #[test]
     fn mistakes_are_named_with_their_place() {
         struct Case(&'static str, &'static str, &'static str);
         for Case(text, replacement, message) in [
-            Case("- Conv:\n", "- Cnov:\n", "line 5: row 1: unknown module `Cnov`; did you mean `Conv`?"),
+            Case("- Conv:\n", "- Cnov:\n", "line 5: layer 1: unknown module `Cnov`; did you mean `Conv`?"),
             Case(
                 "kernel_size: 3, stride: 2}\n        source: 0",
                 "kernel: 3}",

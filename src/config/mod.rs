@@ -1,14 +1,14 @@
-//! What a YOLOv9 YAML file says, and nothing more: rows of `[from, number, module, args]`, the class count and the
+//! What a YOLOv9 YAML file says, and nothing more: layers of `[from, number, module, args]`, the class count and the
 //! default activation. Channels and tensors are the business of [`architecture`](crate::architecture).
 //!
-//! Three dialects are read ([`Dialect`]); all become rows of the official one. A checkpoint stores the same dictionary;
+//! Three config formats are read ([`ConfigFormat`]); all become layers of the official one. A checkpoint stores the same dictionary;
 //! written as JSON it is read by the same parser, because JSON is YAML.
 
 mod argument;
 mod builtin;
 mod data;
-mod dialect;
 mod error;
+mod format;
 mod mit;
 mod module;
 mod names;
@@ -19,18 +19,18 @@ mod yaml;
 pub use argument::Argument;
 pub use builtin::{BuiltinConfig, builtin_configs};
 pub use data::DataConfig;
-pub use dialect::Dialect;
 pub use error::ConfigError;
+pub use format::ConfigFormat;
 pub use module::{ModuleKind, nearest_name};
-pub use names::{class_names_from_file, coco_categories};
+pub use names::{class_names_from_file, coco_categories, coco_names};
 
 use std::fmt;
 use std::path::Path;
 
 use crate::untrusted::{FileKind, read};
 
-/// The largest published network has 120 rows, of which one reads 6 maps.
-const MAX_ROWS: usize = 2_000;
+/// The largest published network has 120 layers, of which one reads 6 maps.
+const MAX_LAYERS: usize = 2_000;
 const MAX_SOURCES: usize = 1_000;
 
 /// The activation function of `Conv` and `RepConvN` blocks.
@@ -71,14 +71,14 @@ impl Activation {
     }
 }
 
-/// One row of `backbone` or `head`.
+/// One layer of `backbone` or `head`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct LayerSpec {
     /// Position over backbone and head together, from 0; the `i` of the parameter names `model.i.…`.
     pub index: usize,
-    /// Line in the YAML file, from 1, where the row came from a file.
+    /// Line in the YAML file, from 1, where the layer came from a file.
     pub line: Option<u64>,
-    /// Where the input comes from: negative is relative to this row, otherwise the index of a row.
+    /// Where the input comes from: negative is relative to this layer, otherwise the index of a layer.
     pub from: Vec<i64>,
     /// How often the module is repeated, before `depth_multiple`.
     pub number: usize,
@@ -88,15 +88,15 @@ pub struct Row {
     pub args: Vec<Argument>,
 }
 
-/// The row that a `from` of the row `index` means: a negative one counts back from that row. Below 0 it is no row.
+/// The layer that a `from` of the layer `index` means: a negative one counts back from that layer. Below 0 it is no layer.
 #[must_use]
-pub fn source_row(index: usize, from: i64) -> i64 {
+pub fn source_layer(index: usize, from: i64) -> i64 {
     if from < 0 { index as i64 + from } else { from }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for LayerSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {} ({})", self.index, self.module)?;
+        write!(f, "layer {} ({})", self.index, self.module)?;
         match self.line {
             Some(line) => write!(f, ", line {line}"),
             None => Ok(()),
@@ -110,7 +110,7 @@ pub struct ModelConfig {
     /// How messages call it: a built-in name or a file's path.
     pub name: String,
     /// Whose conventions it follows.
-    pub dialect: Dialect,
+    pub format: ConfigFormat,
     /// Number of classes (`nc`).
     pub classes: usize,
     /// Factor on the repeat counts (`depth_multiple`); 1 in every YOLOv9 file.
@@ -119,15 +119,15 @@ pub struct ModelConfig {
     pub width_multiple: f64,
     /// Output channels are cut to this before they are scaled (`scales` of Ultralytics).
     pub max_channels: Option<usize>,
-    /// Number of anchors per cell that the inherited YOLOv5 parser derives from `anchors`. YOLOv9 has no anchors;
+    /// Number of anchors per position that the inherited YOLOv5 parser derives from `anchors`. YOLOv9 has no anchors;
     /// the number only decides when channel rounding is skipped (see [`crate::architecture`]).
     pub anchors: usize,
     /// Activation of every block that does not say otherwise.
     pub activation: Activation,
-    /// Channels of the input picture (`ch`).
+    /// Channels of the input image (`ch`).
     pub input_channels: usize,
-    /// Backbone and head rows in order.
-    pub rows: Vec<Row>,
+    /// Backbone and head layers in order.
+    pub layers: Vec<LayerSpec>,
     /// The text this was read from.
     pub source: String,
 }
@@ -136,7 +136,7 @@ impl ModelConfig {
     /// Parses the YAML text of a model. `name` is what messages call it.
     ///
     /// # Errors
-    /// Names the line, the row and what was expected; for a misspelt module also the nearest known one.
+    /// Names the line, the layer and what was expected; for a misspelt module also the nearest known one.
     pub fn from_yaml(name: &str, text: &str) -> Result<Self, ConfigError> {
         let beyond = |message: String| Err(ConfigError::Syntax { name: name.into(), message });
         let longest = FileKind::Config.max_bytes();
@@ -144,11 +144,13 @@ impl ModelConfig {
             return beyond(format!("{} bytes; at most {longest} are read", text.len()));
         }
         let config = parse::parse(name, text)?;
-        if config.rows.len() > MAX_ROWS {
-            return beyond(format!("{} rows; at most {MAX_ROWS} are read", config.rows.len()));
+        if config.layers.len() > MAX_LAYERS {
+            return beyond(format!("{} layers; at most {MAX_LAYERS} are read", config.layers.len()));
         }
-        match config.rows.iter().find(|row| row.from.len() > MAX_SOURCES) {
-            Some(row) => beyond(format!("{row} reads {} maps; at most {MAX_SOURCES} are possible", row.from.len())),
+        match config.layers.iter().find(|layer| layer.from.len() > MAX_SOURCES) {
+            Some(layer) => {
+                beyond(format!("{layer} reads {} maps; at most {MAX_SOURCES} are possible", layer.from.len()))
+            }
             None => Ok(config),
         }
     }

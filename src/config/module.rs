@@ -1,4 +1,4 @@
-//! The modules that a row may name.
+//! The modules that a layer may name.
 
 use std::fmt;
 

@@ -5,7 +5,7 @@ use serde_saphyr::Spanned;
 use super::yaml::{self, Node};
 use crate::untrusted::{printable, shortened};
 
-use super::{Activation, Argument, ConfigError, Dialect, ModelConfig, ModuleKind, Row, mit, nearest_name};
+use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, mit, nearest_name};
 
 const KEYS: &[&str] = &[
     "nc",
@@ -17,7 +17,7 @@ const KEYS: &[&str] = &[
     "channels",
     "scales",
     "scale",
-    "dialect",
+    "format",
     "backbone",
     "head",
 ];
@@ -49,14 +49,14 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
     let classes = document.count("nc")?.ok_or_else(|| document.missing("nc"))?;
     let backbone = document.list("backbone")?;
     let head = document.list("head")?;
-    let mut rows = Vec::with_capacity(backbone.len() + head.len());
+    let mut layers = Vec::with_capacity(backbone.len() + head.len());
     for node in backbone.iter().chain(head) {
-        rows.push(document.row(rows.len(), node)?);
+        layers.push(document.layer(layers.len(), node)?);
     }
     let scale = document.scale()?;
     Ok(ModelConfig {
         name: name.into(),
-        dialect: document.dialect(&rows)?,
+        format: document.format(&layers)?,
         classes,
         depth_multiple: scale.depth,
         width_multiple: scale.width,
@@ -64,7 +64,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
         anchors: document.anchors()?,
         activation: document.activation()?,
         input_channels: document.count("ch")?.or(document.count("channels")?).unwrap_or(3),
-        rows,
+        layers,
         source: text.into(),
     })
 }
@@ -133,16 +133,16 @@ impl Document<'_> {
         }
     }
 
-    /// The key `dialect` that yolo9 writes. Without it: the official dialect always has `anchors`, which YOLOv9 does not
+    /// The key `format` that yolo9 writes. Without it: the official format always has `anchors`, which YOLOv9 does not
     /// need; that of Ultralytics ends in a plain `Detect` and has none.
-    fn dialect(&self, rows: &[Row]) -> Result<Dialect, ConfigError> {
-        if let Some(node) = self.get("dialect") {
-            let Node::Text(text) = &node.value else { return Err(self.wrong(node, "`dialect`", Dialect::WORDS)) };
-            return Dialect::from_word(text).ok_or_else(|| self.wrong(node, "`dialect`", Dialect::WORDS));
+    fn format(&self, layers: &[LayerSpec]) -> Result<ConfigFormat, ConfigError> {
+        if let Some(node) = self.get("format") {
+            let Node::Text(text) = &node.value else { return Err(self.wrong(node, "`format`", ConfigFormat::WORDS)) };
+            return ConfigFormat::from_word(text).ok_or_else(|| self.wrong(node, "`format`", ConfigFormat::WORDS));
         }
-        let plain = rows.last().is_some_and(|row| row.module == ModuleKind::Detect);
+        let plain = layers.last().is_some_and(|layer| layer.module == ModuleKind::Detect);
         let ultralytics = plain && self.get("anchors").is_none();
-        Ok(if ultralytics { Dialect::Ultralytics } else { Dialect::Official })
+        Ok(if ultralytics { ConfigFormat::Ultralytics } else { ConfigFormat::Official })
     }
 
     /// `depth_multiple` and `width_multiple`, or the entry of `scales` (`n: [depth, width, most channels]`) that `scale`
@@ -183,7 +183,7 @@ impl Document<'_> {
         let node = self.get(key).ok_or_else(|| self.missing(key))?;
         match &node.value {
             Node::List(items) if !items.is_empty() => Ok(items),
-            _ => Err(self.wrong(node, format!("`{key}`"), "a list of rows [from, number, module, args]")),
+            _ => Err(self.wrong(node, format!("`{key}`"), "a list of layers [from, number, module, args]")),
         }
     }
 
@@ -210,18 +210,18 @@ impl Document<'_> {
         .map_err(|()| self.wrong(node, "`activation`", "nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity()"))
     }
 
-    fn row(&self, index: usize, node: &Spanned<Node>) -> Result<Row, ConfigError> {
+    fn layer(&self, index: usize, node: &Spanned<Node>) -> Result<LayerSpec, ConfigError> {
         let Node::List(items) = &node.value else {
-            return Err(self.wrong(node, format!("row {index}"), "[from, number, module, args]"));
+            return Err(self.wrong(node, format!("layer {index}"), "[from, number, module, args]"));
         };
         let [from, number, module, args] = items.as_slice() else {
-            return Err(self.wrong(node, format!("row {index}"), "the four items [from, number, module, args]"));
+            return Err(self.wrong(node, format!("layer {index}"), "the four items [from, number, module, args]"));
         };
         let number = match number.value {
             Node::Int(value @ 1..=1000) => value as usize,
-            _ => return Err(self.wrong(number, format!("row {index}: number"), "a whole number of 1 to 1000")),
+            _ => return Err(self.wrong(number, format!("layer {index}: number"), "a whole number of 1 to 1000")),
         };
-        Ok(Row {
+        Ok(LayerSpec {
             index,
             line: Some(node.referenced.line()).filter(|line| *line > 0),
             from: self.from(index, from)?,
@@ -232,7 +232,7 @@ impl Document<'_> {
     }
 
     fn from(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<i64>, ConfigError> {
-        let wrong = || self.wrong(node, format!("row {index}: from"), "a whole number or a list of them");
+        let wrong = || self.wrong(node, format!("layer {index}: from"), "a whole number or a list of them");
         match &node.value {
             Node::Int(value) => Ok(vec![*value]),
             Node::List(items) if !items.is_empty() => items
@@ -248,12 +248,12 @@ impl Document<'_> {
 
     fn module(&self, index: usize, node: &Spanned<Node>) -> Result<ModuleKind, ConfigError> {
         let Node::Text(module) = &node.value else {
-            return Err(self.wrong(node, format!("row {index}: module"), "a module's name"));
+            return Err(self.wrong(node, format!("layer {index}: module"), "a module's name"));
         };
         ModuleKind::from_name(module).ok_or_else(|| ConfigError::UnknownModule {
             name: self.name.into(),
             line: node.referenced.line(),
-            row: index,
+            layer: index,
             module: shortened(&printable(module), 80).into_owned(),
             nearest: ModuleKind::nearest(module),
         })
@@ -262,7 +262,7 @@ impl Document<'_> {
     fn args(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<Argument>, ConfigError> {
         match &node.value {
             Node::List(items) => items.iter().map(|item| self.argument(index, item)).collect(),
-            _ => Err(self.wrong(node, format!("row {index}: args"), "a list")),
+            _ => Err(self.wrong(node, format!("layer {index}: args"), "a list")),
         }
     }
 
@@ -282,7 +282,9 @@ impl Document<'_> {
                 _ => Argument::Text(text.clone()),
             },
             Node::List(_) => Argument::List(self.args(index, node)?),
-            Node::Map(_) => return Err(self.wrong(node, format!("row {index}: argument"), "a plain value or a list")),
+            Node::Map(_) => {
+                return Err(self.wrong(node, format!("layer {index}: argument"), "a plain value or a list"));
+            }
         })
     }
 }
@@ -326,37 +328,40 @@ head:
 ";
 
     #[test]
-    fn the_official_dialect_is_read() {
+    fn the_official_format_is_read() {
         let config = ModelConfig::from_yaml("small", SMALL).unwrap();
         assert_eq!((config.classes, config.depth_multiple, config.anchors), (3, 1.0, 3));
         assert_eq!(config.activation, Activation::LeakyRelu { slope: 0.1 });
-        assert_eq!(config.rows.len(), 4);
-        let upsample = &config.rows[1];
+        assert_eq!(config.layers.len(), 4);
+        let upsample = &config.layers[1];
         assert_eq!((upsample.module, upsample.line), (ModuleKind::Upsample, Some(9)));
         assert_eq!(upsample.args, [Argument::None, Argument::Int(2), Argument::Text("nearest".into())]);
-        assert_eq!(config.rows[2].from, [-1, 0]);
-        assert_eq!(config.rows[3].args, [Argument::Classes]);
+        assert_eq!(config.layers[2].from, [-1, 0]);
+        assert_eq!(config.layers[3].args, [Argument::Classes]);
     }
 
     #[test]
-    fn the_dialect_of_ultralytics_is_read() {
+    fn the_format_of_ultralytics_is_read() {
         let text = "nc: 2\nscales:\n  n: [0.33, 0.25, 1024]\n  s: [0.5, 0.5, 512]\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n";
         let first = ModelConfig::from_yaml("x", text).unwrap();
-        assert_eq!((first.dialect, first.width_multiple, first.max_channels), (Dialect::Ultralytics, 0.25, Some(1024)));
+        assert_eq!(
+            (first.format, first.width_multiple, first.max_channels),
+            (ConfigFormat::Ultralytics, 0.25, Some(1024))
+        );
         let named = ModelConfig::from_yaml("x", &format!("scale: s\n{text}")).unwrap();
         assert_eq!((named.depth_multiple, named.width_multiple, named.max_channels), (0.5, 0.5, Some(512)));
         let error = ModelConfig::from_yaml("x", &format!("scale: q\n{text}")).unwrap_err().to_string();
         assert!(error.contains("`scales`: expected a map from a name to"), "{error}");
         // yolov7-af of the official repository ends in `Detect` too.
         let official = ModelConfig::from_yaml("x", &format!("anchors: 3\n{text}")).unwrap();
-        assert_eq!(official.dialect, Dialect::Official);
+        assert_eq!(official.format, ConfigFormat::Official);
     }
 
     #[test]
     fn json_from_a_checkpoint_is_read_too() {
         let json = r#"{"nc": 2, "backbone": [[-1, 1, "Conv", [8, 3, 2]]], "head": [[[0], 1, "DDetect", ["nc"]]]}"#;
         let config = ModelConfig::from_yaml("json", json).unwrap();
-        assert_eq!((config.classes, config.rows.len(), config.activation), (2, 2, Activation::Silu));
+        assert_eq!((config.classes, config.layers.len(), config.activation), (2, 2, Activation::Silu));
     }
 
     #[test]
@@ -368,7 +373,7 @@ head:
         for case in [
             Case {
                 replace: ("Conv, [16", "Cnov, [16"),
-                message: "config x, line 8: row 0: unknown module `Cnov`; did you mean `Conv`?",
+                message: "config x, line 8: layer 0: unknown module `Cnov`; did you mean `Conv`?",
             },
             Case {
                 replace: ("nc: 3", "nc: three"),
@@ -381,7 +386,7 @@ head:
             },
             Case {
                 replace: ("[-1, 1, Conv, [16, 3, 2]]", "[-1, Conv, [16, 3, 2]]"),
-                message: "config x, line 8: row 0: expected the four items [from, number, module, args], found a list of 3",
+                message: "config x, line 8: layer 0: expected the four items [from, number, module, args], found a list of 3",
             },
             Case {
                 replace: ("nn.LeakyReLU(0.1)", "__import__('os').system('id')"),
@@ -389,7 +394,7 @@ head:
             },
             Case {
                 replace: ("[-1, 0], 1, Concat", "[-1, x], 1, Concat"),
-                message: "config x, line 12: row 2: from: expected a whole number or a list of them, found a list of 2",
+                message: "config x, line 12: layer 2: from: expected a whole number or a list of them, found a list of 2",
             },
         ] {
             let text = SMALL.replace(case.replace.0, case.replace.1);

@@ -1,11 +1,11 @@
-//! A configuration as YAML text of the official dialect.
+//! A configuration as YAML text of the official format.
 
 use std::fmt::Write;
 
-use super::{Activation, Argument, Dialect, ModelConfig};
+use super::{Activation, Argument, ConfigFormat, ModelConfig};
 
 impl ModelConfig {
-    /// The configuration as YAML, one line for each row. Reading it gives the same rows.
+    /// The configuration as YAML, one line for each layer. Reading it gives the same layers.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut text = String::new();
@@ -21,10 +21,10 @@ impl ModelConfig {
             Some(most) => writeln!(out, "scales: {{own: [{depth:?}, {width:?}, {most}]}}")?,
             None => writeln!(out, "depth_multiple: {depth:?}\nwidth_multiple: {width:?}")?,
         }
-        // The rows do not show how widths are rounded.
-        match self.dialect {
-            Dialect::Official => writeln!(out, "anchors: {}", self.anchors)?,
-            other => writeln!(out, "dialect: {}", other.word())?,
+        // The layers do not show how widths are rounded.
+        match self.format {
+            ConfigFormat::Official => writeln!(out, "anchors: {}", self.anchors)?,
+            other => writeln!(out, "format: {}", other.word())?,
         }
         if self.activation != Activation::Silu {
             writeln!(out, "activation: {}", self.activation.to_yaml())?;
@@ -33,23 +33,23 @@ impl ModelConfig {
             writeln!(out, "ch: {}", self.input_channels)?;
         }
         writeln!(out, "backbone:")?;
-        let (last, body) = self.rows.split_last().map_or((None, &[][..]), |(last, body)| (Some(last), body));
-        for row in body {
-            self.write_row(out, row)?;
+        let (last, body) = self.layers.split_last().map_or((None, &[][..]), |(last, body)| (Some(last), body));
+        for layer in body {
+            self.write_row(out, layer)?;
         }
         writeln!(out, "head:")?;
-        last.map_or(Ok(()), |row| self.write_row(out, row))
+        last.map_or(Ok(()), |layer| self.write_row(out, layer))
     }
 
-    fn write_row(&self, out: &mut String, row: &super::Row) -> std::fmt::Result {
+    fn write_row(&self, out: &mut String, layer: &super::LayerSpec) -> std::fmt::Result {
         write!(out, "  - [")?;
-        match row.from.as_slice() {
+        match layer.from.as_slice() {
             [one] => write!(out, "{one}")?,
             many => super::argument::write_list(out, many)?,
         }
-        write!(out, ", {}, {}, ", row.number, row.module)?;
-        super::argument::write_list(out, &row.args.iter().map(Plain).collect::<Vec<_>>())?;
-        writeln!(out, "]  # {}", row.index)
+        write!(out, ", {}, {}, ", layer.number, layer.module)?;
+        super::argument::write_list(out, &layer.args.iter().map(Plain).collect::<Vec<_>>())?;
+        writeln!(out, "]  # {}", layer.index)
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
             let config = ModelConfig::builtin(builtin.name).unwrap();
             let mut again = ModelConfig::from_yaml(builtin.name, &config.to_yaml()).unwrap();
             again.source.clone_from(&config.source);
-            again.rows.iter_mut().zip(&config.rows).for_each(|(again, row)| again.line = row.line);
+            again.layers.iter_mut().zip(&config.layers).for_each(|(again, layer)| again.line = layer.line);
             assert_eq!(again, config);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::Size;
 
-/// A box by its left, top, right and bottom edge, in pixels. Which picture's pixels, the owner says.
+/// A box by its left, top, right and bottom edge, in pixels. Which image's pixels, the owner says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxXyxy {
     /// Left edge.
@@ -44,7 +44,7 @@ impl BoxXyxy {
         if union > 0.0 { intersection / union } else { 0.0 }
     }
 
-    /// The part inside a picture of that size.
+    /// The part inside an image of that size.
     #[must_use]
     pub fn clip(&self, size: Size) -> Self {
         let (width, height) = (size.width as f32, size.height as f32);

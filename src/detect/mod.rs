@@ -1,27 +1,30 @@
-//! From raw head maps to detections in pixels of the picture.
+//! From an image to detections in pixels of it.
 //!
-//! [`decode()`] finds the cells above the threshold and computes boxes for them alone; [`suppress`] removes duplicates;
-//! [`Detector`] puts letterbox, model, decoding, suppression and the way back together.
+//! [`Engine`] puts letterbox, network, decoding, NMS and box rescaling together. The network is whatever implements
+//! [`Backend`]; [`decode()`] computes boxes for the anchor points above the confidence threshold alone; [`nms()`] removes
+//! duplicates.
 
+mod backend;
 mod bbox;
 mod decode;
-mod detector;
+mod engine;
 mod nms;
-mod settings;
+mod options;
 
+pub use backend::{Backend, BackendError, HeadOutput, LevelOutput};
 pub use bbox::BoxXyxy;
-pub use decode::{Candidate, decode, decode_all, decode_cell};
-pub use detector::{DetectError, Detector, Found, Prepared, Timing};
-pub use nms::suppress;
-pub use settings::{Preset, Settings, Thresholds};
+pub use decode::{decode, decode_anchor};
+pub use engine::{DetectError, DetectOutput, Engine, Prepared, Timing};
+pub use nms::nms;
+pub use options::{DetectorOptions, NmsOptions, PostprocessOptions, Preset};
 
 /// One detected object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
-    /// In pixels of the picture, clipped to it.
+    /// In pixels of the image, clipped to it; before box rescaling, of the network's input.
     pub bbox: BoxXyxy,
     /// Class id.
     pub class: usize,
-    /// Confidence, 0 to 1.
-    pub score: f32,
+    /// Probability of the class, 0 to 1.
+    pub confidence: f32,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Where the offsets are predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Style {
+pub enum DySampleStyle {
     /// "Linear + pixel shuffle": on the low-resolution map, then shuffled. The paper's default.
     #[default]
     Lp,
@@ -12,11 +12,11 @@ pub enum Style {
     Pl,
 }
 
-impl fmt::Display for Style {
+impl fmt::Display for DySampleStyle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Style::Lp => "lp",
-            Style::Pl => "pl",
+            DySampleStyle::Lp => "lp",
+            DySampleStyle::Pl => "pl",
         })
     }
 }
@@ -29,7 +29,7 @@ pub struct Definition {
     /// Upsampling factor, 1 to 8.
     pub scale: usize,
     /// Where the offsets are predicted.
-    pub style: Style,
+    pub style: DySampleStyle,
     /// Groups of channels that share their sampling points.
     pub groups: usize,
     /// Dynamic scope: a second convolution predicts how far the offsets may reach.
@@ -41,14 +41,20 @@ impl Definition {
     ///
     /// # Errors
     /// A sentence that says which argument does not fit and why.
-    pub fn new(channels: usize, scale: usize, style: Style, groups: usize, dyscope: bool) -> Result<Self, String> {
+    pub fn new(
+        channels: usize,
+        scale: usize,
+        style: DySampleStyle,
+        groups: usize,
+        dyscope: bool,
+    ) -> Result<Self, String> {
         if !(1..=8).contains(&scale) {
             return Err(format!("DySample: scale is {scale}; expected 1 to 8"));
         }
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(format!("DySample: {channels} channels cannot be split into {groups} groups"));
         }
-        if style == Style::Pl && !channels.is_multiple_of(scale * scale) {
+        if style == DySampleStyle::Pl && !channels.is_multiple_of(scale * scale) {
             return Err(format!(
                 "DySample: style 'pl' shuffles {channels} channels by scale {scale}, which needs a multiple of {}",
                 scale * scale
@@ -67,8 +73,8 @@ impl Definition {
     #[must_use]
     pub fn stored_weight_shape(&self) -> [usize; 4] {
         match self.style {
-            Style::Lp => [self.offset_channels(), self.channels, 1, 1],
-            Style::Pl => [2 * self.groups, self.channels / (self.scale * self.scale), 1, 1],
+            DySampleStyle::Lp => [self.offset_channels(), self.channels, 1, 1],
+            DySampleStyle::Pl => [2 * self.groups, self.channels / (self.scale * self.scale), 1, 1],
         }
     }
 }

@@ -153,7 +153,7 @@ fn grid() -> Vec<NodeProto> {
     ]
 }
 
-/// Groups become pictures of a batch, are sampled, and are joined again.
+/// Groups become images of a batch, are sampled, and are joined again.
 fn sampling(opset: Opset) -> Vec<NodeProto> {
     let mode = if opset.number() < 20 { "bilinear" } else { "linear" };
     vec![

@@ -76,10 +76,10 @@ pub struct Geometry {
     pub(super) groups: usize,
 }
 
-/// Channels of one picture and one group: what is computed in one piece, and contiguous in the result.
+/// Channels of one image and one group: what is computed in one piece, and contiguous in the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
-    pub(super) picture: usize,
+    pub(super) image: usize,
     pub(super) group: usize,
     pub(super) channels: Range<usize>,
 }
@@ -160,11 +160,11 @@ impl Geometry {
 
     /// One row of offsets: those of component 0 (x) or 1 (y), of position `(i, j)` in the output cells of row `row`.
     #[inline(always)]
-    pub(super) fn offset_row(&self, picture: usize, group: usize, at: [usize; 4]) -> Range<usize> {
+    pub(super) fn offset_row(&self, image: usize, group: usize, at: [usize; 4]) -> Range<usize> {
         let [component, i, j, row] = at;
         let s = self.scale;
         let q = (component * self.groups + group) * s * s + i * s + j;
-        let start = ((picture * 2 * self.groups * s * s + q) * self.height + row) * self.width;
+        let start = ((image * 2 * self.groups * s * s + q) * self.height + row) * self.width;
         start..start + self.width
     }
 
@@ -178,11 +178,11 @@ impl Geometry {
         let wanted = if threads > 1 { threads.saturating_mul(2).div_ceil(self.batch * self.groups) } else { 1 };
         let size = per_group.div_ceil(wanted).next_multiple_of(Self::CHANNELS_AT_ONCE);
         let mut parts = Vec::new();
-        for picture in 0..self.batch {
+        for image in 0..self.batch {
             for group in 0..self.groups {
                 let channels = group * per_group..(group + 1) * per_group;
                 for start in channels.clone().step_by(size) {
-                    parts.push(Part { picture, group, channels: start..(start + size).min(channels.end) });
+                    parts.push(Part { image, group, channels: start..(start + size).min(channels.end) });
                 }
             }
         }
@@ -201,8 +201,8 @@ mod tests {
             let geometry = Geometry::new(&[2, channels, 3, 5], &offset, 2, groups).unwrap();
             let parts = geometry.parts(threads);
             let covered: Vec<_> =
-                parts.iter().flat_map(|part| part.channels.clone().map(|channel| (part.picture, channel))).collect();
-            let all: Vec<_> = (0..2).flat_map(|picture| (0..channels).map(move |channel| (picture, channel))).collect();
+                parts.iter().flat_map(|part| part.channels.clone().map(|channel| (part.image, channel))).collect();
+            let all: Vec<_> = (0..2).flat_map(|image| (0..channels).map(move |channel| (image, channel))).collect();
             assert_eq!(covered, all);
             let per_group = channels / groups;
             assert!(parts.iter().all(|part| part.channels.clone().all(|channel| channel / per_group == part.group)));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Definition, OffsetParameters, Style, init_pos};
+use super::{Definition, DySampleStyle, OffsetParameters, init_pos};
 
 /// The upsampler that a lifted DySample equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,9 @@ pub fn lift(definition: &Definition, upsampler: Lift) -> Result<OffsetParameters
     let weight = vec![0.0; shape.iter().product()];
     let bias = match (upsampler, definition.style) {
         (Lift::Bilinear, _) => vec![0.0; shape[0]],
-        (Lift::Nearest, Style::Lp) => init_pos(definition).iter().map(|position| -4.0 * position).collect(),
-        (Lift::Nearest, Style::Pl) if definition.scale == 1 => vec![0.0; shape[0]],
-        (Lift::Nearest, Style::Pl) => {
+        (Lift::Nearest, DySampleStyle::Lp) => init_pos(definition).iter().map(|position| -4.0 * position).collect(),
+        (Lift::Nearest, DySampleStyle::Pl) if definition.scale == 1 => vec![0.0; shape[0]],
+        (Lift::Nearest, DySampleStyle::Pl) => {
             return Err("a DySample of style pl cannot equal nearest upsampling: one bias serves all positions of an \
                         output cell, and they would need different ones; lift it to bilinear, or use style lp"
                 .into());
@@ -84,10 +84,10 @@ mod tests {
     fn lifted_offsets_are_exact_for_every_scale() {
         for scale in 1..=8 {
             for (groups, dyscope) in [(1, false), (4, false), (4, true)] {
-                let definition = Definition::new(8 * scale * scale, scale, Style::Lp, groups, dyscope).unwrap();
+                let definition = Definition::new(8 * scale * scale, scale, DySampleStyle::Lp, groups, dyscope).unwrap();
                 assert!(offsets(&definition, Lift::Nearest).iter().all(|offset| *offset == 0.0), "scale {scale}");
                 assert_eq!(offsets(&definition, Lift::Bilinear), init_pos(&definition));
-                let definition = Definition { style: Style::Pl, ..definition };
+                let definition = Definition { style: DySampleStyle::Pl, ..definition };
                 assert_eq!(offsets(&definition, Lift::Bilinear), init_pos(&definition));
                 let refused = lift(&definition, Lift::Nearest);
                 assert_eq!(refused.is_err(), scale > 1);

@@ -35,10 +35,10 @@ pub mod reference;
 mod simd;
 mod upsample;
 
-pub use definition::{Definition, Style};
+pub use definition::{Definition, DySampleStyle};
 pub use function::{DOMAIN, NAME, inlined, onnx_function};
 pub use geometry::{Geometry, GeometryError};
 pub use lift::{Lift, lift};
 pub use offsets::{OffsetKernels, OffsetParameters, init_pos, offset_kernels};
 pub use simd::Kernel;
-pub use upsample::{Tensors, Upsampling, Workspaces, upsample};
+pub use upsample::{ScratchPool, Tensors, Upsampling, upsample};

@@ -12,7 +12,7 @@
 //! convolution on the low-resolution map whose weight for output position `(i, j)` is zero but for the input channels
 //! that the shuffle moves to `(i, j)`. So both styles end in one form, and neither shuffle is computed.
 
-use super::{Definition, Style};
+use super::{Definition, DySampleStyle};
 
 /// The parameters of a DySample module as a checkpoint stores them, row-major.
 #[derive(Debug, Clone)]
@@ -99,7 +99,7 @@ pub fn offset_kernels(definition: &Definition, parameters: &OffsetParameters) ->
 }
 
 fn low_resolution_weight(definition: &Definition, weight: &[f32]) -> Vec<f32> {
-    if definition.style == Style::Lp {
+    if definition.style == DySampleStyle::Lp {
         return weight.to_vec();
     }
     let positions = definition.scale * definition.scale;
@@ -118,8 +118,8 @@ fn low_resolution_weight(definition: &Definition, weight: &[f32]) -> Vec<f32> {
 
 fn low_resolution_bias(definition: &Definition, bias: &[f32]) -> Vec<f32> {
     let copies = match definition.style {
-        Style::Lp => 1,
-        Style::Pl => definition.scale * definition.scale,
+        DySampleStyle::Lp => 1,
+        DySampleStyle::Pl => definition.scale * definition.scale,
     };
     bias.iter().flat_map(|value| std::iter::repeat_n(*value, copies)).collect()
 }
@@ -130,13 +130,13 @@ mod tests {
 
     #[test]
     fn init_pos_lists_columns_before_rows() {
-        let definition = Definition::new(2, 2, Style::Lp, 1, false).unwrap();
+        let definition = Definition::new(2, 2, DySampleStyle::Lp, 1, false).unwrap();
         assert_eq!(init_pos(&definition), [-0.25, 0.25, -0.25, 0.25, -0.25, -0.25, 0.25, 0.25]);
     }
 
     #[test]
     fn pl_weights_read_the_channels_that_the_shuffle_would_move() {
-        let definition = Definition::new(8, 2, Style::Pl, 1, false).unwrap();
+        let definition = Definition::new(8, 2, DySampleStyle::Pl, 1, false).unwrap();
         let parameters = OffsetParameters { weight: vec![4.0, 8.0, 12.0, 16.0], bias: vec![4.0, 8.0], scope: None };
         let OffsetKernels::Static { weight, bias } = offset_kernels(&definition, &parameters) else { panic!() };
         // Output channel 1 is x at row 0, column 1: it sees channel 1 of each of the two blocks of four.

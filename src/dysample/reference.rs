@@ -22,13 +22,13 @@ pub fn upsample(
     // [N, 2·G·s²] channels in the order component, group, row and column within the output cell.
     let offset_channel =
         |component: usize, group: usize, i: usize, j: usize| ((component * groups + group) * scale + i) * scale + j;
-    Ok(Array4::from_shape_fn(geometry.output_shape(), |(picture, channel, row, column)| {
+    Ok(Array4::from_shape_fn(geometry.output_shape(), |(image, channel, row, column)| {
         let (h, i) = (row / scale, row % scale);
         let (w, j) = (column / scale, column % scale);
         let group = channel / channels_per_group;
-        let horizontal = offset[[picture, offset_channel(0, group, i, j), h, w]];
-        let vertical = offset[[picture, offset_channel(1, group, i, j), h, w]];
-        bilinear(x.slice(s![picture, channel, .., ..]), w as f32 + horizontal, h as f32 + vertical)
+        let horizontal = offset[[image, offset_channel(0, group, i, j), h, w]];
+        let vertical = offset[[image, offset_channel(1, group, i, j), h, w]];
+        bilinear(x.slice(s![image, channel, .., ..]), w as f32 + horizontal, h as f32 + vertical)
     }))
 }
 

@@ -46,7 +46,7 @@ pub fn upsample(
     let (x, offset) = (x.as_standard_layout(), offset.as_standard_layout());
     let mut y = Array4::zeros(geometry.output_shape());
     if let (Some(x), Some(offset), Some(y)) = (x.as_slice(), offset.as_slice(), y.as_slice_mut()) {
-        Upsampling::new(Kernel::best(), geometry, Tensors { x, offset, y }, &Workspaces::default(), 1).run_all();
+        Upsampling::new(Kernel::best(), geometry, Tensors { x, offset, y }, &ScratchPool::default(), 1).run_all();
     }
     Ok(y)
 }
@@ -66,7 +66,7 @@ pub struct Tensors<'a> {
 /// rows (about 8192 pixels, but at least eight rows), and eight channels of `x`, or all that a part has if its map takes
 /// more than one band.
 #[derive(Debug, Default)]
-pub struct Workspaces(Mutex<Vec<Workspace>>);
+pub struct ScratchPool(Mutex<Vec<Workspace>>);
 
 /// An upsampling divided into parts, for the caller to run in any order and on any threads.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub struct Upsampling<'a> {
     x: &'a [f32],
     offset: &'a [f32],
     parts: Vec<(Part, Mutex<&'a mut [f32]>)>,
-    workspaces: &'a Workspaces,
+    scratch: &'a ScratchPool,
 }
 
 impl<'a> Upsampling<'a> {
@@ -89,7 +89,7 @@ impl<'a> Upsampling<'a> {
         kernel: Kernel,
         geometry: Geometry,
         tensors: Tensors<'a>,
-        workspaces: &'a Workspaces,
+        scratch: &'a ScratchPool,
         threads: usize,
     ) -> Self {
         let Tensors { x, offset, y } = tensors;
@@ -103,7 +103,7 @@ impl<'a> Upsampling<'a> {
             parts.push((part, Mutex::new(output)));
             rest = after;
         }
-        Self { kernel, geometry, x, offset, parts, workspaces }
+        Self { kernel, geometry, x, offset, parts, scratch }
     }
 
     /// Number of parts.
@@ -117,7 +117,7 @@ impl<'a> Upsampling<'a> {
         let Some((part, output)) = self.parts.get(part) else { return };
         // Nobody leaves a lock broken: there is nothing in here that panics.
         let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
-        let pool = || self.workspaces.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pool = || self.scratch.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut workspace = pool().pop().unwrap_or_default();
         let inputs = Inputs { geometry: &self.geometry, x: self.x, offset: self.offset };
         self.kernel.run(&inputs, part, &mut workspace, &mut output);

@@ -5,9 +5,9 @@ use super::{AREAS, CocoEvaluation};
 /// A difference of AP, second minus first model, with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Difference {
-    /// Over all pictures; NaN where no label is.
+    /// Over all images; NaN where no label is.
     pub value: f64,
-    /// Between these lie 95 % of the differences over resampled pictures; NaN of fewer than [`LEAST_PICTURES`].
+    /// Between these lie 95 % of the differences over resampled images; NaN of fewer than [`LEAST_IMAGES`].
     pub interval: [f64; 2],
 }
 
@@ -19,20 +19,20 @@ impl Difference {
     }
 }
 
-/// Draws from fewer pictures say nothing about others.
-pub const LEAST_PICTURES: usize = 10;
+/// Draws from fewer images say nothing about others.
+pub const LEAST_IMAGES: usize = 10;
 
-/// Differences of AP in all ranges of areas, by the bootstrap over pictures (Efron 1979, percentile interval): both models
-/// are judged on the same `resamples` draws of as many pictures as there are, with replacement. The same seed gives the same
+/// Differences of AP in all ranges of areas, by the bootstrap over images (Efron 1979, percentile interval): both models
+/// are evaluated on the same `resamples` draws of as many images as there are, with replacement. The same seed gives the same
 /// interval.
 ///
 /// # Panics
-/// If the models were judged on different numbers of pictures.
+/// If the models were evaluated on different numbers of images.
 #[must_use]
 pub fn ap_differences(
     a: &CocoEvaluation,
     b: &CocoEvaluation,
-    pictures: usize,
+    images: usize,
     resamples: usize,
     seed: u64,
 ) -> [Difference; AREAS.len()] {
@@ -40,17 +40,17 @@ pub fn ap_differences(
         let (a, b) = (a.ap_of_sample(multiplicities), b.ap_of_sample(multiplicities));
         std::array::from_fn::<f64, { AREAS.len() }, _>(|area| b[area] - a[area])
     };
-    let value = difference(&vec![1; pictures]);
+    let value = difference(&vec![1; images]);
     let mut random = fastrand::Rng::with_seed(seed);
     let draws: Vec<[f64; AREAS.len()]> = (0..resamples)
         .map(|_| {
-            let mut multiplicities = vec![0; pictures];
-            (0..pictures).for_each(|_| multiplicities[random.usize(..pictures)] += 1);
+            let mut multiplicities = vec![0; images];
+            (0..images).for_each(|_| multiplicities[random.usize(..images)] += 1);
             difference(&multiplicities)
         })
         .collect();
     std::array::from_fn(|area| {
-        if pictures < LEAST_PICTURES {
+        if images < LEAST_IMAGES {
             return Difference { value: value[area], interval: [f64::NAN; 2] };
         }
         let mut sorted: Vec<f64> = draws.iter().map(|draw| draw[area]).filter(|draw| !draw.is_nan()).collect();
@@ -66,15 +66,15 @@ pub fn ap_differences(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{Judged, Prediction, Rectangle, Truth};
+    use crate::evaluate::{BoxXywh, EvalImage, GroundTruth, Prediction};
 
     fn evaluation(right: impl Fn(usize) -> bool) -> CocoEvaluation {
-        let bbox = |x: f64| Rectangle { x, y: 0.0, width: 50.0, height: 50.0 };
-        let judged = |n: usize| Judged {
-            truths: vec![Truth { bbox: bbox(0.0), class: 0, area: 2500.0, crowd: false }],
+        let bbox = |x: f64| BoxXywh { x, y: 0.0, width: 50.0, height: 50.0 };
+        let eval_image = |n: usize| EvalImage {
+            ground_truths: vec![GroundTruth { bbox: bbox(0.0), class: 0, area: 2500.0, crowd: false }],
             predictions: vec![Prediction { bbox: bbox(if right(n) { 0.0 } else { 200.0 }), class: 0, score: 0.5 }],
         };
-        CocoEvaluation::new(&(0..40).map(judged).collect::<Vec<_>>(), 1)
+        CocoEvaluation::new(&(0..40).map(eval_image).collect::<Vec<_>>(), 1)
     }
 
     #[test]
@@ -86,10 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn few_pictures_give_no_interval() {
-        let judged = vec![Judged::default(); LEAST_PICTURES - 1];
-        let model = CocoEvaluation::new(&judged, 1);
-        let difference = ap_differences(&model, &model, judged.len(), 50, 1)[0];
+    fn few_images_give_no_interval() {
+        let eval_image = vec![EvalImage::default(); LEAST_IMAGES - 1];
+        let model = CocoEvaluation::new(&eval_image, 1);
+        let difference = ap_differences(&model, &model, eval_image.len(), 50, 1)[0];
         assert!(difference.interval[0].is_nan() && !difference.is_clear());
     }
 

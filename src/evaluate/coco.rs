@@ -1,16 +1,16 @@
 //! The metrics of COCO (cocodataset.org/#detection-eval), with the choices of pycocotools where the definition leaves some.
 //!
-//! For each class and picture, detections are matched in order of confidence, each with the best label that is left;
+//! For each class and image, detections are matched in order of confidence, each with the best label that is left;
 //! labels of crowds, and of objects outside the range of areas, are matched last and count neither way. Precision is made
 //! falling with recall and read at 101 recalls.
 
-use super::{Judged, Prediction, Rectangle, Truth, iou_thresholds, mean};
+use super::{BoxXywh, EvalImage, GroundTruth, Prediction, iou_thresholds, mean};
 
 /// Ranges of areas in square pixels: all, small, medium, large.
 pub const AREAS: [(&str, [f64; 2]); 4] =
     [("all", [0.0, 1e10]), ("small", [0.0, 1024.0]), ("medium", [1024.0, 9216.0]), ("large", [9216.0, 1e10])];
 
-/// Most detections of a class in a picture.
+/// Most detections of a class in an image.
 const MOST: [usize; 3] = [1, 10, 100];
 
 const RECALLS: usize = 101;
@@ -27,7 +27,7 @@ pub struct CocoMetrics {
     pub ap75: f64,
     /// Of small, medium and large objects.
     pub ap_by_area: [f64; 3],
-    /// Mean recall with at most 1, 10 and 100 detections of a class in a picture.
+    /// Mean recall with at most 1, 10 and 100 detections of a class in an image.
     pub ar: [f64; 3],
     /// Of small, medium and large objects, with 100 detections.
     pub ar_by_area: [f64; 3],
@@ -70,26 +70,26 @@ pub struct ClassScore {
     pub ap50: f64,
 }
 
-/// Detections matched with labels. The matching is done once; scores can then be computed over any choice of pictures.
+/// Detections matched with labels. The matching is done once; scores can then be computed over any choice of images.
 #[derive(Debug, Clone)]
 pub struct CocoEvaluation {
     /// By class, then by range of areas.
     classes: Vec<[Matches; AREAS.len()]>,
-    pictures: usize,
+    images: usize,
 }
 
 /// The detections of one class in one range of areas, by falling confidence.
 #[derive(Debug, Clone, Default)]
 struct Matches {
     detections: Vec<Matched>,
-    /// Labels that count, by picture.
+    /// Labels that count, by image.
     labels: Vec<(usize, usize)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Matched {
-    picture: usize,
-    /// Place among the detections of the class in the picture.
+    image: usize,
+    /// Place among the detections of the class in the image.
     rank: usize,
     score: f64,
     /// A bit for each threshold.
@@ -101,31 +101,33 @@ struct Matched {
 type Curve = ([f64; RECALLS], f64);
 
 impl CocoEvaluation {
-    /// Matches all pictures. Class ids are below `classes`.
+    /// Matches all images. Class ids are below `classes`.
     #[must_use]
-    pub fn new(pictures: &[Judged], classes: usize) -> Self {
+    pub fn new(images: &[EvalImage], classes: usize) -> Self {
         let by_class = (0..classes).map(|class| {
             let mut matches: [Matches; AREAS.len()] = Default::default();
-            for (picture, judged) in pictures.iter().enumerate() {
-                let truths: Vec<&Truth> = judged.truths.iter().filter(|truth| truth.class == class).collect();
-                let found: Vec<&Prediction> = judged.predictions.iter().filter(|found| found.class == class).collect();
-                if !truths.is_empty() || !found.is_empty() {
-                    match_picture(picture, &truths, found, &mut matches);
+            for (image, eval_image) in images.iter().enumerate() {
+                let ground_truths: Vec<&GroundTruth> =
+                    eval_image.ground_truths.iter().filter(|truth| truth.class == class).collect();
+                let found: Vec<&Prediction> =
+                    eval_image.predictions.iter().filter(|found| found.class == class).collect();
+                if !ground_truths.is_empty() || !found.is_empty() {
+                    match_image(image, &ground_truths, found, &mut matches);
                 }
             }
             for matches in &mut matches {
-                // Equal scores stay in the order of pictures.
+                // Equal scores stay in the order of images.
                 matches.detections.sort_by(|a, b| b.score.total_cmp(&a.score));
             }
             matches
         });
-        Self { classes: by_class.collect(), pictures: pictures.len() }
+        Self { classes: by_class.collect(), images: images.len() }
     }
 
-    /// Over all pictures.
+    /// Over all images.
     #[must_use]
     pub fn metrics(&self) -> CocoMetrics {
-        let once = vec![1; self.pictures];
+        let once = vec![1; self.images];
         let all: Vec<Vec<Curve>> = self.curves(0, 100, &once);
         let at = |threshold: usize| mean(all.iter().map(|curves| average(&curves[threshold])));
         let ap_of = |curves: &[Vec<Curve>]| mean(curves.iter().flatten().map(average));
@@ -141,20 +143,20 @@ impl CocoEvaluation {
         }
     }
 
-    /// AP over the pictures with these multiplicities, as a bootstrap draws them, for all areas, small, medium and large.
+    /// AP over the images with these multiplicities, as a bootstrap draws them, for all areas, small, medium and large.
     ///
     /// # Panics
-    /// If there is not one multiplicity per picture.
+    /// If there is not one multiplicity per image.
     #[must_use]
     pub fn ap_of_sample(&self, multiplicities: &[u32]) -> [f64; AREAS.len()] {
-        assert_eq!(multiplicities.len(), self.pictures);
+        assert_eq!(multiplicities.len(), self.images);
         std::array::from_fn(|area| mean(self.curves(area, 100, multiplicities).iter().flatten().map(average)))
     }
 
     /// The classes that have labels.
     #[must_use]
     pub fn per_class(&self) -> Vec<ClassScore> {
-        let once = vec![1; self.pictures];
+        let once = vec![1; self.images];
         let score = |(class, matches): (usize, &[Matches; AREAS.len()])| {
             let curves = matches[0].curves(100, &once)?;
             let labels = matches[0].labels.iter().map(|(_, count)| count).sum();
@@ -177,8 +179,8 @@ fn average((precision, _): &Curve) -> f64 {
 impl Matches {
     /// Nothing without labels.
     fn curves(&self, most: usize, multiplicities: &[u32]) -> Option<Vec<Curve>> {
-        let times = |picture: usize| u64::from(multiplicities[picture]);
-        let labels: u64 = self.labels.iter().map(|(picture, count)| times(*picture) * *count as u64).sum();
+        let times = |image: usize| u64::from(multiplicities[image]);
+        let labels: u64 = self.labels.iter().map(|(image, count)| times(*image) * *count as u64).sum();
         if labels == 0 {
             return None;
         }
@@ -187,7 +189,7 @@ impl Matches {
             let (mut right, mut wrong) = (0u64, 0u64);
             let mut points = Vec::with_capacity(self.detections.len());
             for detection in self.detections.iter().filter(|detection| detection.rank < most) {
-                let count = times(detection.picture);
+                let count = times(detection.image);
                 if count == 0 {
                     continue;
                 }
@@ -221,27 +223,33 @@ fn read(mut points: Vec<(f64, f64)>) -> Curve {
     (precision, highest)
 }
 
-fn match_picture(picture: usize, truths: &[&Truth], mut found: Vec<&Prediction>, matches: &mut [Matches; AREAS.len()]) {
+fn match_image(
+    image: usize,
+    ground_truths: &[&GroundTruth],
+    mut found: Vec<&Prediction>,
+    matches: &mut [Matches; AREAS.len()],
+) {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
     found.truncate(MOST[2]);
     let overlaps: Vec<Vec<f64>> =
-        found.iter().map(|found| truths.iter().map(|truth| overlap(&found.bbox, truth)).collect()).collect();
+        found.iter().map(|found| ground_truths.iter().map(|truth| overlap(&found.bbox, truth)).collect()).collect();
     for ((_, range), matches) in AREAS.iter().zip(matches) {
         let outside = |area: f64| area < range[0] || area > range[1];
-        let ignored: Vec<bool> = truths.iter().map(|truth| truth.crowd || outside(truth.area)).collect();
+        let ignored: Vec<bool> = ground_truths.iter().map(|truth| truth.crowd || outside(truth.area)).collect();
         let counting = ignored.iter().filter(|ignored| !**ignored).count();
         if counting > 0 {
-            matches.labels.push((picture, counting));
+            matches.labels.push((image, counting));
         }
         // Labels that count come first; else in their order.
-        let mut order: Vec<usize> = (0..truths.len()).collect();
+        let mut order: Vec<usize> = (0..ground_truths.len()).collect();
         order.sort_by_key(|truth| ignored[*truth]);
         let mut of_found = vec![(0u16, 0u16); found.len()];
         for (threshold, least) in iou_thresholds().into_iter().enumerate() {
-            let mut taken = vec![false; truths.len()];
+            let mut taken = vec![false; ground_truths.len()];
             for (place, row) in overlaps.iter().enumerate() {
-                let label =
-                    best_label(row, least, &order, |truth| (taken[truth] && !truths[truth].crowd, ignored[truth]));
+                let label = best_label(row, least, &order, |truth| {
+                    (taken[truth] && !ground_truths[truth].crowd, ignored[truth])
+                });
                 let (matched, ignore) = &mut of_found[place];
                 match label {
                     Some(label) => {
@@ -254,7 +262,7 @@ fn match_picture(picture: usize, truths: &[&Truth], mut found: Vec<&Prediction>,
             }
         }
         for (rank, (found, (matched, ignored))) in found.iter().zip(of_found).enumerate() {
-            matches.detections.push(Matched { picture, rank, score: found.score, matched, ignored });
+            matches.detections.push(Matched { image, rank, score: found.score, matched, ignored });
         }
     }
 }
@@ -281,7 +289,7 @@ fn best_label(overlaps: &[f64], least: f64, order: &[usize], state: impl Fn(usiz
 }
 
 /// IoU; for a crowd the share of the detection that lies in it.
-fn overlap(found: &Rectangle, truth: &Truth) -> f64 {
+fn overlap(found: &BoxXywh, truth: &GroundTruth) -> f64 {
     if !truth.crowd {
         return found.iou(&truth.bbox);
     }
@@ -293,68 +301,72 @@ fn overlap(found: &Rectangle, truth: &Truth) -> f64 {
 mod tests {
     use super::*;
 
-    fn rectangle(x: f64, width: f64) -> Rectangle {
-        Rectangle { x, y: 0.0, width, height: 100.0 }
+    fn rectangle(x: f64, width: f64) -> BoxXywh {
+        BoxXywh { x, y: 0.0, width, height: 100.0 }
     }
 
-    fn truth(x: f64, class: usize) -> Truth {
+    fn truth(x: f64, class: usize) -> GroundTruth {
         let bbox = rectangle(x, 100.0);
-        Truth { bbox, class, area: bbox.area(), crowd: false }
+        GroundTruth { bbox, class, area: bbox.area(), crowd: false }
     }
 
     fn found(x: f64, class: usize, score: f64) -> Prediction {
         Prediction { bbox: rectangle(x, 100.0), class, score }
     }
 
-    fn ap50(pictures: &[Judged]) -> f64 {
-        CocoEvaluation::new(pictures, 2).metrics().ap50
+    fn ap50(images: &[EvalImage]) -> f64 {
+        CocoEvaluation::new(images, 2).metrics().ap50
     }
 
     #[test]
     fn one_of_two_objects_found_gives_51_of_101_points() {
-        let judged = Judged { truths: vec![truth(0.0, 0), truth(500.0, 0)], predictions: vec![found(0.0, 0, 0.9)] };
-        assert!((ap50(&[judged]) - 51.0 / 101.0).abs() < 1e-12);
+        let eval_image =
+            EvalImage { ground_truths: vec![truth(0.0, 0), truth(500.0, 0)], predictions: vec![found(0.0, 0, 0.9)] };
+        assert!((ap50(&[eval_image]) - 51.0 / 101.0).abs() < 1e-12);
     }
 
     #[test]
     fn wrong_ones_cost_only_before_right_ones() {
-        let truths = vec![truth(0.0, 0)];
+        let ground_truths = vec![truth(0.0, 0)];
         let right = found(10.0, 0, 0.5);
-        let judged =
-            |score| Judged { truths: truths.clone(), predictions: vec![right.clone(), found(700.0, 0, score)] };
-        assert!((ap50(&[judged(0.4)]) - 1.0).abs() < 1e-9 && (ap50(&[judged(0.6)]) - 0.5).abs() < 1e-9);
+        let eval_image = |score| EvalImage {
+            ground_truths: ground_truths.clone(),
+            predictions: vec![right.clone(), found(700.0, 0, score)],
+        };
+        assert!((ap50(&[eval_image(0.4)]) - 1.0).abs() < 1e-9 && (ap50(&[eval_image(0.6)]) - 0.5).abs() < 1e-9);
         // The second one on the same object is wrong; one of another class has nothing to find.
-        let twice = Judged { truths, predictions: vec![right.clone(), found(5.0, 0, 0.9), found(0.0, 1, 1.0)] };
+        let twice =
+            EvalImage { ground_truths, predictions: vec![right.clone(), found(5.0, 0, 0.9), found(0.0, 1, 1.0)] };
         assert!((ap50(&[twice]) - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn crowds_count_neither_way() {
-        let crowd = Truth { crowd: true, ..truth(0.0, 0) };
-        let truths = vec![crowd, truth(600.0, 0)];
+        let crowd = GroundTruth { crowd: true, ..truth(0.0, 0) };
+        let ground_truths = vec![crowd, truth(600.0, 0)];
         // Three within the crowd, at higher confidence than the right one.
         let within = (0..3).map(|n| Prediction { bbox: rectangle(10.0 * f64::from(n), 20.0), class: 0, score: 0.9 });
         let predictions = within.chain([found(600.0, 0, 0.5)]).collect();
-        assert!((ap50(&[Judged { truths, predictions }]) - 1.0).abs() < 1e-9);
+        assert!((ap50(&[EvalImage { ground_truths, predictions }]) - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn without_labels_there_is_no_score() {
-        let metrics = CocoEvaluation::new(&[Judged::default()], 3).metrics();
+        let metrics = CocoEvaluation::new(&[EvalImage::default()], 3).metrics();
         assert!(metrics.named().iter().all(|(_, value)| value.is_nan()));
     }
 
     #[test]
-    fn a_sample_of_each_picture_once_is_the_whole() {
-        let pictures: Vec<Judged> = (0..5)
-            .map(|n| Judged {
-                truths: vec![truth(0.0, n % 2), truth(300.0, 0)],
+    fn a_sample_of_each_image_once_is_the_whole() {
+        let images: Vec<EvalImage> = (0..5)
+            .map(|n| EvalImage {
+                ground_truths: vec![truth(0.0, n % 2), truth(300.0, 0)],
                 predictions: vec![found(4.0 * n as f64, n % 2, 0.9 - 0.1 * n as f64), found(310.0, 0, 0.3)],
             })
             .collect();
-        let evaluation = CocoEvaluation::new(&pictures, 2);
+        let evaluation = CocoEvaluation::new(&images, 2);
         assert_eq!(evaluation.ap_of_sample(&[1; 5])[0], evaluation.metrics().ap);
-        let twice = CocoEvaluation::new(&[&pictures[..], &pictures[..1]].concat(), 2).metrics().ap;
+        let twice = CocoEvaluation::new(&[&images[..], &images[..1]].concat(), 2).metrics().ap;
         assert!((evaluation.ap_of_sample(&[2, 1, 1, 1, 1])[0] - twice).abs() < 1e-12);
     }
 }

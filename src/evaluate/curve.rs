@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::{Judged, Prediction, Truth};
+use super::{EvalImage, GroundTruth, Prediction};
 
 /// As NumPy's `interp`: linear between rising `places`, `before` below the first one, the last value beyond the last one,
 /// and of equal places the last value.
@@ -26,18 +26,18 @@ pub struct Confusion {
 /// Counts detections of at least `confidence` that overlap a label by more than `iou`, whatever the class of either, each
 /// label and each detection once, the largest overlaps first.
 #[must_use]
-pub fn confusion(pictures: &[Judged], classes: usize, confidence: f64, iou: f64) -> Confusion {
+pub fn confusion(images: &[EvalImage], classes: usize, confidence: f64, iou: f64) -> Confusion {
     let mut counts = vec![vec![0; classes + 1]; classes + 1];
-    for judged in pictures {
-        let found: Vec<_> = judged.predictions.iter().filter(|found| found.score >= confidence).collect();
-        let (mut of_found, mut of_truth) = (vec![classes; found.len()], vec![classes; judged.truths.len()]);
-        for (f, t) in pairs(&found, &judged.truths, iou) {
-            (of_found[f], of_truth[t]) = (judged.truths[t].class, found[f].class);
+    for eval_image in images {
+        let found: Vec<_> = eval_image.predictions.iter().filter(|found| found.score >= confidence).collect();
+        let (mut of_found, mut of_truth) = (vec![classes; found.len()], vec![classes; eval_image.ground_truths.len()]);
+        for (f, t) in pairs(&found, &eval_image.ground_truths, iou) {
+            (of_found[f], of_truth[t]) = (eval_image.ground_truths[t].class, found[f].class);
         }
         for (prediction, there) in found.iter().zip(of_found) {
             counts[prediction.class][there] += 1;
         }
-        for (truth, seen) in judged.truths.iter().zip(of_truth) {
+        for (truth, seen) in eval_image.ground_truths.iter().zip(of_truth) {
             if seen == classes {
                 counts[classes][truth.class] += 1;
             }
@@ -49,16 +49,16 @@ pub fn confusion(pictures: &[Judged], classes: usize, confidence: f64, iou: f64)
 /// Pairs of the largest overlaps beyond `iou`, each detection and label once; of equal ones the first. As if all pairs
 /// were sorted, but without a table of all of them: each detection waits with its best label, and looks for the next best
 /// one when that is gone.
-fn pairs(found: &[&Prediction], truths: &[Truth], iou: f64) -> Vec<(usize, usize)> {
-    let mut gone = vec![false; truths.len()];
+fn pairs(found: &[&Prediction], ground_truths: &[GroundTruth], iou: f64) -> Vec<(usize, usize)> {
+    let mut gone = vec![false; ground_truths.len()];
     let best = |f: usize, gone: &[bool]| {
-        let overlaps = truths.iter().enumerate().filter(|(t, _)| !gone[*t]);
-        let overlaps = overlaps.map(|(t, truth)| Candidate { overlap: found[f].bbox.iou(&truth.bbox), f, t });
+        let overlaps = ground_truths.iter().enumerate().filter(|(t, _)| !gone[*t]);
+        let overlaps = overlaps.map(|(t, truth)| Detection { overlap: found[f].bbox.iou(&truth.bbox), f, t });
         overlaps.filter(|candidate| candidate.overlap > iou).max()
     };
-    let mut waiting: BinaryHeap<Candidate> = (0..found.len()).filter_map(|f| best(f, &gone)).collect();
+    let mut waiting: BinaryHeap<Detection> = (0..found.len()).filter_map(|f| best(f, &gone)).collect();
     let mut pairs = Vec::new();
-    while let Some(Candidate { f, t, .. }) = waiting.pop() {
+    while let Some(Detection { f, t, .. }) = waiting.pop() {
         if gone[t] {
             waiting.extend(best(f, &gone));
         } else {
@@ -70,38 +70,38 @@ fn pairs(found: &[&Prediction], truths: &[Truth], iou: f64) -> Vec<(usize, usize
 }
 
 /// A pair of detection and label. The larger overlap is greater, then the earlier detection, then the earlier label.
-struct Candidate {
+struct Detection {
     overlap: f64,
     f: usize,
     t: usize,
 }
 
-impl Ord for Candidate {
+impl Ord for Detection {
     fn cmp(&self, other: &Self) -> Ordering {
         self.overlap.total_cmp(&other.overlap).then(other.f.cmp(&self.f)).then(other.t.cmp(&self.t))
     }
 }
 
-impl PartialOrd for Candidate {
+impl PartialOrd for Detection {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Candidate {
+impl PartialEq for Detection {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Candidate {}
+impl Eq for Detection {}
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::evaluate::Rectangle;
+    use crate::evaluate::BoxXywh;
 
     #[test]
     fn interpolation_is_that_of_numpy() {
@@ -117,14 +117,14 @@ mod tests {
         /// Against the definition: all pairs sorted.
         #[test]
         fn pairs_are_those_of_the_sorted_table(found in prop::collection::vec(0u8..12, 0..12), there in prop::collection::vec(0u8..12, 0..12)) {
-            let bbox = |x: &u8| Rectangle { x: f64::from(*x), y: 0.0, width: 10.0, height: 10.0 };
+            let bbox = |x: &u8| BoxXywh { x: f64::from(*x), y: 0.0, width: 10.0, height: 10.0 };
             let found: Vec<Prediction> =
                 found.iter().map(|x| Prediction { bbox: bbox(x), class: 0, score: 0.5 }).collect();
-            let truths: Vec<Truth> =
-                there.iter().map(|x| Truth { bbox: bbox(x), class: 0, area: 100.0, crowd: false }).collect();
+            let ground_truths: Vec<GroundTruth> =
+                there.iter().map(|x| GroundTruth { bbox: bbox(x), class: 0, area: 100.0, crowd: false }).collect();
             let mut all: Vec<(f64, usize, usize)> = Vec::new();
             for (f, prediction) in found.iter().enumerate() {
-                let overlaps = truths.iter().enumerate().map(|(t, truth)| (prediction.bbox.iou(&truth.bbox), f, t));
+                let overlaps = ground_truths.iter().enumerate().map(|(t, truth)| (prediction.bbox.iou(&truth.bbox), f, t));
                 all.extend(overlaps.filter(|(overlap, ..)| *overlap > 0.45));
             }
             all.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -134,20 +134,20 @@ mod tests {
                     expected.push((f, t));
                 }
             }
-            prop_assert_eq!(pairs(&found.iter().collect::<Vec<_>>(), &truths, 0.45), expected);
+            prop_assert_eq!(pairs(&found.iter().collect::<Vec<_>>(), &ground_truths, 0.45), expected);
         }
     }
 
     #[test]
     fn every_label_and_detection_is_counted_once() {
-        let bbox = |x: f64| Rectangle { x, y: 0.0, width: 10.0, height: 10.0 };
-        let truth = |x, class| Truth { bbox: bbox(x), class, area: 100.0, crowd: false };
+        let bbox = |x: f64| BoxXywh { x, y: 0.0, width: 10.0, height: 10.0 };
+        let truth = |x, class| GroundTruth { bbox: bbox(x), class, area: 100.0, crowd: false };
         let found = |x, class, score| Prediction { bbox: bbox(x), class, score };
-        let judged = Judged {
-            truths: vec![truth(0.0, 0), truth(100.0, 1), truth(200.0, 1)],
+        let eval_image = EvalImage {
+            ground_truths: vec![truth(0.0, 0), truth(100.0, 1), truth(200.0, 1)],
             predictions: vec![found(0.0, 0, 0.9), found(1.0, 0, 0.8), found(100.0, 0, 0.7), found(200.0, 1, 0.1)],
         };
-        let counts = confusion(&[judged], 2, 0.25, 0.45).counts;
+        let counts = confusion(&[eval_image], 2, 0.25, 0.45).counts;
         // Class 0: once right, once taken for a 1, once nothing there; one 1 not found.
         assert_eq!(counts, [vec![1, 1, 1], vec![0, 0, 0], vec![0, 1, 0]]);
     }

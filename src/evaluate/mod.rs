@@ -1,4 +1,4 @@
-//! How good detections are, against labelled pictures.
+//! How good detections are, against labelled images.
 //!
 //! Two families of numbers are in use under the same names, and they differ: those of COCO ([`CocoEvaluation`], equal to
 //! pycocotools) and those of the YOLO training codes ([`yolo_metrics`]), which interpolate the precision-recall curve
@@ -10,19 +10,19 @@ mod curve;
 mod dataset;
 mod yolo;
 
-pub use bootstrap::{Difference, LEAST_PICTURES, ap_differences};
+pub use bootstrap::{Difference, LEAST_IMAGES, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
 pub use curve::{Confusion, confusion};
 pub use dataset::{Dataset, DatasetError, Labelled, MAX_OF_ONE, yolo_labels};
-pub use yolo::{Style, YoloClass, YoloMetrics, yolo_metrics};
+pub use yolo::{MetricStyle, YoloClass, YoloMetrics, yolo_metrics};
 
 use crate::detect::Detection;
 
 /// A labelled object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Truth {
+pub struct GroundTruth {
     /// Where it is.
-    pub bbox: Rectangle,
+    pub bbox: BoxXywh,
     /// Class id.
     pub class: usize,
     /// In square pixels: of its outline where that is known, else of its box. Decides what is small.
@@ -31,11 +31,11 @@ pub struct Truth {
     pub crowd: bool,
 }
 
-/// A detection that is judged.
+/// A detection that is evaluated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Where it is.
-    pub bbox: Rectangle,
+    pub bbox: BoxXywh,
     /// Class id.
     pub class: usize,
     /// Confidence.
@@ -44,7 +44,7 @@ pub struct Prediction {
 
 /// A box by its left and top edge, width and height, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rectangle {
+pub struct BoxXywh {
     /// Left edge.
     pub x: f64,
     /// Top edge.
@@ -55,7 +55,7 @@ pub struct Rectangle {
     pub height: f64,
 }
 
-impl Rectangle {
+impl BoxXywh {
     /// In square pixels.
     #[must_use]
     pub fn area(&self) -> f64 {
@@ -82,16 +82,16 @@ impl From<&Detection> for Prediction {
     fn from(detection: &Detection) -> Self {
         let [x1, y1, x2, y2] =
             [detection.bbox.x1, detection.bbox.y1, detection.bbox.x2, detection.bbox.y2].map(f64::from);
-        let bbox = Rectangle { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
-        Self { bbox, class: detection.class, score: f64::from(detection.score) }
+        let bbox = BoxXywh { x: x1, y: y1, width: x2 - x1, height: y2 - y1 };
+        Self { bbox, class: detection.class, score: f64::from(detection.confidence) }
     }
 }
 
-/// A picture with its labels and detections.
+/// An image with its labels and detections.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Judged {
+pub struct EvalImage {
     /// What is there.
-    pub truths: Vec<Truth>,
+    pub ground_truths: Vec<GroundTruth>,
     /// What was found.
     pub predictions: Vec<Prediction>,
 }

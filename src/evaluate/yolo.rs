@@ -1,11 +1,11 @@
 //! The numbers that YOLO training codes print: P, R, F1, mAP50, mAP50-95. Not comparable with those of COCO.
 
 use super::curve::interpolate;
-use super::{Judged, iou_thresholds, mean};
+use super::{EvalImage, iou_thresholds, mean};
 
 /// Whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub enum MetricStyle {
     /// `val.py` of YOLOv9 (and YOLOv5, and Ultralytics until 2025): a detection holds on to its best label even if that
     /// is taken, and the curve falls to (1, 0) along a ramp, which raises AP.
     Official,
@@ -70,15 +70,15 @@ const CONFIDENCES: usize = 1000;
 /// A detection of a class: its confidence and a bit for each threshold at which it is right.
 type Marked = (f64, u16);
 
-/// Judges all pictures. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
+/// Judges all images. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
 #[must_use]
-pub fn yolo_metrics(pictures: &[Judged], classes: usize, style: Style) -> YoloMetrics {
+pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: MetricStyle) -> YoloMetrics {
     let mut marked: Vec<Vec<Marked>> = vec![Vec::new(); classes];
     let mut labels = vec![0usize; classes];
-    for judged in pictures {
-        judged.truths.iter().for_each(|truth| labels[truth.class] += 1);
-        let bits = mark(judged, style);
-        for (found, bits) in judged.predictions.iter().zip(bits) {
+    for eval_image in images {
+        eval_image.ground_truths.iter().for_each(|truth| labels[truth.class] += 1);
+        let bits = mark(eval_image, style);
+        for (found, bits) in eval_image.predictions.iter().zip(bits) {
             marked[found.class].push((found.score, bits));
         }
     }
@@ -93,30 +93,30 @@ pub fn yolo_metrics(pictures: &[Judged], classes: usize, style: Style) -> YoloMe
     summarise(scored)
 }
 
-/// For each detection of a picture a bit for each threshold at which it is right.
-fn mark(judged: &Judged, style: Style) -> Vec<u16> {
+/// For each detection of an image a bit for each threshold at which it is right.
+fn mark(eval_image: &EvalImage, style: MetricStyle) -> Vec<u16> {
     // By falling confidence, as the lists of the training codes are.
-    let mut order: Vec<usize> = (0..judged.predictions.len()).collect();
-    order.sort_by(|a, b| judged.predictions[*b].score.total_cmp(&judged.predictions[*a].score));
+    let mut order: Vec<usize> = (0..eval_image.predictions.len()).collect();
+    order.sort_by(|a, b| eval_image.predictions[*b].score.total_cmp(&eval_image.predictions[*a].score));
     let iou = |found: usize, truth: usize| {
-        let (found, truth) = (&judged.predictions[found], &judged.truths[truth]);
+        let (found, truth) = (&eval_image.predictions[found], &eval_image.ground_truths[truth]);
         let intersection = found.bbox.intersection(&truth.bbox);
         let union = found.bbox.area() + truth.bbox.area() - intersection + 1e-7;
         if found.class == truth.class { intersection / union } else { 0.0 }
     };
     let thresholds = iou_thresholds();
-    let mut bits = vec![0u16; judged.predictions.len()];
+    let mut bits = vec![0u16; eval_image.predictions.len()];
     // A bit for each threshold at which a label is taken. One detection after the other, so that no table of all overlaps
     // is needed.
-    let mut taken = vec![0u16; judged.truths.len()];
+    let mut taken = vec![0u16; eval_image.ground_truths.len()];
     let mut fitting: Vec<(usize, f64)> = Vec::new();
     for found in order {
         fitting.clear();
-        let overlaps = (0..judged.truths.len()).map(|truth| (truth, iou(found, truth)));
+        let overlaps = (0..eval_image.ground_truths.len()).map(|truth| (truth, iou(found, truth)));
         fitting.extend(overlaps.filter(|(_, overlap)| *overlap >= thresholds[0]));
         for (threshold, least) in thresholds.iter().enumerate() {
             let is_taken = |truth: usize| taken[truth] & (1 << threshold) != 0;
-            let free = |(truth, _): &&(usize, f64)| style == Style::Official || !is_taken(*truth);
+            let free = |(truth, _): &&(usize, f64)| style == MetricStyle::Official || !is_taken(*truth);
             let fitting = fitting.iter().filter(|(_, overlap)| overlap >= least).filter(free);
             let best = fitting.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(truth, _)| *truth);
             if let Some(truth) = best.filter(|truth| !is_taken(*truth)) {
@@ -128,7 +128,7 @@ fn mark(judged: &Judged, style: Style) -> Vec<u16> {
     bits
 }
 
-fn score(class: usize, labels: usize, detections: &[Marked], style: Style) -> YoloClass {
+fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle) -> YoloClass {
     let curve = |threshold: usize| {
         let mut right = 0usize;
         let points = detections.iter().enumerate().map(|(n, (_, bits))| {
@@ -162,11 +162,11 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: Style) -> Yo
 }
 
 /// Area below the curve by the trapezoid rule over 101 recalls, and the curve there.
-fn average_precision(recall: &[f64], precision: &[f64], style: Style) -> (f64, Vec<f64>) {
+fn average_precision(recall: &[f64], precision: &[f64], style: MetricStyle) -> (f64, Vec<f64>) {
     let end: &[f64] = match (style, recall.last()) {
-        (Style::Official, _) => &[1.0],
-        (Style::Ultralytics, Some(last)) => &[*last, 1.0],
-        (Style::Ultralytics, None) => &[1.0, 1.0],
+        (MetricStyle::Official, _) => &[1.0],
+        (MetricStyle::Ultralytics, Some(last)) => &[*last, 1.0],
+        (MetricStyle::Ultralytics, None) => &[1.0, 1.0],
     };
     let recall = [&[0.0], recall, end].concat();
     let mut precision = [&[1.0], precision, &vec![0.0; end.len()][..]].concat();
@@ -208,48 +208,50 @@ fn smooth(curve: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{CocoEvaluation, Prediction, Rectangle, Truth};
+    use crate::evaluate::{BoxXywh, CocoEvaluation, GroundTruth, Prediction};
 
-    fn rectangle(x: f64) -> Rectangle {
-        Rectangle { x, y: 0.0, width: 100.0, height: 100.0 }
+    fn rectangle(x: f64) -> BoxXywh {
+        BoxXywh { x, y: 0.0, width: 100.0, height: 100.0 }
     }
 
-    fn truth(x: f64) -> Truth {
-        Truth { bbox: rectangle(x), class: 0, area: 1e4, crowd: false }
+    fn truth(x: f64) -> GroundTruth {
+        GroundTruth { bbox: rectangle(x), class: 0, area: 1e4, crowd: false }
     }
 
     fn found(x: f64, score: f64) -> Prediction {
         Prediction { bbox: rectangle(x), class: 0, score }
     }
 
-    /// One of two objects found: the same picture by three definitions.
+    /// One of two objects found: the same image by three definitions.
     #[test]
     fn three_definitions_give_three_numbers() {
-        let judged = Judged { truths: vec![truth(0.0), truth(500.0)], predictions: vec![found(0.0, 0.9)] };
-        let pictures = [judged];
-        let map50 = |style| yolo_metrics(&pictures, 1, style).map50;
-        assert!((map50(Style::Official) - 0.75).abs() < 1e-9);
-        assert!((map50(Style::Ultralytics) - 0.495).abs() < 1e-9);
-        assert!((CocoEvaluation::new(&pictures, 1).metrics().ap50 - 0.505).abs() < 5e-4);
+        let eval_image =
+            EvalImage { ground_truths: vec![truth(0.0), truth(500.0)], predictions: vec![found(0.0, 0.9)] };
+        let images = [eval_image];
+        let map50 = |style| yolo_metrics(&images, 1, style).map50;
+        assert!((map50(MetricStyle::Official) - 0.75).abs() < 1e-9);
+        assert!((map50(MetricStyle::Ultralytics) - 0.495).abs() < 1e-9);
+        assert!((CocoEvaluation::new(&images, 1).metrics().ap50 - 0.505).abs() < 5e-4);
     }
 
     /// Two labels side by side: both detections prefer the first one.
     #[test]
     fn only_ultralytics_gives_a_second_choice() {
-        let truths = vec![truth(0.0), truth(20.0)];
-        let judged = [Judged { truths, predictions: vec![found(4.0, 0.9), found(6.0, 0.8)] }];
-        let recall = |style| yolo_metrics(&judged, 1, style).classes[0].recall_by_confidence[0];
-        assert!((recall(Style::Official) - 0.5).abs() < 1e-9);
-        assert!((recall(Style::Ultralytics) - 1.0).abs() < 1e-9);
+        let ground_truths = vec![truth(0.0), truth(20.0)];
+        let eval_image = [EvalImage { ground_truths, predictions: vec![found(4.0, 0.9), found(6.0, 0.8)] }];
+        let recall = |style| yolo_metrics(&eval_image, 1, style).classes[0].recall_by_confidence[0];
+        assert!((recall(MetricStyle::Official) - 0.5).abs() < 1e-9);
+        assert!((recall(MetricStyle::Ultralytics) - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn precision_and_recall_are_read_at_the_best_f1() {
         let predictions = vec![found(0.0, 0.9), found(700.0, 0.1)];
-        let metrics = yolo_metrics(&[Judged { truths: vec![truth(0.0)], predictions }], 1, Style::Official);
+        let metrics =
+            yolo_metrics(&[EvalImage { ground_truths: vec![truth(0.0)], predictions }], 1, MetricStyle::Official);
         // Smoothing pulls the place away from the edge at 0.9, where precision is 1.
         assert!((0.96..0.97).contains(&metrics.precision) && (metrics.recall - 1.0).abs() < 1e-6);
         assert!((0.849..0.851).contains(&metrics.confidence));
-        assert!(yolo_metrics(&[Judged::default()], 1, Style::Official).map.is_nan());
+        assert!(yolo_metrics(&[EvalImage::default()], 1, MetricStyle::Official).map.is_nan());
     }
 }

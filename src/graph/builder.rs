@@ -7,7 +7,10 @@ use crate::Size;
 use crate::architecture::{Architecture, Value};
 use crate::dysample;
 use crate::onnx::{Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, int_tensor, value_info};
-use crate::weights::{Kernel, Weights};
+use crate::weights::{FusedConv, Weights};
+
+/// Any number of images in a run.
+const BATCH: Dim<'static> = Dim::Named("batch");
 
 /// Builds the model of the main branch. Takes the weights, which move into the model without being copied.
 ///
@@ -23,8 +26,7 @@ pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> Onn
     let GraphBuilder { mut graph, uses_dysample, .. } = builder;
     let side = [Dim::Named("height"), Dim::Named("width")];
     graph.name = Some(architecture.name().to_owned());
-    graph.input =
-        vec![value_info(INPUT, &[Dim::Fixed(1), Dim::Fixed(architecture.input_channels()), side[0], side[1]])];
+    graph.input = vec![value_info(INPUT, &[BATCH, Dim::Fixed(architecture.input_channels()), side[0], side[1]])];
     graph.output = outputs(&head);
     let mut proto = ModelProto {
         ir_version: Some(opset.ir_version()),
@@ -60,10 +62,10 @@ fn outputs(head: &HeadLayout) -> Vec<crate::onnx::ValueInfoProto> {
     for level in &head.levels {
         let (height, width) = (format!("height/{}", level.stride), format!("width/{}", level.stride));
         let mut declare = |name: &str, channels| {
-            let dims = [Dim::Fixed(1), Dim::Fixed(channels), Dim::Named(&height), Dim::Named(&width)];
+            let dims = [BATCH, Dim::Fixed(channels), Dim::Named(&height), Dim::Named(&width)];
             outputs.push(value_info(name, &dims));
         };
-        declare(&level.boxes, 4 * super::BINS);
+        declare(&level.boxes, 4 * crate::architecture::REG_MAX);
         declare(&level.classes, head.classes);
     }
     outputs
@@ -74,12 +76,12 @@ pub(super) fn value_name(value: Value) -> String {
     format!("v{}", value.id)
 }
 
-/// The row of the config that computes each value of a graph, by the value's name.
+/// The layer of the config that computes each value of a graph, by the value's name.
 #[must_use]
-pub fn rows_of_values(architecture: &Architecture, head: &HeadLayout) -> HashMap<String, usize> {
+pub fn layers_of_values(architecture: &Architecture, head: &HeadLayout) -> HashMap<String, usize> {
     let names = value_names(architecture, head);
-    let outputs = architecture.main_steps().flat_map(|step| step.outputs.iter().map(|value| (*value, step.row)));
-    outputs.map(|(value, row)| (names.get(&value.id).cloned().unwrap_or_else(|| value_name(value)), row)).collect()
+    let outputs = architecture.main_steps().flat_map(|step| step.outputs.iter().map(|value| (*value, step.layer)));
+    outputs.map(|(value, layer)| (names.get(&value.id).cloned().unwrap_or_else(|| value_name(value)), layer)).collect()
 }
 
 /// Names of the input and the outputs.
@@ -133,7 +135,7 @@ impl GraphBuilder {
     }
 
     /// Stores a kernel `[output, input, k, k]` and its bias; gives the names that a Conv node reads.
-    pub(super) fn kernel(&mut self, path: &str, shape: [usize; 4], kernel: Kernel) -> [String; 2] {
+    pub(super) fn kernel(&mut self, path: &str, shape: [usize; 4], kernel: FusedConv) -> [String; 2] {
         let names = [format!("{path}.weight"), format!("{path}.bias")];
         self.floats(&names[0], &shape, kernel.weight);
         self.floats(&names[1], &shape[..1], kernel.bias);

@@ -10,11 +10,11 @@ use crate::onnx::{Dim, GraphProto, value_info};
 /// The values around one DySample node, by their names among the outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DySampleValues {
-    /// Row of the config.
-    pub row: usize,
+    /// Layer of the config.
+    pub layer: usize,
     /// The map that is sampled, `[1, C, H, W]`.
     pub input: String,
-    /// Where it is sampled, `[1, 2·groups·scale², H, W]`, in cells of the map.
+    /// Where it is sampled, `[1, 2·groups·scale², H, W]`, in positions of the map.
     pub offset: String,
     /// What comes out, `[1, C, scale·H, scale·W]`.
     pub output: String,
@@ -24,8 +24,8 @@ pub struct DySampleValues {
 
 impl OnnxModel {
     /// Makes the outputs of all layers that the model computes outputs of the graph too, to find the first one that
-    /// differs from another implementation (see docs/debugging-numerics.md). Gives row index, position among the
-    /// row's outputs, and the output's name.
+    /// differs from another implementation (see docs/debugging-numerics.md). Gives layer index, position among the
+    /// layer's outputs, and the output's name.
     pub fn expose_layers(&mut self, architecture: &Architecture) -> Vec<(usize, usize, String)> {
         let Some(graph) = &mut self.proto.graph else { return Vec::new() };
         let computed: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
@@ -34,14 +34,14 @@ impl OnnxModel {
             for (position, value) in layer.outputs.iter().enumerate() {
                 let name = builder::value_name(*value);
                 if computed.contains(&name) {
-                    exposed.push((layer.row.index, position, name));
+                    exposed.push((layer.spec.index, position, name));
                 }
             }
         }
-        for (row, position, name) in &exposed {
-            let axis = |axis: &str| format!("{axis} of {row}.{position}");
+        for (layer, position, name) in &exposed {
+            let axis = |axis: &str| format!("{axis} of {layer}.{position}");
             let (channels, height, width) = (axis("channels"), axis("height"), axis("width"));
-            let dims = [Dim::Fixed(1), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
+            let dims = [Dim::Named("batch"), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
             graph.output.push(value_info(name, &dims));
         }
         exposed
@@ -51,11 +51,11 @@ impl OnnxModel {
     pub fn expose_dysample(&mut self, architecture: &Architecture) -> Vec<DySampleValues> {
         let Some(graph) = &mut self.proto.graph else { return Vec::new() };
         let layers = architecture.main_steps().filter_map(|step| match &step.operation {
-            Operation::DySample(layer) => Some((step.row, layer)),
+            Operation::DySample(layer) => Some((step.layer, layer)),
             _ => None,
         });
         let mut exposed = Vec::new();
-        for (row, layer) in layers {
+        for (index, layer) in layers {
             let is_it = |node: &&crate::onnx::NodeProto| {
                 node.op_type.as_deref() == Some(NAME)
                     && node.domain.as_deref() == Some(DOMAIN)
@@ -64,7 +64,7 @@ impl OnnxModel {
             let Some(node) = graph.node.iter().find(is_it) else { continue };
             if let ([input, offset], [output]) = (&node.input[..], &node.output[..]) {
                 exposed.push(DySampleValues {
-                    row,
+                    layer: index,
                     input: input.clone(),
                     offset: offset.clone(),
                     output: output.clone(),

@@ -5,7 +5,7 @@ use crate::architecture::{Convolution, DySampleLayer, Interpolation, Operation, 
 use crate::config::Activation;
 use crate::dysample::{DOMAIN, NAME, OffsetKernels};
 use crate::onnx::{Attribute, node};
-use crate::weights::Kernel;
+use crate::weights::FusedConv;
 
 impl GraphBuilder {
     pub(super) fn lower(&mut self, step: &Step) {
@@ -128,13 +128,13 @@ impl GraphBuilder {
         let offset = format!("{output}.offset");
         match self.weights.offsets.remove(path).expect("bound to this architecture") {
             OffsetKernels::Static { weight, bias } => {
-                self.offset_conv([input, &offset], layer, "offset", Kernel { weight, bias });
+                self.offset_conv([input, &offset], layer, "offset", FusedConv { weight, bias });
             }
             OffsetKernels::Dynamic { weight, bias, scope_weight, scope_bias, init_pos } => {
                 let named = |part: &str| format!("{output}.{part}");
                 let (direction, scope, reach) = (named("direction"), named("scope"), named("reach"));
-                self.offset_conv([input, &direction], layer, "offset", Kernel { weight, bias });
-                self.offset_conv([input, &scope], layer, "scope", Kernel { weight: scope_weight, bias: scope_bias });
+                self.offset_conv([input, &direction], layer, "offset", FusedConv { weight, bias });
+                self.offset_conv([input, &scope], layer, "scope", FusedConv { weight: scope_weight, bias: scope_bias });
                 self.push(node("Sigmoid", &[&scope], &[&reach], &[]));
                 let scaled = named("scaled");
                 self.push(node("Mul", &[&direction, &reach], &[&scaled], &[]));
@@ -153,7 +153,7 @@ impl GraphBuilder {
         self.push(operator);
     }
 
-    fn offset_conv(&mut self, wires: [&str; 2], layer: &DySampleLayer, part: &str, kernel: Kernel) {
+    fn offset_conv(&mut self, wires: [&str; 2], layer: &DySampleLayer, part: &str, kernel: FusedConv) {
         let shape = [layer.definition.offset_channels(), layer.definition.channels, 1, 1];
         let [weight, bias] = self.kernel(&format!("{}.{part}", layer.path), shape, kernel);
         self.push(node("Conv", &[wires[0], &weight, &bias], &[wires[1]], &[]));

@@ -1,18 +1,18 @@
 //! The network as an ONNX model.
 //!
-//! Input `images` is `[1, 3, H, W]`, RGB in 0 to 1, with `H` and `W` multiples of the stride. The graph ends at the
-//! main head's raw maps: for level `l` the outputs `boxes_l` (`[1, 64, h, w]`: distributions over the distance to the
-//! left, top, right and bottom side, 16 bins each, before softmax) and `classes_l` (`[1, nc, h, w]`, logits). Softmax
-//! and sigmoid over all cells would cost 7 % of a small network's time; [`detect`](crate::detect) takes them for the
-//! cells that matter only. [`HeadLayout`] describes the outputs, so that nobody has to guess from shapes.
+//! Input `images` is `[batch, 3, H, W]`, RGB in 0 to 1, with `H` and `W` multiples of the stride. The graph ends at the
+//! main head's raw maps: for level `l` the outputs `boxes_l` (`[batch, 64, h, w]`: distributions over the distance to the
+//! left, top, right and bottom side, 16 bins each, before softmax) and `classes_l` (`[batch, nc, h, w]`, logits). Softmax
+//! and sigmoid over all anchor points would cost 7 % of a small network's time; [`detect`](crate::detect) takes them for the
+//! ones that matter only. [`HeadLayout`] describes the outputs, so that nobody has to guess from shapes.
 
 mod builder;
 mod export;
 mod expose;
 mod lower;
 
-pub use builder::{build, rows_of_values};
-pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, Suppression, export};
+pub use builder::{build, layers_of_values};
+pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, export};
 pub use expose::DySampleValues;
 
 use prost::Message;
@@ -22,13 +22,11 @@ use crate::onnx::{ModelProto, Opset};
 
 /// Name of the graph's input.
 pub const INPUT: &str = "images";
-/// Bins of a box distribution.
-pub const BINS: usize = crate::architecture::REG_MAX;
 
 /// One level of the head, as outputs of the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LevelLayout {
-    /// Input pixels per cell.
+    /// Input pixels per position.
     pub stride: usize,
     /// Name of the output with the box distributions.
     pub boxes: String,

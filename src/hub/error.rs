@@ -22,10 +22,7 @@ pub enum HubError {
         reason: std::io::Error,
     },
     /// Not in the cache, and fetching is forbidden.
-    #[error(
-        "weights {name} are not in the cache, and fetching is switched off (--offline or YOLO9_OFFLINE); run `yolo9 \
-         models pull {name}` once without it, or put the file at {path}"
-    )]
+    #[error("weights {name} are not in the cache, and fetching is switched off; the file would be at {path}")]
     Offline {
         /// The release.
         name: &'static str,
@@ -60,10 +57,7 @@ pub enum HubError {
         reason: String,
     },
     /// Other bytes than at first use.
-    #[error(
-        "{path} has sha256 {found}; at first use it had {expected}: somebody or something changed the file. `yolo9 models \
-         remove {name}` deletes it, `--forget` with it accepts another one next time"
-    )]
+    #[error("{path} has sha256 {found}; at first use it had {expected}: somebody or something changed the file")]
     Changed {
         /// The release.
         name: &'static str,

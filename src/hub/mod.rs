@@ -9,7 +9,7 @@ mod transfer;
 
 pub use catalogue::{Release, find_release, nearest_release, releases};
 pub use error::HubError;
-pub use transfer::{Patience, Progress, download};
+pub use transfer::{Progress, RetryPolicy, download};
 
 use std::fs::File;
 use std::io::Read;
@@ -31,7 +31,7 @@ pub struct Hub {
     /// Takes the place of everything before the file's name in a URL.
     mirror: Option<String>,
     offline: bool,
-    patience: Patience,
+    retries: RetryPolicy,
 }
 
 impl Hub {
@@ -42,13 +42,13 @@ impl Hub {
     pub fn new(offline: bool) -> Result<Self, HubError> {
         let mirror = std::env::var("YOLO9_MIRROR").ok().filter(|mirror| !mirror.is_empty());
         let offline = offline || offline_by_variable();
-        Ok(Self { folder: cache_folder()?.join("models"), mirror, offline, patience: Patience::default() })
+        Ok(Self { folder: cache_folder()?.join("models"), mirror, offline, retries: RetryPolicy::default() })
     }
 
     /// A hub in a folder of its own.
     #[must_use]
-    pub fn at(folder: PathBuf, mirror: Option<String>, patience: Patience) -> Self {
-        Self { folder, mirror, offline: false, patience }
+    pub fn at(folder: PathBuf, mirror: Option<String>, retries: RetryPolicy) -> Self {
+        Self { folder, mirror, offline: false, retries }
     }
 
     /// Where a file is, or would be.
@@ -138,19 +138,19 @@ impl Hub {
 
     fn fetch(&self, release: &Release, part: &Part, progress: &mut Progress<'_>) -> Result<(), HubError> {
         let url = self.url(release);
-        let agent = transfer::agent(&self.patience);
+        let agent = transfer::agent(&self.retries);
         let failed = |reason, attempts, passing| {
             let remedy = if passing { "try again later (what was fetched is kept), or name" } else { "name" };
             HubError::Fetch { name: release.name, url: url.clone(), reason, attempts, remedy }
         };
-        let mut pause = self.patience.pause;
+        let mut pause = self.retries.pause;
         let mut attempt = 1;
         loop {
-            match part.fetch((&agent, &self.patience), &url, progress) {
+            match part.fetch((&agent, &self.retries), &url, progress) {
                 Ok(()) => return Ok(()),
                 Err(Failure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
                 Err(Failure::Final(reason)) => return Err(failed(reason, attempt, false)),
-                Err(Failure::Passing(reason)) if attempt >= self.patience.attempts => {
+                Err(Failure::Passing(reason)) if attempt >= self.retries.attempts => {
                     return Err(failed(reason, attempt, true));
                 }
                 Err(Failure::Passing(reason)) => log::warn!("{url}: {reason}; trying again"),
@@ -177,9 +177,8 @@ impl Hub {
             (_, Some((expected, _))) if expected != length => format!("it has {length} bytes, expected {expected}"),
             (Some(expected), Some(_)) if expected != hash => format!("it has sha256 {hash}, expected {expected}"),
             (Some(first), None) if first != hash => format!(
-                "it has sha256 {hash}, and at first use it had {first}; if its publishers replaced it, accept that with \
-                 `yolo9 models remove {} --forget`",
-                release.name
+                "it has sha256 {hash}, and at first use it had {first}; if its publishers replaced it, that must be \
+                 forgotten",
             ),
             // A server that does not say how long the file is may have ended early.
             _ => match is_whole_zip(&part.path) {

@@ -15,18 +15,18 @@ const MAX_LENGTH: u64 = 8 << 30;
 
 /// How patient a download is.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// Attempts in all; each continues where the last one ended.
     pub attempts: u32,
     /// Pause after the first failed attempt; it doubles each time.
     pub pause: Duration,
     /// How long a connection or an answer may take, and how long it may then be silent.
     pub silence: Duration,
-    /// Bytes per second that must come at the least, on average over each time of [`Patience::silence`].
+    /// Bytes per second that must come at the least, on average over each time of [`RetryPolicy::silence`].
     pub lowest_rate: u64,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self { attempts: 5, pause: Duration::from_secs(1), silence: Duration::from_secs(30), lowest_rate: 1000 }
     }
@@ -55,9 +55,9 @@ struct Steady<R> {
 }
 
 impl<R: Read> Steady<R> {
-    fn new(from: R, patience: &Patience) -> Self {
-        let least = patience.lowest_rate.saturating_mul(patience.silence.as_secs());
-        Self { from, window: patience.silence, least, begun: Instant::now(), read: 0 }
+    fn new(from: R, retries: &RetryPolicy) -> Self {
+        let least = retries.lowest_rate.saturating_mul(retries.silence.as_secs());
+        Self { from, window: retries.silence, least, begun: Instant::now(), read: 0 }
     }
 }
 
@@ -87,11 +87,11 @@ const WHOLE: Duration = Duration::from_secs(300);
 /// # Errors
 /// A sentence that does not repeat the address.
 pub fn download(url: &str, limit: u64) -> Result<Vec<u8>, String> {
-    download_with(url, limit, &Patience { silence: Duration::from_secs(10), ..Patience::default() })
+    download_with(url, limit, &RetryPolicy { silence: Duration::from_secs(10), ..RetryPolicy::default() })
 }
 
-fn download_with(url: &str, limit: u64, patience: &Patience) -> Result<Vec<u8>, String> {
-    let agent = agent_of(patience, Some(WHOLE));
+fn download_with(url: &str, limit: u64, retries: &RetryPolicy) -> Result<Vec<u8>, String> {
+    let agent = agent_of(retries, Some(WHOLE));
     let get = || {
         let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
         if response.status() != StatusCode::OK {
@@ -99,7 +99,7 @@ fn download_with(url: &str, limit: u64, patience: &Patience) -> Result<Vec<u8>, 
         }
         let length = content_length(response.headers());
         let mut bytes = Vec::new();
-        let mut body = Steady::new(response.body_mut().as_reader(), patience).take(limit.saturating_add(1));
+        let mut body = Steady::new(response.body_mut().as_reader(), retries).take(limit.saturating_add(1));
         body.read_to_end(&mut bytes).map_err(|error| format!("after {} bytes: {error}", bytes.len()))?;
         match length {
             _ if bytes.len() as u64 > limit => Err(format!("has more than {limit} bytes")),
@@ -116,18 +116,18 @@ fn download_with(url: &str, limit: u64, patience: &Patience) -> Result<Vec<u8>, 
 }
 
 /// An HTTP client with the proxies of the environment.
-pub(super) fn agent(patience: &Patience) -> Agent {
-    agent_of(patience, None)
+pub(super) fn agent(retries: &RetryPolicy) -> Agent {
+    agent_of(retries, None)
 }
 
-fn agent_of(patience: &Patience, whole: Option<Duration>) -> Agent {
+fn agent_of(retries: &RetryPolicy, whole: Option<Duration>) -> Agent {
     Agent::config_builder()
         .timeout_global(whole)
         .user_agent(concat!("yolo9/", env!("CARGO_PKG_VERSION")))
         .http_status_as_error(false)
-        .timeout_connect(Some(patience.silence))
-        .timeout_recv_response(Some(patience.silence))
-        .timeout_per_read(Some(patience.silence))
+        .timeout_connect(Some(retries.silence))
+        .timeout_recv_response(Some(retries.silence))
+        .timeout_per_read(Some(retries.silence))
         .build()
         .new_agent()
 }
@@ -156,7 +156,7 @@ impl Part {
     /// Continues the download until the file is whole.
     pub(super) fn fetch(
         &self,
-        (agent, patience): (&Agent, &Patience),
+        (agent, retries): (&Agent, &RetryPolicy),
         url: &str,
         progress: &mut Progress<'_>,
     ) -> Result<(), Failure> {
@@ -193,7 +193,7 @@ impl Part {
         }
         self.note_version(response.headers()).map_err(Failure::File)?;
         let mut file = self.open(start).map_err(Failure::File)?;
-        let body = Steady::new(response.into_body().into_reader(), patience);
+        let body = Steady::new(response.into_body().into_reader(), retries);
         let written = copy(body, &mut file, (start, total), progress)?;
         file.sync_all().map_err(Failure::File)?;
         match total {
@@ -279,12 +279,12 @@ mod tests {
 
     #[test]
     fn a_server_that_sends_next_to_nothing_is_given_up() {
-        let patience = Patience { silence: Duration::from_secs(1), lowest_rate: 1000, ..Patience::default() };
+        let retries = RetryPolicy { silence: Duration::from_secs(1), lowest_rate: 1000, ..RetryPolicy::default() };
         let mut bytes = Vec::new();
-        let error = Steady::new(Drip(Duration::from_millis(20)), &patience).read_to_end(&mut bytes).unwrap_err();
+        let error = Steady::new(Drip(Duration::from_millis(20)), &retries).read_to_end(&mut bytes).unwrap_err();
         assert!(error.to_string().contains("the server is too slow"), "{error}");
         assert!(bytes.len() < 200);
-        let whole = Steady::new(&[7u8; 5000][..], &patience).read_to_end(&mut bytes);
+        let whole = Steady::new(&[7u8; 5000][..], &retries).read_to_end(&mut bytes);
         assert_eq!(whole.unwrap(), 5000);
     }
 }

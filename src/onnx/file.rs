@@ -18,7 +18,7 @@ use crate::untrusted::printable;
 const MAX_LENGTH: usize = 2 << 30;
 /// Strides of a YOLOv9 head, where the metadata (`strides`) do not say otherwise.
 const STRIDES: [usize; 3] = [8, 16, 32];
-/// What a few bytes could make us allocate: pictures of a run, a picture's side, numbers of an input, classes.
+/// What a few bytes could make us allocate: images of a run, an image's side, numbers of an input, classes.
 const MAX_BATCH: usize = 1024;
 const MAX_SIDE: usize = 16_384;
 const MAX_NUMBERS: usize = 1 << 29;
@@ -56,14 +56,14 @@ pub enum OnnxProblem {
         tensor: String,
     },
     /// Not the input of a detector.
-    #[error("expected one input of RGB pictures [batch, 3, height, width] in f32 or f16, found {found}")]
+    #[error("expected one input of RGB images [batch, 3, height, width] in f32 or f16, found {found}")]
     Input {
         /// The inputs.
         found: String,
     },
     /// Not the output of a YOLOv9 detector.
     #[error(
-        "no output that a YOLOv9 detector has: expected [batch, 4 + classes, cells], or [batch, detections, 6], found {found}{hint}"
+        "no output that a YOLOv9 detector has: expected [batch, 4 + classes, anchor points], or [batch, detections, 6], found {found}{hint}"
     )]
     Output {
         /// The outputs.
@@ -88,18 +88,18 @@ pub enum OnnxProblem {
         task: String,
     },
     /// Neither its output nor its metadata say how many classes there are.
-    #[error("does not say how many classes it has; give their names with --names")]
+    #[error("does not say how many classes it has")]
     Classes,
 }
 
 /// What a model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnnxInput {
-    /// Number of pictures of a run, where it is fixed.
+    /// Number of images of a run, where it is fixed.
     pub batch: Option<usize>,
-    /// Height of a picture, where it is fixed.
+    /// Height of an image, where it is fixed.
     pub height: Option<usize>,
-    /// Width of a picture, where it is fixed.
+    /// Width of an image, where it is fixed.
     pub width: Option<usize>,
     /// Whether numbers are f16 instead of f32.
     pub half: bool,
@@ -108,7 +108,7 @@ pub struct OnnxInput {
 /// The outputs that hold detections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OnnxHead {
-    /// `[B, 4 + nc, N]`: centre, size and class probabilities of every cell.
+    /// `[B, 4 + nc, N]`: centre, size and class probabilities of every anchor point.
     Dense {
         /// The output.
         output: String,
@@ -131,6 +131,17 @@ pub enum OnnxHead {
     },
 }
 
+impl OnnxHead {
+    /// The output of raw predictions, if it is one of them.
+    #[must_use]
+    pub fn dense_output(&self) -> Option<&str> {
+        match self {
+            OnnxHead::Dense { output, .. } => Some(output),
+            OnnxHead::Rows { .. } | OnnxHead::Lists { .. } => None,
+        }
+    }
+}
+
 /// An exported detector.
 #[derive(Debug, Clone)]
 pub struct OnnxFile {
@@ -142,7 +153,7 @@ pub struct OnnxFile {
     pub input: OnnxInput,
     /// What it gives.
     pub head: OnnxHead,
-    /// Input pixels per cell of each level.
+    /// Input pixels per anchor point of each level.
     pub strides: Vec<usize>,
     /// Outputs of the same form that are not used: the auxiliary branch of an unconverted model.
     pub unused: Vec<String>,

@@ -57,7 +57,7 @@ impl Tensor {
     }
 }
 
-/// What a single input of pictures asks for.
+/// What a single input of images asks for.
 pub(super) fn input(inputs: &[Tensor]) -> Option<OnnxInput> {
     let [Tensor { element: element @ (FLOAT | FLOAT16), shape, .. }] = inputs else { return None };
     match shape.as_slice() {
@@ -79,20 +79,21 @@ pub(super) fn head(
         let [boxes, scores, classes] = ["boxes", "scores", "classes"].map(str::to_owned);
         return Ok((OnnxHead::Lists { boxes, scores, classes }, Vec::new()));
     }
-    let cells = input.height.zip(input.width).map(|(h, w)| strides.iter().map(|s| (h / s) * (w / s)).sum::<usize>());
+    let anchors = input.height.zip(input.width).map(|(h, w)| strides.iter().map(|s| (h / s) * (w / s)).sum::<usize>());
     let maps: Vec<&Tensor> =
         outputs.iter().filter(|o| o.shape.len() == 3 && matches!(o.element, FLOAT | FLOAT16)).collect();
-    if let Some(rows) = maps.iter().find(|map| map.shape[2] == Some(ROW) && cells != Some(ROW)) {
+    if let Some(rows) = maps.iter().find(|map| map.shape[2] == Some(ROW) && anchors != Some(ROW)) {
         return Ok((OnnxHead::Rows { output: rows.name.clone() }, Vec::new()));
     }
     let known = |n: Option<usize>, expected: Option<usize>| n.is_none() || expected.is_none() || n == expected;
     let dense: Vec<&&Tensor> =
-        maps.iter().filter(|map| known(map.shape[2], cells) && map.shape[1].is_none_or(|rows| rows > 4)).collect();
+        maps.iter().filter(|map| known(map.shape[2], anchors) && map.shape[1].is_none_or(|rows| rows > 4)).collect();
     // A model with an auxiliary branch gives that first; its exporter names only that one (`output0`).
     let Some((main, auxiliary)) = dense.split_last() else {
-        let transposed = |map: &&Tensor| cells.is_some() && map.shape[1].is_some_and(|rows| known(Some(rows), cells));
+        let transposed =
+            |map: &&Tensor| anchors.is_some() && map.shape[1].is_some_and(|rows| known(Some(rows), anchors));
         return Err(match maps.iter().any(transposed) {
-            true => "; cells come before their values, with an objectness, in exports of YOLOv5 and YOLOv7",
+            true => "; anchor points come before their values, with an objectness, in exports of YOLOv5 and YOLOv7",
             false if outputs.iter().any(|output| output.shape.len() >= 4) => {
                 "; maps before decoding come from MIT YOLO's export: give the checkpoint instead"
             }

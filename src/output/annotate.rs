@@ -1,14 +1,15 @@
-//! Boxes and labels on a picture.
+//! Boxes and labels on an image.
 
 use ab_glyph::{Font, FontRef, PxScale};
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_rect_mut, draw_text_mut, text_size};
 use imageproc::rect::Rect;
 
-use super::PictureResult;
+use super::ImageResult;
 use super::label::{Patch, place};
 use crate::Size;
 use crate::detect::{BoxXyxy, Detection};
+use crate::setters::setters;
 
 /// DejaVu Sans (licence beside it): Latin, Greek, Cyrillic and many symbols.
 const FONT: &[u8] = include_bytes!("font/DejaVuSans.ttf");
@@ -18,8 +19,9 @@ const LEAST_FONT_SIZE: f32 = 8.0;
 
 /// How boxes are drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Style {
-    /// Width of the lines in pixels; chosen by the picture's size if absent.
+#[non_exhaustive]
+pub struct AnnotateOptions {
+    /// Width of the lines in pixels; chosen by the image's size if absent.
     pub line_width: Option<u32>,
     /// Boxes without labels.
     pub hide_labels: bool,
@@ -27,10 +29,12 @@ pub struct Style {
     pub hide_confidence: bool,
 }
 
+setters!(AnnotateOptions { line_width: Option<u32>, hide_labels: bool, hide_confidence: bool });
+
 /// A box to draw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// In pixels of the picture.
+    /// In pixels of the image.
     pub bbox: BoxXyxy,
     /// What is written at it; nothing for a box alone.
     pub text: String,
@@ -39,7 +43,7 @@ pub struct Mark {
 }
 
 /// Draws all detections, the best one on top, then their labels.
-pub fn annotate(picture: &mut RgbImage, result: &PictureResult<'_>, style: &Style) {
+pub fn annotate(image: &mut RgbImage, result: &ImageResult<'_>, style: &AnnotateOptions) {
     let Ok(font) = FontRef::try_from_slice(FONT) else { return };
     let mark = |detection: &Detection| Mark {
         bbox: detection.bbox,
@@ -47,61 +51,61 @@ pub fn annotate(picture: &mut RgbImage, result: &PictureResult<'_>, style: &Styl
         colour: class_colour(detection.class),
     };
     let marks: Vec<Mark> = result.detections.iter().map(mark).collect();
-    draw_marks(picture, &marks, style.line_width);
+    draw_marks(image, &marks, style.line_width);
 }
 
 /// Draws boxes, the first one on top, then their labels, of which the first ones get the best places.
-pub fn draw_marks(picture: &mut RgbImage, marks: &[Mark], line_width: Option<u32>) {
-    let size = Size::new(picture.width() as usize, picture.height() as usize);
+pub fn draw_marks(image: &mut RgbImage, marks: &[Mark], line_width: Option<u32>) {
+    let size = Size::new(image.width() as usize, image.height() as usize);
     let mean_side = (size.width + size.height) as f32 / 2.0;
     for mark in marks.iter().rev() {
         let bbox = patch_of(&mark.bbox, size);
         let line = line_width.unwrap_or_else(|| line_width_for(mean_side, bbox)).max(1) as i32;
-        outline(picture, bbox, line, Rgb(mark.colour));
+        outline(image, bbox, line, Rgb(mark.colour));
     }
     let Ok(font) = FontRef::try_from_slice(FONT) else { return };
     let mut taken = Vec::new();
     for mark in marks.iter().filter(|mark| !mark.text.is_empty()) {
         let bbox = patch_of(&mark.bbox, size);
         let label = Label { text: &mark.text, font: &font, size: font_size(mean_side, bbox), colour: Rgb(mark.colour) };
-        draw_label(picture, bbox, &label, &mut taken);
+        draw_label(image, bbox, &label, &mut taken);
     }
 }
 
-/// Writes a line at a place, black on white: a caption within a picture that is made of others.
-pub fn write_text(picture: &mut RgbImage, (x, y): (i32, i32), height: f32, text: &str) {
+/// Writes a line at a place, black on white: a caption within an image that is made of others.
+pub fn write_text(image: &mut RgbImage, (x, y): (i32, i32), height: f32, text: &str) {
     let Ok(font) = FontRef::try_from_slice(FONT) else { return };
-    draw_text_mut(picture, Rgb([20, 20, 20]), x, y, PxScale::from(height), &font, text);
+    draw_text_mut(image, Rgb([20, 20, 20]), x, y, PxScale::from(height), &font, text);
 }
 
-/// By the picture's size, so that it shows when the picture is scaled to a screen; but no more than a tenth of the box.
+/// By the image's size, so that it shows when the image is scaled to a screen; but no more than a tenth of the box.
 fn line_width_for(mean_side: f32, bbox: Patch) -> u32 {
     let most = (bbox.width.min(bbox.height) as f32 / 10.0).max(2.0);
     (mean_side * 0.003).clamp(2.0, most).round() as u32
 }
 
-/// By the picture's size, but no more than a quarter of the box, whose label would hide its neighbours.
+/// By the image's size, but no more than a quarter of the box, whose label would hide its neighbours.
 fn font_size(mean_side: f32, bbox: Patch) -> f32 {
     let most = (bbox.width.max(bbox.height) as f32 / 4.0).max(12.0);
     (mean_side * 0.016).clamp(12.0, most)
 }
 
 /// The pixels that a box covers, at least one.
-fn patch_of(bbox: &BoxXyxy, picture: Size) -> Patch {
-    let bbox = bbox.clip(picture);
+fn patch_of(bbox: &BoxXyxy, image: Size) -> Patch {
+    let bbox = bbox.clip(image);
     let axis = |start: f32, end: f32, limit: usize| {
         let first = (start.round() as i32).clamp(0, limit as i32 - 1);
         (first, ((end.round() as i32) - first).clamp(1, limit as i32 - first))
     };
-    let (x, width) = axis(bbox.x1, bbox.x2, picture.width);
-    let (y, height) = axis(bbox.y1, bbox.y2, picture.height);
+    let (x, width) = axis(bbox.x1, bbox.x2, image.width);
+    let (y, height) = axis(bbox.y1, bbox.y2, image.height);
     Patch { x, y, width, height }
 }
 
-fn fill(picture: &mut RgbImage, patch: Patch, colour: Rgb<u8>) {
+fn fill(image: &mut RgbImage, patch: Patch, colour: Rgb<u8>) {
     if patch.width > 0 && patch.height > 0 {
         draw_filled_rect_mut(
-            picture,
+            image,
             Rect::at(patch.x, patch.y).of_size(patch.width as u32, patch.height as u32),
             colour,
         );
@@ -109,7 +113,7 @@ fn fill(picture: &mut RgbImage, patch: Patch, colour: Rgb<u8>) {
 }
 
 /// Four bars inside the box's edges, no thicker than the box.
-fn outline(picture: &mut RgbImage, bbox: Patch, line: i32, colour: Rgb<u8>) {
+fn outline(image: &mut RgbImage, bbox: Patch, line: i32, colour: Rgb<u8>) {
     let Patch { x, y, width, height } = bbox;
     let (across, down) = (line.min(width), line.min(height));
     for bar in [
@@ -118,16 +122,16 @@ fn outline(picture: &mut RgbImage, bbox: Patch, line: i32, colour: Rgb<u8>) {
         Patch { width: across, ..bbox },
         Patch { x: x + width - across, width: across, ..bbox },
     ] {
-        fill(picture, bar, colour);
+        fill(image, bar, colour);
     }
 }
 
-fn label_text(detection: &Detection, result: &PictureResult<'_>, style: &Style, font: &FontRef<'_>) -> String {
+fn label_text(detection: &Detection, result: &ImageResult<'_>, style: &AnnotateOptions, font: &FontRef<'_>) -> String {
     let name = result.name_of(detection.class);
     let drawable = name.chars().all(|c| c == ' ' || font.glyph_id(c).0 != 0);
     // A name in a script that the font lacks would be a row of empty boxes.
     let name = if drawable { name.into_owned() } else { format!("class {}", detection.class) };
-    if style.hide_confidence { name } else { format!("{name} {:.2}", detection.score) }
+    if style.hide_confidence { name } else { format!("{name} {:.2}", detection.confidence) }
 }
 
 /// What is written, and how.
@@ -140,25 +144,25 @@ struct Label<'a> {
 
 /// Draws a label where it covers no other one. The labels of the best detections come first; where boxes crowd, the
 /// last ones stay without.
-fn draw_label(picture: &mut RgbImage, bbox: Patch, label: &Label<'_>, taken: &mut Vec<Patch>) {
-    let size = Size::new(picture.width() as usize, picture.height() as usize);
+fn draw_label(image: &mut RgbImage, bbox: Patch, label: &Label<'_>, taken: &mut Vec<Patch>) {
+    let size = Size::new(image.width() as usize, image.height() as usize);
     let Some((font_size, width, height, padding)) = fitting(label, size) else { return };
     let Some(patch) = place(bbox, (width, height), size, taken) else { return };
-    fill(picture, patch, label.colour);
+    fill(image, patch, label.colour);
     let ink = if is_light(label.colour) { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) };
     let scale = PxScale::from(font_size);
-    draw_text_mut(picture, ink, patch.x + padding, patch.y + padding / 2, scale, label.font, label.text);
+    draw_text_mut(image, ink, patch.x + padding, patch.y + padding / 2, scale, label.font, label.text);
     taken.push(patch);
 }
 
-/// Font size, width and height of the label's patch and padding: as wanted, or smaller where the picture is small.
-fn fitting(label: &Label<'_>, picture: Size) -> Option<(f32, i32, i32, i32)> {
+/// Font size, width and height of the label's patch and padding: as wanted, or smaller where the image is small.
+fn fitting(label: &Label<'_>, image: Size) -> Option<(f32, i32, i32, i32)> {
     let mut font_size = label.size;
     loop {
         let padding = (font_size * 0.25).ceil() as i32;
         let (text_width, _) = text_size(PxScale::from(font_size), label.font, label.text);
         let (width, height) = (text_width as i32 + 2 * padding, font_size.ceil() as i32 + padding);
-        if width <= picture.width as i32 && height <= picture.height as i32 {
+        if width <= image.width as i32 && height <= image.height as i32 {
             return Some((font_size, width, height, padding));
         }
         font_size *= 0.85;
@@ -199,28 +203,28 @@ fn is_light(Rgb(channels): Rgb<u8>) -> bool {
 mod tests {
     use super::*;
 
-    fn draw(size: Size, bbox: BoxXyxy, names: &[String], style: &Style) -> RgbImage {
-        let mut picture = RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([90, 90, 90]));
-        let detections = [Detection { bbox, class: 0, score: 0.5 }];
-        let result = PictureResult { source: "x", size, input: size, detections: &detections, class_names: names };
-        annotate(&mut picture, &result, style);
-        picture
+    fn draw(size: Size, bbox: BoxXyxy, names: &[String], style: &AnnotateOptions) -> RgbImage {
+        let mut image = RgbImage::from_pixel(size.width as u32, size.height as u32, Rgb([90, 90, 90]));
+        let detections = [Detection { bbox, class: 0, confidence: 0.5 }];
+        let result = ImageResult { source: "x", size, input: size, detections: &detections, class_names: names };
+        annotate(&mut image, &result, style);
+        image
     }
 
     #[test]
     fn the_outline_lies_on_the_box_and_the_inside_stays() {
         let bbox = BoxXyxy { x1: 10.0, y1: 20.0, x2: 60.0, y2: 70.0 };
-        let style = Style { hide_labels: true, line_width: Some(3), ..Style::default() };
-        let picture = draw(Size::square(100), bbox, &[], &style);
+        let style = AnnotateOptions::default().hide_labels(true).line_width(Some(3));
+        let image = draw(Size::square(100), bbox, &[], &style);
         for (x, y, on) in
             [(10, 20, true), (59, 69, true), (12, 45, true), (13, 45, false), (9, 45, false), (60, 45, false)]
         {
-            assert_eq!(*picture.get_pixel(x, y) == Rgb(class_colour(0)), on, "{x},{y}");
+            assert_eq!(*image.get_pixel(x, y) == Rgb(class_colour(0)), on, "{x},{y}");
         }
     }
 
     #[test]
-    fn any_box_and_any_picture_can_be_drawn() {
+    fn any_box_and_any_image_can_be_drawn() {
         let names = ["a rather long class name".to_owned()];
         for size in [Size::square(1), Size::new(3, 200), Size::new(64, 16)] {
             for bbox in [
@@ -228,7 +232,7 @@ mod tests {
                 BoxXyxy { x1: 0.2, y1: 0.2, x2: 0.3, y2: 0.3 },
                 BoxXyxy { x1: 400.0, y1: 400.0, x2: 300.0, y2: 300.0 },
             ] {
-                draw(size, bbox, &names, &Style { line_width: Some(50), ..Style::default() });
+                draw(size, bbox, &names, &AnnotateOptions::default().line_width(Some(50)));
             }
         }
     }
@@ -238,10 +242,10 @@ mod tests {
         let font = FontRef::try_from_slice(FONT).unwrap();
         let names = ["二维码".to_owned(), "Straße №1".to_owned()];
         let bbox = BoxXyxy { x1: 0.0, y1: 0.0, x2: 1.0, y2: 1.0 };
-        let detections = [0, 1].map(|class| Detection { bbox, class, score: 0.25 });
+        let detections = [0, 1].map(|class| Detection { bbox, class, confidence: 0.25 });
         let size = Size::square(9);
-        let result = PictureResult { source: "", size, input: size, detections: &detections, class_names: &names };
-        let texts = detections.map(|d| label_text(&d, &result, &Style::default(), &font));
+        let result = ImageResult { source: "", size, input: size, detections: &detections, class_names: &names };
+        let texts = detections.map(|d| label_text(&d, &result, &AnnotateOptions::default(), &font));
         assert_eq!(texts, ["class 0 0.25", "Straße №1 0.25"]);
     }
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use image::imageops::crop_imm;
 
-use super::PictureResult;
+use super::ImageResult;
 use crate::Size;
 use crate::detect::BoxXyxy;
 
-/// One object of a picture.
+/// One object of an image.
 #[derive(Debug, Clone)]
 pub struct Crop {
     /// Name of its class, as a folder can be called.
@@ -18,19 +18,19 @@ pub struct Crop {
     pub pixels: RgbImage,
 }
 
-/// The inside of every box, by falling score. Boxes without a whole pixel give none.
-pub fn crops<'a>(picture: &'a RgbImage, result: &'a PictureResult<'_>) -> impl Iterator<Item = Option<Crop>> + 'a {
-    let size = Size::new(picture.width() as usize, picture.height() as usize);
+/// The inside of every box, by falling confidence. Boxes without a whole pixel give none.
+pub fn crops<'a>(image: &'a RgbImage, result: &'a ImageResult<'_>) -> impl Iterator<Item = Option<Crop>> + 'a {
+    let size = Size::new(image.width() as usize, image.height() as usize);
     result.detections.iter().map(move |detection| {
         let (left, top, width, height) = inside(&detection.bbox, size)?;
         let class = folder_name(&result.name_of(detection.class));
-        Some(Crop { class, pixels: crop_imm(picture, left, top, width, height).to_image() })
+        Some(Crop { class, pixels: crop_imm(image, left, top, width, height).to_image() })
     })
 }
 
-/// Where the crops of a picture lie below the folder for crops, for a picture whose files lie at `place`:
-/// `<class>/<picture>.1.jpg`, `<picture>.2.jpg` and so on by falling score. Boxes without a whole pixel have none.
-pub fn crop_places<'a>(result: &'a PictureResult<'_>, place: &'a Path) -> impl Iterator<Item = Option<PathBuf>> + 'a {
+/// Where the crops of an image lie below the folder for crops, for an image whose files lie at `place`:
+/// `<class>/<image>.1.jpg`, `<image>.2.jpg` and so on by falling confidence. Boxes without a whole pixel have none.
+pub fn crop_places<'a>(result: &'a ImageResult<'_>, place: &'a Path) -> impl Iterator<Item = Option<PathBuf>> + 'a {
     let stem = place.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let extension = place.extension().map(|e| format!(".{}", e.to_string_lossy())).unwrap_or_default();
     result.detections.iter().enumerate().map(move |(number, detection)| {
@@ -64,16 +64,16 @@ mod tests {
 
     #[test]
     fn boxes_are_cut_out_to_whole_pixels() {
-        let picture = RgbImage::from_fn(8, 6, |x, y| image::Rgb([x as u8, y as u8, 0]));
-        let of = |x1, y1, x2, y2| Detection { bbox: BoxXyxy { x1, y1, x2, y2 }, class: 0, score: 0.5 };
-        let result = PictureResult {
+        let image = RgbImage::from_fn(8, 6, |x, y| image::Rgb([x as u8, y as u8, 0]));
+        let of = |x1, y1, x2, y2| Detection { bbox: BoxXyxy { x1, y1, x2, y2 }, class: 0, confidence: 0.5 };
+        let result = ImageResult {
             source: "a.jpg",
             size: Size::new(8, 6),
             input: Size::new(32, 32),
             detections: &[of(1.2, 2.0, 3.9, 4.1), of(7.0, 5.0, 8.0, 6.0), of(3.0, 3.0, 3.0, 5.0)],
             class_names: &["../a/b".to_owned()],
         };
-        let crops: Vec<Option<Crop>> = crops(&picture, &result).collect();
+        let crops: Vec<Option<Crop>> = crops(&image, &result).collect();
         let first = crops[0].as_ref().unwrap();
         assert_eq!(
             (first.class.as_str(), first.pixels.dimensions(), first.pixels[(0, 0)].0),

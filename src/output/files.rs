@@ -28,7 +28,7 @@ pub enum FileError {
         reason: std::io::Error,
     },
     /// The encoder refused, for example because a format has a largest size.
-    #[error("the picture cannot be written as {format:?}: {reason}")]
+    #[error("the image cannot be written as {format:?}: {reason}")]
     Encode {
         /// The format.
         format: ImageFormat,

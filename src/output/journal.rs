@@ -1,5 +1,5 @@
-//! The journal of a run as text: a line that says what run it is, then a line for each picture. Files that cover all
-//! pictures can be written again from it.
+//! The journal of a run as text: a line that says what run it is, then a line for each image. Files that cover all
+//! images can be written again from it.
 //!
 //! A journal may come from anybody (the parts of a run are sent around): lines are bounded, places stay below the output
 //! folder, classes are those of the header.
@@ -7,11 +7,13 @@
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::Record;
+use crate::image::{BoxRescaling, InputShape};
 
-/// A picture with some 300,000 detections.
+/// An image with some 300,000 detections.
 const MAX_LINE: u64 = 32 << 20;
 
 /// Part of a run, from 1, and the number of parts.
@@ -52,7 +54,7 @@ impl Shard {
         self.parts
     }
 
-    /// Pictures are dealt out like cards, so that parts are of equal size and of equal mixture.
+    /// Images are dealt out like cards, so that parts are of equal size and of equal mixture.
     #[must_use]
     pub fn has(self, index: usize) -> bool {
         index % self.parts == self.part - 1
@@ -84,65 +86,85 @@ impl std::fmt::Display for Shard {
     }
 }
 
-/// Which files a picture has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// The picture with its boxes.
-    pub drawn: bool,
-    /// A YOLO label file.
-    pub labels: bool,
-    /// A picture of each object.
-    pub crops: bool,
-    /// A small picture for the gallery.
-    pub thumbnails: bool,
+/// Everything that decides about the results of a run besides its model and inputs. Sizes are in pixels.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "fields are called as the options that they are")]
+pub struct RunSettings {
+    /// Width and height of the largest input.
+    pub input: [usize; 2],
+    pub stride: usize,
+    pub input_shape: InputShape,
+    pub box_rescaling: BoxRescaling,
+    pub confidence_threshold: f32,
+    pub iou_threshold: f32,
+    pub max_detections: usize,
+    pub class_agnostic: bool,
+    pub classes: Option<Vec<usize>>,
+    pub max_pixels: u64,
+    pub native_dysample: bool,
+    pub line_width: Option<u32>,
+    pub hide_labels: bool,
+    pub hide_confidence: bool,
+    pub save_confidence: bool,
 }
 
-/// The first line: what must be the same for a run to be continued, or for shards to be joined.
+impl RunSettings {
+    /// The first one that differs, as a sentence.
+    fn difference(&self, other: &Self) -> Option<String> {
+        let [Ok(Value::Object(a)), Ok(Value::Object(b))] = [self, other].map(serde_json::to_value) else { return None };
+        let (key, then) = b.into_iter().find(|(key, value)| a.get(key) != Some(value))?;
+        let before = a.get(&key).map_or_else(|| "nothing".into(), Value::to_string);
+        Some(format!("the settings differ: {} {before}, then {then}", key.replace('_', " ")))
+    }
+}
+
+/// The first line: what must be the same for a run to be resumed, or for shards to be merged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
+    /// Version of the journal's format, [`Header::VERSION`].
+    pub journal: u32,
     /// Version of the program.
     pub yolo9: String,
-    /// Name and sha256 of the weights, and whatever else decides about results.
+    /// Name and sha256 of the weights, and of a config beside them.
     pub model: String,
     /// All settings that decide about results.
-    pub settings: String,
+    pub settings: RunSettings,
     /// sha256 of the names of all inputs in order.
     pub inputs: String,
     /// Their number, of all shards.
     pub total: usize,
-    /// Which part of them the run has.
+    /// Which shard of them the run has.
     pub shard: Shard,
     /// Class names by id.
     pub class_names: Vec<String>,
-    /// What is written of each picture.
-    pub written: Written,
-    /// Inputs that are no pictures, with the reason.
+    /// Which files are written of each image, by the names of the outputs.
+    pub written: Vec<String>,
+    /// Inputs that are no images, with the reason.
     pub unusable: Vec<(String, String)>,
 }
 
 impl Header {
+    /// The version that is written and read.
+    pub const VERSION: u32 = 2;
+
     /// The first thing that differs, as a sentence.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let fields = [
-            ("version of yolo9", &self.yolo9, &other.yolo9),
-            ("model", &self.model, &other.model),
-            ("settings", &self.settings, &other.settings),
-        ];
+        let sentence = |what: &str, a: &str, b: &str| (a != b).then(|| format!("the {what} differ: {a}, then {b}"));
         if self.shard != other.shard {
             return Some(format!("the shards differ: {}, then {}", self.shard, other.shard));
         }
         if self.inputs != other.inputs {
             let (a, b) = (self.total, other.total);
             let same = if a == b { ", but others or in another order" } else { "" };
-            return Some(format!("the inputs differ: {a}, then {b} pictures{same}"));
+            return Some(format!("the inputs differ: {a}, then {b} images{same}"));
         }
-        if self.written != other.written {
-            return Some("the files of each picture differ (--no-draw, --txt, --save-crop, --html)".into());
-        }
-        let different = fields.into_iter().find(|(_, a, b)| a != b);
-        let sentence = |(what, a, b): (&str, &String, &String)| format!("the {what} differ: {a}, then {b}");
-        different.map(sentence).or_else(|| (self != other).then(|| "class names or inputs differ".into()))
+        let written = [&self.written, &other.written].map(|written| written.join(" and "));
+        sentence("files of each image", &written[0], &written[1])
+            .or_else(|| sentence("versions of yolo9", &self.yolo9, &other.yolo9))
+            .or_else(|| sentence("models", &self.model, &other.model))
+            .or_else(|| self.settings.difference(&other.settings))
+            .or_else(|| (self != other).then(|| "class names or inputs differ".into()))
     }
 }
 
@@ -156,6 +178,16 @@ pub enum JournalError {
     /// Its first line is something else.
     #[error("not a journal: {0}")]
     Header(serde_json::Error),
+    /// It was written by another version of the program.
+    #[error(
+        "a journal of format {found}; this version of yolo9 reads format {expected}, so finish the run with the version that began it"
+    )]
+    Version {
+        /// The version that it has.
+        found: u32,
+        /// The version that is read.
+        expected: u32,
+    },
     /// A line is not what a run writes.
     #[error("damaged after {position} bytes: {reason}")]
     Damaged {
@@ -183,6 +215,9 @@ impl<R: BufRead + Seek> JournalReader<R> {
     pub fn new(mut lines: R) -> Result<Option<Self>, JournalError> {
         let Some(first) = line(&mut lines, 0)? else { return Ok(None) };
         let header: Header = serde_json::from_slice(&first).map_err(JournalError::Header)?;
+        if header.journal != Header::VERSION {
+            return Err(JournalError::Version { found: header.journal, expected: Header::VERSION });
+        }
         Ok(Some(Self { header, lines, whole: first.len() as u64 }))
     }
 
@@ -208,14 +243,14 @@ impl<R: BufRead + Seek> JournalReader<R> {
         record.check(self.header.class_names.len()).map_err(damaged)?;
         if record.index >= self.header.total || !self.header.shard.has(record.index) {
             let (total, shard) = (self.header.total, self.header.shard);
-            return Err(damaged(format!("picture {} is none of shard {shard} of {total} pictures", record.index)));
+            return Err(damaged(format!("image {} is none of shard {shard} of {total} images", record.index)));
         }
         self.whole += line.len() as u64;
         Ok(Some((position, record)))
     }
 
-    /// Where the last record of each picture begins, in the order of pictures. Records stand in that order, but for
-    /// those of pictures that were tried again: also gives whether there are such.
+    /// Where the last record of each image begins, in the order of images. Records stand in that order, but for
+    /// those of images that were tried again: also gives whether there are such.
     ///
     /// # Errors
     /// As [`JournalReader::next_record`].
@@ -274,14 +309,15 @@ mod tests {
 
     fn header() -> Header {
         Header {
+            journal: Header::VERSION,
             yolo9: "1".into(),
             model: "m".into(),
-            settings: "s".into(),
+            settings: RunSettings::default(),
             inputs: "i".into(),
             total: 9,
             shard: Shard::WHOLE,
             class_names: vec!["a".into()],
-            written: Written::default(),
+            written: Vec::new(),
             unusable: Vec::new(),
         }
     }
@@ -294,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn shards_deal_out_every_picture_once() {
+    fn shards_deal_out_every_image_once() {
         for parts in 1..7 {
             for index in 0..40 {
                 let owners = (1..=parts).filter(|part| Shard::new(*part, parts).unwrap().has(index)).count();
@@ -310,15 +346,20 @@ mod tests {
 
     #[test]
     fn another_run_is_told_apart() {
-        let other = Header { settings: "t".into(), ..header() };
-        assert_eq!(header().difference(&other).unwrap(), "the settings differ: s, then t");
+        let settings = RunSettings { max_detections: 300, ..RunSettings::default() };
+        let other = Header { settings, ..header() };
+        assert_eq!(header().difference(&other).unwrap(), "the settings differ: max detections 0, then 300");
+        let mut newer = serde_json::to_value(header()).unwrap();
+        newer["journal"] = 3.into();
+        let error = JournalReader::new(Cursor::new(format!("{newer}\n"))).unwrap_err().to_string();
+        assert!(error.contains("a journal of format 3; this version of yolo9 reads format 2"), "{error}");
         let shard = Header { shard: Shard { part: 1, parts: 2 }, ..header() };
         assert_eq!(header().difference(&shard).unwrap(), "the shards differ: 1/1, then 1/2");
         assert_eq!(header().difference(&header()), None);
     }
 
     #[test]
-    fn the_last_record_of_a_picture_counts() {
+    fn the_last_record_of_a_image_counts() {
         let failed = |index: usize, error: &str| serde_json::to_string(&Record::failed(index, "a", error)).unwrap();
         let lines = [failed(0, "x"), failed(2, "first"), failed(1, "late"), failed(2, "second")];
         let mut journal = journal(&lines.each_ref().map(String::as_str));
@@ -339,7 +380,7 @@ mod tests {
             Case(found(r#""place":"a","detections":[[1,0.5,1,2,3,4]]"#), "a detection of class 1, where there are 1"),
             Case(found(r#""place":"a","detections":[[0,0.5,1e400,2,3,4]]"#), "damaged after"),
             Case(found(r#""place":"a","detections":[]"#).replace("[3,4]", "[0,4]"), "a side of 0 pixels"),
-            Case(r#"{"index":9,"image":"a","error":"x"}"#.into(), "picture 9 is none of shard 1/1 of 9 pictures"),
+            Case(r#"{"index":9,"image":"a","error":"x"}"#.into(), "image 9 is none of shard 1/1 of 9 images"),
             Case("garbage".into(), "damaged after"),
             Case("[".repeat(200_000), "damaged after"),
         ] {

@@ -1,4 +1,4 @@
-//! JSON: one object per picture, in an array or one a line.
+//! JSON: one object per image, in an array or one a line.
 //!
 //! ```json
 //! {"image": "a.jpg", "width": 1280, "height": 960, "input": {"width": 640, "height": 480},
@@ -6,16 +6,16 @@
 //!                  "box": {"x1": 48.7, "y1": 396.518, "x2": 245.125, "y2": 904.141}}]}
 //! ```
 //!
-//! Boxes are in pixels of the picture after its EXIF orientation, with three decimals; the confidence has five. There is
+//! Boxes are in pixels of the image after its EXIF orientation, with three decimals; the confidence has five. There is
 //! no time in it: two runs give the same bytes.
 
 use serde::Serialize;
 
-use super::PictureResult;
+use super::ImageResult;
 use crate::Size;
 
 #[derive(Serialize)]
-struct Picture<'a> {
+struct Image<'a> {
     image: &'a str,
     width: usize,
     height: usize,
@@ -45,17 +45,17 @@ struct Corners {
     y2: f64,
 }
 
-/// The object of one picture.
+/// The object of one image.
 ///
 /// # Panics
 /// Never: numbers and text can always be written as JSON.
 #[must_use]
-pub fn to_json(result: &PictureResult<'_>) -> String {
+pub fn to_json(result: &ImageResult<'_>) -> String {
     let pixels = |value: f32| rounded(value, 1e3);
     let detections = result.detections.iter().map(|detection| Object {
         class: detection.class,
         name: result.name_of(detection.class),
-        confidence: rounded(detection.score, 1e5),
+        confidence: rounded(detection.confidence, 1e5),
         r#box: Corners {
             x1: pixels(detection.bbox.x1),
             y1: pixels(detection.bbox.y1),
@@ -64,14 +64,14 @@ pub fn to_json(result: &PictureResult<'_>) -> String {
         },
     });
     let Size { width, height } = result.input;
-    let picture = Picture {
+    let image = Image {
         image: result.source,
         width: result.size.width,
         height: result.size.height,
         input: Sides { width, height },
         detections: detections.collect(),
     };
-    serde_json::to_string(&picture).expect("numbers and text always serialise")
+    serde_json::to_string(&image).expect("numbers and text always serialise")
 }
 
 fn rounded(value: f32, per_unit: f64) -> f64 {
@@ -87,11 +87,11 @@ mod tests {
     fn the_schema_stays() {
         let names = ["qr \"x\"".to_owned()];
         let bbox = BoxXyxy { x1: 0.1, y1: 1.0, x2: 2.34567, y2: 3.0 };
-        let result = PictureResult {
+        let result = ImageResult {
             source: "a.jpg",
             size: Size::new(4, 3),
             input: Size::new(64, 32),
-            detections: &[Detection { bbox, class: 0, score: 0.910_742 }],
+            detections: &[Detection { bbox, class: 0, confidence: 0.910_742 }],
             class_names: &names,
         };
         assert_eq!(
@@ -101,7 +101,7 @@ mod tests {
              {\"x1\":0.1,\"y1\":1.0,\"x2\":2.346,\"y2\":3.0}}]}"
         );
         assert_eq!(
-            to_json(&PictureResult { detections: &[], ..result }),
+            to_json(&ImageResult { detections: &[], ..result }),
             "{\"image\":\"a.jpg\",\"width\":4,\"height\":3,\"input\":{\"width\":64,\"height\":32},\"detections\":[]}"
         );
     }

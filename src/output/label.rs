@@ -1,4 +1,4 @@
-//! Where labels go: inside the picture, off each other.
+//! Where labels go: inside the image, off each other.
 
 use crate::Size;
 
@@ -19,10 +19,10 @@ impl Patch {
         !apart(self.x, self.width, other.x, other.width) && !apart(self.y, self.height, other.y, other.height)
     }
 
-    /// Moved so that it lies inside the picture, if it fits.
-    fn inside(self, picture: Size) -> Patch {
+    /// Moved so that it lies inside the image, if it fits.
+    fn inside(self, image: Size) -> Patch {
         let within = |start: i32, length: i32, limit: usize| start.min(limit as i32 - length).max(0);
-        Patch { x: within(self.x, self.width, picture.width), y: within(self.y, self.height, picture.height), ..self }
+        Patch { x: within(self.x, self.width, image.width), y: within(self.y, self.height, image.height), ..self }
     }
 }
 
@@ -31,7 +31,7 @@ const REACH: i32 = 4;
 
 /// A place for a label of the given size at a box: above or below it, inside one of its corners, beside it, and then
 /// ever further away. The first one that covers none of the labels that already have a place; nothing if there is none.
-pub(super) fn place(bbox: Patch, (width, height): (i32, i32), picture: Size, taken: &[Patch]) -> Option<Patch> {
+pub(super) fn place(bbox: Patch, (width, height): (i32, i32), image: Size, taken: &[Patch]) -> Option<Patch> {
     let (left, right) = (bbox.x, bbox.x + bbox.width - width);
     let (top, bottom) = (bbox.y, bbox.y + bbox.height);
     let near = [
@@ -49,7 +49,7 @@ pub(super) fn place(bbox: Patch, (width, height): (i32, i32), picture: Size, tak
     let far = (2..=REACH).flat_map(|n| [(left, top - n * height), (left, bottom + (n - 1) * height)]);
     near.into_iter()
         .chain(far)
-        .map(|(x, y)| Patch { x, y, width, height }.inside(picture))
+        .map(|(x, y)| Patch { x, y, width, height }.inside(image))
         .find(|patch| taken.iter().all(|other| !patch.overlaps(other)))
 }
 
@@ -57,22 +57,22 @@ pub(super) fn place(bbox: Patch, (width, height): (i32, i32), picture: Size, tak
 mod tests {
     use super::*;
 
-    const PICTURE: Size = Size::new(200, 100);
+    const IMAGE: Size = Size::new(200, 100);
 
     #[test]
     fn a_label_sits_on_its_box() {
         let bbox = Patch { x: 50, y: 40, width: 60, height: 30 };
-        assert_eq!(place(bbox, (40, 10), PICTURE, &[]), Some(Patch { x: 50, y: 30, width: 40, height: 10 }));
+        assert_eq!(place(bbox, (40, 10), IMAGE, &[]), Some(Patch { x: 50, y: 30, width: 40, height: 10 }));
     }
 
     #[test]
-    fn labels_stay_inside_the_picture() {
+    fn labels_stay_inside_the_image() {
         for bbox in [
             Patch { x: 0, y: 0, width: 10, height: 10 },
             Patch { x: 190, y: 95, width: 10, height: 5 },
             Patch { x: 0, y: 0, width: 200, height: 100 },
         ] {
-            let label = place(bbox, (40, 10), PICTURE, &[]).unwrap();
+            let label = place(bbox, (40, 10), IMAGE, &[]).unwrap();
             assert!(label.x >= 0 && label.y >= 0 && label.x + 40 <= 200 && label.y + 10 <= 100, "{label:?}");
         }
     }
@@ -81,7 +81,7 @@ mod tests {
     fn labels_of_equal_boxes_do_not_cover_each_other() {
         let bbox = Patch { x: 50, y: 40, width: 60, height: 30 };
         let mut taken = Vec::new();
-        while let Some(label) = place(bbox, (40, 10), PICTURE, &taken) {
+        while let Some(label) = place(bbox, (40, 10), IMAGE, &taken) {
             assert!(taken.iter().all(|other| !label.overlaps(other)), "{label:?} on {taken:?}");
             taken.push(label);
         }

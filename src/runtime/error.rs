@@ -11,9 +11,7 @@ use crate::cache::NoCacheFolder;
 #[non_exhaustive]
 pub enum RuntimeError {
     /// A library that the user named does not work.
-    #[error(
-        "ONNX Runtime library {path} (from {origin}) cannot be used: {reason}; give another path, or unset it to let yolo9 find or fetch the library"
-    )]
+    #[error("ONNX Runtime library {path} (from {origin}) cannot be used: {reason}")]
     Named {
         /// The file.
         path: PathBuf,
@@ -24,8 +22,7 @@ pub enum RuntimeError {
     },
     /// No usable library, and fetching is forbidden.
     #[error(
-        "no ONNX Runtime library found, and fetching is switched off (--offline or YOLO9_OFFLINE); looked {searched}; \
-         run once without it, or give the path of {file} 1.{minor} or later with --onnxruntime or ORT_DYLIB_PATH"
+        "no ONNX Runtime library found, and fetching is switched off; looked {searched} for {file} 1.{minor} or later"
     )]
     Offline {
         /// Where it was looked for, with what was wrong there.
@@ -36,10 +33,7 @@ pub enum RuntimeError {
         minor: u32,
     },
     /// Fetching failed.
-    #[error(
-        "ONNX Runtime {version} could not be fetched: {reason}; check the network and that `python3 -m pip` works, or \
-         give the path of the library with --onnxruntime or ORT_DYLIB_PATH"
-    )]
+    #[error("ONNX Runtime {version} could not be fetched: {reason}")]
     Fetch {
         /// The pinned version.
         version: &'static str,

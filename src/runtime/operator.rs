@@ -9,7 +9,7 @@ use ort::operator::{
 };
 use ort::value::{Shape, TensorElementType, ValueType};
 
-use crate::dysample::{DOMAIN, Geometry, Kernel, NAME, Tensors, Upsampling, Workspaces};
+use crate::dysample::{DOMAIN, Geometry, Kernel, NAME, ScratchPool, Tensors, Upsampling};
 
 /// What a node may ask for.
 const SCALES: RangeInclusive<i64> = 1..=8;
@@ -31,7 +31,7 @@ struct Node {
     groups: usize,
     kernel: Kernel,
     threads: usize,
-    workspaces: Workspaces,
+    scratch: ScratchPool,
 }
 
 impl Operator for DySample {
@@ -64,7 +64,7 @@ impl Operator for DySample {
         };
         let scale = attribute("scale", SCALES, "1 to 8")?;
         let groups = attribute("groups", 1..=i64::from(i32::MAX), "1 or more")?;
-        Ok(Node { scale, groups, kernel: self.kernel, threads: self.threads, workspaces: Workspaces::default(), name })
+        Ok(Node { scale, groups, kernel: self.kernel, threads: self.threads, scratch: ScratchPool::default(), name })
     }
 
     fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
@@ -119,8 +119,7 @@ impl OrtKernel for Node {
         let mut y =
             context.output(0, geometry.output_shape().map(|length| length as i64))?.ok_or_else(|| missing("output"))?;
         let (_, y) = y.try_extract_tensor_mut::<f32>()?;
-        let upsampling =
-            Upsampling::new(self.kernel, geometry, Tensors { x, offset, y }, &self.workspaces, self.threads);
+        let upsampling = Upsampling::new(self.kernel, geometry, Tensors { x, offset, y }, &self.scratch, self.threads);
         if self.threads == 1 || upsampling.parts() < 2 {
             upsampling.run_all();
             return Ok(());

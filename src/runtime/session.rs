@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use half::f16;
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
 use ort::session::builder::GraphOptimizationLevel;
-use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::session::{Session, SessionInputValue, SessionOutputs as OrtOutputs};
 use ort::value::{Shape, Tensor, TensorElementType, TensorRef, ValueType};
 use prost::Message;
 
 use super::{Runtime, RuntimeError, operator};
 use crate::onnx::{Dim, GraphProto, ModelProto, Opset, import, node, value_info};
+use crate::setters::setters;
 
 /// What computes the nodes `yolo9:DySample`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +26,7 @@ pub enum DySampleBackend {
 
 /// How a session runs.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SessionOptions {
     /// Threads that one run may use. The default is what the system grants this process (affinity and cgroup quota).
     pub threads: usize,
@@ -44,6 +46,8 @@ impl Default for SessionOptions {
         Self { threads, dysample: DySampleBackend::default(), spinning: true, profile: None }
     }
 }
+
+setters!(SessionOptions { threads: usize, dysample: DySampleBackend, spinning: bool, profile: Option<PathBuf> });
 
 /// Any graph of floating point tensors that ONNX Runtime executes.
 #[derive(Debug)]
@@ -80,11 +84,11 @@ impl OrtSession {
     ///
     /// # Errors
     /// [`RuntimeError::Run`] with ONNX Runtime's message.
-    pub fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<Outputs<'_>, RuntimeError> {
+    pub fn run(&mut self, inputs: &[ArrayViewD<'_, f32>]) -> Result<SessionOutputs<'_>, RuntimeError> {
         let shapes: Vec<Vec<usize>> = inputs.iter().map(|input| input.shape().to_vec()).collect();
         let inputs: Vec<_> = inputs.iter().map(|input| input.as_standard_layout()).collect();
         let outputs = run(&mut self.session, &inputs);
-        outputs.map(Outputs).map_err(|error| RuntimeError::Run { shapes, reason: error.to_string() })
+        outputs.map(SessionOutputs).map_err(|error| RuntimeError::Run { shapes, reason: error.to_string() })
     }
 }
 
@@ -138,7 +142,7 @@ fn identity() -> Vec<u8> {
     model.encode_to_vec()
 }
 
-fn run<'s>(session: &'s mut Session, inputs: &[ndarray::CowArray<'_, f32, IxDyn>]) -> ort::Result<SessionOutputs<'s>> {
+fn run<'s>(session: &'s mut Session, inputs: &[ndarray::CowArray<'_, f32, IxDyn>]) -> ort::Result<OrtOutputs<'s>> {
     let mut values: Vec<SessionInputValue<'_>> = Vec::with_capacity(inputs.len());
     for (position, input) in inputs.iter().enumerate() {
         let shape = input.shape();
@@ -160,9 +164,9 @@ fn is_half(kind: &ValueType) -> bool {
 }
 
 /// What a run gave, in ONNX Runtime's memory.
-pub struct Outputs<'s>(SessionOutputs<'s>);
+pub struct SessionOutputs<'s>(OrtOutputs<'s>);
 
-impl Outputs<'_> {
+impl SessionOutputs<'_> {
     /// The output of that name; f16 is widened, and integers (class ids) become f32.
     ///
     /// # Errors
@@ -188,7 +192,7 @@ impl Outputs<'_> {
     }
 }
 
-impl std::fmt::Debug for Outputs<'_> {
+impl std::fmt::Debug for SessionOutputs<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
     }

@@ -10,5 +10,5 @@ mod text;
 pub use file::{
     FileKind, FileStamp, is_passing, open_own, open_regular, open_stream, read, read_at_most, read_stamped, read_text,
 };
-pub use place::{Place, PlaceError, below};
+pub use place::{RelativePath, RelativePathError, below};
 pub use text::{printable, printable_lines, shortened};

@@ -12,22 +12,22 @@ const MAX_BYTES: usize = 4096;
 /// A path that stays below the folder that it is joined to: relative, of plain names only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Place(String);
+pub struct RelativePath(String);
 
 /// Why a path is no place below a folder.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[error("`{path}` is not a path below the output folder: {reason}", path = super::printable(path))]
-pub struct PlaceError {
+pub struct RelativePathError {
     path: String,
     reason: &'static str,
 }
 
-impl Place {
+impl RelativePath {
     /// Checks a path.
     ///
     /// # Errors
     /// When it is empty, absolute, too long, or has a part that is not a plain name (`..`, say).
-    pub fn new(path: impl Into<String>) -> std::result::Result<Self, PlaceError> {
+    pub fn new(path: impl Into<String>) -> std::result::Result<Self, RelativePathError> {
         let path = path.into();
         let reason = if path.is_empty() {
             "it is empty"
@@ -38,13 +38,13 @@ impl Place {
         } else if !Path::new(&path).components().all(|part| matches!(part, Component::Normal(_))) {
             "it is absolute, or has parts such as `..`"
         } else if Path::new(&path).components().collect::<PathBuf>().as_os_str() != path.as_str() {
-            // Else two texts could mean one place, of which only one is recognised.
+            // Else two texts could mean one place, of which only one is infer_config.
             "it is not written as plainly as it can be"
         } else {
             return Ok(Self(path));
         };
         let end = path.floor_char_boundary(80);
-        Err(PlaceError { path: path[..end].to_owned(), reason })
+        Err(RelativePathError { path: path[..end].to_owned(), reason })
     }
 
     /// As a path.
@@ -54,16 +54,16 @@ impl Place {
     }
 }
 
-impl TryFrom<String> for Place {
-    type Error = PlaceError;
+impl TryFrom<String> for RelativePath {
+    type Error = RelativePathError;
 
-    fn try_from(path: String) -> std::result::Result<Self, PlaceError> {
+    fn try_from(path: String) -> std::result::Result<Self, RelativePathError> {
         Self::new(path)
     }
 }
 
-impl From<Place> for String {
-    fn from(place: Place) -> Self {
+impl From<RelativePath> for String {
+    fn from(place: RelativePath) -> Self {
         place.0
     }
 }
@@ -106,20 +106,20 @@ mod tests {
     #[test]
     fn places_stay_below_their_folder() {
         for place in ["a.jpg", "a/b/c.jpg", "..a/b..jpg"] {
-            assert_eq!(Place::new(place).unwrap().as_path(), Path::new(place));
+            assert_eq!(RelativePath::new(place).unwrap().as_path(), Path::new(place));
         }
         for path in
             ["", "/etc/passwd", "../a", "a/../../b", "a/..", "./a", "a\0b", "a//b", "a/", "a/.", &"a/".repeat(3000)]
         {
-            assert!(Place::new(path).is_err(), "{path}");
+            assert!(RelativePath::new(path).is_err(), "{path}");
         }
-        assert!(serde_json::from_str::<Place>("\"../a\"").is_err());
+        assert!(serde_json::from_str::<RelativePath>("\"../a\"").is_err());
     }
 
     proptest! {
         #[test]
         fn no_text_leads_out(path in any::<String>()) {
-            if let Ok(place) = Place::new(path) {
+            if let Ok(place) = RelativePath::new(path) {
                 let joined = Path::new("/out").join(place.as_path());
                 prop_assert!(joined.starts_with("/out") && joined.components().count() > 2);
                 prop_assert!(!joined.components().any(|part| part == Component::ParentDir));

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use super::error::{Mismatch, WeightsError};
+use super::error::{LacksDySample, Mismatch, WeightsError};
 use super::fuse::{BatchNorm, fold, merge};
-use super::{Kernel, Weights, fit};
+use super::{FusedConv, Weights, reconcile};
 use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, REG_MAX, RepConvolution};
-use crate::checkpoint::{Checkpoint, ModuleFact};
+use crate::checkpoint::{Checkpoint, ModuleAttributes};
 use crate::config::{Activation, ModelConfig};
-use crate::dysample::{OffsetParameters, Style, offset_kernels};
+use crate::dysample::{DySampleStyle, Lift, OffsetParameters, offset_kernels};
 
 /// Epsilon of every batch normalisation of YOLOv9 (PyTorch's own default, 1e-5, is not in effect).
 const OFFICIAL_EPS: f64 = 1e-3;
@@ -19,7 +19,7 @@ const OFFICIAL_EPS: f64 = 1e-3;
 /// [`WeightsError::Mismatch`] with every missing, misshapen and unexpected tensor; [`WeightsError::NotFinite`] for NaN
 /// and infinities; errors of the checkpoint and of the configuration.
 pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architecture, Weights), WeightsError> {
-    let architecture = fit::fitted(config, checkpoint)?;
+    let architecture = reconcile::reconciled_architecture(config, checkpoint)?;
     let mut binder = Binder { checkpoint, known: HashSet::new(), mismatches: Vec::new() };
     let mut weights = Weights::default();
     for step in architecture.main_steps() {
@@ -47,12 +47,13 @@ pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architectu
     if binder.mismatches.is_empty() {
         return Ok((architecture, weights));
     }
-    let hint = hint(&binder.mismatches, &architecture, checkpoint, config);
+    let (hint, lacks_dysample) = hint(&binder.mismatches, &architecture, checkpoint, config);
     Err(WeightsError::Mismatch {
         weights: checkpoint.name().into(),
         config: config.name.clone(),
         mismatches: binder.mismatches,
         hint,
+        lacks_dysample,
     })
 }
 
@@ -92,7 +93,7 @@ impl Binder<'_> {
         }
     }
 
-    fn convolution(&mut self, convolution: &Convolution) -> Result<Option<Kernel>, WeightsError> {
+    fn convolution(&mut self, convolution: &Convolution) -> Result<Option<FusedConv>, WeightsError> {
         self.check_geometry(convolution);
         self.check_activation(&convolution.path, convolution.activation);
         let kernel_path = convolution.kernel_path();
@@ -101,7 +102,7 @@ impl Binder<'_> {
         // A model that was saved after PyTorch's own fusing has a bias in place of the normalisation.
         if !convolution.normalised || self.checkpoint.shape(&fused_bias).is_some() {
             let bias = self.take(&fused_bias, &[convolution.output])?;
-            return Ok(weight.zip(bias).map(|(weight, bias)| Kernel { weight, bias }));
+            return Ok(weight.zip(bias).map(|(weight, bias)| FusedConv { weight, bias }));
         }
         let norm = self.batch_norm(&convolution.path, convolution.output)?;
         Ok(weight.zip(norm).map(|(weight, norm)| fold(&weight, &norm)))
@@ -110,7 +111,7 @@ impl Binder<'_> {
     fn batch_norm(&mut self, path: &str, channels: usize) -> Result<Option<BatchNorm>, WeightsError> {
         let path = format!("{path}.bn");
         let eps = match self.checkpoint.module(&path) {
-            Some(ModuleFact::BatchNorm { eps }) => *eps,
+            Some(ModuleAttributes::BatchNorm { eps }) => *eps,
             _ => OFFICIAL_EPS,
         };
         self.known.insert(format!("{path}.num_batches_tracked"));
@@ -125,7 +126,7 @@ impl Binder<'_> {
         })
     }
 
-    fn rep_convolution(&mut self, rep: &RepConvolution) -> Result<Option<Kernel>, WeightsError> {
+    fn rep_convolution(&mut self, rep: &RepConvolution) -> Result<Option<FusedConv>, WeightsError> {
         let merged = rep.merged();
         if self.checkpoint.shape(&merged.weight_name()).is_some() {
             return self.convolution(&merged);
@@ -161,7 +162,8 @@ impl Binder<'_> {
     /// A whole-model file knows each convolution's geometry; a configuration of the same shapes may still differ in it.
     fn check_geometry(&mut self, convolution: &Convolution) {
         let name = convolution.kernel_path();
-        let Some(ModuleFact::Convolution { stride, padding, dilation, groups }) = self.checkpoint.module(&name) else {
+        let Some(ModuleAttributes::Convolution { stride, padding, dilation, groups }) = self.checkpoint.module(&name)
+        else {
             return;
         };
         let both = |n: usize| [n, n];
@@ -183,7 +185,7 @@ impl Binder<'_> {
 
     /// Blocks whose activation differs from that of the others are not something that a configuration can say.
     fn check_activation(&mut self, path: &str, expected: Activation) {
-        let Some(ModuleFact::Activation(found)) = self.checkpoint.module(&format!("{path}.act")) else { return };
+        let Some(ModuleAttributes::Activation(found)) = self.checkpoint.module(&format!("{path}.act")) else { return };
         if *found != Some(expected) {
             self.mismatches.push(Mismatch::Attribute {
                 name: format!("{path} activation"),
@@ -221,24 +223,29 @@ impl Binder<'_> {
     }
 }
 
-/// Tensors of rows and head branches that inference does not use; a fused save names them differently.
+/// Tensors of layers and head branches that inference does not use; a fused save names them differently.
 fn is_auxiliary(architecture: &Architecture, name: &str) -> bool {
     let head = architecture.head();
     let within = |path: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
     let layers = architecture.layers().iter().filter(|layer| layer.role == crate::architecture::Role::Auxiliary);
-    let mut rows = layers.map(|layer| format!("model.{}", layer.row.index));
+    let mut layers = layers.map(|layer| format!("model.{}", layer.spec.index));
     let branches = head.branches.split_last().map(|(_, auxiliary)| auxiliary).unwrap_or_default();
-    rows.any(|path| within(&path)) || branches.iter().any(|b| within(&b.box_path) || within(&b.class_path))
+    layers.any(|path| within(&path)) || branches.iter().any(|b| within(&b.box_path) || within(&b.class_path))
 }
 
-/// Buffers that the head caches for the size of its last picture.
+/// Buffers that the head caches for the size of its last image.
 fn is_stale(architecture: &Architecture, name: &str) -> bool {
-    let head = format!("model.{}.", architecture.head().row);
+    let head = format!("model.{}.", architecture.head().layer);
     name.strip_prefix(&head).is_some_and(|rest| matches!(rest, "anchors" | "strides" | "stride"))
 }
 
 /// The likely reason of a mismatch.
-fn hint(mismatches: &[Mismatch], architecture: &Architecture, checkpoint: &Checkpoint, config: &ModelConfig) -> String {
+fn hint(
+    mismatches: &[Mismatch],
+    architecture: &Architecture,
+    checkpoint: &Checkpoint,
+    config: &ModelConfig,
+) -> (String, Option<Box<LacksDySample>>) {
     let layers = architecture.main_steps().filter_map(|step| match &step.operation {
         Operation::DySample(layer) => Some(layer),
         _ => None,
@@ -251,7 +258,7 @@ fn hint(mismatches: &[Mismatch], architecture: &Architecture, checkpoint: &Check
     let [offsets, scopes] =
         ["offset.", "scope."].map(|part| layers.iter().map(|layer| missing(layer, part)).sum::<usize>());
     if scopes == mismatches.len() {
-        return "the weights have DySample without dynamic scope: leave dyscope out of the config".into();
+        return ("the weights have DySample without dynamic scope: leave dyscope out of the config".into(), None);
     }
     let lacking: Vec<&DySampleLayer> =
         layers.iter().copied().filter(|layer| missing(layer, "offset.weight") > 0).collect();
@@ -261,37 +268,40 @@ fn hint(mismatches: &[Mismatch], architecture: &Architecture, checkpoint: &Check
     let unexpected_offset =
         |m: &Mismatch| matches!(m, Mismatch::Unexpected { name, .. } if name.ends_with(".offset.weight"));
     if mismatches.iter().any(unexpected_offset) {
-        return "the weights have DySample where the config has another upsampler: use its -dysample twin, or the \
-                config that the checkpoint carries"
-            .into();
+        let hint = "the weights have DySample where the config has another upsampler: use its -dysample twin, or the \
+                    config that the checkpoint carries";
+        return (hint.into(), None);
     }
-    "the weights belong to another architecture: use the config that they were trained with; a whole-model checkpoint \
-     carries it and needs no other"
-        .into()
+    let hint = "the weights belong to another architecture: use the config that they were trained with; a whole-model \
+                checkpoint carries it and needs no other";
+    (hint.into(), None)
 }
 
 /// The weights lack nothing but DySample: they were trained with another upsampler there.
-fn lift_hint(lacking: &[&DySampleLayer], checkpoint: &Checkpoint, config: &str) -> String {
+fn lift_hint(
+    lacking: &[&DySampleLayer],
+    checkpoint: &Checkpoint,
+    config: &str,
+) -> (String, Option<Box<LacksDySample>>) {
     let paths: Vec<&str> = lacking.iter().map(|layer| layer.path.as_str()).collect();
     if config == checkpoint.config_name() {
-        return format!("the file's own config has DySample at {}, its tensors are missing", paths.join(", "));
+        return (format!("the file's own config has DySample at {}, its tensors are missing", paths.join(", ")), None);
     }
-    let nearest = lacking.iter().all(|layer| layer.definition.style == Style::Lp);
+    let nearest = lacking.iter().all(|layer| layer.definition.style == DySampleStyle::Lp);
     let (upsampler, effect) = match nearest {
-        true => ("nearest", "which keeps every result of a network trained with nn.Upsample (nearest)"),
-        false => ("bilinear", "to train on from there: in style pl it cannot do what nearest upsampling does"),
+        true => {
+            (Lift::Nearest, "from nearest, which keeps every result of a network trained with nn.Upsample (nearest)")
+        }
+        false => (
+            Lift::Bilinear,
+            "from bilinear, to train on from there: in style pl it cannot do what nearest upsampling does",
+        ),
     };
-    format!(
-        "the config has DySample at {} and the weights do not: they were trained with another upsampler. Give them \
-         its parameters with `yolo9 convert {} --to {} --lift {upsampler} -o lifted.safetensors`, {effect}",
-        paths.join(", "),
-        quoted(checkpoint.name()),
-        quoted(config)
-    )
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/\\._-:+,@%".contains(c);
-    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    let hint = format!(
+        "the config has DySample at {} and the weights do not: they were trained with another upsampler. DySample can be \
+         initialised {effect}",
+        paths.join(", ")
+    );
+    let lacking = LacksDySample { weights: checkpoint.name().into(), config: config.into(), upsampler };
+    (hint, Some(Box::new(lacking)))
 }

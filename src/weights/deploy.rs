@@ -4,10 +4,10 @@
 use super::{WeightsError, bind};
 use crate::architecture::{Architecture, Operation, Role};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Argument, ModelConfig, ModuleKind, Row, source_row};
+use crate::config::{Argument, LayerSpec, ModelConfig, ModuleKind, source_layer};
 
-/// Drops the rows and head branches that only training needs. The rest is numbered anew, as in the official converted
-/// files: a deployed YOLOv9 has the rows and names of the GELAN of its size. Weights without auxiliary parts stay as
+/// Drops the layers and head branches that only training needs. The rest is numbered anew, as in the official converted
+/// files: a deployed YOLOv9 has the layers and names of the GELAN of its size. Weights without auxiliary parts stay as
 /// they are.
 ///
 /// # Errors
@@ -56,14 +56,14 @@ pub fn fused(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Checkpoint
     Ok(fused)
 }
 
-/// The new index of every row that stays.
+/// The new index of every layer that stays.
 fn new_places(architecture: &Architecture) -> Vec<Option<usize>> {
     let layers = architecture.layers();
     let main = |index: &usize| layers[*index].role == Role::Main;
-    let sources = |index: usize| layers[index].row.from.iter().map(move |from| source(index, *from));
-    // `Silence` repeats the picture for a second reader; the first row can read the picture itself.
+    let sources = |index: usize| layers[index].spec.from.iter().map(move |from| source(index, *from));
+    // `Silence` repeats the image for a second reader; the first layer can read the image itself.
     let readers = (0..layers.len()).filter(main).filter(|index| sources(*index).any(|source| source == Some(0)));
-    let needless = layers.first().is_some_and(|layer| layer.row.module == ModuleKind::Silence) && readers.eq([1]);
+    let needless = layers.first().is_some_and(|layer| layer.spec.module == ModuleKind::Silence) && readers.eq([1]);
     let mut next = 0;
     let place = |index| {
         let stays = main(&index) && !(index == 0 && needless);
@@ -74,16 +74,16 @@ fn new_places(architecture: &Architecture) -> Vec<Option<usize>> {
     (0..layers.len()).map(place).collect()
 }
 
-/// The row that a `from` of row `index` means; none for the picture.
+/// The layer that a `from` of layer `index` means; none for the image.
 fn source(index: usize, from: i64) -> Option<usize> {
-    usize::try_from(source_row(index, from)).ok()
+    usize::try_from(source_layer(index, from)).ok()
 }
 
 fn new_name(name: &str, architecture: &Architecture, places: &[Option<usize>]) -> Option<String> {
     let head = architecture.head();
     let below = |path: &str| name.strip_prefix(path).filter(|rest| rest.is_empty() || rest.starts_with('.'));
     let main = head.main();
-    let at = places[head.row]?;
+    let at = places[head.layer]?;
     for (path, new) in [(&main.box_path, "cv2"), (&main.class_path, "cv3"), (&main.dfl_path, "dfl")] {
         if let Some(rest) = below(path) {
             return Some(format!("model.{at}.{new}{rest}"));
@@ -91,32 +91,32 @@ fn new_name(name: &str, architecture: &Architecture, places: &[Option<usize>]) -
     }
     let rest = name.strip_prefix("model.")?;
     let (index, rest) = rest.split_once('.').unwrap_or((rest, ""));
-    let index: usize = index.parse().ok().filter(|index| *index != head.row)?;
+    let index: usize = index.parse().ok().filter(|index| *index != head.layer)?;
     let place = (*places.get(index)?)?;
     Some(if rest.is_empty() { format!("model.{place}") } else { format!("model.{place}.{rest}") })
 }
 
 fn deployed_config(config: &ModelConfig, architecture: &Architecture, places: &[Option<usize>]) -> ModelConfig {
-    let mut rows = Vec::with_capacity(config.rows.len());
-    for (row, place) in config.rows.iter().zip(places) {
+    let mut layers = Vec::with_capacity(config.layers.len());
+    for (layer, place) in config.layers.iter().zip(places) {
         let Some(index) = *place else { continue };
-        let is_head = row.index == architecture.head().row;
+        let is_head = layer.index == architecture.head().layer;
         let levels = architecture.head().main().levels.len();
-        let from = if is_head { &row.from[row.from.len() - levels..] } else { &row.from };
+        let from = if is_head { &layer.from[layer.from.len() - levels..] } else { &layer.from };
         let from = from.iter().map(|from| {
-            let source = source(row.index, *from).and_then(|source| places[source]);
+            let source = source(layer.index, *from).and_then(|source| places[source]);
             source.filter(|source| source + 1 != index || is_head).map_or(-1, |source| source as i64)
         });
-        rows.push(Row {
+        layers.push(LayerSpec {
             index,
             line: None,
             from: from.collect(),
-            module: if is_head { single(row.module) } else { row.module },
-            args: if is_head { vec![Argument::Classes] } else { row.args.clone() },
-            number: row.number,
+            module: if is_head { single(layer.module) } else { layer.module },
+            args: if is_head { vec![Argument::Classes] } else { layer.args.clone() },
+            number: layer.number,
         });
     }
-    ModelConfig { rows, ..config.clone() }
+    ModelConfig { layers, ..config.clone() }
 }
 
 fn single(head: ModuleKind) -> ModuleKind {
@@ -138,11 +138,12 @@ mod tests {
             let architecture = Architecture::new(&config).unwrap();
             let deployed = deployed_config(&config, &architecture, &new_places(&architecture));
             let gelan = ModelConfig::builtin(&format!("gelan-{size}")).unwrap();
-            assert_eq!(deployed.rows.len(), gelan.rows.len(), "{size}");
-            for (row, expected) in deployed.rows.iter().zip(&gelan.rows) {
-                let sources = |row: &Row| row.from.iter().map(|from| source(row.index, *from)).collect::<Vec<_>>();
+            assert_eq!(deployed.layers.len(), gelan.layers.len(), "{size}");
+            for (layer, expected) in deployed.layers.iter().zip(&gelan.layers) {
+                let sources =
+                    |layer: &LayerSpec| layer.from.iter().map(|from| source(layer.index, *from)).collect::<Vec<_>>();
                 assert_eq!(
-                    (row.index, row.module, &row.args, sources(row)),
+                    (layer.index, layer.module, &layer.args, sources(layer)),
                     (expected.index, expected.module, &expected.args, sources(expected)),
                     "{size}"
                 );

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::architecture::ArchitectureError;
 use crate::checkpoint::CheckpointError;
+use crate::dysample::Lift;
 
 /// A list longer than this tells no more than its beginning.
 const SHOWN: usize = 12;
@@ -23,8 +24,10 @@ pub enum WeightsError {
         config: String,
         /// All differences.
         mismatches: Vec<Mismatch>,
-        /// A likely reason and its remedy; may be empty.
+        /// A likely reason; may be empty.
         hint: String,
+        /// What the weights lack, if that is nothing but the parameters of DySample.
+        lacks_dysample: Option<Box<LacksDySample>>,
     },
     /// A tensor holds NaN or an infinity.
     #[error(
@@ -46,6 +49,18 @@ pub enum WeightsError {
     /// The configuration does not fit the head that the weights show.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
+}
+
+/// Weights that were trained with another upsampler where a configuration has DySample.
+/// [`lifted`](crate::weights::lifted) initialises DySample from that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LacksDySample {
+    /// The checkpoint.
+    pub weights: String,
+    /// The configuration.
+    pub config: String,
+    /// What DySample can do as well at these places.
+    pub upsampler: Lift,
 }
 
 /// One difference between what an architecture needs and what a checkpoint has.

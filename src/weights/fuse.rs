@@ -1,6 +1,6 @@
 //! Arithmetic of inference: fewer operations, the same function.
 
-use super::Kernel;
+use super::FusedConv;
 
 /// The statistics and parameters of a batch normalisation, each of one value per channel.
 #[derive(Debug, Clone)]
@@ -14,10 +14,10 @@ pub(super) struct BatchNorm {
 
 /// Folds a normalisation into the convolution before it, which has no bias of its own:
 /// `s = gamma / sqrt(variance + eps)`, `W' = W·s`, `b' = beta - mean·s`.
-pub(super) fn fold(weight: &[f32], norm: &BatchNorm) -> Kernel {
+pub(super) fn fold(weight: &[f32], norm: &BatchNorm) -> FusedConv {
     let channels = norm.gamma.len();
     let per_channel = weight.len() / channels.max(1);
-    let mut kernel = Kernel { weight: Vec::with_capacity(weight.len()), bias: Vec::with_capacity(channels) };
+    let mut kernel = FusedConv { weight: Vec::with_capacity(weight.len()), bias: Vec::with_capacity(channels) };
     for (channel, weights) in weight.chunks_exact(per_channel.max(1)).enumerate() {
         let scale = f64::from(norm.gamma[channel]) / (f64::from(norm.variance[channel]) + norm.eps).sqrt();
         kernel.weight.extend(weights.iter().map(|w| (f64::from(*w) * scale) as f32));
@@ -27,7 +27,7 @@ pub(super) fn fold(weight: &[f32], norm: &BatchNorm) -> Kernel {
 }
 
 /// Merges a 3x3 and a parallel 1x1 convolution (both folded) into one 3x3: the 1x1 weight is added at the centre.
-pub(super) fn merge(mut large: Kernel, small: &Kernel) -> Kernel {
+pub(super) fn merge(mut large: FusedConv, small: &FusedConv) -> FusedConv {
     const CENTRE: usize = 4;
     for (window, point) in large.weight.chunks_exact_mut(9).zip(&small.weight) {
         window[CENTRE] += point;
@@ -44,13 +44,13 @@ mod tests {
 
     use super::*;
 
-    fn kernel(outputs: usize, inputs: usize, side: usize) -> impl Strategy<Value = Kernel> {
+    fn kernel(outputs: usize, inputs: usize, side: usize) -> impl Strategy<Value = FusedConv> {
         let weight = prop::collection::vec(-2.0f32..2.0, outputs * inputs * side * side);
-        (weight, prop::collection::vec(-2.0f32..2.0, outputs)).prop_map(|(weight, bias)| Kernel { weight, bias })
+        (weight, prop::collection::vec(-2.0f32..2.0, outputs)).prop_map(|(weight, bias)| FusedConv { weight, bias })
     }
 
     /// One output pixel of a convolution over a 3x3 neighbourhood of `inputs` channels.
-    fn apply(kernel: &Kernel, side: usize, patch: &[f32]) -> Vec<f32> {
+    fn apply(kernel: &FusedConv, side: usize, patch: &[f32]) -> Vec<f32> {
         let inputs = patch.len() / 9;
         let per_output = inputs * side * side;
         kernel
@@ -84,7 +84,7 @@ mod tests {
             patch in prop::collection::vec(-1.0f32..1.0, 18),
             statistics in prop::collection::vec((0.5f32..2.0, -1.0f32..1.0, -1.0f32..1.0, 0.01f32..4.0), 2),
         ) {
-            let bare = Kernel { bias: vec![0.0; 2], ..bare };
+            let bare = FusedConv { bias: vec![0.0; 2], ..bare };
             let part = |f: fn(&(f32, f32, f32, f32)) -> f32| statistics.iter().map(f).collect::<Vec<f32>>();
             let norm = BatchNorm { gamma: part(|s| s.0), beta: part(|s| s.1), mean: part(|s| s.2), variance: part(|s| s.3), eps: 1e-3 };
             let folded = apply(&fold(&bare.weight, &norm), 3, &patch);

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::{WeightsError, bind, fit};
+use super::{WeightsError, bind, reconcile};
 use crate::architecture::{Architecture, ArchitectureError, DySampleLayer, Interpolation, Operation};
 use crate::checkpoint::Checkpoint;
 use crate::config::{ConfigError, ModelConfig};
@@ -25,27 +25,27 @@ pub enum LiftError {
     },
     /// The weights were trained with something else at that place.
     #[error(
-        "row {row} of {config} is a DySample of scale {scale}, but {weights} was trained with {found} there; {remedy}"
+        "layer {layer} of {config} is a DySample of scale {scale}, but {weights} was trained with {found} there; {remedy}"
     )]
     Other {
-        /// The row.
-        row: usize,
+        /// The layer.
+        layer: usize,
         /// The target.
         config: String,
         /// Scale of its DySample.
         scale: usize,
         /// The checkpoint.
         weights: String,
-        /// What its own configuration has in that row.
+        /// What its own configuration has in that layer.
         found: String,
         /// What to do.
         remedy: &'static str,
     },
     /// No parameters make that DySample equal the upsampler.
-    #[error("row {row} of {config}: {reason}")]
-    Style {
-        /// The row.
-        row: usize,
+    #[error("layer {layer} of {config}: {reason}")]
+    DySampleStyle {
+        /// The layer.
+        layer: usize,
         /// The target.
         config: String,
         /// Why.
@@ -80,10 +80,10 @@ pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpo
 /// The checkpoint's fact [`LIFTED`] records what was lifted.
 ///
 /// # Errors
-/// [`LiftError`] when the rows of the checkpoint's own configuration, where it has one, are not such upsamplers, when no
+/// [`LiftError`] when the layers of the checkpoint's own configuration, where it has one, are not such upsamplers, when no
 /// parameters exist (`pl` to nearest), when there is nothing to lift, or when other weights do not fit.
 pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) -> Result<Checkpoint, LiftError> {
-    let architecture = fit::fitted(target, checkpoint)?;
+    let architecture = reconcile::reconciled_architecture(target, checkpoint)?;
     let own = checkpoint.config()?.map(|config| Architecture::new(&config)).transpose()?;
     let mut lifted = checkpoint.clone();
     let mut paths = Vec::new();
@@ -93,8 +93,8 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
             continue;
         }
         if let Some(own) = &own {
-            check_row(own, step.row, layer, upsampler).map_err(|(found, remedy)| LiftError::Other {
-                row: step.row,
+            check_layer(own, step.layer, layer, upsampler).map_err(|(found, remedy)| LiftError::Other {
+                layer: step.layer,
                 config: target.name.clone(),
                 scale: layer.definition.scale,
                 weights: checkpoint.name().into(),
@@ -102,8 +102,8 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
                 remedy,
             })?;
         }
-        add_parameters(&mut lifted, layer, upsampler).map_err(|reason| LiftError::Style {
-            row: step.row,
+        add_parameters(&mut lifted, layer, upsampler).map_err(|reason| LiftError::DySampleStyle {
+            layer: step.layer,
             config: target.name.clone(),
             reason,
         })?;
@@ -112,26 +112,26 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
     if paths.is_empty() {
         return Err(LiftError::Nothing { weights: checkpoint.name().into(), config: target.name.clone() });
     }
-    let earlier = checkpoint.metadata().facts.get(LIFTED).map_or(String::new(), |earlier| format!("{earlier}; "));
-    lifted.add_fact(LIFTED, &format!("{earlier}{} to {upsampler}", paths.join(", ")));
+    let earlier = checkpoint.metadata().extra.get(LIFTED).map_or(String::new(), |earlier| format!("{earlier}; "));
+    lifted.set_metadata(LIFTED, &format!("{earlier}{} to {upsampler}", paths.join(", ")));
     // What the weights decide has been said once.
     let mut target = target.clone().with_classes(architecture.head().classes);
     target.activation = checkpoint.common_activation().unwrap_or(target.activation);
     retarget(&lifted, &target)
 }
 
-/// That the row is an upsampler of that scale, and not another one than the DySample is lifted to without a loss. Gives
+/// That the layer is an upsampler of that scale, and not another one than the DySample is lifted to without a loss. Gives
 /// what was found and a remedy otherwise.
-fn check_row(
+fn check_layer(
     own: &Architecture,
-    row: usize,
+    index: usize,
     layer: &DySampleLayer,
     upsampler: Lift,
 ) -> Result<(), (String, &'static str)> {
     const OTHER_CONFIG: &str = "name a config that differs from that of the weights in upsamplers only";
-    let operation = own.steps().iter().find(|step| step.row == row).map(|step| &step.operation);
+    let operation = own.steps().iter().find(|step| step.layer == index).map(|step| &step.operation);
     let Some(Operation::Upsample { scale, interpolation }) = operation else {
-        let found = own.layers().get(row).map_or("no row".into(), |layer| layer.row.module.to_string());
+        let found = own.layers().get(index).map_or("no layer".into(), |layer| layer.spec.module.to_string());
         return Err((found, OTHER_CONFIG));
     };
     if *scale != layer.definition.scale {

@@ -7,20 +7,20 @@
 mod bind;
 mod deploy;
 mod error;
-mod fit;
 mod fuse;
+mod infer_config;
 mod lift;
 mod random;
-mod recognise;
+mod reconcile;
 mod training;
 
 pub use bind::bind;
 pub use deploy::{deployed, fused};
-pub use error::{Mismatch, WeightsError};
-pub use fit::settled;
+pub use error::{LacksDySample, Mismatch, WeightsError};
+pub use infer_config::infer_config;
 pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;
-pub use recognise::recognised;
+pub use reconcile::reconcile;
 pub use training::{OffsetState, offset_states};
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ use crate::dysample::OffsetKernels;
 
 /// A fused convolution, row-major.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kernel {
+pub struct FusedConv {
     /// `[output, input / groups, k, k]`.
     pub weight: Vec<f32>,
     /// `[output]`.
@@ -40,7 +40,7 @@ pub struct Kernel {
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
     /// Of convolutions and merged `RepConvN`.
-    pub kernels: BTreeMap<String, Kernel>,
+    pub kernels: BTreeMap<String, FusedConv>,
     /// Of DySample modules.
     pub offsets: BTreeMap<String, OffsetKernels>,
 }

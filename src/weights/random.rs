@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Kernel, Weights};
+use super::{FusedConv, Weights};
 use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation};
 use crate::dysample::{OffsetParameters, offset_kernels};
 
 /// Weights that keep the scale of the maps about the same from layer to layer. The same seed gives the same weights.
 ///
-/// The offsets of DySample spread around the initial positions by a fraction of a cell, as trained ones do.
+/// The offsets of DySample spread around the initial positions by a fraction of a position, as trained ones do.
 #[must_use]
 pub fn random(architecture: &Architecture, seed: u64) -> Weights {
     let mut random = Random(fastrand::Rng::with_seed(seed));
@@ -39,12 +39,12 @@ impl Random {
         (0..count).map(|_| (2.0 * self.0.f32() - 1.0) * deviation * 3.0f32.sqrt()).collect()
     }
 
-    fn kernel(&mut self, convolution: &Convolution) -> Kernel {
+    fn kernel(&mut self, convolution: &Convolution) -> FusedConv {
         let shape = convolution.weight_shape();
         let fan_in: usize = shape[1..].iter().product();
         // SiLU halves the variance and more; He's factor of 2 makes up for it.
         let weight = self.values(shape.iter().product(), (2.0 / fan_in as f32).sqrt());
-        Kernel { weight, bias: self.values(shape[0], 0.1) }
+        FusedConv { weight, bias: self.values(shape[0], 0.1) }
     }
 
     fn offsets(&mut self, layer: &DySampleLayer) -> OffsetParameters {

@@ -6,7 +6,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 /// The offset weights of a DySample module.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum OffsetState {
-    /// All are zero, as after lifting: points do not depend on the picture.
+    /// All are zero, as after lifting: points do not depend on the image.
     Zero,
     /// No larger than the official initialisation gives them (normal, deviation 0.001), whatever the biases.
     Initial,
@@ -20,7 +20,7 @@ pub enum OffsetState {
 /// Six deviations of the official initialisation: none of a million weights is beyond them by chance.
 const INITIAL: f32 = 0.006;
 
-/// The state of each DySample in the main branch, by the row of the config.
+/// The state of each DySample in the main branch, by the layer of the config.
 ///
 /// # Errors
 /// When a tensor cannot be read.
@@ -29,12 +29,12 @@ pub fn offset_states(
     checkpoint: &Checkpoint,
 ) -> Result<Vec<(usize, OffsetState)>, CheckpointError> {
     let layers = architecture.main_steps().filter_map(|step| match &step.operation {
-        Operation::DySample(layer) => Some((step.row, &layer.path)),
+        Operation::DySample(layer) => Some((step.layer, &layer.path)),
         _ => None,
     });
-    let state = |(row, path): (usize, &String)| {
+    let state = |(layer, path): (usize, &String)| {
         let weight = checkpoint.read_f32(&format!("{path}.offset.weight"))?;
-        Ok((row, state_of(&weight)))
+        Ok((layer, state_of(&weight)))
     };
     layers.map(state).collect()
 }

@@ -2,23 +2,25 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests may")]
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+pub mod messages;
 pub(crate) mod node_model;
 pub mod pickles;
-pub mod place;
 pub mod server;
 pub mod torch_file;
 pub mod watched;
+pub mod workdir;
 
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Slice, s};
+use yolo9::Size;
 use yolo9::architecture::Operation;
 use yolo9::checkpoint::Checkpoint;
-use yolo9::detect::{Preset, Settings, decode_cell};
-use yolo9::picture::{Fit, InputShape};
+use yolo9::detect::{Backend, DetectorOptions, HeadOutput, Preset, decode_anchor};
+use yolo9::image::{InputShape, LetterboxOptions};
+use yolo9::model::Network;
 use yolo9::runtime::library::LibraryOptions;
-use yolo9::runtime::{DySampleBackend, HeadOutput, Model, OrtModel, Runtime, SessionOptions};
-use yolo9::{Network, Size};
+use yolo9::runtime::{DySampleBackend, OrtBackend, Runtime, SessionOptions};
 
 /// A file of `tests/data`.
 pub fn data(name: &str) -> PathBuf {
@@ -43,25 +45,25 @@ pub fn runtime() -> Runtime {
 }
 
 /// A session of an assembled network, with our operator for DySample.
-pub fn session(network: &Network, threads: usize) -> OrtModel {
+pub fn session(network: &Network, threads: usize) -> OrtBackend {
     session_on(network, threads, DySampleBackend::Native)
 }
 
 /// A session of an assembled network.
-pub fn session_on(network: &Network, threads: usize, dysample: DySampleBackend) -> OrtModel {
-    OrtModel::new(&runtime(), network.onnx.clone(), &SessionOptions { threads, dysample, ..SessionOptions::default() })
+pub fn session_on(network: &Network, threads: usize, dysample: DySampleBackend) -> OrtBackend {
+    OrtBackend::new(&runtime(), network.onnx.clone(), &SessionOptions::default().threads(threads).dysample(dysample))
         .unwrap()
 }
 
 /// Settings of the official detect.py.
-pub fn official_settings() -> Settings {
+pub fn official_settings() -> DetectorOptions {
     settings(Preset::Yolov9)
 }
 
 /// Settings of a tool: rectangles of up to 640 pixels.
-pub fn settings(preset: Preset) -> Settings {
-    let fit = Fit::new(Size::square(640), 32, InputShape::Rectangular, preset.scale_back());
-    Settings { fit, thresholds: preset.thresholds() }
+pub fn settings(preset: Preset) -> DetectorOptions {
+    let fit = LetterboxOptions::new(Size::square(640), 32, InputShape::Rectangular, preset.box_rescaling());
+    DetectorOptions::new(fit, preset.postprocess())
 }
 
 /// The network that a checkpoint carries.
@@ -69,20 +71,22 @@ pub fn network(path: &Path) -> Network {
     Network::assemble(&Checkpoint::open(path).unwrap(), None).unwrap()
 }
 
-/// The picture of a golden case as a tensor.
+/// The image of a golden case as a tensor.
 pub fn golden_input(folder: &Path) -> Array4<f32> {
     let input: Array4<u8> = ndarray_npy::read_npy(folder.join("input_u8.npy")).unwrap();
     input.mapv(|value| f32::from(value) / 255.0)
 }
 
 /// Boxes (centre x, centre y, width, height in pixels) and scores of every cell, `[4 + nc, cells]`.
-pub fn all_cells(model: &mut OrtModel, input: &Array4<f32>) -> Array2<f32> {
-    let HeadOutput::Levels(levels) = model.run(input.view()).unwrap() else { panic!("a network of ours gives maps") };
+pub fn all_cells(model: &mut OrtBackend, input: &Array4<f32>) -> Array2<f32> {
+    let HeadOutput::Levels(levels) = model.run(input.view()).unwrap().remove(0) else {
+        panic!("a network of ours gives maps")
+    };
     let mut columns = Vec::new();
     for level in &levels {
         let (_, height, width) = level.classes.dim();
         for (row, column) in (0..height).flat_map(|row| (0..width).map(move |column| (row, column))) {
-            let bbox = decode_cell(level, row, column);
+            let bbox = decode_anchor(level, row, column);
             columns.extend([(bbox.x1 + bbox.x2) / 2.0, (bbox.y1 + bbox.y2) / 2.0, bbox.width(), bbox.height()]);
             columns.extend(level.classes.slice(s![.., row, column]).iter().map(|logit| 1.0 / (1.0 + (-logit).exp())));
         }

@@ -95,7 +95,10 @@ fn give(stream: &mut TcpStream, answer: &Answer, request: &Request) -> std::io::
             Ok(())
         }
         Answer::Redirect(to) => {
-            write!(stream, "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            write!(
+                stream,
+                "HTTP/1.1 302 DetectOutput\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
         }
     }
 }

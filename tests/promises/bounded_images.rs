@@ -3,7 +3,7 @@
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 
 use super::bounded;
-use super::common::place::{Place, stderr};
+use super::common::workdir::{Workdir, stderr};
 
 fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let body = [&kind[..], data].concat();
@@ -88,7 +88,7 @@ fn jpeg(width: u32, height: u32) -> Vec<u8> {
 
 /// Says `message`, or, without one, finds nothing wrong; drawn and not drawn.
 fn image_is_bounded(name: &str, bytes: &[u8], message: &str) {
-    let place = Place::new();
+    let place = Workdir::new();
     place.write(name, bytes);
     for options in ["--no-draw", "--out out"] {
         let run = bounded(&place, &format!("-q detect {name} --imgsz 160 {options}"));
@@ -111,7 +111,7 @@ fn profiles_and_texts_that_expand() {
     let bomb = zeros(1 << 30);
     for (kind, head) in [(b"iCCP", &b"x\0\0"[..]), (b"zTXt", b"x\0\0"), (b"iTXt", b"x\0\x01\0\0\0")] {
         let extra = chunk(kind, &[head, &bomb].concat());
-        let place = Place::new();
+        let place = Workdir::new();
         place.write("a.png", &png(64, 64, 8, 2, &extra));
         bounded(&place, "-q detect a.png --imgsz 160 --no-draw");
     }
@@ -122,7 +122,7 @@ fn many_bytes_for_each_pixel() {
     image_is_bounded(
         "a.png",
         &png(14_000, 14_000, 8, 2, b""),
-        "of memory to decode; the limit is 400 (raise it with --max-image-memory)",
+        "of memory to decode; the limit is 400; raise it with --max-image-memory",
     );
     image_is_bounded("a.png", &png(9_000, 9_000, 16, 6, b""), "of memory to decode");
     image_is_bounded("a.tif", &tiff(6_000, 32, 3), "of memory to decode");
@@ -133,9 +133,9 @@ fn many_bytes_for_each_pixel() {
 #[test]
 fn scans_without_end() {
     // A start of scan of one component, with a little data, and no end of them.
-    let picture = jpeg(3000, 3000);
+    let image = jpeg(3000, 3000);
     let scan = [&b"\xff\xda\x00\x08\x01\x01\x00\x01\x3f\x10"[..], &[0; 8]].concat();
-    let mut progressive = picture[..picture.len() - 2].to_vec();
+    let mut progressive = image[..image.len() - 2].to_vec();
     let frame = progressive.windows(2).position(|bytes| bytes == b"\xff\xc0").unwrap();
     progressive[frame + 1] = 0xc2;
     progressive.extend(scan.repeat(20_000));
@@ -145,7 +145,7 @@ fn scans_without_end() {
 
 #[test]
 fn many_large_images_at_once_take_turns() {
-    let place = Place::new();
+    let place = Workdir::new();
     // 300 MB each when decoded, a few hundred kB as files.
     let large = png(10_000, 10_000, 8, 2, b"");
     for n in 0..6 {
@@ -161,16 +161,16 @@ fn many_large_images_at_once_take_turns() {
 
 #[test]
 fn results_do_not_depend_on_how_much_memory_there_is() {
-    let place = Place::new();
-    let sample = image::load_from_memory(yolo9::embedded::SAMPLE_PICTURE).unwrap().into_rgb8();
+    let place = Workdir::new();
+    let sample = image::load_from_memory(yolo9::embedded::SAMPLE_IMAGE).unwrap().into_rgb8();
     for n in 0..8u32 {
-        let picture = RgbImage::from_fn(700 + 50 * n, 500, |x, y| {
+        let image = RgbImage::from_fn(700 + 50 * n, 500, |x, y| {
             if x < sample.width() && y < sample.height() { sample[(x, y)] } else { Rgb([0, 0, 0]) }
         });
         std::fs::create_dir_all(place.path("in")).unwrap();
-        picture.save(place.path(&format!("in/{n}.png"))).unwrap();
+        image.save(place.path(&format!("in/{n}.png"))).unwrap();
     }
-    // Enough for one picture at a time; for all of them.
+    // Enough for one image at a time; for all of them.
     for memory in ["3", "1000"] {
         place.succeeds(&format!("-q detect in --no-draw --batch 3 --max-image-memory {memory} --json {memory}.json"));
     }

@@ -2,8 +2,8 @@
 
 use super::bounded;
 use super::common::pickles::*;
-use super::common::place::{Place, stderr};
 use super::common::torch_file::TorchFile;
+use super::common::workdir::{Workdir, stderr};
 
 /// Commands that read a model.
 const COMMANDS: [&str; 4] =
@@ -15,7 +15,7 @@ fn file(pickle: Vec<u8>) -> Vec<u8> {
 
 /// Every command answers within the bounds; gives what they said.
 fn all_bounded(bytes: &[u8]) -> Vec<String> {
-    let place = Place::new();
+    let place = Workdir::new();
     place.write("x.pt", bytes);
     COMMANDS.map(|command| stderr(&bounded(&place, command).output)).to_vec()
 }
@@ -112,7 +112,7 @@ fn tensors_that_share_one_storage_are_not_written_a_thousand_times() {
 
 #[test]
 fn an_empty_tensor_with_an_offset_beyond_its_storage_is_converted() {
-    let place = Place::new();
+    let place = Workdir::new();
     for offset in [1 << 20, 1 << 62] {
         let tensors = dict(&[("model.0.e", tensor(offset, &[0], &[1])), ("model.0.w", tensor(0, &[16], &[1]))]);
         place.write("x.pt", &file(pickle(&tensors)));
@@ -133,7 +133,7 @@ fn what_is_nested_counted_or_long() {
 
 #[test]
 fn exported_networks_of_empty_messages() {
-    let place = Place::new();
+    let place = Workdir::new();
     // ir_version, then a graph of five million nodes without content.
     let nodes = b"\x0a\x00".repeat(5_000_000);
     let mut length = nodes.len();
@@ -153,7 +153,7 @@ fn exported_networks_of_empty_messages() {
 
 #[test]
 fn configs_with_numbers_beyond_all_networks() {
-    let place = Place::new();
+    let place = Workdir::new();
     let config = yolo9::config::ModelConfig::builtin("gelan-c").unwrap().source;
     let with = |from: &str, to: &str| {
         let changed = config.replacen(from, to, 1);
@@ -182,8 +182,8 @@ fn configs_with_numbers_beyond_all_networks() {
 
 #[test]
 fn files_that_do_not_end() {
-    let place = Place::new();
-    place.write("a.jpg", yolo9::embedded::SAMPLE_PICTURE);
+    let place = Workdir::new();
+    place.write("a.jpg", yolo9::embedded::SAMPLE_IMAGE);
     for name in ["big.jpg", "big.txt", "big.yaml", "big.toml", "big.json"] {
         std::fs::File::create(place.path(name)).unwrap().set_len(6 << 30).unwrap();
     }
@@ -228,7 +228,7 @@ fn files_that_do_not_end() {
 
 #[test]
 fn thousands_of_labels_and_predictions_of_one_image() {
-    let place = Place::new();
+    let place = Workdir::new();
     // Of 20,000 each, a table of all overlaps would have 3 GB; half of that is enough to tell.
     let count = 10_000;
     let boxes = |extra: &str| {
@@ -236,11 +236,11 @@ fn thousands_of_labels_and_predictions_of_one_image() {
             |n: usize| format!("{{\"image_id\":1,\"category_id\":1,\"bbox\":[{},{},20,20]{extra}}}", n % 200, n / 200);
         (0..count).map(each).collect::<Vec<_>>().join(",")
     };
-    let truths = boxes("");
+    let ground_truths = boxes("");
     place.write(
         "data.json",
         format!(
-            "{{\"images\":[{{\"id\":1,\"file_name\":\"a.jpg\"}}],\"annotations\":[{truths}],\
+            "{{\"images\":[{{\"id\":1,\"file_name\":\"a.jpg\"}}],\"annotations\":[{ground_truths}],\
              \"categories\":[{{\"id\":1,\"name\":\"a\"}}]}}"
         )
         .as_bytes(),

@@ -11,8 +11,8 @@ mod nothing_overwritten;
 mod nothing_runs;
 mod nothing_shown_raw;
 
-use common::place::Place;
 use common::watched::{Watched, watch};
+use common::workdir::Workdir;
 
 /// Memory above what the same command takes on a good file, in MB, and seconds. Inference may take longer.
 const MEMORY: u64 = 512;
@@ -23,7 +23,7 @@ const SECONDS_OF_INFERENCE: u64 = 20;
 const GOOD: u64 = 250;
 
 /// Runs a command within the bounds.
-fn bounded(place: &Place, arguments: &str) -> Watched {
+fn bounded(place: &Workdir, arguments: &str) -> Watched {
     let seconds = if arguments.contains("detect") || arguments.contains("val") || arguments.contains("bench") {
         SECONDS_OF_INFERENCE
     } else {

@@ -3,19 +3,19 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::common::place::{Place, stderr};
-use yolo9::embedded::SAMPLE_PICTURE;
+use super::common::workdir::{Workdir, stderr};
+use yolo9::embedded::SAMPLE_IMAGE;
 
-fn journal(place: &Place, out: &str) -> Vec<serde_json::Value> {
+fn journal(place: &Workdir, out: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(place.path(out).join(".journal.jsonl")).unwrap_or_default();
     let whole = text.lines().filter_map(|line| serde_json::from_str(line).ok());
     whole.skip(1).collect()
 }
 
-fn pictures(count: usize) -> Place {
-    let place = Place::new();
+fn images(count: usize) -> Workdir {
+    let place = Workdir::new();
     for n in 0..count {
-        place.write(&format!("in/{n:03}.jpg"), SAMPLE_PICTURE);
+        place.write(&format!("in/{n:03}.jpg"), SAMPLE_IMAGE);
     }
     place
 }
@@ -51,7 +51,7 @@ fn tree(folder: &std::path::Path) -> std::collections::BTreeMap<std::path::PathB
 #[test]
 fn asking_twice_to_stop_loses_no_image() {
     let trials: u64 = std::env::var("YOLO9_SIGNAL_TRIALS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
-    let place = pictures(24);
+    let place = images(24);
     place.succeeds(RUN);
     let expected = tree(&place.path("out"));
     let mut random = fastrand::Rng::with_seed(7);
@@ -87,7 +87,7 @@ fn asking_twice_to_stop_loses_no_image() {
 #[cfg(target_os = "linux")]
 #[test]
 fn failures_of_the_system_are_not_those_of_an_image() {
-    let place = pictures(6);
+    let place = images(6);
     // Reading the beginning of this is an input or output error.
     let broken = place.path("in/002.jpg");
     std::fs::remove_file(&broken).unwrap();
@@ -97,10 +97,10 @@ fn failures_of_the_system_are_not_those_of_an_image() {
     assert!(stderr(&output).contains("in/002.jpg: cannot be read: Input/output error"), "{}", stderr(&output));
     let noted: Vec<_> = journal(&place, "out").iter().map(|record| record["index"].as_u64().unwrap()).collect();
     assert_eq!(noted, [0, 1, 3, 4, 5]);
-    place.fails("merge out --out all", 1, "is not finished; continue it with --resume");
+    place.fails("merge out --out all", 1);
     // Whatever was wrong is mended. It is tried again without being asked for, and takes its place.
     std::fs::remove_file(&broken).unwrap();
-    place.write("in/002.jpg", SAMPLE_PICTURE);
+    place.write("in/002.jpg", SAMPLE_IMAGE);
     place.succeeds(&format!("{RUN} --resume"));
     let resumed = tree(&place.path("out"));
     std::fs::remove_dir_all(place.path("out")).unwrap();
@@ -109,12 +109,12 @@ fn failures_of_the_system_are_not_those_of_an_image() {
 }
 
 #[test]
-fn images_that_failed_are_tried_again_when_asked_for_and_changed_ones_always() {
-    let place = pictures(5);
+fn images_that_failed_are_processed_again_when_asked_for_and_changed_ones_always() {
+    let place = images(5);
     place.write("in/001.jpg", b"\xff\xd8\xff damaged");
     place.write("in/003.jpg", b"no image");
     assert_eq!(place.run(RUN).status.code(), Some(2));
-    let failed = |place: &Place| {
+    let failed = |place: &Workdir| {
         let records = journal(place, "out");
         records.iter().filter(|record| record.get("error").is_some()).count()
     };
@@ -122,14 +122,14 @@ fn images_that_failed_are_tried_again_when_asked_for_and_changed_ones_always() {
     // Nothing has changed: they are not tried.
     assert_eq!(place.run(&format!("{RUN} --resume")).status.code(), Some(2));
     // One is mended, and noticed by its size and time; the other one is asked for.
-    place.write("in/001.jpg", SAMPLE_PICTURE);
+    place.write("in/001.jpg", SAMPLE_IMAGE);
     let output = place.run(&RUN.replace("-q ", "").replace("--out out", "--out out --resume"));
-    assert!(stderr(&output).contains("1 pictures have another size or time"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 images have another size or time"), "{}", stderr(&output));
     assert_eq!((output.status.code(), failed(&place)), (Some(2), 1));
     let output = place.run(&RUN.replace("-q ", "").replace("--out out", "--out out --resume --retry-failed"));
-    assert!(stderr(&output).contains("1 pictures that failed are tried again"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 images that failed are processed again"), "{}", stderr(&output));
     assert_eq!(failed(&place), 1);
-    place.write("in/003.jpg", SAMPLE_PICTURE);
+    place.write("in/003.jpg", SAMPLE_IMAGE);
     place.succeeds(&format!("{RUN} --resume"));
     // As if nothing had ever been wrong.
     let resumed = std::fs::read(place.path("out/all.json")).unwrap();
@@ -143,7 +143,7 @@ fn images_that_failed_are_tried_again_when_asked_for_and_changed_ones_always() {
 
 #[test]
 fn an_image_that_is_searched_again_leaves_no_files_of_its_old_content() {
-    let place = pictures(2);
+    let place = images(2);
     let options = "-q detect in --txt --save-crop --html --out out";
     place.succeeds(options);
     assert!(place.path("out/labels/001.txt").exists());
@@ -162,7 +162,7 @@ fn an_image_that_is_searched_again_leaves_no_files_of_its_old_content() {
 #[test]
 fn a_silent_stream_ends_with_the_run() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
+    let place = Workdir::new();
     for (name, body) in [("ffprobe", "exit 1"), ("ffmpeg", "echo $$ > pid; exec sleep 600")] {
         place.write(&format!("bin/{name}"), format!("#!/bin/sh\n{body}\n").as_bytes());
         std::fs::set_permissions(place.path(&format!("bin/{name}")), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -196,7 +196,7 @@ fn a_silent_stream_ends_with_the_run() {
 #[cfg(unix)]
 #[test]
 fn results_are_whole_when_there_is_no_more_room() {
-    let place = pictures(6);
+    let place = images(6);
     let binary = place.command("x").get_program().to_owned();
     let options = "-q detect in --no-draw --out out --json out/r.json --coco out/c.json --jsonl out/r.jsonl";
     let mut shell = Command::new("sh");

@@ -1,12 +1,12 @@
 //! Nothing that a folder or a file brings along is run.
 
 use super::common::pickles::{call, dict, global, pickle, tensor, text, tuple};
-use super::common::place::{Place, stderr, stdout};
 use super::common::torch_file::TorchFile;
+use super::common::workdir::{Workdir, stderr, stdout};
 
 /// Modules that write a file when somebody imports them.
-fn trapped() -> Place {
-    let place = Place::new();
+fn trapped() -> Workdir {
+    let place = Workdir::new();
     for module in ["onnxruntime/__init__.py", "onnxruntime/capi/__init__.py", "pip.py", "importlib.py", "json.py"] {
         let marker = module.replace('/', "_");
         place.write(module, format!("open('PWNED_{marker}', 'w').close()\n").as_bytes());
@@ -36,7 +36,7 @@ fn python_takes_no_module_from_the_working_folder() {
 #[test]
 fn a_library_that_its_package_does_not_vouch_for_is_passed_over() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new();
+    let place = Workdir::new();
     place.write("site/libonnxruntime.so.1.99.0", b"\x7fELF and so on");
     // A Python that knows such a package, with another hash in its RECORD.
     let library = place.path("site/libonnxruntime.so.1.99.0");
@@ -52,7 +52,7 @@ fn a_library_that_its_package_does_not_vouch_for_is_passed_over() {
 #[cfg(unix)]
 #[test]
 fn a_pipe_or_a_cut_file_is_no_library() {
-    let place = Place::new();
+    let place = Workdir::new();
     assert!(std::process::Command::new("mkfifo").arg(place.path("pipe.so")).status().unwrap().success());
     place.write("cut.so", b"\x7fELF\x02\x01");
     for (library, message) in [("pipe.so", "not a regular file"), ("cut.so", "not a shared library")] {
@@ -68,7 +68,7 @@ fn a_pipe_or_a_cut_file_is_no_library() {
 /// A pickle that would run code, in a file that PyTorch and a careless reader see differently.
 #[test]
 fn a_report_on_a_pickle_is_about_the_one_that_pytorch_reads() {
-    let place = Place::new();
+    let place = Workdir::new();
     let benign = pickle(&dict(&[("model.0.w", tensor(0, &[16], &[1]))]));
     let evil = pickle(&call(&global("builtins", "exec"), &tuple(&[text("open('PWNED', 'w')")])));
     let file = |first: &[u8]| TorchFile::new("a", first.to_vec()).with("data/0", &[0; 64]);

@@ -1,8 +1,8 @@
 //! Text from files reaches the terminal without anything that steers it.
 
 use super::common::pickles::*;
-use super::common::place::{Place, stderr, stdout};
 use super::common::torch_file::TorchFile;
+use super::common::workdir::{Workdir, stderr, stdout};
 
 /// Sets a window's title, colours, and turns the direction of writing.
 const EVIL: &str = "\u{1b}]0;PWN\u{7}\u{1b}[31m\u{202e}\u{9b}2J\r";
@@ -15,7 +15,7 @@ fn is_plain(text: &str) -> bool {
     !text.contains(['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}', '\r'])
 }
 
-fn shown(place: &Place, arguments: &str) {
+fn shown(place: &Workdir, arguments: &str) {
     let output = place.run(arguments);
     let both = stdout(&output) + &stderr(&output);
     assert!(is_plain(&both), "{arguments}: {both:?}");
@@ -35,7 +35,7 @@ fn model_with(key: &str, value: &str) -> Vec<u8> {
 
 #[test]
 fn names_in_models_do_not_steer_the_terminal() {
-    let place = Place::new();
+    let place = Workdir::new();
     let named = format!("model.0.{EVIL}");
     let names = serde_json::json!([EVIL, "b", "c", "d", "e", "f"]).to_string();
     let files = [
@@ -81,7 +81,7 @@ fn names_in_models_do_not_steer_the_terminal() {
 
 #[test]
 fn configs_lists_and_settings_do_not_steer_the_terminal() {
-    let place = Place::new();
+    let place = Workdir::new();
     place.write(
         "c.yaml",
         b"nc: 5\n\"\\e]0;PWN\\a\\e[31m\": 1\nbackbone:\n - [-1,1,\"Co\\e[31mnv\",[3]]\nhead:\n - [-1,1,Detect,[nc]]\n",
@@ -103,10 +103,10 @@ fn configs_lists_and_settings_do_not_steer_the_terminal() {
 #[cfg(unix)]
 #[test]
 fn names_of_files_do_not_steer_the_terminal() {
-    let place = Place::new();
+    let place = Workdir::new();
     let name = format!("in/{}.jpg", EVIL.replace('/', ""));
     place.write(&name, b"no image");
-    place.write("in/\u{1b}[31mgood.jpg", yolo9::embedded::SAMPLE_PICTURE);
+    place.write("in/\u{1b}[31mgood.jpg", yolo9::embedded::SAMPLE_IMAGE);
     shown(&place, "detect in --out out");
     shown(&place, "--log json detect in --out out2");
 }

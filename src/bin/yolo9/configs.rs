@@ -1,34 +1,23 @@
 //! `yolo9 configs`.
 
-use clap::Args;
 use yolo9::Size;
 use yolo9::architecture::{Architecture, Form};
 use yolo9::config::{ModelConfig, ModuleKind, builtin_configs};
 
-use crate::Outcome;
+use crate::cli::ConfigsArgs;
 use crate::console::print_line;
+use crate::exit::ExitStatus;
 
-#[derive(Debug, Args)]
-pub(crate) struct ConfigsArgs {
-    /// Print the YAML of this one.
-    #[arg(value_name = "NAME", conflicts_with = "modules")]
-    name: Option<String>,
-
-    /// List the modules that a config may use.
-    #[arg(long)]
-    modules: bool,
-}
-
-pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<ExitStatus> {
     if let Some(name) = &args.name {
         print_line!("{}", ModelConfig::builtin(name)?.source.trim_end());
-        return Ok(Outcome::Done);
+        return Ok(ExitStatus::Done);
     }
     if args.modules {
         for name in ModuleKind::names() {
             print_line!("{name}");
         }
-        return Ok(Outcome::Done);
+        return Ok(ExitStatus::Done);
     }
     print_line!("{:<20} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
     for config in builtin_configs() {
@@ -37,5 +26,5 @@ pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<Outcome> {
         let layers = architecture.layers().len() - architecture.auxiliary_layers();
         print_line!("{:<20} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }

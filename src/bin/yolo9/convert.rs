@@ -1,84 +1,42 @@
 //! `yolo9 convert`.
 
-use std::path::PathBuf;
-
-use clap::Args;
-use yolo9::checkpoint::{Checkpoint, RESERVED_FACTS};
-use yolo9::dysample::Lift;
+use yolo9::checkpoint::{Checkpoint, RESERVED_METADATA};
+use yolo9::model::{ModelError, resolve_config};
 use yolo9::output::write_atomically;
 use yolo9::weights::{self, LIFTED};
-use yolo9::{NetworkError, config_of};
 
-use crate::Outcome;
-use crate::args::Globals;
-use crate::model::{check_output, open_config};
+use crate::cli::{ConvertArgs, Globals};
+use crate::exit::ExitStatus;
+use crate::model::{open_config, output_path};
 use crate::weights::{open_weights, provenance};
 
-#[derive(Debug, Args)]
-pub(crate) struct ConvertArgs {
-    /// Checkpoint.
-    #[arg(value_name = "FILE")]
-    input: String,
+/// Keys of metadata that are not for users to set.
+const OWN_METADATA: &[&str] = &[LIFTED, "stride", "origin", "origin_sha256", "origin_format"];
 
-    /// The file to write.
-    #[arg(short, long, value_name = "FILE.safetensors")]
-    output: PathBuf,
-
-    /// Fit the weights to this architecture, and store it with them: a YAML file, or a built-in name.
-    #[arg(long, value_name = "FILE|NAME")]
-    to: Option<String>,
-
-    /// Give the DySample modules that the weights lack parameters with which they do what this upsampler does. Lifted
-    /// to nearest, a network trained with nn.Upsample computes exactly what it did.
-    #[arg(long, value_name = "nearest|bilinear", requires = "to")]
-    lift: Option<Lift>,
-
-    /// Leave out what only training needs: the auxiliary branch. Rows are numbered anew, as in official converted files.
-    #[arg(long)]
-    deploy: bool,
-
-    /// As --deploy, with batch normalisation folded into the convolutions and parallel convolutions merged (f32).
-    #[arg(long)]
-    fuse: bool,
-
-    /// Store floating point numbers as f16.
-    #[arg(long)]
-    half: bool,
-
-    /// Notes to keep in the file, such as --fact licence=MIT.
-    #[arg(long, value_name = "KEY=TEXT", value_parser = parse_fact)]
-    fact: Vec<(String, String)>,
-
-    /// Replace an existing file.
-    #[arg(long)]
-    exist_ok: bool,
-}
-
-/// Facts that are not for users to state.
-const OWN_FACTS: &[&str] = &[LIFTED, "stride", "origin", "origin_sha256", "origin_dialect"];
-
-fn parse_fact(text: &str) -> Result<(String, String), String> {
+fn parse_metadata(text: &str) -> anyhow::Result<(&str, &str)> {
     match text.split_once('=') {
-        Some((key, _)) if RESERVED_FACTS.contains(&key) || OWN_FACTS.contains(&key) => {
-            Err(format!("`{key}` is a key of the file format"))
+        Some((key, _)) if RESERVED_METADATA.contains(&key) || OWN_METADATA.contains(&key) => {
+            anyhow::bail!("--metadata {text}: `{key}` is a key of the file format")
         }
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err(format!("`{text}` is not of the form key=text")),
+        Some((key, value)) if !key.is_empty() => Ok((key, value)),
+        _ => anyhow::bail!("--metadata {text}: is not of the form key=text"),
     }
 }
 
-pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    check_output(&args.output, "safetensors", args.exist_ok, &[&args.input, args.to.as_deref().unwrap_or_default()])?;
+pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let metadata = args.metadata.iter().map(|text| parse_metadata(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let inputs = [args.input.as_str(), args.to.as_deref().unwrap_or_default()];
+    let output = output_path(args.output.as_deref(), "safetensors", args.exist_ok, &inputs)?;
     let target = args.to.as_deref().map(open_config).transpose()?;
     let mut checkpoint = open_weights(&args.input, globals)?;
-    let dialect = checkpoint.dialect();
+    let format = checkpoint.config_format();
     checkpoint = match (&target, args.lift) {
         (Some(target), Some(upsampler)) => weights::lifted(&checkpoint, target, upsampler)?,
         (Some(target), None) => weights::retarget(&checkpoint, target)?,
         (None, _) => with_config(checkpoint)?,
     };
     if args.deploy || args.fuse {
-        let config = config_of(&checkpoint, None)?;
+        let config = resolve_config(&checkpoint, None)?;
         let simplify = if args.fuse { weights::fused } else { weights::deployed };
         checkpoint = simplify(&checkpoint, &config)?;
     }
@@ -86,30 +44,30 @@ pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<Outco
         checkpoint = checkpoint.to_half()?;
     }
     // What was noted at an earlier conversion comes from the first file.
-    if !checkpoint.metadata().facts.contains_key("origin") {
+    if !checkpoint.metadata().extra.contains_key("origin") {
         let (name, hash) = provenance(&args.input, globals)?;
-        checkpoint.add_fact("origin", &name);
-        checkpoint.add_fact("origin_sha256", &hash);
-        checkpoint.add_fact("origin_dialect", &dialect.to_string());
+        checkpoint.set_metadata("origin", &name);
+        checkpoint.set_metadata("origin_sha256", &hash);
+        checkpoint.set_metadata("origin_format", &format.to_string());
     }
-    for (key, value) in &args.fact {
-        checkpoint.add_fact(key, value);
+    for (key, value) in metadata {
+        checkpoint.set_metadata(key, value);
     }
     let bytes = checkpoint.to_safetensors()?;
-    write_atomically(&args.output, &bytes)?;
-    if let (Some(_), Some(lifted)) = (args.lift, checkpoint.metadata().facts.get(LIFTED)) {
-        log::info!("{}: lifted {lifted}", args.output.display());
+    write_atomically(&output, &bytes)?;
+    if let (Some(_), Some(lifted)) = (args.lift, checkpoint.metadata().extra.get(LIFTED)) {
+        log::info!("{}: initialised {lifted}", output.display());
     }
-    log::info!("{}: {} tensors, {} bytes", args.output.display(), checkpoint.tensors().len(), bytes.len());
-    Ok(Outcome::Done)
+    log::info!("{}: {} tensors, {} bytes", output.display(), checkpoint.tensors().len(), bytes.len());
+    Ok(ExitStatus::Done)
 }
 
 /// With the config that a bare state dict is recognised by, and the strides. Weights of a network that is not known stay
 /// weights.
 fn with_config(mut checkpoint: Checkpoint) -> anyhow::Result<Checkpoint> {
-    let config = match config_of(&checkpoint, None) {
+    let config = match resolve_config(&checkpoint, None) {
         Ok(config) => config,
-        Err(error @ NetworkError::NoConfig { .. }) => {
+        Err(error @ ModelError::NoConfig { .. }) => {
             log::warn!("{error}; the new file will not say it either (--to names the config)");
             return Ok(checkpoint);
         }
@@ -124,6 +82,6 @@ fn with_config(mut checkpoint: Checkpoint) -> anyhow::Result<Checkpoint> {
         Some(_) => {}
     }
     let strides: Vec<String> = architecture.head().main().levels.iter().map(|level| level.stride.to_string()).collect();
-    checkpoint.add_fact("stride", &strides.join(","));
+    checkpoint.set_metadata("stride", &strides.join(","));
     Ok(checkpoint)
 }

@@ -1,171 +1,100 @@
 //! `yolo9 export`.
 
-use std::path::PathBuf;
-
-use clap::{Args, ValueEnum};
-use yolo9::architecture::Form;
-use yolo9::config::class_names_from_file;
-use yolo9::graph::{ExportOptions, Suppression, export};
+use yolo9::architecture::{Architecture, Form};
+use yolo9::config::ModelConfig;
+use yolo9::detect::NmsOptions;
+use yolo9::graph::{ExportOptions, export};
+use yolo9::model::{placeholder_names, resolve_config};
 use yolo9::onnx::Opset;
 use yolo9::output::write_atomically;
-use yolo9::{Size, config_of, placeholder_names, weights};
+use yolo9::weights::{self, Weights};
 
-use crate::Outcome;
-use crate::args::{Globals, parse_share, parse_size};
-use crate::model::{check_output, open_config};
+use crate::cli::{DySampleForm, ExportArgs, FreeAxes, Globals};
+use crate::exit::ExitStatus;
+use crate::model::{is_config, open_config, open_names, output_path};
 use crate::weights::{open_weights, provenance};
 
-#[derive(Debug, Args)]
-pub(crate) struct ExportArgs {
-    /// Checkpoint, or embedded model.
-    #[arg(value_name = "FILE|NAME")]
-    input: String,
-
-    /// The file to write.
-    #[arg(short, long, value_name = "FILE.onnx")]
-    output: PathBuf,
-
-    /// Architecture, if not that of the checkpoint: a YAML file, or a built-in name.
-    #[arg(long, value_name = "FILE|NAME")]
-    config: Option<String>,
-
-    /// Class names, if not those of the checkpoint: a data YAML with `names:`, or one name per line.
-    #[arg(long, value_name = "FILE")]
-    names: Option<PathBuf>,
-
-    /// Size of the input: one side, or height and width (640, 480 640, 480x640), multiples of the stride; where it is left
-    /// free, what the file recommends.
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
-    imgsz: Size,
-
-    /// Pictures of one run [default: 1].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    batch: Option<u16>,
-
-    /// Leave the number of pictures, their size, or both to each run.
-    #[arg(
-        long,
-        value_enum,
-        value_name = "batch|size|all",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "all"
-    )]
-    dynamic: Option<Free>,
-
-    /// Version of the standard operators, 16 to 20.
-    #[arg(long, value_name = "N", default_value_t = Opset::default().number(), value_parser = parse_opset)]
-    opset: i64,
-
-    /// Weights and feature maps in f16; inputs, outputs and coordinates stay f32.
-    #[arg(long)]
-    half: bool,
-
-    /// Suppress overlapping boxes inside the file: it gives `boxes`, `scores` and `classes` of detections.
-    #[arg(long)]
-    nms: bool,
-
-    /// With --nms: least confidence.
-    #[arg(long, value_name = "0..1", value_parser = parse_share, default_value = "0.25", requires = "nms")]
-    conf: f32,
-
-    /// With --nms: largest overlap of two boxes of one class.
-    #[arg(long, value_name = "0..1", value_parser = parse_share, default_value = "0.45", requires = "nms")]
-    iou: f32,
-
-    /// With --nms: most detections of one picture.
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=30_000), requires = "nms")]
-    max_det: u32,
-
-    /// With --nms: boxes of different classes suppress each other too.
-    #[arg(long, requires = "nms")]
-    agnostic: bool,
-
-    /// DySample in standard operators, which every runtime knows, or as one node with these as its body, which yolo9
-    /// runs on its own operator.
-    #[arg(long, value_enum, value_name = "inline|function", default_value_t = DySampleForm::Inline)]
-    dysample: DySampleForm,
-
-    /// Replace an existing file.
-    #[arg(long)]
-    exist_ok: bool,
+fn options(args: &ExportArgs) -> ExportOptions {
+    let free = |axes: FreeAxes| args.dynamic.is_some_and(|dynamic| dynamic == axes || dynamic == FreeAxes::All);
+    let nms = NmsOptions::default()
+        .iou_threshold(args.iou)
+        .max_detections(args.max_det as usize)
+        .class_agnostic(args.agnostic);
+    ExportOptions::default()
+        .batch((!free(FreeAxes::Batch)).then(|| args.batch.map_or(1, usize::from)))
+        .size((!free(FreeAxes::Size)).then_some(args.imgsz))
+        .usual_size(args.imgsz)
+        .opset(Opset::new(args.opset).unwrap_or_default())
+        .half(args.half)
+        .nms(args.nms.then_some(nms))
+        .confidence_threshold(args.conf)
+        .dysample_function(args.dysample == DySampleForm::Function)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Free {
-    Batch,
-    Size,
-    All,
+/// A network with its weights, and where these are from.
+struct Subject {
+    architecture: Architecture,
+    weights: Weights,
+    class_names: Option<Vec<String>>,
+    notes: Vec<(String, String)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DySampleForm {
-    Inline,
-    Function,
-}
-
-fn parse_opset(text: &str) -> Result<i64, String> {
-    let (first, last) = (Opset::SUPPORTED.start(), Opset::SUPPORTED.end());
-    let number = text.parse().ok().filter(|number| Opset::new(*number).is_some());
-    number.ok_or_else(|| format!("`{text}` is not an operator set from {first} (the first with GridSample) to {last}"))
-}
-
-impl ExportArgs {
-    fn options(&self) -> ExportOptions {
-        let free = |what: Free| self.dynamic.is_some_and(|dynamic| dynamic == what || dynamic == Free::All);
-        let suppression = Suppression {
-            confidence: self.conf,
-            iou: self.iou,
-            max_detections: self.max_det as usize,
-            agnostic: self.agnostic,
-        };
-        ExportOptions {
-            batch: (!free(Free::Batch)).then(|| self.batch.map_or(1, usize::from)),
-            size: (!free(Free::Size)).then_some(self.imgsz),
-            usual_size: self.imgsz,
-            opset: Opset::new(self.opset).unwrap_or_default(),
-            half: self.half,
-            suppression: self.nms.then_some(suppression),
-            dysample_function: self.dysample == DySampleForm::Function,
+impl Subject {
+    fn open(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Self> {
+        if args.random_weights {
+            anyhow::ensure!(is_config(&args.input), "--random-weights: {} is no config", args.input);
+            return Self::random(&open_config(&args.input)?);
         }
+        anyhow::ensure!(
+            !is_config(&args.input),
+            "{}: a config has no weights; give a checkpoint and --config {0}, or --random-weights to time the design",
+            args.input
+        );
+        let config = args.config.as_deref().map(open_config).transpose()?;
+        let checkpoint = open_weights(&args.input, globals)?;
+        let (architecture, weights) = weights::bind(&resolve_config(&checkpoint, config.as_ref())?, &checkpoint)?;
+        let class_names = checkpoint.metadata().class_names.clone();
+        let (source, hash) = provenance(&args.input, globals)?;
+        let notes = vec![("source".to_owned(), source), ("source_sha256".to_owned(), hash)];
+        Ok(Self { architecture, weights, class_names, notes })
+    }
+
+    fn random(config: &ModelConfig) -> anyhow::Result<Self> {
+        let architecture = Architecture::new(config)?;
+        let weights = weights::random(&architecture, 1);
+        let notes = vec![("source".to_owned(), format!("{} with random weights", config.name))];
+        Ok(Self { architecture, weights, class_names: None, notes })
     }
 }
 
-pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let inputs = [args.input.as_str(), args.config.as_deref().unwrap_or_default()];
-    check_output(&args.output, "onnx", args.exist_ok, &inputs)?;
-    let options = args.options();
+    let output = output_path(args.output.as_deref(), "onnx", args.exist_ok, &inputs)?;
+    let options = options(args);
     if options.batch.is_none() && args.batch.is_some() {
-        anyhow::bail!("--batch: the number of pictures is left free by --dynamic; fix it, or leave it free");
+        anyhow::bail!("--batch: the batch size is made dynamic by --dynamic; fix it, or leave it dynamic");
     }
-    let config = args.config.as_deref().map(open_config).transpose()?;
-    let names = args.names.as_deref().map(class_names_from_file).transpose()?;
-    let checkpoint = open_weights(&args.input, globals)?;
-    let config = config_of(&checkpoint, config.as_ref())?;
-    let (architecture, weights) = weights::bind(&config, &checkpoint)?;
+    let names = args.names.as_ref().map(open_names).transpose()?;
+    let Subject { architecture, weights, class_names, mut notes } = Subject::open(args, globals)?;
     let classes = architecture.head().classes;
-    let names = names.or_else(|| checkpoint.metadata().class_names.clone());
-    let names = names.unwrap_or_else(|| {
+    let names = names.map(|given| given.names).or(class_names).unwrap_or_else(|| {
         log::warn!("{} carries no class names; give them with --names", args.input);
         placeholder_names(classes)
     });
     if names.len() != classes {
         anyhow::bail!("{} class names for {classes} classes; expected one name per class (--names)", names.len());
     }
-    let (source, hash) = provenance(&args.input, globals)?;
-    let notes =
-        [("source", source), ("source_sha256", hash), ("description", "YOLOv9 detector, exported by yolo9".into())];
-    let notes = notes.map(|(key, value)| (key.to_owned(), value));
+    notes.push(("description".into(), "YOLOv9 detector, exported by yolo9".into()));
     let proto = export(&architecture, weights, &options, &names, &notes)?;
     let bytes = prost::Message::encode_to_vec(&proto);
-    write_atomically(&args.output, &bytes)?;
+    write_atomically(&output, &bytes)?;
     let cost = architecture.cost(args.imgsz, Form::Deployed)?;
     log::info!(
-        "{}: operator set {}, {:.2} M parameters, {} bytes",
-        args.output.display(),
+        "{}: opset {}, {:.2} M parameters, {} bytes",
+        output.display(),
         args.opset,
         cost.parameters as f64 / 1e6,
         bytes.len()
     );
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }

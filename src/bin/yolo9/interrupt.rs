@@ -1,4 +1,4 @@
-//! Ctrl-C, and what schedulers send (SIGTERM): the first one ends the run after the pictures at hand, the second at once.
+//! Ctrl-C, and what schedulers send (SIGTERM): the first one ends the run after the images at hand, the second at once.
 
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +19,11 @@ impl Interrupt {
             if seen.swap(true, Ordering::SeqCst) {
                 Process::kill_all();
                 // Without destructors, which would take ONNX Runtime away from threads that are at work in it. What
-                // these find then would be noted as failures of their pictures.
-                signal_hook::low_level::exit(crate::Outcome::Interrupted as i32);
+                // these find then would be noted as failures of their images.
+                signal_hook::low_level::exit(crate::exit::ExitStatus::Interrupted as i32);
             }
             // On a thread of its own: a stderr that nobody reads must not keep the next signal from being heard.
-            std::thread::spawn(|| say!("Stopping when the pictures at hand are done; once more to stop at once"));
+            std::thread::spawn(|| say!("Stopping when the images at hand are done; once more to stop at once"));
         })?;
         Ok(Self(flag))
     }

@@ -2,7 +2,7 @@
 
 use log::{Level, LevelFilter};
 
-use crate::args::{Globals, LogArg};
+use crate::cli::{Globals, LogArg};
 use crate::console::{log_as_json, say};
 
 pub(crate) fn start(globals: &Globals) {

@@ -1,89 +1,100 @@
-//! The `yolo9` command. Arguments become options at once; everything else is the library's.
+//! The `yolo9` command. `cli` says what can be typed, `options` what that means; everything else is a command, or what
+//! commands share.
 
-mod args;
 mod bench;
+mod cli;
 mod compare;
 mod configs;
 mod console;
 mod convert;
 mod detect;
 mod doctor;
-mod engine;
+mod exit;
 mod explain;
 mod export;
-mod formats;
-mod gallery;
 mod info;
 mod interrupt;
-mod journal;
 mod logging;
 mod manual;
 mod merge;
 mod model;
 mod models;
-mod outputs;
+mod options;
 mod overwrite;
+mod remedy;
 mod report;
+mod run;
 mod settings_file;
-mod sources;
 mod statistics;
 mod val;
-mod video;
 mod weights;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command};
-use clap::CommandFactory;
+use clap::{CommandFactory, FromArgMatches};
+use cli::{Cli, Command};
 use console::say;
+use exit::ExitStatus;
 use settings_file::Settings;
 
-/// How a command ended. The numbers are documented in `yolo9 --help` and in the README.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Done = 0,
-    SomeFailed = 2,
-    NoInput = 3,
-    Interrupted = 130,
-}
-
 fn main() -> ExitCode {
-    let (cli, settings) = match args::parse() {
+    let (cli, settings) = match parse() {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
     logging::start(&cli.globals);
-    match run(&cli, &settings) {
-        Ok(outcome) => ExitCode::from(outcome as u8),
+    match run(cli, &settings) {
+        Ok(status) => ExitCode::from(status as u8),
         Err(error) if console::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            say!("error: {error:#}");
+            say!("error: {error:#}{}", remedy::of(&error));
             ExitCode::from(1)
         }
     }
 }
 
-fn run(cli: &Cli, settings: &Settings) -> anyhow::Result<Outcome> {
+/// The parsed command line and the settings behind it, or the exit code after a message: clap's own code for wrong usage,
+/// 2, means something else here.
+fn parse() -> Result<(Cli, Settings), ExitCode> {
+    let plain = Cli::command();
+    let typed = cli::translate(std::env::args_os(), &plain);
+    let without = typed.iter().any(|argument| argument == "--no-config");
+    let settings = if without { Ok(Settings::default()) } else { Settings::find() };
+    let applied = settings.and_then(|mut settings| Ok((settings.apply(&plain)?, settings)));
+    let (command, settings) = applied.map_err(|error| {
+        say!("error: {error:#}; --no-config leaves it out");
+        ExitCode::from(1)
+    })?;
+    let parsed = command.try_get_matches_from(typed).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.map_err(|message| {
+        // Help and version are messages too, on stdout; nothing can be done if that is closed.
+        let _ = message.print();
+        ExitCode::from(if message.use_stderr() { 1 } else { 0 })
+    })?;
+    Ok((cli, settings))
+}
+
+fn run(cli: Cli, settings: &Settings) -> anyhow::Result<ExitStatus> {
     let globals = &cli.globals;
     if let Some(name) = cli.command.is_configurable() {
         settings.announce(&Cli::command(), name);
     }
-    match &cli.command {
-        Command::Detect(args) => detect::run(args, globals),
-        Command::Bench(args) => bench::run(args, globals),
-        Command::Compare(args) => compare::run(args, globals),
-        Command::Explain(args) => explain::run(args, globals),
-        Command::Memory(args) => compare::memory::run(args, globals),
-        Command::Val(args) => val::run(args, globals),
-        Command::Merge(args) => merge::run(args, globals),
-        Command::Info(args) => info::run(args, globals),
-        Command::Models(args) => models::run(args, globals),
-        Command::Convert(args) => convert::run(args, globals),
-        Command::Export(args) => export::run(args, globals),
-        Command::Config(args) => settings_file::run(args, &Cli::command(), settings),
-        Command::Configs(args) => configs::run(args),
-        Command::Completions(args) => manual::completions(args),
-        Command::Man => manual::page(),
-        Command::Doctor(args) => doctor::run(args, globals),
+    match cli.command {
+        Command::Detect(mut args) => detect::run(&mut args, globals),
+        Command::Bench(args) => bench::run(&args, globals),
+        Command::Compare(args) => compare::run(&args, globals),
+        Command::Explain(args) => explain::run(&args, globals),
+        Command::Memory(args) => compare::memory(&args, globals),
+        Command::Val(args) => val::run(&args, globals),
+        Command::Merge(args) => merge::run(&args, globals),
+        Command::Info(args) => info::run(&args, globals),
+        Command::Models(args) => models::run(&args, globals),
+        Command::Convert(args) => convert::run(&args, globals),
+        Command::Export(args) => export::run(&args, globals),
+        Command::Config(args) => settings_file::run(&args, &Cli::command(), settings),
+        Command::Configs(args) => configs::run(&args),
+        Command::Completions(args) => manual::completions(&args, &mut Cli::command()),
+        Command::Man => manual::page(Cli::command()),
+        Command::Doctor(args) => doctor::run(&args, globals),
     }
 }

@@ -2,30 +2,21 @@
 
 use std::io::Write;
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::Command;
 
-use crate::Outcome;
-use crate::args::Cli;
+use crate::cli::CompletionsArgs;
+use crate::exit::ExitStatus;
 
-#[derive(Debug, Args)]
-pub(crate) struct CompletionsArgs {
-    /// Whose.
-    #[arg(value_enum)]
-    shell: Shell,
-}
-
-pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn completions(args: &CompletionsArgs, command: &mut Command) -> anyhow::Result<ExitStatus> {
     // Into memory first: the generator panics on a closed stream.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "yolo9", &mut script);
+    clap_complete::generate(args.shell, command, "yolo9", &mut script);
     std::io::stdout().write_all(&script)?;
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// One page: the program's, then a section for each subcommand.
-pub(crate) fn page() -> anyhow::Result<Outcome> {
-    let mut command = Cli::command();
+pub(crate) fn page(mut command: Command) -> anyhow::Result<ExitStatus> {
     command.build();
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
@@ -39,5 +30,5 @@ pub(crate) fn page() -> anyhow::Result<Outcome> {
         manual.render_options_section(&mut page)?;
     }
     std::io::stdout().write_all(&page)?;
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }

@@ -3,54 +3,31 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
 use yolo9::output::{Header, Record, Shard, folder_of};
 use yolo9::untrusted::below;
 
-use crate::Outcome;
-use crate::args::Globals;
+use crate::cli::{Globals, MergeArgs};
 use crate::console::say;
-use crate::formats::{FormatArgs, Formats};
-use crate::gallery::Gallery;
-use crate::journal::{self, JOURNAL, Journal, Reader, RecordPlaces};
-use crate::outputs::{RunFolder, files_of, is_regular, is_reserved, write_failures};
+use crate::exit::ExitStatus;
 use crate::overwrite::refuse_inside;
+use crate::run::journal::{self, Journal, Reader, RecordPlaces};
+use crate::run::places::{JOURNAL, RunFolder, is_regular, is_reserved};
+use crate::run::recorder::push_record;
+use crate::run::sink::{IMAGE_FILES, Opening, Sinks, check_files, files_of};
 
-#[derive(Debug, Args)]
-pub(crate) struct MergeArgs {
-    /// The output folders of all shards, in any order.
-    #[arg(required = true, value_name = "FOLDER")]
-    shards: Vec<PathBuf>,
-
-    /// The folder to write.
-    #[arg(short, long, value_name = "FOLDER")]
-    out: PathBuf,
-
-    /// Write into an existing folder, and replace files.
-    #[arg(long)]
-    exist_ok: bool,
-
-    /// Write gallery.html, if the shards were searched with --html.
-    #[arg(long)]
-    html: bool,
-
-    #[command(flatten)]
-    formats: FormatArgs,
-}
-
-pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let mut shards = Shards::open(&args.shards)?;
     let out = args.out.canonicalize().ok();
     if let Some(shard) = args.shards.iter().find(|shard| out.is_some() && shard.canonicalize().ok() == out) {
         anyhow::bail!("--out {}: is one of the shards; give another folder", shard.display());
     }
     anyhow::ensure!(
-        !args.html || shards.header.written.thumbnails,
-        "--html: the shards were searched without --html, and have no small pictures"
+        !args.html || shards.header.written.iter().any(|name| name == "thumbnails"),
+        "--html: the shards were run without --html, and have no thumbnails"
     );
     // Gaps show before anything is written.
     shards.check()?;
-    args.formats.check(Some(&args.out), args.exist_ok)?;
+    check_files(&args.formats, Some(&args.out), args.exist_ok)?;
     for shard in &args.shards {
         // Nothing that is read may be replaced, nor anything put beside it.
         refuse_inside([shard.as_path()], &args.out)?;
@@ -66,36 +43,34 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<Outcome
     let folder = RunFolder::create(Some(&args.out), args.exist_ok)?;
     let mut journal = Journal::lock(folder.path())?
         .with_context(|| format!("{}: another run is writing into this folder", folder.path().display()))?;
-    let mut formats = Formats::create(&args.formats, false)?;
     let header = Header { shard: Shard::WHOLE, ..shards.header.clone() };
     journal.begin(&header)?;
-    let mut gallery = args.html.then(|| Gallery::new(folder.path(), &header.class_names, true));
-    let mut failures = header.unusable.clone();
+    let class_names = header.class_names.as_slice().into();
+    let opening = Opening {
+        folder: Some(&folder),
+        class_names: &class_names,
+        interrupt: None,
+        rows: false,
+        journal: Some(journal),
+        owns_folder: true,
+        unusable: &header.unusable,
+    };
+    let mut sinks = Sinks::merged(&args.formats, args.html, opening)?;
+    let mut failed = header.unusable.len();
     for index in 0..header.total {
         let (record, from) = shards.record(index)?;
-        if let Some(reason) = record.failure() {
-            failures.push((record.image.clone(), reason.to_owned()));
-        }
+        failed += usize::from(record.failure().is_some());
         for file in files_of(&record, &header) {
             take(from, folder.path(), &file)?;
         }
-        let detections = record.detections();
-        if let (Some(result), Some(place)) = (record.result(&detections, &header.class_names), record.place()) {
-            formats.push(&result)?;
-            if let Some(gallery) = gallery.as_mut().filter(|_| record.failure().is_none()) {
-                gallery.push(&result, place)?;
-            }
-        }
-        journal.append(&record)?;
+        push_record(&mut sinks, &record, &header.class_names, false)?;
     }
-    formats.finish()?;
-    gallery.map_or(Ok(()), Gallery::finish)?;
-    write_failures(folder.path(), &failures)?;
+    sinks.finish()?;
     if !globals.quiet {
         let (total, parts) = (header.total, args.shards.len());
-        say!("{total} pictures of {parts} shards, {} failed: {}", failures.len(), folder.path().display());
+        say!("{total} images of {parts} shards, {failed} failed: {}", folder.path().display());
     }
-    Ok(if failures.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
+    Ok(if failed == 0 { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
 
 /// The journals of all shards, by part.
@@ -147,6 +122,10 @@ impl Shards {
         }
         anyhow::ensure!(shards.len() == parts, "shard {}/{parts} is missing", shards.len() + 1);
         let header = shards[0].reader.header().clone();
+        if let Some(unknown) = header.written.iter().find(|name| IMAGE_FILES.iter().all(|files| files.name != **name)) {
+            let folder = shards[0].folder.display();
+            anyhow::bail!("{folder}: its images have files `{unknown}`, which this version of yolo9 does not know");
+        }
         Ok(Self { header, shards })
     }
 
@@ -166,13 +145,13 @@ impl Shards {
                     continue;
                 }
                 let what = if path.symlink_metadata().is_ok() { "no regular file" } else { "missing" };
-                anyhow::bail!("{} is {what}, a file of {}; search that shard again", path.display(), record.image);
+                anyhow::bail!("{} is {what}, a file of {}; run that shard again", path.display(), record.image);
             }
         }
         Ok(())
     }
 
-    /// The record of a picture and the folder of its shard.
+    /// The record of an image and the folder of its shard.
     fn record(&mut self, index: usize) -> anyhow::Result<(Record, &Path)> {
         let parts = self.shards.len();
         let OpenShard { folder, reader, records } = &mut self.shards[index % parts];
@@ -186,7 +165,7 @@ impl Shards {
     }
 }
 
-/// Takes a file of a shard over, as a second name of the same file where that is possible. A picture with a failure may
+/// Takes a file of a shard over, as a second name of the same file where that is possible. An image with a failure may
 /// lack some.
 fn take(shard: &Path, out: &Path, file: &Path) -> anyhow::Result<()> {
     let context = || format!("{} cannot be taken over to {}", shard.join(file).display(), out.display());

@@ -4,20 +4,30 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use yolo9::architecture::Form;
-use yolo9::checkpoint::Checkpoint;
-use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file};
-use yolo9::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
-use yolo9::runtime::{ExportedModel, Model, OrtModel, Runtime, SessionOptions};
+use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file, coco_names};
+use yolo9::model::{ClassNames, ModelContent, Network};
 use yolo9::untrusted::open_regular;
-use yolo9::{ModelFile, Network, Size, embedded, placeholder_names};
+use yolo9::{Model, Size, embedded};
 
-use crate::args::{Globals, ModelArgs};
+use crate::cli::{Globals, ModelArgs, NamesArg};
 use crate::overwrite::refuse_all;
 use crate::weights::open_file;
 
-/// Refuses a path for a result that exists already, that is one of the inputs, or whose name says that it is something
-/// else.
-pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool, inputs: &[&str]) -> anyhow::Result<()> {
+/// Where a result goes: as told, else the input's name with that extension in the working folder. Refuses a path that
+/// exists already, that is one of the inputs, or whose name says that it is something else.
+pub(crate) fn output_path(
+    told: Option<&Path>,
+    extension: &str,
+    exist_ok: bool,
+    inputs: &[&str],
+) -> anyhow::Result<PathBuf> {
+    let path = match (told, inputs.first()) {
+        (Some(path), _) => path.to_path_buf(),
+        (None, input) => {
+            let stem = Path::new(input.copied().unwrap_or_default()).file_stem().context("no name for the output")?;
+            Path::new(stem).with_added_extension(extension)
+        }
+    };
     let found = path.extension().map(|found| found.to_string_lossy().into_owned());
     match found.as_deref() {
         Some(found) if !found.eq_ignore_ascii_case(extension) => {
@@ -32,10 +42,11 @@ pub(crate) fn check_output(path: &Path, extension: &str, exist_ok: bool, inputs:
         _ => {}
     }
     if path.exists() && !exist_ok {
-        anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
+        anyhow::bail!("{} exists; choose another name with -o, or replace it with --exist-ok", path.display());
     }
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
-    refuse_all(&inputs, &[("--output", Some(path))], None, exist_ok)
+    refuse_all(&inputs, &[("--output", Some(&path))], None, exist_ok)?;
+    Ok(path)
 }
 
 /// A YAML file, else the built-in config or that of the embedded model of that name.
@@ -50,6 +61,14 @@ pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
         return Ok(config);
     }
     Ok(ModelConfig::builtin(config)?)
+}
+
+/// Class names from where an option says.
+pub(crate) fn open_names(names: &NamesArg) -> anyhow::Result<ClassNames> {
+    Ok(match names {
+        NamesArg::Coco => ClassNames { names: coco_names(), source: "--names coco".into() },
+        NamesArg::File(path) => ClassNames { names: class_names_from_file(path)?, source: path.display().to_string() },
+    })
 }
 
 /// YAML, or the name of a built-in config. A file goes before a built-in config of the same name; a binary file is none,
@@ -75,157 +94,71 @@ fn beginning(path: &Path) -> String {
     read.map(|_| String::from_utf8_lossy(&start).into_owned()).unwrap_or_default()
 }
 
-/// A model that is ready for a session.
-pub(crate) enum Loaded {
-    Network(Box<Network>),
-    Exported { file: Box<OnnxFile>, class_names: Vec<String> },
-}
-
-impl Loaded {
-    pub(crate) fn class_names(&self) -> &[String] {
-        match self {
-            Loaded::Network(network) => &network.class_names,
-            Loaded::Exported { class_names, .. } => class_names,
-        }
-    }
-
-    pub(crate) fn stride(&self) -> usize {
-        match self {
-            Loaded::Network(network) => network.architecture.stride(),
-            Loaded::Exported { file, .. } => file.stride(),
-        }
-    }
-
-    /// The only size of input that the model takes.
-    pub(crate) fn fixed_size(&self) -> Option<Size> {
-        let Loaded::Exported { file, .. } = self else { return None };
-        Some(Size::new(file.input.width?, file.input.height?))
-    }
-
-    /// The size that the model was exported for.
-    pub(crate) fn preferred_size(&self) -> Option<Size> {
-        let Loaded::Exported { file, .. } = self else { return None };
-        file.preferred_size().map(|(height, width)| Size::new(width, height))
-    }
-
-    /// A threshold that the model was exported with, of its metadata.
-    pub(crate) fn exported_with(&self, key: &str) -> Option<f64> {
-        let Loaded::Exported { file, .. } = self else { return None };
-        file.metadata.get(key)?.parse().ok()
-    }
-
-    /// Whether the model's own thresholds decide which boxes overlap.
-    pub(crate) fn suppresses(&self) -> bool {
-        matches!(self, Loaded::Exported { file, .. } if !matches!(file.head, OnnxHead::Dense { .. }))
-    }
-
-    /// The model that many times, for as many threads.
-    pub(crate) fn into_models(
-        self,
-        runtime: &Runtime,
-        options: &SessionOptions,
-        count: usize,
-    ) -> anyhow::Result<Vec<Box<dyn Model + Send>>> {
-        Ok(match self {
-            Loaded::Network(network) => {
-                let models = OrtModel::several(runtime, network.onnx, options, count)?;
-                models.into_iter().map(|model| Box::new(model) as _).collect()
-            }
-            Loaded::Exported { file, class_names } => {
-                let model = || ExportedModel::new(runtime, &file, class_names.len(), options);
-                (0..count).map(|_| Ok(Box::new(model()?) as _)).collect::<anyhow::Result<_>>()?
-            }
-        })
-    }
-}
-
 /// The model that the options ask for, with a line that says what it is.
-pub(crate) fn load(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Loaded> {
+pub(crate) fn load(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Model> {
     // Config and names first: they are small, and their mistakes are the user's own.
     let config = args.config.as_deref().map(open_config).transpose()?;
-    let names = args.names.as_deref().map(class_names_from_file).transpose()?;
-    let names = names.zip(args.names.as_ref().map(|path| path.display().to_string()));
-    match open_file(&args.weights, globals)? {
-        ModelFile::Checkpoint(checkpoint) => network(args, &checkpoint, config.as_ref(), names),
-        ModelFile::Exported(_) if config.is_some() => {
-            anyhow::bail!("--config: {} is an ONNX file, which has its network inside", args.weights)
-        }
-        ModelFile::Exported(file) => exported(args, file, names),
-    }
+    let names = args.names.as_ref().map(open_names).transpose()?;
+    let model = Model::new(&args.weights, open_file(&args.weights, globals)?, config.as_ref(), names)?;
+    describe(&model)?;
+    Ok(model)
 }
 
 /// As [`load`]; a config in the place of weights gets random ones.
-pub(crate) fn load_or_random(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Loaded> {
-    if is_config(&args.weights) {
-        let config = open_config(&args.weights)?;
-        return Ok(Loaded::Network(Box::new(Network::with_random_weights(&config, 1)?)));
+pub(crate) fn load_or_random(args: &ModelArgs, globals: &Globals) -> anyhow::Result<Model> {
+    if !is_config(&args.weights) {
+        return load(args, globals);
     }
-    load(args, globals)
+    let config = open_config(&args.weights)?;
+    Ok(Model::from_network(&args.weights, Network::with_random_weights(&config, 1)?))
 }
 
-/// Class names and where they come from.
-type Names = Option<(Vec<String>, String)>;
-
-fn network(
-    args: &ModelArgs,
-    checkpoint: &Checkpoint,
-    config: Option<&ModelConfig>,
-    names: Names,
-) -> anyhow::Result<Loaded> {
-    let mut network = Network::assemble(checkpoint, config)?;
-    if let Some((names, source)) = names {
-        network = network.with_class_names(names, &source)?;
-    }
-    if network.names_are_placeholders {
-        log::warn!("{} carries no class names; give them with --names", args.weights);
-    }
-    describe(&network, &args.weights)?;
-    Ok(Loaded::Network(Box::new(network)))
-}
-
-fn exported(args: &ModelArgs, file: OnnxFile, given: Names) -> anyhow::Result<Loaded> {
-    let expected = match file.head {
-        OnnxHead::Dense { classes, .. } => classes,
-        _ => file.classes(),
-    };
-    let fits = |names: &[String]| expected.is_none_or(|expected| names.len() == expected);
-    if let (Some((names, source)), Some(expected)) = (&given, expected)
-        && !fits(names)
-    {
-        anyhow::bail!("{} class names for {expected} classes ({source}); expected one name per class", names.len());
-    }
-    let names = given.map(|(names, _)| names).or_else(|| file.class_names().filter(|names| fits(names)));
-    let count = expected.or(names.as_ref().map(Vec::len));
-    let count = count.ok_or_else(|| OnnxFileError { file: file.name.clone(), problem: OnnxProblem::Classes })?;
-    if names.is_none() {
-        log::warn!("{} carries no names for its {count} classes; give them with --names", args.weights);
-    }
-    let class_names = names.unwrap_or_else(|| placeholder_names(count));
-    if !file.unused.is_empty() {
-        let OnnxHead::Dense { output, .. } = &file.head else { unreachable!("only such heads have doubles") };
+/// Says what an embedded model can detect: it stands in for those that users have.
+pub(crate) fn introduce(weights: &str) {
+    if let Some(model) = embedded_model(weights) {
         log::info!(
-            "{} has {} outputs of detections: the last one, `{output}`, is that of the main branch",
-            args.weights,
-            file.unused.len() + 1
+            "The embedded model {} detects {}; for other objects give --weights FILE or a name of `yolo9 models`",
+            model.name,
+            model.detects
         );
     }
-    let producer = if file.producer.is_empty() { String::new() } else { format!(" by {}", file.producer) };
-    log::info!("Model {}: an ONNX file{producer}, {}", args.weights, file.signature.join(", "));
-    Ok(Loaded::Exported { file: Box::new(file), class_names })
 }
 
-fn describe(network: &Network, weights: &str) -> anyhow::Result<()> {
-    let cost = network.architecture.cost(Size::square(640), Form::Deployed).context("cost of the network")?;
-    let classes = network.class_names.len();
-    let auxiliary = match network.architecture.auxiliary_layers() {
-        0 => String::new(),
-        count => format!(", {count} auxiliary layers left out"),
-    };
-    log::info!(
-        "Model {weights}: {classes} class{}, {:.2} M parameters, {:.1} GFLOPs at 640x640{auxiliary}",
-        if classes == 1 { "" } else { "es" },
-        cost.parameters as f64 / 1e6,
-        cost.gflops()
-    );
+/// The model inside the program that a name stands for.
+pub(crate) fn embedded_model(weights: &str) -> Option<&'static embedded::EmbeddedModel> {
+    let name = if weights.is_empty() { embedded::models()[0].name } else { weights };
+    embedded::models().iter().find(|model| model.name == name && !Path::new(name).exists())
+}
+
+fn describe(model: &Model) -> anyhow::Result<()> {
+    let (name, classes) = (model.name(), model.class_names().len());
+    if model.names_are_placeholders() {
+        log::warn!("{name} carries no names for its {classes} classes; give them with --names");
+    }
+    match model.content() {
+        ModelContent::Network(network) => {
+            let cost = network.architecture.cost(Size::square(640), Form::Deployed).context("cost of the network")?;
+            let auxiliary = match network.architecture.auxiliary_layers() {
+                0 => String::new(),
+                count => format!(", {count} auxiliary layers stripped"),
+            };
+            log::info!(
+                "Model {name}: {classes} class{}, {:.2} M parameters, {:.1} GFLOPs at 640x640{auxiliary}",
+                if classes == 1 { "" } else { "es" },
+                cost.parameters as f64 / 1e6,
+                cost.gflops()
+            );
+        }
+        ModelContent::Exported(file) => {
+            if let (false, Some(output)) = (file.unused.is_empty(), file.head.dense_output()) {
+                let outputs = file.unused.len() + 1;
+                log::info!(
+                    "{name} has {outputs} outputs of detections: the last one, `{output}`, is that of the main branch"
+                );
+            }
+            let producer = if file.producer.is_empty() { String::new() } else { format!(" by {}", file.producer) };
+            log::info!("Model {name}: an ONNX file{producer}, {}", file.signature.join(", "));
+        }
+    }
     Ok(())
 }

@@ -1,51 +1,24 @@
 //! `yolo9 models`.
 
-use clap::{Args, Subcommand};
 use yolo9::embedded;
 use yolo9::hub::{Hub, Release, find_release, nearest_release, releases};
 
-use crate::Outcome;
-use crate::args::Globals;
+use crate::cli::{Globals, ModelsAction, ModelsArgs};
 use crate::console::print_line;
+use crate::exit::ExitStatus;
 use crate::weights::fetch;
 
-#[derive(Debug, Args)]
-pub(crate) struct ModelsArgs {
-    #[command(subcommand)]
-    action: Option<Action>,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// List all names that --weights takes, and which files are in the cache (the default).
-    List,
-    /// Fetch released files into the cache.
-    Pull {
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-    },
-    /// Delete released files from the cache, and what was fetched of them.
-    Remove {
-        #[arg(required = true, value_name = "NAME")]
-        names: Vec<String>,
-
-        /// Forget the hash of the first use too, so that a file that its publishers replaced is accepted.
-        #[arg(long)]
-        forget: bool,
-    },
-}
-
-pub(crate) fn run(args: &ModelsArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    match args.action.as_ref().unwrap_or(&Action::List) {
-        Action::List => list(globals)?,
-        Action::Pull { names } => {
+pub(crate) fn run(args: &ModelsArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    match args.action.as_ref().unwrap_or(&ModelsAction::List) {
+        ModelsAction::List => list(globals)?,
+        ModelsAction::Pull { names } => {
             // All names before the first of them.
             let wanted = names.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
             for release in wanted {
                 print_line!("{}\t{}", release.name, fetch(release, globals)?.display());
             }
         }
-        Action::Remove { names, forget } => {
+        ModelsAction::Remove { names, forget } => {
             let hub = Hub::new(globals.offline)?;
             let wanted = names.iter().map(|name| named(name)).collect::<anyhow::Result<Vec<_>>>()?;
             for release in wanted {
@@ -54,7 +27,7 @@ pub(crate) fn run(args: &ModelsArgs, globals: &Globals) -> anyhow::Result<Outcom
             }
         }
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn named(name: &str) -> anyhow::Result<&'static Release> {
@@ -67,7 +40,7 @@ fn named(name: &str) -> anyhow::Result<&'static Release> {
 fn list(globals: &Globals) -> anyhow::Result<()> {
     let hub = Hub::new(globals.offline)?;
     for model in embedded::models() {
-        print_line!("{:<20} {:>10}  {}", model.name, "embedded", model.about);
+        print_line!("{:<20} {:>10}  {}, {}", model.name, "embedded", model.detects, model.about);
     }
     for release in releases() {
         let length = std::fs::metadata(hub.path(release)).map(|metadata| metadata.len());

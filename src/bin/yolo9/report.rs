@@ -1,12 +1,12 @@
-//! What people see while a run goes on: a line per picture or a bar, failures, the closing lines.
+//! What people see while a run goes on: a line per image or a bar, failures, the closing lines.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use yolo9::detect::Timing;
-use yolo9::output::{PictureResult, summary, table_rows};
+use yolo9::output::{ImageResult, summary};
 use yolo9::untrusted::{printable, printable_lines};
 
 use crate::console::{event, logs_json, say};
@@ -19,41 +19,41 @@ pub(crate) struct Report {
     total: usize,
     number: usize,
     bar: Option<ProgressBar>,
-    /// Whether rows of detections go to stdout.
-    rows: bool,
     sum: Timing,
-    /// Since the first picture could be searched.
+    /// Since the first image could be processed.
     start: Instant,
     done: u32,
     shape: (usize, usize),
     failures: Vec<(String, String)>,
-    stdout_failure: Option<String>,
+    detections: usize,
 }
 
 impl Report {
-    /// `json_on_stdout` leaves stdout to the JSON.
-    pub(crate) fn new(total: usize, quiet: bool, json_on_stdout: bool) -> Self {
+    pub(crate) fn new(total: usize, quiet: bool) -> Self {
         let bar = shows_bar(total, quiet).then(|| progress_bar(total));
-        // A bar means too many pictures to read their boxes off the screen.
-        let rows = !(json_on_stdout || bar.is_some() && std::io::stdout().is_terminal());
         Self {
             quiet,
             total,
             number: 0,
             bar,
-            rows,
             sum: Timing::default(),
             start: Instant::now(),
             done: 0,
             shape: (0, 0),
             failures: Vec::new(),
-            stdout_failure: None,
+            detections: 0,
         }
     }
 
-    pub(crate) fn picture(&mut self, result: &PictureResult<'_>, timing: Timing) {
+    /// Whether rows of detections on stdout are readable: a bar means too many images to read their boxes off the screen.
+    pub(crate) fn leaves_stdout(&self) -> bool {
+        !(self.bar.is_some() && std::io::stdout().is_terminal())
+    }
+
+    pub(crate) fn image(&mut self, result: &ImageResult<'_>, timing: Timing) {
         self.number += 1;
         self.done += 1;
+        self.detections += result.detections.len();
         self.sum.preprocess += timing.preprocess;
         self.sum.inference += timing.inference;
         self.sum.postprocess += timing.postprocess;
@@ -61,7 +61,7 @@ impl Report {
         match &self.bar {
             Some(bar) => bar.inc(1),
             None if self.quiet => {}
-            None if logs_json() => event("info", "picture", self.about(result, timing)),
+            None if logs_json() => event("info", "image", self.about(result, timing)),
             None => say!(
                 "image {}/{} {}: {}, {:.1}ms",
                 self.number,
@@ -71,13 +71,10 @@ impl Report {
                 milliseconds(timing.inference)
             ),
         }
-        if self.rows {
-            self.print_rows(result);
-        }
     }
 
-    /// A picture for programs.
-    fn about(&self, result: &PictureResult<'_>, timing: Timing) -> Value {
+    /// An image for programs.
+    fn about(&self, result: &ImageResult<'_>, timing: Timing) -> Value {
         json!({
             "image": result.source,
             "number": self.number,
@@ -91,18 +88,6 @@ impl Report {
         })
     }
 
-    /// A reader that has seen enough (`| head`) ends the rows, not the run; a full disk is a failure.
-    fn print_rows(&mut self, result: &PictureResult<'_>) {
-        let mut stdout = std::io::stdout().lock();
-        let written = stdout.write_all(table_rows(result).as_bytes()).and_then(|()| stdout.flush());
-        if let Err(error) = written {
-            self.rows = false;
-            if error.kind() != std::io::ErrorKind::BrokenPipe {
-                self.stdout_failure = Some(error.to_string());
-            }
-        }
-    }
-
     /// A video begins in place of one input: so many frames, if that is known.
     pub(crate) fn video_of(&mut self, frames: Option<u64>) {
         let more = usize::try_from(frames.unwrap_or(1)).unwrap_or(1).saturating_sub(1);
@@ -113,24 +98,32 @@ impl Report {
                 let bar = progress_bar(self.total);
                 bar.set_position(self.number as u64);
                 self.bar = Some(bar);
-                self.rows &= !std::io::stdout().is_terminal();
             }
             None => {}
         }
     }
 
-    /// A picture that could not be searched: said at once, and again in the end of a run over several.
+    /// An image that could not be processed: said at once, and again in the end of a run over several.
     pub(crate) fn failure(&mut self, source: &str, reason: &str) {
         self.number += 1;
         if let Some(bar) = &self.bar {
             bar.inc(1);
         }
-        self.problem(source, reason);
+        let place = if self.total > 1 {
+            format!(" (image {} of {})", self.number, self.total.max(self.number))
+        } else {
+            String::new()
+        };
+        self.say_problem(source, &format!("{reason}{place}"), reason);
     }
 
-    /// What went wrong with a picture that was searched, such as a result that cannot be written.
+    /// What went wrong with an image that was processed, such as a result that cannot be written.
     pub(crate) fn problem(&mut self, source: &str, reason: &str) {
-        let line = format!("error: {}: {reason}", printable(source));
+        self.say_problem(source, reason, reason);
+    }
+
+    fn say_problem(&mut self, source: &str, shown: &str, reason: &str) {
+        let line = format!("error: {}: {shown}", printable(source));
         match &self.bar {
             Some(bar) => bar.println(printable_lines(&line)),
             None if logs_json() => event("error", "failure", json!({ "image": source, "message": reason })),
@@ -146,7 +139,7 @@ impl Report {
         }
     }
 
-    /// A picture of the run that an earlier one finished.
+    /// An image of the run that an earlier one finished.
     pub(crate) fn finished_before(&mut self, source: &str, failure: Option<&str>) {
         self.number += 1;
         if let Some(bar) = &self.bar {
@@ -157,19 +150,19 @@ impl Report {
         }
     }
 
-    /// Everything is ready for the first picture.
+    /// Everything is ready for the first image.
     pub(crate) fn begin(&mut self) {
         self.start = Instant::now();
     }
 
-    /// Why rows could not be printed.
-    pub(crate) fn stdout_failure(&self) -> Option<&str> {
-        self.stdout_failure.as_deref()
+    /// Images that were processed by this run.
+    pub(crate) fn succeeded(&self) -> usize {
+        self.done as usize
     }
 
-    /// Inputs and reasons.
-    pub(crate) fn failures(&self) -> &[(String, String)] {
-        &self.failures
+    /// Objects in all of them.
+    pub(crate) fn detections(&self) -> usize {
+        self.detections
     }
 
     pub(crate) fn failed(&self) -> usize {
@@ -185,7 +178,7 @@ impl Report {
             return self.finish_for_programs(interrupted);
         }
         if interrupted {
-            say!("Interrupted after {} of {} pictures; their results are complete", self.number, self.total);
+            say!("Interrupted after {} of {} images; their results are complete", self.number, self.total);
         }
         if !self.failures.is_empty() && self.total > 1 {
             say!("{} of {} inputs failed:", self.failures.len(), self.total);
@@ -205,7 +198,7 @@ impl Report {
         );
         if self.done > 1 {
             let seconds = self.start.elapsed().as_secs_f64();
-            say!("{} pictures in {seconds:.1} s: {:.1} per second", self.done, f64::from(self.done) / seconds);
+            say!("{} images in {seconds:.1} s: {:.1} per second", self.done, f64::from(self.done) / seconds);
         }
     }
 
@@ -213,7 +206,7 @@ impl Report {
         let seconds = self.start.elapsed().as_secs_f64();
         let end = json!({
             "total": self.total.max(self.number),
-            "searched": self.done,
+            "processed": self.done,
             "failed": self.failures.len(),
             "interrupted": interrupted,
             "seconds": (seconds * 1e3).round() / 1e3,
@@ -228,7 +221,7 @@ fn shows_bar(total: usize, quiet: bool) -> bool {
     total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()
 }
 
-/// Pictures done, per second, time to go; on stderr if that is a terminal.
+/// Images done, per second, time to go; on stderr if that is a terminal.
 pub(crate) fn progress_bar(total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta} {msg}");
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {

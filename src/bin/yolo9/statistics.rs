@@ -22,7 +22,7 @@ impl Spread {
         Self { median, lower, upper }
     }
 
-    /// The middle half of the times.
+    /// The interquartile range.
     pub(crate) fn range(&self) -> String {
         format!("{:.2} to {:.2}", self.lower, self.upper)
     }
@@ -32,8 +32,8 @@ impl Spread {
     }
 }
 
-/// The median of the ratios of times that were measured in turn, and its 95 % interval (bootstrap over the pairs).
-pub(crate) fn ratio(a: &[Duration], b: &[Duration]) -> (f64, [f64; 2]) {
+/// The median of the ratios of interleaved times, and its 95 % interval (bootstrap over the pairs).
+fn ratio(a: &[Duration], b: &[Duration]) -> (f64, [f64; 2]) {
     let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| b.as_secs_f64() / a.as_secs_f64().max(1e-9)).collect();
     let median = |values: Vec<f64>| quantile(&sorted(values.into_iter()), 0.5);
     // The same times give the same interval.
@@ -41,6 +41,27 @@ pub(crate) fn ratio(a: &[Duration], b: &[Duration]) -> (f64, [f64; 2]) {
     let resample = |random: &mut fastrand::Rng| ratios.iter().map(|_| ratios[random.usize(..ratios.len())]).collect();
     let medians = sorted((0..RESAMPLES).map(|_| median(resample(&mut random))));
     (median(ratios.clone()), [quantile(&medians, 0.025), quantile(&medians, 0.975)])
+}
+
+/// Times of A and B that were measured interleaved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interleaved {
+    pub(crate) spreads: [Spread; 2],
+    /// Of B to A.
+    pub(crate) ratio: f64,
+    pub(crate) interval: [f64; 2],
+}
+
+/// Spreads and ratio of times of which every other pair was measured with B first. The interval is that of all pairs,
+/// widened to hold those of the pairs with A first and with B first, since going second can be an advantage.
+pub(crate) fn interleaved(a: &[Duration], b: &[Duration]) -> Interleaved {
+    let half = |times: &[Duration], first: usize| times.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
+    let (ratio_of_all, mut interval) = ratio(a, b);
+    for first in [0, 1] {
+        let (_, of_half) = ratio(&half(a, first), &half(b, first));
+        interval = [interval[0].min(of_half[0]), interval[1].max(of_half[1])];
+    }
+    Interleaved { spreads: [Spread::of(a), Spread::of(b)], ratio: ratio_of_all, interval }
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -10,31 +10,32 @@ use sha2::{Digest, Sha256};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::embedded::{self, EmbeddedModel};
 use yolo9::hub::{Hub, Release, find_release, nearest_release};
+use yolo9::model::ModelFile;
 use yolo9::untrusted::{FileKind, read};
-use yolo9::{ModelFile, config, hexadecimal};
+use yolo9::{config, hexadecimal};
 
-use crate::args::Globals;
+use crate::cli::Globals;
 use crate::console::logs_json;
 
 /// Where weights are.
-pub(crate) enum Place {
+pub(crate) enum WeightsLocation {
     File(PathBuf),
     Embedded(&'static EmbeddedModel),
 }
 
 /// Finds what a name stands for, and fetches it if it is a release that is not there yet.
-pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<Place> {
+pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<WeightsLocation> {
     // An empty YOLO9_WEIGHTS is as good as none.
     let weights = if weights.is_empty() { embedded::models()[0].name } else { weights };
     let path = Path::new(weights);
     if path.exists() {
-        return Ok(Place::File(path.to_path_buf()));
+        return Ok(WeightsLocation::File(path.to_path_buf()));
     }
     if let Some(model) = embedded::models().iter().find(|model| model.name == weights) {
-        return Ok(Place::Embedded(model));
+        return Ok(WeightsLocation::Embedded(model));
     }
     let Some(release) = find_release(weights) else { anyhow::bail!("weights {weights}: {}", unknown(weights)) };
-    fetch(release, globals).map(Place::File)
+    fetch(release, globals).map(WeightsLocation::File)
 }
 
 fn unknown(weights: &str) -> String {
@@ -80,8 +81,8 @@ fn download_bar() -> ProgressBar {
 /// Reads what a name stands for.
 pub(crate) fn open_file(weights: &str, globals: &Globals) -> anyhow::Result<ModelFile> {
     let path = match locate(weights, globals)? {
-        Place::Embedded(model) => return Ok(ModelFile::Checkpoint(model.checkpoint()?)),
-        Place::File(path) => path,
+        WeightsLocation::Embedded(model) => return Ok(ModelFile::Checkpoint(model.checkpoint()?)),
+        WeightsLocation::File(path) => path,
     };
     let file = ModelFile::open(&path)?;
     if let ModelFile::Checkpoint(checkpoint) = &file {
@@ -105,8 +106,8 @@ pub(crate) fn open_weights(weights: &str, globals: &Globals) -> anyhow::Result<C
 /// The file that something is made from: its name and sha256.
 pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(String, String)> {
     let (name, bytes) = match locate(weights, globals)? {
-        Place::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
-        Place::File(path) => {
+        WeightsLocation::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
+        WeightsLocation::File(path) => {
             let bytes = read(&path, FileKind::Model).with_context(|| format!("{weights} cannot be read"))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))

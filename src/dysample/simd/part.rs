@@ -39,7 +39,7 @@ impl PartRun<'_> {
         let Workspace { points, tiles } = self.workspace;
         let (cells, pixels) = (geometry.cells(), geometry.pixels());
         let channels = self.part.channels.len();
-        let first = self.part.picture * geometry.channels + self.part.channels.start;
+        let first = self.part.image * geometry.channels + self.part.channels.start;
         let x = &x[first * cells..][..channels * cells];
 
         let bands = points::bands(geometry, BAND_PIXELS);

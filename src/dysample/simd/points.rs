@@ -100,7 +100,7 @@ fn coordinates(line: &mut [f32], geometry: &Geometry, offset: &[f32], part: &Par
     let [component, output_row] = at;
     let scale = geometry.scale;
     let (row, i) = (output_row / scale, output_row % scale);
-    let plane = |j: usize| &offset[geometry.offset_row(part.picture, part.group, [component, i, j, row])];
+    let plane = |j: usize| &offset[geometry.offset_row(part.image, part.group, [component, i, j, row])];
     let (start, step, last) = match component {
         0 => (0.0, 1.0, (geometry.width - 1) as f32),
         _ => (row as f32, 0.0, (geometry.height - 1) as f32),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Dataset, DatasetError, Labelled, Labels};
-use crate::evaluate::{Rectangle, Truth};
+use crate::evaluate::{BoxXywh, GroundTruth};
 use crate::untrusted::{FileKind, read};
 
 #[derive(Deserialize)]
@@ -54,31 +54,31 @@ pub(super) fn parse(data: &Path, bytes: &[u8], images: Option<&Path>) -> Result<
     file.categories.sort_by_key(|category| category.id);
     let classes: HashMap<u64, usize> = file.categories.iter().enumerate().map(|(n, c)| (c.id, n)).collect();
     let places: HashMap<u64, usize> = file.images.iter().enumerate().map(|(n, image)| (image.id, n)).collect();
-    let mut truths: Vec<Vec<Truth>> = vec![Vec::new(); file.images.len()];
+    let mut ground_truths: Vec<Vec<GroundTruth>> = vec![Vec::new(); file.images.len()];
     for (number, annotation) in file.annotations.iter().enumerate() {
         let missing =
             |what: &str, id: u64| wrong(format!("annotation {number} is of {what} {id}, which is not in the file"));
         let class = *classes.get(&annotation.category_id).ok_or_else(|| missing("category", annotation.category_id))?;
         let place = *places.get(&annotation.image_id).ok_or_else(|| missing("image", annotation.image_id))?;
         let [x, y, width, height] = annotation.bbox;
-        let bbox = Rectangle { x, y, width, height };
+        let bbox = BoxXywh { x, y, width, height };
         let area = annotation.area.unwrap_or(bbox.area());
-        truths[place].push(Truth { bbox, class, area, crowd: annotation.iscrowd != 0 });
+        ground_truths[place].push(GroundTruth { bbox, class, area, crowd: annotation.iscrowd != 0 });
     }
     let folder = folder(data, images, file.images.first().map(|image| image.file_name.as_str()));
-    let pictures = file.images.into_iter().zip(truths).map(|(image, truths)| Labelled {
+    let images = file.images.into_iter().zip(ground_truths).map(|(image, ground_truths)| Labelled {
         path: folder.join(image.file_name),
         image_id: json!(image.id),
-        labels: Labels::Pixels(truths),
+        labels: Labels::Pixels(ground_truths),
     });
     Ok(Dataset {
-        pictures: pictures.collect(),
+        images: images.collect(),
         category_ids: file.categories.iter().map(|category| category.id).collect(),
         class_names: file.categories.into_iter().map(|category| category.name).collect(),
     })
 }
 
-/// Where the pictures are: as told; else beside the file, in `images` there, or where COCO itself has those of
+/// Where the images are: as told; else beside the file, in `images` there, or where COCO itself has those of
 /// `annotations/instances_val2017.json`.
 fn folder(data: &Path, told: Option<&Path>, first: Option<&str>) -> PathBuf {
     if let Some(told) = told {
@@ -127,10 +127,13 @@ mod tests {
             (&dataset.class_names[..], &dataset.category_ids[..]),
             (&["cat".into(), "dog".into()][..], &[1, 90][..])
         );
-        assert_eq!(dataset.pictures[0].image_id, json!(3));
-        assert!(dataset.pictures[0].path.ends_with("val2017/a.jpg") && dataset.pictures[0].path.is_file());
-        let truths = dataset.pictures[1].truths(Size::square(1));
-        assert_eq!((truths[0].class, truths[0].area, truths[0].crowd, truths[0].bbox.width), (1, 7.5, true, 3.5));
+        assert_eq!(dataset.images[0].image_id, json!(3));
+        assert!(dataset.images[0].path.ends_with("val2017/a.jpg") && dataset.images[0].path.is_file());
+        let ground_truths = dataset.images[1].ground_truths(Size::square(1));
+        assert_eq!(
+            (ground_truths[0].class, ground_truths[0].area, ground_truths[0].crowd, ground_truths[0].bbox.width),
+            (1, 7.5, true, 3.5)
+        );
         let other = json!([{ "image_id": 4, "category_id": 90, "bbox": [1, 2, 3, 4] }]);
         let error = open(&write(dir.path(), &other), None).unwrap_err().to_string();
         assert!(error.contains("annotation 0 is of image 4"), "{error}");

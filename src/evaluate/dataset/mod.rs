@@ -1,4 +1,4 @@
-//! Labelled pictures: in the layout of YOLO, or as a COCO annotation file.
+//! Labelled images: in the layout of YOLO, or as a COCO annotation file.
 
 mod coco_file;
 mod yolo_layout;
@@ -10,14 +10,14 @@ use thiserror::Error;
 
 pub use yolo_layout::yolo_labels;
 
-use super::{Rectangle, Truth};
+use super::{BoxXywh, GroundTruth};
 use crate::Size;
 use crate::config::ConfigError;
 
 /// The largest public datasets have 1,203. What is taken for what is counted in a table of all pairs of classes.
 const MAX_CLASSES: usize = 5_000;
 
-/// Labels of an image, and detections of it that are judged: each is compared with each.
+/// Labels of an image, and detections of it that are evaluated: each is compared with each.
 pub const MAX_OF_ONE: usize = 10_000;
 
 /// Why a dataset cannot be used.
@@ -45,7 +45,7 @@ pub enum DatasetError {
     },
 }
 
-/// Labelled pictures.
+/// Labelled images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// One name per class.
@@ -53,10 +53,10 @@ pub struct Dataset {
     /// The number of each class in COCO results for this dataset.
     pub category_ids: Vec<u64>,
     /// In the order of ids, or of names.
-    pub pictures: Vec<Labelled>,
+    pub images: Vec<Labelled>,
 }
 
-/// A picture with its labels.
+/// An image with its labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Labelled {
     /// Its file.
@@ -68,14 +68,14 @@ pub struct Labelled {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Labels {
-    Pixels(Vec<Truth>),
-    /// Class, centre and size as shares of the picture.
+    Pixels(Vec<GroundTruth>),
+    /// Class, centre and size as shares of the image.
     Shares(Vec<(usize, [f64; 4])>),
 }
 
 impl Dataset {
     /// Reads a data YAML with its label files, or a COCO annotation file (`.json`). `split` is the key of the YAML.
-    /// `images` is where the pictures of an annotation file are, if not in one of the usual places beside it.
+    /// `images` is where the images of an annotation file are, if not in one of the usual places beside it.
     ///
     /// # Errors
     /// [`DatasetError`] names the file, and the line of a label file.
@@ -97,13 +97,13 @@ impl Dataset {
     }
 
     fn checked(self, data: &Path) -> Result<Self, DatasetError> {
-        if let Some(picture) = self.pictures.iter().find(|picture| picture.labels() > MAX_OF_ONE) {
+        if let Some(image) = self.images.iter().find(|image| image.labels() > MAX_OF_ONE) {
             return Err(DatasetError::Content {
                 path: data.into(),
                 message: format!(
                     "{} has {} labels; at most {MAX_OF_ONE} can be evaluated",
-                    picture.path.display(),
-                    picture.labels()
+                    image.path.display(),
+                    image.labels()
                 ),
             });
         }
@@ -119,7 +119,7 @@ impl Dataset {
     /// How many labels there are.
     #[must_use]
     pub fn labels(&self) -> usize {
-        self.pictures.iter().map(Labelled::labels).sum()
+        self.images.iter().map(Labelled::labels).sum()
     }
 }
 
@@ -128,34 +128,34 @@ impl Labelled {
     #[must_use]
     pub fn labels(&self) -> usize {
         match &self.labels {
-            Labels::Pixels(truths) => truths.len(),
+            Labels::Pixels(ground_truths) => ground_truths.len(),
             Labels::Shares(shares) => shares.len(),
         }
     }
 
-    /// Whether its labels are known in pixels only with the picture's size.
+    /// Whether its labels are known in pixels only with the image's size.
     #[must_use]
     pub fn needs_size(&self) -> bool {
         matches!(self.labels, Labels::Shares(_))
     }
 
-    /// The labels in pixels of the picture, upright.
+    /// The labels in pixels of the image, upright.
     #[must_use]
-    pub fn truths(&self, size: Size) -> Vec<Truth> {
+    pub fn ground_truths(&self, size: Size) -> Vec<GroundTruth> {
         match &self.labels {
-            Labels::Pixels(truths) => truths.clone(),
+            Labels::Pixels(ground_truths) => ground_truths.clone(),
             Labels::Shares(shares) => shares.iter().map(|(class, share)| in_pixels(*class, *share, size)).collect(),
         }
     }
 }
 
-fn in_pixels(class: usize, [x, y, width, height]: [f64; 4], size: Size) -> Truth {
+fn in_pixels(class: usize, [x, y, width, height]: [f64; 4], size: Size) -> GroundTruth {
     let (across, down) = (size.width as f64, size.height as f64);
-    let bbox = Rectangle {
+    let bbox = BoxXywh {
         x: (x - width / 2.0) * across,
         y: (y - height / 2.0) * down,
         width: width * across,
         height: height * down,
     };
-    Truth { bbox, class, area: bbox.area(), crowd: false }
+    GroundTruth { bbox, class, area: bbox.area(), crowd: false }
 }

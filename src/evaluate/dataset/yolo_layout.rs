@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Dataset, DatasetError, Labelled, Labels};
 use crate::config::{DataConfig, coco_categories};
-use crate::picture::EXTENSIONS;
+use crate::image::EXTENSIONS;
 use crate::untrusted::{FileKind, read_text, shortened};
 
 pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
@@ -26,21 +26,21 @@ pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
     paths.sort();
     paths.dedup();
     if paths.is_empty() {
-        return Err(wrong(format!("the split `{split}` has no picture")));
+        return Err(wrong(format!("the split `{split}` has no image")));
     }
     let classes = config.class_names.len();
-    let pictures = paths.into_iter().map(|path| {
+    let images = paths.into_iter().map(|path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let image_id = stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number));
         let labels = Labels::Shares(labels_of(&path, classes)?);
         Ok(Labelled { path, image_id, labels })
     });
-    let pictures = pictures.collect::<Result<Vec<_>, DatasetError>>()?;
+    let images = images.collect::<Result<Vec<_>, DatasetError>>()?;
     let category_ids = match coco_categories(&config.class_names) {
         Some(ids) => ids.iter().map(|id| *id as u64).collect(),
         None => (0..classes as u64).collect(),
     };
-    Ok(Dataset { category_ids, class_names: config.class_names, pictures })
+    Ok(Dataset { category_ids, class_names: config.class_names, images })
 }
 
 /// `place` below `root`, which is relative to the folder of the YAML or to the working folder.
@@ -51,12 +51,12 @@ fn found(data: &Path, root: Option<&Path>, place: &Path) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| candidate.exists())
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_image(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// Pictures in a folder and below it. Links are followed, but to no folder twice.
+/// Images in a folder and below it. Links are followed, but to no folder twice.
 fn folder(folder: &Path, paths: &mut Vec<PathBuf>, visited: &mut HashSet<PathBuf>) -> Result<(), DatasetError> {
     let failed = |reason| DatasetError::Read { path: folder.into(), reason };
     if !visited.insert(folder.canonicalize().map_err(failed)?) {
@@ -66,7 +66,7 @@ fn folder(folder: &Path, paths: &mut Vec<PathBuf>, visited: &mut HashSet<PathBuf
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
             self::folder(&path, paths, visited)?;
-        } else if is_picture(&path) {
+        } else if is_image(&path) {
             paths.push(path);
         }
     }
@@ -84,9 +84,9 @@ fn list(list: &Path, paths: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// The label file of a picture: the last folder `images` becomes `labels`.
-fn label_path(picture: &Path) -> PathBuf {
-    let parts: Vec<Component<'_>> = picture.components().collect();
+/// The label file of an image: the last folder `images` becomes `labels`.
+fn label_path(image: &Path) -> PathBuf {
+    let parts: Vec<Component<'_>> = image.components().collect();
     let images = parts.iter().rposition(|part| part.as_os_str() == "images");
     let renamed = |(n, part): (usize, &Component<'_>)| match images {
         Some(images) if n == images => PathBuf::from("labels"),
@@ -95,9 +95,9 @@ fn label_path(picture: &Path) -> PathBuf {
     parts.iter().enumerate().map(renamed).collect::<PathBuf>().with_extension("txt")
 }
 
-/// Nothing of a picture without a label file: a background. Equal lines count once, as in the training codes.
-fn labels_of(picture: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
-    let path = label_path(picture);
+/// Nothing of an image without a label file: a background. Equal lines count once, as in the training codes.
+fn labels_of(image: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
+    let path = label_path(image);
     let text = match read_text(&path, FileKind::Labels) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -107,7 +107,7 @@ fn labels_of(picture: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, D
 }
 
 /// The labels of a file in YOLO's layout: for each line a class and a box, as centre, width and height in shares of the
-/// picture, 0 to 1. Outlines become the boxes around them.
+/// image, 0 to 1. Outlines become the boxes around them.
 ///
 /// # Errors
 /// Names the first line that is none, and what is wrong with it.
@@ -120,7 +120,7 @@ pub fn yolo_labels(text: &str, classes: usize) -> Result<Vec<(usize, [f64; 4])>,
         .collect()
 }
 
-/// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the picture.
+/// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the image.
 fn parse(line: &str, classes: usize) -> Result<(usize, [f64; 4]), String> {
     let mut numbers = line.split_whitespace().map(|word| {
         word.parse::<f64>()
@@ -139,7 +139,7 @@ fn parse(line: &str, classes: usize) -> Result<(usize, [f64; 4]), String> {
         other => return Err(format!("{} numbers after the class; expected 4, or pairs of an outline", other.len())),
     };
     match bbox.iter().find(|share| !(0.0..=1.001).contains(*share)) {
-        Some(share) => Err(format!("{share} is not a share of the picture, from 0 to 1")),
+        Some(share) => Err(format!("{share} is not a share of the image, from 0 to 1")),
         None => Ok((class as usize, bbox)),
     }
 }
@@ -162,12 +162,12 @@ mod tests {
 
     #[test]
     fn labels_lie_beside_images() {
-        for (picture, label) in [
+        for (image, label) in [
             ("a/images/b.jpg", "a/labels/b.txt"),
             ("images/images/c.d.png", "images/labels/c.d.txt"),
             ("a/b.jpg", "a/b.txt"),
         ] {
-            assert_eq!(label_path(Path::new(picture)), Path::new(label));
+            assert_eq!(label_path(Path::new(image)), Path::new(label));
         }
     }
 
@@ -201,11 +201,11 @@ mod tests {
         write("set/list.txt", "./images/2.jpg\n");
         let data = dir.path().join("data.yaml");
         let dataset = open(&data, "val").unwrap();
-        assert_eq!((dataset.pictures.len(), dataset.labels()), (2, 2));
-        assert_eq!(dataset.pictures[0].image_id, json!(2));
-        let truth = &dataset.pictures[0].truths(Size::new(100, 50))[1];
+        assert_eq!((dataset.images.len(), dataset.labels()), (2, 2));
+        assert_eq!(dataset.images[0].image_id, json!(2));
+        let truth = &dataset.images[0].ground_truths(Size::new(100, 50))[1];
         assert_eq!((truth.class, truth.bbox.x, truth.bbox.width, truth.area), (1, 0.0, 50.0, 2500.0));
-        assert_eq!(open(&data, "test").unwrap().pictures.len(), 1);
+        assert_eq!(open(&data, "test").unwrap().images.len(), 1);
         assert!(open(&data, "train").unwrap_err().to_string().contains("no split `train`; there is val, test"));
         write("set/labels/2.txt", "0 0.5 0.5 0.5 0.5\n7 0 0 0 0");
         let error = open(&data, "val").unwrap_err().to_string();

@@ -1,9 +1,10 @@
-//! From the raw maps to boxes and scores of all cells, in standard operators: what `detect` does for the cells above the
+//! From the raw maps to boxes and scores of all anchor points, in standard operators: what `detect` does for the anchor points above the
 //! threshold only.
 
 use super::Tail;
 use crate::Size;
-use crate::graph::{BINS, HeadLayout, LevelLayout};
+use crate::architecture::REG_MAX as BINS;
+use crate::graph::{HeadLayout, LevelLayout};
 use crate::onnx::{Attribute, Element};
 
 /// Names of the values that decoding gives.
@@ -16,8 +17,8 @@ pub(super) struct Decoded {
     pub(super) scores: String,
 }
 
-/// Number of cells of an input of that size.
-pub(super) fn cells(head: &HeadLayout, size: Size) -> usize {
+/// Number of anchor points of an input of that size.
+pub(super) fn anchors(head: &HeadLayout, size: Size) -> usize {
     head.levels.iter().map(|level| (size.height / level.stride) * (size.width / level.stride)).sum()
 }
 
@@ -46,17 +47,17 @@ pub(super) fn append(tail: &mut Tail, head: &HeadLayout, size: Option<Size>) -> 
     tail.ints("sides", &[2, 2]);
     let axis = [("axis", Attribute::Int(1))];
     tail.push_many("Split", &[&distances, "sides"], &["before", "after"], &axis);
-    tail.push("Sub", &[&centres, "before"], "first.cells", &[]);
-    tail.push("Add", &[&centres, "after"], "last.cells", &[]);
-    tail.push("Mul", &["first.cells", &strides], "first", &[]);
-    tail.push("Mul", &["last.cells", &strides], "last", &[]);
+    tail.push("Sub", &[&centres, "before"], "first.anchors", &[]);
+    tail.push("Add", &[&centres, "after"], "last.anchors", &[]);
+    tail.push("Mul", &["first.anchors", &strides], "first", &[]);
+    tail.push("Mul", &["last.anchors", &strides], "last", &[]);
     tail.push("Concat", &["first", "last"], "corners", &axis);
     tail.floats("one.half", &[], vec![0.5]);
     tail.push("Add", &["first", "last"], "centre.doubled", &[]);
     tail.push("Mul", &["centre.doubled", "one.half"], "centre", &[]);
     tail.push("Sub", &["last", "first"], "extent", &[]);
-    tail.push("Concat", &["centre", "extent"], "cells.boxes", &axis);
-    Decoded { boxes: "cells.boxes".into(), corners: "corners".into(), scores: "scores.all".into() }
+    tail.push("Concat", &["centre", "extent"], "anchors.boxes", &axis);
+    Decoded { boxes: "anchors.boxes".into(), corners: "corners".into(), scores: "scores.all".into() }
 }
 
 fn in_f32(tail: &mut Tail, name: &str) -> String {
@@ -87,7 +88,7 @@ fn expectations(tail: &mut Tail, distributions: &str) -> String {
     "distances".into()
 }
 
-/// Centres `[1, 2, N]` in cells and strides `[1, 1, N]` as constants.
+/// Centres `[1, 2, N]` in units of the stride and strides `[1, 1, N]` as constants.
 fn fixed_grid(tail: &mut Tail, head: &HeadLayout, size: Size) -> (String, String) {
     let (mut xs, mut ys, mut strides) = (Vec::new(), Vec::new(), Vec::new());
     for level in &head.levels {
@@ -99,10 +100,10 @@ fn fixed_grid(tail: &mut Tail, head: &HeadLayout, size: Size) -> (String, String
             }
         }
     }
-    let cells = xs.len();
+    let anchors = xs.len();
     xs.extend(ys);
-    tail.floats("grid", &[1, 2, cells], xs);
-    tail.floats("strides", &[1, 1, cells], strides);
+    tail.floats("grid", &[1, 2, anchors], xs);
+    tail.floats("strides", &[1, 1, anchors], strides);
     ("grid".into(), "strides".into())
 }
 
@@ -110,7 +111,7 @@ fn fixed_grid(tail: &mut Tail, head: &HeadLayout, size: Size) -> (String, String
 fn free_grid(tail: &mut Tail, head: &HeadLayout) -> (String, String) {
     tail.constant(crate::onnx::int_scalar("zero", 0));
     tail.constant(crate::onnx::int_scalar("one", 1));
-    tail.floats("cell.half", &[], vec![0.5]);
+    tail.floats("anchor.half", &[], vec![0.5]);
     tail.ints("row.shape", &[1, 1, 1, -1]);
     tail.ints("column.shape", &[1, 1, -1, 1]);
     tail.ints("flat.shape", &[1, 1, -1]);
@@ -125,7 +126,7 @@ fn free_grid(tail: &mut Tail, head: &HeadLayout) -> (String, String) {
                 ["count", "real", "middle", "shaped"].map(|part| named(&format!("{side}.{part}")));
             tail.push("Range", &["zero", &named(side), "one"], &count, &[]);
             tail.push("Cast", &[&count], &real, &[("to", Attribute::Int(Element::Float.number()))]);
-            tail.push("Add", &[&real, "cell.half"], &middle, &[]);
+            tail.push("Add", &[&real, "anchor.half"], &middle, &[]);
             tail.push("Reshape", &[&middle, if axis == 0 { "row.shape" } else { "column.shape" }], &shaped, &[]);
         }
         // A row plus zero times a column is the row for every column.

@@ -20,10 +20,10 @@ pub(super) fn convert(model: &mut ModelProto) -> Result<(), ExportError> {
             narrow(tensor)?;
         }
     }
-    let picture = format!("{INPUT}.f16");
-    let mut nodes = vec![cast(INPUT, &picture, Element::Float16)];
+    let image = format!("{INPUT}.f16");
+    let mut nodes = vec![cast(INPUT, &image, Element::Float16)];
     for mut node in std::mem::take(&mut graph.node) {
-        node.input.iter_mut().filter(|input| *input == INPUT).for_each(|input| input.clone_from(&picture));
+        node.input.iter_mut().filter(|input| *input == INPUT).for_each(|input| input.clone_from(&image));
         if node.domain.as_deref() == Some(dysample::DOMAIN) {
             nodes.extend(in_f32(node));
         } else {

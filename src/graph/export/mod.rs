@@ -1,42 +1,32 @@
-//! A network as an `.onnx` file for other runtimes: decoded boxes and scores, or detections after suppression.
+//! A network as an `.onnx` file for other runtimes: decoded boxes and scores, or detections after nms.
 //!
 //! The body is the graph that we run; behind the raw maps of its head come standard operators only. Metadata is that of
 //! the official export and of Ultralytics (`task`, `names`, `stride`, `imgsz`), which other runtimes read.
 
 mod decode;
 mod half;
-mod suppress;
+mod nms;
 
 use thiserror::Error;
 
 use super::{INPUT, OnnxModel, build};
 use crate::Size;
 use crate::architecture::Architecture;
+use crate::detect::NmsOptions;
 use crate::onnx::{
     Attribute, Dim, Element, GraphProto, ModelProto, Opset, StringStringEntryProto, TensorProto, float_tensor,
     int_tensor, names_literal, node, value_info, value_info_of,
 };
+use crate::setters::setters;
 use crate::weights::Weights;
 
-/// Name of the only output of a file without suppression.
+/// Name of the only output of a file without nms.
 pub const DENSE_OUTPUT: &str = "output0";
-/// Which detections a file with suppression gives.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suppression {
-    /// Scores must be above this.
-    pub confidence: f32,
-    /// Boxes of one class that overlap more are one object.
-    pub iou: f32,
-    /// Detections of a picture, the best ones; fewer are filled up with scores of 0.
-    pub max_detections: usize,
-    /// Whether boxes of different classes suppress each other.
-    pub agnostic: bool,
-}
-
 /// What a file should be like.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ExportOptions {
-    /// Pictures of a run; any number if absent.
+    /// Images of a run; any number if absent.
     pub batch: Option<usize>,
     /// Size of the input, sides multiples of the stride; any such size if absent.
     pub size: Option<Size>,
@@ -47,15 +37,18 @@ pub struct ExportOptions {
     /// Whether weights and feature maps are f16. Inputs and outputs, the sampling of DySample and the decoding of boxes
     /// stay f32: f16 has steps of half a pixel at 640.
     pub half: bool,
-    /// Detections instead of the values of all cells.
-    pub suppression: Option<Suppression>,
+    /// NMS inside the file: it gives detections instead of the values of all anchor points, at most that many of an image.
+    /// Fewer are filled up with confidences of 0.
+    pub nms: Option<NmsOptions>,
+    /// With NMS: confidences must be above this.
+    pub confidence_threshold: f32,
     /// Whether DySample stays one node with its body as a function, which yolo9 runs on its own operator, instead of
     /// its body of standard operators in the graph, which every runtime knows.
     pub dysample_function: bool,
 }
 
 impl Default for ExportOptions {
-    /// Any number of pictures of any size, in f32, without suppression.
+    /// Any number of images of any size, in f32, without nms.
     fn default() -> Self {
         Self {
             batch: None,
@@ -63,11 +56,23 @@ impl Default for ExportOptions {
             usual_size: Size::square(640),
             opset: Opset::default(),
             half: false,
-            suppression: None,
+            nms: None,
+            confidence_threshold: 0.25,
             dysample_function: false,
         }
     }
 }
+
+setters!(ExportOptions {
+    batch: Option<usize>,
+    size: Option<Size>,
+    usual_size: Size,
+    opset: Opset,
+    half: bool,
+    nms: Option<NmsOptions>,
+    confidence_threshold: f32,
+    dysample_function: bool,
+});
 
 /// Why a network cannot be exported so.
 #[derive(Debug, Error, PartialEq)]
@@ -130,22 +135,22 @@ fn finish(model: &mut OnnxModel, architecture: &Architecture, options: &ExportOp
     let (height, width) = (options.size.map(|size| size.height), options.size.map(|size| size.width));
     let free = |length: Option<usize>, name: &'static str| length.map_or(Dim::Named(name), Dim::Fixed);
     let batch = free(options.batch, "batch");
-    let picture = [batch, Dim::Fixed(architecture.input_channels()), free(height, "height"), free(width, "width")];
-    tail.graph.input = vec![value_info(INPUT, &picture)];
+    let image = [batch, Dim::Fixed(architecture.input_channels()), free(height, "height"), free(width, "width")];
+    tail.graph.input = vec![value_info(INPUT, &image)];
     let decoded = decode::append(&mut tail, &model.head, options.size);
-    let cells = options.size.map(|size| decode::cells(&model.head, size));
-    tail.graph.output = match &options.suppression {
+    let anchors = options.size.map(|size| decode::anchors(&model.head, size));
+    tail.graph.output = match &options.nms {
         None => {
             tail.push("Concat", &[&decoded.boxes, &decoded.scores], DENSE_OUTPUT, &[("axis", Attribute::Int(1))]);
-            vec![value_info(DENSE_OUTPUT, &[batch, Dim::Fixed(4 + model.head.classes), free(cells, "cells")])]
+            vec![value_info(DENSE_OUTPUT, &[batch, Dim::Fixed(4 + model.head.classes), free(anchors, "anchors")])]
         }
-        Some(suppression) => {
-            suppress::append(&mut tail, &decoded, model.head.classes, suppression, cells);
-            let count = free(cells.map(|cells| cells.min(suppression.max_detections)), "detections");
+        Some(nms) => {
+            nms::append(&mut tail, &decoded, model.head.classes, (nms, options.confidence_threshold), anchors);
+            let count = free(anchors.map(|anchors| anchors.min(nms.max_detections)), "detections");
             vec![
-                value_info(suppress::BOXES, &[batch, count, Dim::Fixed(4)]),
-                value_info(suppress::SCORES, &[batch, count]),
-                value_info_of(suppress::CLASSES, Element::Int64, &[batch, count]),
+                value_info(nms::BOXES, &[batch, count, Dim::Fixed(4)]),
+                value_info(nms::SCORES, &[batch, count]),
+                value_info_of(nms::CLASSES, Element::Int64, &[batch, count]),
             ]
         }
     };
@@ -200,12 +205,11 @@ fn metadata(
         ("channels".into(), architecture.input_channels().to_string()),
         ("half".into(), if options.half { "True" } else { "False" }.into()),
     ];
-    if let Some(suppression) = &options.suppression {
-        let Suppression { confidence, iou, max_detections, agnostic } = suppression;
-        entries.push(("conf".into(), confidence.to_string()));
-        entries.push(("iou".into(), iou.to_string()));
-        entries.push(("max_det".into(), max_detections.to_string()));
-        entries.push(("agnostic".into(), if *agnostic { "True" } else { "False" }.into()));
+    if let Some(nms) = &options.nms {
+        entries.push(("conf".into(), options.confidence_threshold.to_string()));
+        entries.push(("iou".into(), nms.iou_threshold.to_string()));
+        entries.push(("max_det".into(), nms.max_detections.to_string()));
+        entries.push(("agnostic".into(), if nms.class_agnostic { "True" } else { "False" }.into()));
     }
     entries.extend_from_slice(notes);
     entries.into_iter().map(|(key, value)| StringStringEntryProto { key: Some(key), value: Some(value) }).collect()

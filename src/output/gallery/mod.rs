@@ -1,46 +1,46 @@
 //! A page to look through the results of a run: thumbnails with boxes, filters by class and confidence. It loads nothing
-//! from the network. The data of many pictures lie in parts beside the page, so that it stays small.
+//! from the network. The data of many images lie in parts beside the page, so that it stays small.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use image::RgbImage;
 use serde_json::json;
 
-use super::{FileError, PictureResult, css_colour, encode_thumbnail};
+use super::{FileError, ImageResult, css_colour, encode_thumbnail};
 
 const PAGE: &str = include_str!("page.html");
 
 /// Longest side of a thumbnail in pixels.
 const THUMBNAIL: u32 = 320;
 
-/// Pictures in one part of the data.
+/// Images in one part of the data.
 pub const GALLERY_PART: usize = 200;
 
-/// A picture small enough for a gallery, as JPEG.
+/// An image small enough for a gallery, as JPEG.
 ///
 /// # Errors
 /// [`FileError::Encode`].
-pub fn thumbnail(picture: &RgbImage) -> Result<Vec<u8>, FileError> {
-    let (width, height) = picture.dimensions();
+pub fn thumbnail(image: &RgbImage) -> Result<Vec<u8>, FileError> {
+    let (width, height) = image.dimensions();
     let longest = width.max(height);
     if longest <= THUMBNAIL {
-        return encode_thumbnail(picture);
+        return encode_thumbnail(image);
     }
     let side = |side: u32| (u64::from(side) * u64::from(THUMBNAIL)).div_ceil(u64::from(longest)) as u32;
-    encode_thumbnail(&image::imageops::thumbnail(picture, side(width), side(height)))
+    encode_thumbnail(&image::imageops::thumbnail(image, side(width), side(height)))
 }
 
-/// What a gallery shows of one picture.
+/// What a gallery shows of one image.
 #[derive(Debug, Clone)]
-pub struct GalleryPicture {
+pub struct GalleryImage {
     entry: Vec<serde_json::Value>,
 }
 
-impl GalleryPicture {
-    /// `drawn` is the address of the picture with its boxes, if there is one.
+impl GalleryImage {
+    /// `drawn` is the address of the image with its boxes, if there is one.
     #[must_use]
-    pub fn new(result: &PictureResult<'_>, drawn: Option<&str>) -> Self {
+    pub fn new(result: &ImageResult<'_>, drawn: Option<&str>) -> Self {
         let boxes = result.detections.iter().map(|detection| {
-            let score = (f64::from(detection.score) * 1e3).round() / 1e3;
+            let score = (f64::from(detection.confidence) * 1e3).round() / 1e3;
             let bbox = &detection.bbox;
             let [x1, y1, x2, y2] = [bbox.x1, bbox.y1, bbox.x2, bbox.y2].map(|edge| edge.round() as i64);
             json!([detection.class, score, x1, y1, x2, y2])
@@ -74,32 +74,26 @@ impl GalleryPicture {
     }
 }
 
-/// A script that adds pictures to the page: a part of the data.
+/// A script that adds images to the page: a part of the data.
 #[must_use]
-pub fn gallery_part(pictures: &[GalleryPicture]) -> String {
-    let entries: Vec<_> = pictures.iter().map(|picture| &picture.entry).collect();
+pub fn gallery_part(images: &[GalleryImage]) -> String {
+    let entries: Vec<_> = images.iter().map(|image| &image.entry).collect();
     format!("gallery.add({});\n", in_script(&json!(entries)))
 }
 
-/// The page. `text` says what was searched, `total` how many pictures are in the gallery, `parts` how many files of data
-/// there are; `inside` are the pictures that the page has itself.
+/// The page. `text` says what was processed, `total` how many images are in the gallery, `parts` how many files of data
+/// there are; `inside` are the images that the page has itself.
 ///
 /// # Panics
 /// Never: the template has a place for both.
 #[must_use]
-pub fn gallery_page(
-    text: &str,
-    class_names: &[String],
-    total: usize,
-    parts: usize,
-    inside: &[GalleryPicture],
-) -> String {
+pub fn gallery_page(text: &str, class_names: &[String], total: usize, parts: usize, inside: &[GalleryImage]) -> String {
     let colours: Vec<String> = (0..class_names.len()).map(css_colour).collect();
     let about = json!({ "text": text, "classes": class_names, "colours": colours, "total": total, "parts": parts });
     let inside = if inside.is_empty() { String::new() } else { gallery_part(inside) };
     // Both places are found in the template, not in what is put into it.
     let (head, rest) = PAGE.split_once("/*ABOUT*/null").expect("the template has a place for what it is about");
-    let (middle, tail) = rest.split_once("/*PICTURES*/").expect("the template has a place for pictures");
+    let (middle, tail) = rest.split_once("/*IMAGES*/").expect("the template has a place for images");
     [head, &in_script(&about), middle, &inside, tail].concat()
 }
 
@@ -126,17 +120,17 @@ mod tests {
     use crate::Size;
     use crate::detect::{BoxXyxy, Detection};
 
-    fn picture(source: &str) -> GalleryPicture {
+    fn image(source: &str) -> GalleryImage {
         let bbox = BoxXyxy { x1: 1.4, y1: 2.6, x2: 30.0, y2: 40.0 };
-        let detections = [Detection { bbox, class: 0, score: 0.87654 }];
+        let detections = [Detection { bbox, class: 0, confidence: 0.87654 }];
         let size = Size::new(100, 50);
-        let result = PictureResult { source, size, input: size, detections: &detections, class_names: &[] };
-        GalleryPicture::new(&result, Some("a b/#1.jpg"))
+        let result = ImageResult { source, size, input: size, detections: &detections, class_names: &[] };
+        GalleryImage::new(&result, Some("a b/#1.jpg"))
     }
 
     #[test]
-    fn the_data_of_a_picture_stay() {
-        let part = gallery_part(&[picture("a b/#1.jpg").linked("gallery/thumbs/a b/#1.jpg.jpg")]);
+    fn the_data_of_a_image_stay() {
+        let part = gallery_part(&[image("a b/#1.jpg").linked("gallery/thumbs/a b/#1.jpg.jpg")]);
         assert_eq!(
             part,
             "gallery.add([[\"a b/#1.jpg\",\"a%20b/%231.jpg\",100,50,\"gallery/thumbs/a%20b/%231.jpg.jpg\",\
@@ -147,10 +141,10 @@ mod tests {
     #[test]
     fn no_name_can_break_out_of_the_page() {
         let names = ["</script><b>".to_owned()];
-        let page = gallery_page("t", &names, 1, 0, &[picture("</script><script>alert(1)</script>").embedded(b"x")]);
+        let page = gallery_page("t", &names, 1, 0, &[image("</script><script>alert(1)</script>").embedded(b"x")]);
         assert_eq!(page.matches("</script").count(), PAGE.matches("</script").count());
         assert!(page.contains("data:image/jpeg;base64,eA==") && page.contains("\\u003c/script>"));
-        assert!(!page.contains("/*ABOUT*/") && !page.contains("/*PICTURES*/"));
+        assert!(!page.contains("/*ABOUT*/") && !page.contains("/*IMAGES*/"));
         assert!(!PAGE.contains("http://") || PAGE.matches("http").count() == PAGE.matches("www.w3.org").count());
     }
 

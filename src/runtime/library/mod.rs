@@ -15,15 +15,19 @@ use std::path::{Path, PathBuf};
 
 use super::RuntimeError;
 use crate::cache::{cache_folder, offline_by_variable};
+use crate::setters::setters;
 
 /// How to find the library.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct LibraryOptions {
     /// A path that the user gave.
     pub path: Option<PathBuf>,
     /// Whether fetching is forbidden. `YOLO9_OFFLINE` forbids it too.
     pub offline: bool,
 }
+
+setters!(LibraryOptions { path: Option<PathBuf>, offline: bool });
 
 /// Where a library was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,7 @@ impl Origin {
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
-            Origin::Option => "--onnxruntime",
+            Origin::Option => "the path that was given",
             Origin::Variable => "ORT_DYLIB_PATH",
             Origin::Executable => "beside the executable",
             Origin::Cache => "cache folder",

@@ -1,14 +1,16 @@
-//! Where the time of a network goes, by the rows of its config and by operators.
+//! Where the time of a network goes, by the layers of its config and by operators.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use yolo9::Model;
 use yolo9::architecture::Architecture;
-use yolo9::graph::{HeadLayout, rows_of_values};
-use yolo9::runtime::{ExportedModel, Model, NodeTime, OrtModel, Runtime, SessionOptions, read_profile};
+use yolo9::detect::Backend;
+use yolo9::graph::{HeadLayout, layers_of_values};
+use yolo9::model::ModelContent;
+use yolo9::runtime::{NodeTime, Runtime, SessionOptions, read_profile};
 
 use crate::console::print_line;
-use crate::model::Loaded;
 
 /// Times of all nodes over a number of runs on an input, and the network that they belong to, if it is one of ours.
 pub(super) struct Profile {
@@ -21,29 +23,23 @@ type Times = Vec<(String, f64)>;
 
 impl Profile {
     pub(super) fn measure(
-        loaded: Loaded,
+        model: Model,
         runtime: &Runtime,
         session: &SessionOptions,
         input: ndarray::ArrayView4<'_, f32>,
         runs: u32,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let options = SessionOptions { profile: Some(folder.path().join("profile")), ..session.clone() };
-        let repeat = |model: &mut dyn Model| (0..runs).try_for_each(|_| model.run(input).map(drop));
-        match loaded {
-            Loaded::Network(network) => {
-                let head = network.onnx.head.clone();
-                let mut model = OrtModel::new(runtime, network.onnx, &options)?;
-                repeat(&mut model)?;
-                let nodes = read_profile(&model.end_profiling()?)?;
-                Ok(Self { nodes, network: Some((network.architecture, head)) })
-            }
-            Loaded::Exported { file, class_names } => {
-                let mut model = ExportedModel::new(runtime, &file, class_names.len(), &options)?;
-                repeat(&mut model)?;
-                Ok(Self { nodes: read_profile(&model.end_profiling()?)?, network: None })
-            }
+        let options = session.clone().profile(Some(folder.path().join("profile")));
+        let network = match model.content() {
+            ModelContent::Network(network) => Some((network.architecture.clone(), network.onnx.head.clone())),
+            ModelContent::Exported(_) => None,
+        };
+        let mut backend = model.into_sessions(runtime, &options, 1)?.remove(0);
+        for _ in 0..runs {
+            backend.run(input).map_err(|error| anyhow::anyhow!(error))?;
         }
+        Ok(Self { nodes: read_profile(&backend.end_profiling()?)?, network })
     }
 
     fn milliseconds<'a>(nodes: impl Iterator<Item = &'a NodeTime>) -> f64 {
@@ -61,21 +57,24 @@ impl Profile {
         sums
     }
 
-    /// Row by row, as in the config; last what belongs to none: changes of the memory layout between nodes.
+    /// Layer by layer, as in the config; last what belongs to none: changes of the memory layout between nodes.
     fn layers(&self) -> Option<Times> {
         let (architecture, head) = self.network.as_ref()?;
-        let values = rows_of_values(architecture, head);
-        let row = |node: &NodeTime| row_of(&node.name, |value| values.get(value).copied());
+        let values = layers_of_values(architecture, head);
+        let layer_of = |node: &NodeTime| layer_of(&node.name, |value| values.get(value).copied());
         let mut layers: Times = Vec::new();
         for layer in architecture.layers() {
-            let index = layer.row.index;
-            let nodes = self.nodes.iter().filter(|node| row(node) == Some(index));
+            let index = layer.spec.index;
+            let nodes = self.nodes.iter().filter(|node| layer_of(node) == Some(index));
             let time = Self::milliseconds(nodes);
             if time > 0.0 {
-                layers.push((format!("{index:>3} {}", layer.row.module), time));
+                layers.push((format!("{index:>3} {}", layer.spec.module), time));
             }
         }
-        layers.push(("    (layouts)".into(), Self::milliseconds(self.nodes.iter().filter(|node| row(node).is_none()))));
+        layers.push((
+            "    (layouts)".into(),
+            Self::milliseconds(self.nodes.iter().filter(|node| layer_of(node).is_none())),
+        ));
         Some(layers)
     }
 
@@ -98,21 +97,21 @@ impl Profile {
         };
         match self.layers() {
             Some(layers) => table("layer", layers)?,
-            None => print_line!("\nlayers: an exported file has no rows to map its nodes to"),
+            None => print_line!("\nlayers: an exported file has no layers to map its nodes to"),
         }
         table("operator", self.operators())
     }
 }
 
-/// The row of a node, from the name that ONNX Runtime gave it: `v12.linear_nchwc`, `Mul v12/QuickGeluFusion/`,
+/// The layer of a node, from the name that ONNX Runtime gave it: `v12.linear_nchwc`, `Mul v12/QuickGeluFusion/`,
 /// `boxes_0_nchwc` hold the name of the value that it computes; nodes of DySample have their path, `model.13`.
-fn row_of(name: &str, row: impl Fn(&str) -> Option<usize>) -> Option<usize> {
+fn layer_of(name: &str, layer: impl Fn(&str) -> Option<usize>) -> Option<usize> {
     if let Some(path) = name.strip_prefix("model.") {
         return path.split(['.', '/', '_']).next()?.parse().ok();
     }
     let value = name.rsplit(' ').next()?;
     let value = value.split(['/', '.']).next()?;
-    row(value.strip_suffix("_nchwc").unwrap_or(value))
+    layer(value.strip_suffix("_nchwc").unwrap_or(value))
 }
 
 #[cfg(test)]
@@ -120,8 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_read_from_names() {
-        let row =
+    fn layers_are_read_from_names() {
+        let layer =
             |value: &str| [("v12", 3), ("boxes_0", 22)].into_iter().find(|(name, _)| *name == value).map(|(_, r)| r);
         for (name, expected) in [
             ("v12.linear_nchwc", Some(3)),
@@ -133,7 +132,7 @@ mod tests {
             ("ReorderOutput_token_561", None),
             ("Reshape", None),
         ] {
-            assert_eq!(row_of(name, row), expected, "{name}");
+            assert_eq!(layer_of(name, layer), expected, "{name}");
         }
     }
 }

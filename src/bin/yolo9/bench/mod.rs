@@ -2,138 +2,95 @@
 
 mod layers;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use clap::Args;
 use layers::Profile;
-use serde_json::{Value, json};
-use yolo9::detect::{Detector, Prepared, Preset, Settings};
-use yolo9::output::{PictureResult, Style, annotate, encode_picture};
-use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
-use yolo9::runtime::{Runtime, SessionOptions};
+use serde_json::{Map, Value, json};
+use yolo9::detect::{DetectorOptions, Engine, Prepared};
+use yolo9::embedded;
+use yolo9::image::{Image, ImageLimits};
+use yolo9::output::{AnnotateOptions, ImageResult, annotate, encode_image};
+use yolo9::runtime::{OrtBackend, Runtime, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
-use yolo9::{Size, embedded};
+use yolo9::{Model, Size};
 
-use crate::Outcome;
-use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
+use crate::cli::{BenchArgs, Globals, ModelArgs};
 use crate::console::print_line;
-use crate::engine::{AnyDetector, streams};
+use crate::exit::ExitStatus;
 use crate::logging::quietly;
-use crate::model::{Loaded, load_or_random};
-use crate::statistics::{Spread, ratio};
+use crate::model::load_or_random;
+use crate::options;
+use crate::statistics::{Interleaved, Spread, interleaved};
 
-#[derive(Debug, Args)]
-pub(crate) struct BenchArgs {
-    /// Model file, embedded model or released file; or a config (a YAML file or a built-in name), which gets random
-    /// weights: time does not depend on them.
-    #[arg(value_name = "MODEL|CONFIG", default_value = embedded::models()[0].name)]
-    model: String,
-
-    /// Another one, run in turn with the first: prints the ratio of their times, on one thread unless --threads says
-    /// otherwise. With several, two sessions of one network can differ by a fifth for as long as they live.
-    #[arg(long, value_name = "MODEL|CONFIG")]
-    vs: Option<String>,
-
-    /// The picture to search; by default the embedded sample picture.
-    #[arg(long, value_name = "PICTURE")]
-    picture: Option<PathBuf>,
-
-    /// Size of the network's input: one side, or height and width [default: 640; that of the export for an ONNX file].
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size)]
-    imgsz: Option<Size>,
-
-    /// Runs that are measured; a fifth as many go before.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=100_000))]
-    runs: u32,
-
-    /// Also with each of these numbers of threads, one after the other.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
-    sweep: Vec<u16>,
-
-    /// Also how long each layer takes, by ONNX Runtime's profiler.
-    #[arg(long)]
-    layers: bool,
-
-    #[command(flatten)]
-    runtime: RuntimeArgs,
-
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-impl BenchArgs {
-    /// Spinning threads of one network would take the cores from the other.
-    fn session(&self) -> SessionOptions {
-        let session = self.runtime.session();
-        SessionOptions { spinning: session.spinning && self.vs.is_none(), ..session }
-    }
-
-    /// For two networks in turn: where the threads of a session run decides about its times, more than networks do.
-    fn versus_session(&self) -> SessionOptions {
-        SessionOptions { threads: self.runtime.threads.map_or(1, usize::from), ..self.session() }
-    }
+/// Threads of one network that spin would take the cores from the other.
+fn session(args: &BenchArgs) -> SessionOptions {
+    let session = options::session(&args.runtime);
+    let spinning = session.spinning && args.vs.is_none();
+    session.spinning(spinning)
 }
 
 /// The stages of a detection, in order.
 const STAGES: [&str; 6] = ["decode", "letterbox", "inference", "decode boxes, NMS", "draw", "encode"];
 
-pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    let bytes = match &args.picture {
+/// What a bench has in common.
+struct Bench<'a> {
+    args: &'a BenchArgs,
+    globals: &'a Globals,
+    runtime: Runtime,
+}
+
+pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let bytes = match &args.image {
         Some(path) => read(path, FileKind::Image).with_context(|| format!("{} cannot be read", path.display()))?,
-        None => embedded::SAMPLE_PICTURE.to_vec(),
+        None => embedded::SAMPLE_IMAGE.to_vec(),
     };
-    let picture = Picture::decode(&bytes, &ImageLimits::default()).context("the picture cannot be used")?;
-    let runtime = Runtime::load(&args.runtime.library(globals))?;
-    let session = args.session();
-    let mut subject = Subject::open(&args.model, args, globals, &runtime, &session)?;
+    let image = Image::decode(&bytes, &options::image_limits(&args.input, 1)).context("the image cannot be used")?;
+    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+    let bench = Bench { args, globals, runtime };
+    let session = session(args);
+    let mut subject = bench.subject(&args.model, &session)?;
     // Opened early, so that a wrong name costs no work.
-    let opened = |name: &String| Subject::open(name, args, globals, &runtime, &args.versus_session());
+    let opened = |name: &String| bench.subject(name, &options::compared_session(&args.runtime));
     let opponent = args.vs.as_ref().map(opened).transpose()?;
-    let prepared = Prepared::new(&picture.pixels, &subject.detector.settings().fit);
+    let prepared = Prepared::new(&image.pixels, &subject.engine.options().letterbox);
     let stages = subject.stages(&bytes, args.runs)?;
     let mut report = json!({
         "model": args.model,
         "threads": session.threads,
         "runs": args.runs,
         "input": [prepared.size().height, prepared.size().width],
-        "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), spread.json())).collect::<serde_json::Map<_, _>>(),
+        "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), spread.json())).collect::<Map<_, _>>(),
     });
     if !args.json {
         print_stages(args, session.threads, prepared.size(), &stages)?;
     }
-    report["throughput"] = quietly(|| throughput(args, globals, &runtime, &prepared))?;
+    report["throughput"] = quietly(|| bench.throughput(&prepared))?;
     if let (Some(other), Some(opponent)) = (&args.vs, opponent) {
         let first = quietly(|| opened(&args.model))?;
-        let versus = versus(args, [first, opponent], &picture, other)?;
-        if !args.json {
-            print_versus(args, other, &versus)?;
-        }
-        report["vs"] = versus;
+        report["vs"] = bench.versus([first, opponent], &image, other)?;
     }
     if args.layers {
-        let loaded = quietly(|| load(&args.model, globals))?;
-        let profile = Profile::measure(loaded, &runtime, &session, prepared.tensor(), args.runs)?;
+        let model = quietly(|| bench.load(&args.model))?;
+        let profile = Profile::measure(model, &bench.runtime, &session, prepared.tensor(), args.runs)?;
         if !args.json {
             profile.print()?;
         }
         report["profile"] = profile.json();
     }
     if !args.sweep.is_empty() {
-        report["sweep"] = quietly(|| sweep(args, globals, &runtime, &prepared))?;
+        report["sweep"] = quietly(|| bench.sweep(&prepared))?;
     }
     if args.json {
         print_line!("{report:#}");
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, Spread)]) -> anyhow::Result<()> {
-    let plural = if threads == 1 { "" } else { "s" };
+    let plural = plural(threads);
     print_line!("{}: input {}x{}, {threads} thread{plural}, {} runs", args.model, input.height, input.width, args.runs);
-    print_line!("{:<18} {:>12}   middle half", "stage", "median");
+    print_line!("{:<18} {:>12}   interquartile range", "stage", "median");
     for (stage, spread) in stages {
         print_line!("{stage:<18} {:>9.2} ms   {}", spread.median, spread.range());
     }
@@ -142,93 +99,162 @@ fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, 
     Ok(())
 }
 
-fn print_versus(args: &BenchArgs, other: &str, versus: &Value) -> anyhow::Result<()> {
-    let number = |path: &str| versus.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
-    let threads = args.versus_session().threads;
-    print_line!("\ninference, in turn, {threads} thread{}:", if threads == 1 { "" } else { "s" });
-    for (side, name, key) in [("A", args.model.as_str(), "/a/median"), ("B", other, "/b/median")] {
-        print_line!("  {side} {name:<28} {:>9.2} ms", number(key));
-    }
-    print_line!(
-        "  B takes {:.3} of the time of A (95 % interval {:.3} to {:.3})",
-        number("/ratio"),
-        number("/interval/0"),
-        number("/interval/1")
-    );
-    Ok(())
-}
-
-/// Weights, or random ones for a config.
-fn load(name: &str, globals: &Globals) -> anyhow::Result<Loaded> {
-    load_or_random(&ModelArgs { weights: name.into(), config: None, names: None }, globals)
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 /// A network that is measured.
 struct Subject {
-    detector: AnyDetector,
+    engine: Engine<OrtBackend>,
     class_names: Vec<String>,
 }
 
-impl Subject {
-    fn open(
-        name: &str,
-        args: &BenchArgs,
-        globals: &Globals,
-        runtime: &Runtime,
-        session: &SessionOptions,
-    ) -> anyhow::Result<Self> {
-        Ok(Self::several(name, args, runtime, (globals, session), 1)?.remove(0))
+impl Bench<'_> {
+    /// Weights, or random ones for a config.
+    fn load(&self, name: &str) -> anyhow::Result<Model> {
+        load_or_random(&ModelArgs::of(name), self.globals)
+    }
+
+    fn subject(&self, name: &str, session: &SessionOptions) -> anyhow::Result<Subject> {
+        Ok(self.subjects(name, session, 1)?.remove(0))
     }
 
     /// The same network that many times.
-    fn several(
-        name: &str,
-        args: &BenchArgs,
-        runtime: &Runtime,
-        (globals, session): (&Globals, &SessionOptions),
-        count: usize,
-    ) -> anyhow::Result<Vec<Self>> {
-        let loaded = load(name, globals)?;
-        let preset = Preset::default();
-        let (shape, scale_back) = (InputShape::Rectangular, preset.scale_back());
-        let fit = match loaded.fixed_size() {
-            Some(target) => {
-                if let Some(asked) = args.imgsz.filter(|asked| *asked != target) {
-                    anyhow::bail!("--imgsz {asked}: {name} was exported for inputs of {target} only");
-                }
-                Fit { target, stride: loaded.stride(), shape: InputShape::Full, scale_back }
-            }
-            None => Fit::new(args.imgsz.unwrap_or(Size::square(640)), loaded.stride(), shape, scale_back),
-        };
-        let class_names = loaded.class_names().to_vec();
-        let subject = |model| {
-            let detector = Detector::new(model, Settings { fit, thresholds: preset.thresholds() });
-            Self { detector, class_names: class_names.clone() }
-        };
-        Ok(loaded.into_models(runtime, session, count)?.into_iter().map(subject).collect())
+    fn subjects(&self, name: &str, session: &SessionOptions, count: usize) -> anyhow::Result<Vec<Subject>> {
+        let model = self.load(name)?;
+        let letterbox = options::letterbox(&self.args.input, &model)?;
+        let detector = DetectorOptions::new(letterbox, options::preset(&self.args.input).postprocess());
+        let class_names = model.class_names().to_vec();
+        let subject =
+            |backend| Subject { engine: Engine::new(backend, detector.clone()), class_names: class_names.clone() };
+        Ok(model.into_sessions(&self.runtime, session, count)?.into_iter().map(subject).collect())
     }
 
+    /// Both networks interleaved, so that whatever else the machine does hits both.
+    fn versus(&self, [mut subject, mut opponent]: [Subject; 2], image: &Image, other: &str) -> anyhow::Result<Value> {
+        let args = self.args;
+        let prepared = |subject: &Subject| Prepared::new(&image.pixels, &subject.engine.options().letterbox);
+        let (ours, theirs) = (prepared(&subject), prepared(&opponent));
+        anyhow::ensure!(
+            ours.size() == theirs.size() || args.different_sizes,
+            "--vs: the inputs differ, A reads {} and B {} (width x height): a ratio of their times says nothing about the \
+             networks; give both one size with --imgsz, or ask for it with --different-sizes",
+            ours.size(),
+            theirs.size()
+        );
+        let mut number = 0;
+        let pairs = warmed_up(args.runs, || {
+            number += 1;
+            if number % 2 == 0 {
+                let b = opponent.inference(&theirs)?;
+                return Ok((subject.inference(&ours)?, b));
+            }
+            Ok((subject.inference(&ours)?, opponent.inference(&theirs)?))
+        })?;
+        let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let Interleaved { spreads: [a, b], ratio, interval: [low, high] } = interleaved(&a, &b);
+        let threads = options::compared_session(&args.runtime).threads;
+        if !args.json {
+            print_line!("\ninference, interleaved, {threads} thread{}:", plural(threads));
+            for (side, name, spread) in [("A", args.model.as_str(), a), ("B", other, b)] {
+                print_line!("  {side} {name:<28} {:>9.2} ms", spread.median);
+            }
+            print_line!("  B takes {ratio:.3} of the time of A (95 % interval {low:.3} to {high:.3})");
+        }
+        let input = |prepared: &Prepared| [prepared.size().height, prepared.size().width];
+        Ok(json!({
+            "model": other,
+            "threads": threads,
+            "inputs": [input(&ours), input(&theirs)],
+            "a": a.json(),
+            "b": b.json(),
+            "ratio": ratio,
+            "interval": [low, high],
+        }))
+    }
+
+    /// Images per second of inference alone: in one session with all threads, in as many sessions as `yolo9 detect` has by
+    /// default, and, if asked for, the latter with batches.
+    fn throughput(&self, prepared: &Prepared) -> anyhow::Result<Value> {
+        let count = options::session_count(session(self.args).threads);
+        let mut variants = vec![(1, 1), (count, 1)];
+        variants.dedup();
+        variants.extend(self.args.batch.map(|batch| (count, usize::from(batch))));
+        variants.iter().map(|(count, batch)| self.rate(prepared, *count, *batch)).collect()
+    }
+
+    fn rate(&self, prepared: &Prepared, count: usize, batch: usize) -> anyhow::Result<Value> {
+        let args = self.args;
+        let each = options::shared_session(session(args), count);
+        let threads = each.threads;
+        let mut subjects = self.subjects(&args.model, &each, count)?;
+        let images = vec![prepared; batch];
+        let times = std::thread::scope(|scope| {
+            let run = |subject: &mut Subject| {
+                warmed_up(args.runs, || {
+                    let start = Instant::now();
+                    subject.engine.detect_batch(&images)?;
+                    Ok((start, Instant::now()))
+                })
+            };
+            let threads: Vec<_> = subjects.iter_mut().map(|subject| scope.spawn(move || run(subject))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("inference does not panic");
+            threads.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        let shape = subjects[0].engine.backend().last_input_shape().to_vec();
+        let begun = times.iter().flatten().map(|(start, _)| *start).min();
+        let ended = times.iter().flatten().map(|(_, end)| *end).max();
+        let seconds = ended.zip(begun).map_or(f64::NAN, |(ended, begun)| (ended - begun).as_secs_f64());
+        let rate = f64::from(args.runs) * (count * batch) as f64 / seconds;
+        if !args.json {
+            let batches = if batch > 1 { format!(", batch {batch}") } else { String::new() };
+            let what = format!("inference alone, {count} session{} with --threads {threads}{batches}", plural(count));
+            print_line!("{what}: {rate:.1} images per second");
+        }
+        Ok(json!({ "sessions": count, "threads": threads, "input": shape, "images_per_second": rate }))
+    }
+
+    fn sweep(&self, prepared: &Prepared) -> anyhow::Result<Value> {
+        let args = self.args;
+        if !args.json {
+            print_line!("\n{:>8} {:>12}   interquartile range of inference", "threads", "median");
+        }
+        let mut spreads = Map::new();
+        for threads in &args.sweep {
+            let session = options::session(&args.runtime).threads(usize::from(*threads));
+            let mut subject = self.subject(&args.model, &session)?;
+            let spread = Spread::of(&warmed_up(args.runs, || subject.inference(prepared))?);
+            if !args.json {
+                print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
+            }
+            spreads.insert(threads.to_string(), spread.json());
+        }
+        Ok(spreads.into())
+    }
+}
+
+impl Subject {
     /// Times of all stages over a number of runs, after some that do not count.
     fn stages(&mut self, bytes: &[u8], runs: u32) -> anyhow::Result<Vec<(&'static str, Spread)>> {
         let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
         let measured = warmed_up(runs, || {
             let start = Instant::now();
-            let picture = Picture::decode(bytes, &ImageLimits::default())?;
+            let image = Image::decode(bytes, &ImageLimits::default())?;
             let decoded = start.elapsed();
-            let prepared = Prepared::new(&picture.pixels, &self.detector.settings().fit);
-            let found = self.detector.detect_prepared(&prepared)?;
-            let result = PictureResult {
+            let prepared = Prepared::new(&image.pixels, &self.engine.options().letterbox);
+            let found = self.engine.detect_prepared(&prepared)?;
+            let result = ImageResult {
                 source: "",
-                size: picture.size(),
+                size: image.size(),
                 input: found.input,
                 detections: &found.detections,
                 class_names: &self.class_names,
             };
-            let mut pixels = picture.pixels.clone();
+            let mut pixels = image.pixels.clone();
             let start = Instant::now();
-            annotate(&mut pixels, &result, &Style::default());
+            annotate(&mut pixels, &result, &AnnotateOptions::default());
             let drawn = start.elapsed();
-            encode_picture(&pixels, picture.format)?;
+            encode_image(&pixels, image.format)?;
             let encoded = start.elapsed() - drawn;
             let timing = found.timing;
             Ok([decoded, timing.preprocess, timing.inference, timing.postprocess, drawn, encoded])
@@ -240,7 +266,7 @@ impl Subject {
     }
 
     fn inference(&mut self, prepared: &Prepared) -> anyhow::Result<Duration> {
-        Ok(self.detector.detect_prepared(prepared)?.timing.inference)
+        Ok(self.engine.detect_prepared(prepared)?.timing.inference)
     }
 }
 
@@ -250,85 +276,4 @@ fn warmed_up<T>(runs: u32, mut measure: impl FnMut() -> anyhow::Result<T>) -> an
         measure()?;
     }
     (0..runs).map(|_| measure()).collect()
-}
-
-/// Both networks in turn, so that whatever else the machine does hits both.
-fn versus(
-    args: &BenchArgs,
-    [mut subject, mut opponent]: [Subject; 2],
-    picture: &Picture,
-    other: &str,
-) -> anyhow::Result<Value> {
-    let prepared = |subject: &Subject| Prepared::new(&picture.pixels, &subject.detector.settings().fit);
-    let (ours, theirs) = (prepared(&subject), prepared(&opponent));
-    if ours.size() != theirs.size() {
-        log::warn!("the inputs differ: A reads {}, B {} (width x height)", ours.size(), theirs.size());
-    }
-    let input = |prepared: &Prepared| [prepared.size().height, prepared.size().width];
-    let pairs = warmed_up(args.runs, || Ok((subject.inference(&ours)?, opponent.inference(&theirs)?)))?;
-    let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    let (ratio, interval) = ratio(&a, &b);
-    Ok(json!({
-        "model": other,
-        "threads": args.versus_session().threads,
-        "inputs": [input(&ours), input(&theirs)],
-        "a": Spread::of(&a).json(),
-        "b": Spread::of(&b).json(),
-        "ratio": ratio,
-        "interval": interval,
-    }))
-}
-
-fn threads_of(args: &BenchArgs, streams: usize) -> usize {
-    (args.session().threads / streams).max(1)
-}
-
-/// Pictures per second of the network alone, one after the other in one stream with all threads, and in as many streams
-/// as `yolo9 detect` has by default.
-fn throughput(args: &BenchArgs, globals: &Globals, runtime: &Runtime, prepared: &Prepared) -> anyhow::Result<Value> {
-    let mut counts = vec![1, streams(args.session().threads)];
-    counts.dedup();
-    let mut rates = serde_json::Map::new();
-    for count in counts {
-        let session = args.session();
-        let spinning = session.spinning && count == 1;
-        let session = SessionOptions { threads: threads_of(args, count), spinning, ..session };
-        let mut subjects = Subject::several(&args.model, args, runtime, (globals, &session), count)?;
-        let times = std::thread::scope(|scope| {
-            let run =
-                |subject: &mut Subject| warmed_up(args.runs, || Ok((Instant::now(), subject.inference(prepared)?)));
-            let threads: Vec<_> = subjects.iter_mut().map(|subject| scope.spawn(move || run(subject))).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("inference does not panic");
-            threads.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
-        })?;
-        let begun = times.iter().flatten().map(|(start, _)| *start).min();
-        let ended = times.iter().flatten().map(|(start, time)| *start + *time).max();
-        let seconds = ended.zip(begun).map_or(f64::NAN, |(ended, begun)| (ended - begun).as_secs_f64());
-        let rate = f64::from(args.runs) * count as f64 / seconds;
-        if !args.json {
-            let (plural, threads) = (if count == 1 { "" } else { "s" }, threads_of(args, count));
-            let what = format!("inference alone, {count} stream{plural} with --threads {threads}");
-            print_line!("{what}: {rate:.1} pictures per second");
-        }
-        rates.insert(count.to_string(), json!(rate));
-    }
-    Ok(rates.into())
-}
-
-fn sweep(args: &BenchArgs, globals: &Globals, runtime: &Runtime, prepared: &Prepared) -> anyhow::Result<Value> {
-    if !args.json {
-        print_line!("\n{:>8} {:>12}   middle half of inference", "threads", "median");
-    }
-    let mut spreads = serde_json::Map::new();
-    for threads in &args.sweep {
-        let session = SessionOptions { threads: usize::from(*threads), ..args.runtime.session() };
-        let mut subject = Subject::open(&args.model, args, globals, runtime, &session)?;
-        let times = warmed_up(args.runs, || subject.inference(prepared))?;
-        let spread = Spread::of(&times);
-        if !args.json {
-            print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
-        }
-        spreads.insert(threads.to_string(), spread.json());
-    }
-    Ok(spreads.into())
 }

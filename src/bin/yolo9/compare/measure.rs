@@ -1,21 +1,25 @@
-//! Both models on the same pictures, in turn.
+//! Both models on the same images, interleaved.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use yolo9::compare::{Compared, compare_detections};
-use yolo9::detect::{Detection, Found, Prepared, Preset, Thresholds, Timing};
-use yolo9::evaluate::{Dataset, Judged};
-use yolo9::picture::Picture;
+use yolo9::detect::{DetectOutput, Detection, Engine, PostprocessOptions, Prepared, Preset, Timing};
+use yolo9::evaluate::{Dataset, EvalImage};
+use yolo9::image::{Image, ImageError, ImageLimits, Undecoded};
+use yolo9::runtime::OrtBackend;
 
 use super::side::Side;
-use crate::engine::Searched;
-use crate::sources::{Reading, Source};
-use crate::statistics::{Spread, ratio};
-use crate::val::{judged, mapping};
+use crate::run::pipeline::{Flow, Limits, Pipeline, Stages};
+use crate::run::sessions::{Infer, Ready, failure};
+use crate::run::sources::{Failure, Source};
+use crate::run::{Held, Turn};
+use crate::statistics::{Interleaved, Spread, interleaved};
+use crate::val::{eval_image, mapping};
 
-/// One picture as both see it.
-pub(super) struct PictureComparison {
+/// One image as both see it.
+pub(super) struct ImageComparison {
     pub(super) source: Source,
     pub(super) compared: Vec<Compared>,
 }
@@ -23,99 +27,131 @@ pub(super) struct PictureComparison {
 /// What was measured.
 #[derive(Default)]
 pub(super) struct Measured {
-    pub(super) pictures: Vec<PictureComparison>,
+    pub(super) images: Vec<ImageComparison>,
     pub(super) failed: Vec<(PathBuf, String)>,
     /// Of each side, with labels.
-    pub(super) judged: [Vec<Judged>; 2],
+    pub(super) evaluated: [Vec<EvalImage>; 2],
     /// Of each side, in the order of runs.
     pub(super) timings: [Vec<Timing>; 2],
 }
 
+/// Which class of the dataset each class of a side is.
+type ClassMapping = Vec<Option<usize>>;
+
 /// How it is measured.
-pub(super) struct Plan<'a> {
+pub(super) struct MeasurePlan<'a> {
     pub(super) sources: &'a [Source],
     pub(super) dataset: Option<&'a Dataset>,
-    pub(super) thresholds: Thresholds,
+    /// Of the boxes that are compared.
+    pub(super) postprocess: PostprocessOptions,
     /// Least number of timed pairs.
     pub(super) runs: usize,
-    pub(super) reading: Reading,
+    pub(super) limits: ImageLimits,
 }
 
+/// Runs that are not timed: a new size of input costs a network its first ones.
+const WARM_UPS: usize = 3;
+
+/// Images that are run again until there are enough times.
+const REPEATED: usize = 8;
+
 impl Measured {
-    /// Searches every picture by both, and the first ones again until there are enough times. `go_on` is asked after each.
+    /// Runs both networks on every image, and on the first ones again until there are enough times. `go_on` is asked after
+    /// each.
     pub(super) fn of(
-        sides: &mut [Side; 2],
-        plan: &Plan<'_>,
-        mut go_on: impl FnMut() -> bool,
+        sides: &[Side; 2],
+        engines: [Engine<OrtBackend>; 2],
+        plan: &MeasurePlan<'_>,
+        go_on: impl Fn() -> bool,
     ) -> anyhow::Result<Option<Self>> {
         let mut measured = Self::default();
         let classes = match plan.dataset {
-            Some(dataset) => {
-                let of = |side: &Side| mapping(&side.class_names, &dataset.class_names);
-                [of(&sides[0])?, of(&sides[1])?].into()
-            }
+            Some(dataset) => Some([
+                mapping(&sides[0].class_names, &dataset.class_names)?,
+                mapping(&sides[1].class_names, &dataset.class_names)?,
+            ]),
             None => None,
         };
-        let both = sides.iter().all(|side| side.has_weights);
-        let mut kept: Vec<Picture> = Vec::new();
-        for (number, source) in plan.sources.iter().enumerate() {
-            let picture = match source.open(plan.reading) {
-                Ok(picture) => picture,
-                Err(failure) => {
-                    measured.failed.push((source.name().into(), failure.reason));
-                    measured.judged.iter_mut().for_each(|judged| judged.push(Judged::default()));
-                    continue;
+        let limits = Limits { workers: 1, batch: 1, memory: plan.limits.max_bytes };
+        let session = Pair { engines, options: [plan.postprocess.clone(), Preset::evaluation()], number: 0 }.session();
+        let mut pipeline = Pipeline::new(Decoding { limits: plan.limits }, vec![session], limits)?;
+        let mut repeated: Vec<(usize, Source)> = Vec::new();
+        let inputs = plan.sources.iter().cloned().enumerate().map(Flow::<_, ()>::Image);
+        let stopped = pipeline.run(
+            inputs,
+            || !go_on(),
+            false,
+            |flow| {
+                let Flow::Image(Done { number, source, outcome }) = flow else { return Ok(ControlFlow::Continue(())) };
+                let is_read = outcome.is_ok();
+                measured.take(number, &source, outcome, (plan.dataset, classes.as_ref()), sides);
+                if is_read && repeated.len() < plan.runs.min(REPEATED) {
+                    repeated.push((number, source));
                 }
-            };
-            let prepared = prepare_both(sides, &picture, number);
-            if measured.timings[0].is_empty() {
-                // A new size of input costs a network its first runs.
-                for number in 0..WARM_UPS {
-                    run_both(sides, &prepared, &plan.thresholds, number, &mut measured)?;
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        if stopped {
+            return Ok(None);
+        }
+        anyhow::ensure!(!repeated.is_empty(), "no image can be read{}", first_reason(&measured.failed));
+        let missing = plan.runs.saturating_sub(measured.timings[0].len());
+        let again = repeated.iter().cloned().cycle().take(missing).map(Flow::<_, ()>::Image);
+        let stopped = pipeline.run(
+            again,
+            || !go_on(),
+            false,
+            |flow| {
+                if let Flow::Image(Done { outcome: Ok(outputs), .. }) = flow {
+                    measured.time(&outputs);
                 }
-                measured.timings.iter_mut().for_each(Vec::clear);
-            }
-            let found = run_both(sides, &prepared, &plan.thresholds, number, &mut measured)?;
-            if both {
-                let [a, b] = found.each_ref().map(|found| &found[0].detections);
-                let compared = compare_detections(a, &renamed(b, sides));
-                measured.pictures.push(PictureComparison { source: source.clone(), compared });
-            }
-            if let (Some(dataset), Some(classes)) = (plan.dataset, &classes) {
-                judge(&mut measured, dataset, number, &picture, found, classes);
-            }
-            if kept.len() < plan.runs.min(8) {
-                kept.push(picture);
-            }
-            if !go_on() {
-                return Ok(None);
-            }
-        }
-        anyhow::ensure!(!kept.is_empty(), "no picture can be read{}", first_reason(&measured.failed));
-        let mut again = kept.iter().cycle();
-        while measured.timings[0].len() < plan.runs {
-            let Some(picture) = again.next() else { break };
-            let number = measured.timings[0].len();
-            let prepared = prepare_both(sides, picture, number);
-            run_both(sides, &prepared, &plan.thresholds, number, &mut measured)?;
-            if !go_on() {
-                return Ok(None);
-            }
-        }
-        Ok(Some(measured))
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok((!stopped).then_some(measured))
     }
 
-    /// Median and middle half of a stage of both sides, and the ratio of B to A with its interval: that of all pairs,
-    /// widened to hold those of the pairs with A first and with B first, since going second can be an advantage.
-    pub(super) fn stage(&self, stage: fn(&Timing) -> Duration) -> ([Spread; 2], f64, [f64; 2]) {
-        let times: [Vec<Duration>; 2] = self.timings.each_ref().map(|timings| timings.iter().map(stage).collect());
-        let half = |times: &[Duration], first: usize| times.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
-        let (all, mut interval) = ratio(&times[0], &times[1]);
-        for first in [0, 1] {
-            let (_, of_half) = ratio(&half(&times[0], first), &half(&times[1], first));
-            interval = [interval[0].min(of_half[0]), interval[1].max(of_half[1])];
+    /// Notes what both networks gave for an image.
+    fn take(
+        &mut self,
+        number: usize,
+        source: &Source,
+        outcome: Result<[Vec<DetectOutput>; 2], Failure>,
+        (dataset, classes): (Option<&Dataset>, Option<&[ClassMapping; 2]>),
+        sides: &[Side; 2],
+    ) {
+        let outputs = match outcome {
+            Ok(outputs) => outputs,
+            Err(failure) => {
+                self.failed.push((source.name().into(), failure.reason));
+                self.evaluated.iter_mut().for_each(|images| images.push(EvalImage::default()));
+                return;
+            }
+        };
+        self.time(&outputs);
+        if sides.iter().all(|side| side.has_weights) {
+            let [a, b] = outputs.each_ref().map(|outputs| &outputs[0].detections);
+            let compared = compare_detections(a, &renamed(b, sides));
+            self.images.push(ImageComparison { source: source.clone(), compared });
         }
-        (times.each_ref().map(|times| Spread::of(times)), all, interval)
+        if let (Some(dataset), Some(classes)) = (dataset, classes) {
+            for ((images, outputs), classes) in self.evaluated.iter_mut().zip(&outputs).zip(classes) {
+                images.push(eval_image(dataset, number, outputs[1].image, &outputs[1].detections, classes));
+            }
+        }
+    }
+
+    fn time(&mut self, outputs: &[Vec<DetectOutput>; 2]) {
+        for (timings, outputs) in self.timings.iter_mut().zip(outputs) {
+            timings.push(outputs[0].timing);
+        }
+    }
+
+    /// Times of a stage of both sides, and the ratio of B to A.
+    pub(super) fn stage(&self, stage: fn(&Timing) -> Duration) -> ([Spread; 2], f64, [f64; 2]) {
+        let [a, b] = self.timings.each_ref().map(|timings| timings.iter().map(stage).collect::<Vec<_>>());
+        let Interleaved { spreads, ratio, interval } = interleaved(&a, &b);
+        (spreads, ratio, interval)
     }
 }
 
@@ -123,8 +159,78 @@ fn first_reason(failed: &[(PathBuf, String)]) -> String {
     failed.first().map(|(path, reason)| format!(": {}: {reason}", path.display())).unwrap_or_default()
 }
 
-/// Runs that are not timed.
-const WARM_UPS: usize = 3;
+/// Decodes the images; both networks get the same one.
+struct Decoding {
+    limits: ImageLimits,
+}
+
+struct DecodedImage(Image, Held);
+
+impl Ready for DecodedImage {
+    fn input_size(&self) -> yolo9::Size {
+        self.0.size()
+    }
+}
+
+/// What both networks gave for an image.
+struct Done {
+    number: usize,
+    source: Source,
+    outcome: Result<[Vec<DetectOutput>; 2], Failure>,
+}
+
+impl Stages for Decoding {
+    type Item = (usize, Source);
+    type Ready = DecodedImage;
+    type Inferred = [Vec<DetectOutput>; 2];
+    type Done = Done;
+
+    fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<DecodedImage, Failure> {
+        let (bytes, _) = source.read()?;
+        let decode = || {
+            let undecoded = Undecoded::read(&bytes, &self.limits)?;
+            let held = turn.take(undecoded.memory() + bytes.len() as u64);
+            Ok(DecodedImage(undecoded.decode()?, held))
+        };
+        decode().map_err(|error: ImageError| error.into())
+    }
+
+    fn finish(&self, (number, source): (usize, Source), outcome: Result<[Vec<DetectOutput>; 2], Failure>) -> Done {
+        Done { number, source, outcome }
+    }
+}
+
+/// Both networks in one session, so that whatever else the machine does hits both.
+struct Pair {
+    engines: [Engine<OrtBackend>; 2],
+    options: [PostprocessOptions; 2],
+    /// Images so far.
+    number: usize,
+}
+
+impl Pair {
+    fn session(mut self) -> Infer<DecodedImage, [Vec<DetectOutput>; 2]> {
+        Box::new(move |batch| batch.into_iter().map(|DecodedImage(image, _held)| self.run(&image)).collect())
+    }
+
+    fn run(&mut self, image: &Image) -> Result<[Vec<DetectOutput>; 2], Failure> {
+        let warm_ups = if self.number == 0 { WARM_UPS } else { 0 };
+        let number = self.number;
+        self.number += 1;
+        let Self { engines, options, .. } = self;
+        let letterboxes = engines.each_ref().map(|engine| engine.options().letterbox);
+        let prepare = |side: usize| Prepared::new(&image.pixels, &letterboxes[side]);
+        // The first ones find memory that nobody has touched yet.
+        drop([prepare(0), prepare(1)]);
+        let prepared = in_turn(number, prepare);
+        let mut run = |number| in_turn(number, |side| engines[side].detect_with(&prepared[side], &options[..]));
+        for number in 0..warm_ups {
+            drop(run(number));
+        }
+        let [a, b] = run(number).map(|outputs| outputs.map_err(|error| failure(&error)));
+        Ok([a?, b?])
+    }
+}
 
 /// For A and B; every other time B goes first, so that neither always finds the caches as the other left them.
 fn in_turn<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
@@ -135,29 +241,6 @@ fn in_turn<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
         let b = of_side(1);
         [of_side(0), b]
     }
-}
-
-fn prepare_both(sides: &[Side; 2], picture: &Picture, number: usize) -> [Prepared; 2] {
-    let prepare = |side: usize| Prepared::of(picture, &sides[side].detector.settings().fit);
-    // The first ones find memory that nobody has touched yet.
-    drop([prepare(0), prepare(1)]);
-    in_turn(number, prepare)
-}
-
-fn run_both(
-    sides: &mut [Side; 2],
-    prepared: &[Prepared; 2],
-    thresholds: &Thresholds,
-    number: usize,
-    measured: &mut Measured,
-) -> anyhow::Result<[Vec<Found>; 2]> {
-    let thresholds = [thresholds.clone(), Preset::evaluation()];
-    let [a, b] = in_turn(number, |side| sides[side].detector.detect_with(&prepared[side], &thresholds));
-    let found = [a?, b?];
-    for (timings, found) in measured.timings.iter_mut().zip(&found) {
-        timings.push(found[0].timing);
-    }
-    Ok(found)
 }
 
 /// The detections of B with the class ids of A, by name; classes that A does not have come behind its own. Where no name
@@ -171,18 +254,4 @@ fn renamed(detections: &[Detection], sides: &[Side; 2]) -> Vec<Detection> {
         _ => class,
     };
     detections.iter().map(|detection| Detection { class: class(detection.class), ..*detection }).collect()
-}
-
-fn judge(
-    measured: &mut Measured,
-    dataset: &Dataset,
-    number: usize,
-    picture: &Picture,
-    found: [Vec<Found>; 2],
-    classes: &[Vec<Option<usize>>; 2],
-) {
-    for ((side, mut found), classes) in measured.judged.iter_mut().zip(found).zip(classes) {
-        let Found { detections, timing, .. } = found.swap_remove(1);
-        side.push(judged(dataset, number, &Searched { size: picture.size(), detections, timing }, classes));
-    }
 }

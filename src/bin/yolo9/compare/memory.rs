@@ -3,45 +3,30 @@
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-use clap::Args;
-use yolo9::Size;
-use yolo9::detect::Preset;
-use yolo9::runtime::{Runtime, SessionOptions};
+use yolo9::runtime::Runtime;
 
-use super::CompareArgs;
-use super::side::{Common, Side, SideArg, peak_memory};
-use crate::Outcome;
-use crate::args::{DySampleArg, Globals, RuntimeArgs, parse_size};
+use super::side::{Common, Side, peak_memory};
+use crate::cli::{CompareArgs, DySampleArg, Globals, MemoryArgs, SideArg};
 use crate::console::print_line;
-
-/// What `compare` asks a process of its own.
-#[derive(Debug, Args)]
-pub(crate) struct MemoryArgs {
-    side: SideArg,
-
-    #[command(flatten)]
-    runtime: RuntimeArgs,
-
-    #[arg(long, value_parser = parse_size)]
-    imgsz: Option<Size>,
-}
+use crate::exit::ExitStatus;
+use crate::options;
 
 /// Opens a side, runs it once, and prints the most memory that took, in bytes.
-pub(crate) fn run(args: &MemoryArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    let runtime = Runtime::load(&args.runtime.library(globals))?;
-    let threads = args.runtime.threads.map_or(1, usize::from);
-    let (session, preset) = (SessionOptions { threads, ..args.runtime.session() }, Preset::default());
-    Side::open(&args.side, &Common { globals, runtime: &runtime, session, imgsz: args.imgsz, preset })?;
+pub(crate) fn run(args: &MemoryArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+    let session = options::compared_session(&args.runtime);
+    Side::open(&args.side, &Common { globals, runtime: &runtime, session, input: &args.input })?;
     if let Some(bytes) = peak_memory() {
         print_line!("{bytes}");
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Nothing where it cannot be measured.
 pub(super) fn of_side(side: &SideArg, args: &CompareArgs, globals: &Globals) -> Option<u64> {
-    let mut arguments: Vec<OsString> = vec!["memory".into(), side.text().into(), "-q".into(), "--no-config".into()];
-    if let Some(size) = args.imgsz {
+    let mut arguments: Vec<OsString> =
+        vec!["memory".into(), side.text.as_str().into(), "-q".into(), "--no-config".into()];
+    if let Some(size) = args.input.imgsz {
         arguments.extend(["--imgsz".into(), format!("{}x{}", size.height, size.width).into()]);
     }
     if let Some(library) = &args.runtime.onnxruntime {
@@ -56,7 +41,11 @@ pub(super) fn of_side(side: &SideArg, args: &CompareArgs, globals: &Globals) -> 
     if globals.is_offline() {
         arguments.push("--offline".into());
     }
-    let program = std::env::current_exe().ok()?;
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    std::str::from_utf8(&output.stdout).ok()?.trim().parse().ok()
+    let asked = || -> anyhow::Result<u64> {
+        let program = std::env::current_exe()?;
+        let output = Command::new(program).args(&arguments).stdin(Stdio::null()).stderr(Stdio::null()).output()?;
+        Ok(std::str::from_utf8(&output.stdout)?.trim().parse()?)
+    };
+    // Other systems than Linux do not say it.
+    asked().inspect_err(|error| log::debug!("memory of {}: not measured: {error}", side.text)).ok()
 }

@@ -1,101 +1,33 @@
 //! `yolo9 compare`: what changes from one model to another, in boxes, accuracy, size and time.
 
+mod images;
 mod measure;
-pub(crate) mod memory;
-mod pictures;
+mod memory;
 mod report;
 mod side;
 mod summary;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Args;
 use indicatif::ProgressBar;
-use yolo9::Size;
-use yolo9::detect::Thresholds;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
+use yolo9::image::ImageLimits;
 use yolo9::output::write_atomically;
-use yolo9::runtime::{Runtime, SessionOptions};
+use yolo9::runtime::Runtime;
 
-use crate::Outcome;
-use crate::args::{Globals, PresetArg, RuntimeArgs, parse_share, parse_size};
+use crate::cli::{CompareArgs, Globals};
 use crate::console::{print_line, say};
+use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
-use crate::outputs::RunFolder;
+use crate::options;
 use crate::overwrite::refuse_all;
 use crate::report::progress_bar;
-use crate::sources::{self, Reading, Source};
+use crate::run::places::RunFolder;
+use crate::run::sources::{self, Source};
 use crate::val::Scores;
-use measure::{Measured, Plan};
-use side::{Common, Side, SideArg};
-
-#[derive(Debug, Args)]
-pub(crate) struct CompareArgs {
-    /// The first side: a model file, embedded model or released file, with options of its own after commas
-    /// (best.pt,config=my.yaml,imgsz=320,dysample=onnx); or a config alone, which is compared in size and time only.
-    #[arg(value_name = "A")]
-    a: SideArg,
-
-    /// The second side; differences are B minus A.
-    #[arg(value_name = "B")]
-    b: SideArg,
-
-    /// Pictures, folders, patterns or lists [default: the pictures of --data, else the embedded sample picture].
-    #[arg(short, long, value_name = "PICTURE|FOLDER|PATTERN", num_args = 1.., conflicts_with = "data")]
-    source: Vec<PathBuf>,
-
-    /// Labelled pictures, for a comparison of accuracy: a data YAML, or a COCO annotation file.
-    #[arg(short, long, value_name = "FILE")]
-    data: Option<PathBuf>,
-
-    /// Which pictures of a data YAML.
-    #[arg(long, value_name = "train|val|test", default_value = "val")]
-    split: String,
-
-    /// Where the pictures of a COCO annotation file are.
-    #[arg(long, value_name = "FOLDER")]
-    images: Option<PathBuf>,
-
-    /// Search folders below the given ones too.
-    #[arg(short, long)]
-    recursive: bool,
-
-    #[command(flatten)]
-    runtime: RuntimeArgs,
-
-    /// Size of both networks' input, if a side has none of its own [default: 640].
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size)]
-    imgsz: Option<Size>,
-
-    /// Thresholds and geometry of that tool for the boxes that are compared; accuracy is always measured with those of
-    /// `yolo9 val`.
-    #[arg(long, value_enum, default_value_t = PresetArg::Yolov9)]
-    preset: PresetArg,
-
-    /// Least confidence of the boxes that are compared [preset: 0.25].
-    #[arg(long, value_name = "0..1", value_parser = parse_share)]
-    conf: Option<f32>,
-
-    /// Timed runs of each side, at least; each picture is one.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=100_000))]
-    runs: u32,
-
-    /// Write all numbers as JSON; `-` is stdout, which the summary then leaves to it.
-    #[arg(long, value_name = "FILE|-")]
-    json: Option<PathBuf>,
-
-    /// Write report.html, compare.json and pictures of what differs into this folder.
-    #[arg(short, long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
-
-    /// Write into an output folder with something in it, replacing files of the same name.
-    #[arg(long)]
-    exist_ok: bool,
-
-    /// How many pictures are drawn in the output folder, those that differ most.
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    pictures: usize,
-}
+use measure::{MeasurePlan, Measured};
+pub(crate) use memory::run as memory;
+use side::{Common, Side};
 
 /// Draws of the bootstrap.
 const RESAMPLES: usize = 1000;
@@ -106,11 +38,12 @@ struct Comparison {
     measured: Measured,
     /// Scores of both, and differences of AP for all, small, medium and large objects.
     accuracy: Option<([Scores; 2], [Difference; 4])>,
-    /// What was searched.
+    /// What was processed.
     subject: String,
     input: String,
     confidence: f32,
     threads: usize,
+    limits: ImageLimits,
 }
 
 impl Comparison {
@@ -130,64 +63,67 @@ impl Comparison {
     }
 }
 
-pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    let dataset =
-        args.data.as_deref().map(|data| Dataset::open(data, &args.split, args.images.as_deref())).transpose()?;
+pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let open = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
+    let dataset = args.data.as_deref().map(open).transpose()?;
     let sources = sources_of(args, globals, dataset.as_ref())?;
     if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
         anyhow::ensure!(args.exist_ok || !path.exists(), "{} exists; replace it with --exist-ok", path.display());
     }
-    let mut inputs = [args.a.files(), args.b.files()].concat();
+    let mut inputs = [args.a.model.files(), args.b.model.files()].concat();
     inputs.extend(args.data.clone());
     inputs.extend(sources.iter().filter_map(|source| source.path().map(Path::to_path_buf)));
     refuse_all(&inputs, &[("--json", args.json.as_deref())], args.out.as_deref(), args.exist_ok)?;
     let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
-    let runtime = Runtime::load(&args.runtime.library(globals))?;
-    let preset = args.preset.preset();
+    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
     // With several threads a session can be a fifth slower or faster than another one of the same model for as long as it
     // lives, by where its threads run; with one, two sessions of a model are equal within a percent.
-    let threads = args.runtime.threads.map_or(1, usize::from);
+    let session = options::compared_session(&args.runtime);
+    let threads = session.threads;
     if threads > 1 {
         log::warn!(
             "--threads {threads}: times of sessions with several threads differ by chance, more than their intervals say"
         );
     }
-    let session = SessionOptions { threads, ..args.runtime.session() };
-    let common = Common { globals, runtime: &runtime, session, imgsz: args.imgsz, preset };
+    let common = Common { globals, runtime: &runtime, session, input: &args.input };
     let interrupt = Interrupt::install()?;
-    let mut sides = [Side::open(&args.a, &common)?, Side::open(&args.b, &common)?];
+    let (a, b) = (Side::open(&args.a, &common)?, Side::open(&args.b, &common)?);
+    let (mut sides, engines) = ([a.0, b.0], [a.1, b.1]);
     for (side, arg) in sides.iter_mut().zip([&args.a, &args.b]) {
-        side.facts.memory_bytes = memory::of_side(arg, args, globals);
+        side.size.memory_bytes = memory::of_side(arg, args, globals);
     }
-    let judged = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
-    let defaults = preset.thresholds();
-    let thresholds = Thresholds { confidence: args.conf.unwrap_or(defaults.confidence), ..defaults };
-    let confidence = thresholds.confidence;
-    let reading = Reading::default();
-    let plan = Plan { sources: &sources, dataset: judged, thresholds, runs: args.runs as usize, reading };
-    let total = sources.len().max(plan.runs);
-    let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(total) };
-    let measured = Measured::of(&mut sides, &plan, || {
+    let labelled = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
+    let postprocess = thresholds(args, &sides[0])?;
+    let confidence = postprocess.confidence_threshold;
+    let limits = options::image_limits(&args.input, 1);
+    let plan = MeasurePlan { sources: &sources, dataset: labelled, postprocess, runs: args.runs as usize, limits };
+    let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(sources.len().max(plan.runs)) };
+    let measured = Measured::of(&sides, engines, &plan, || {
         bar.inc(1);
         !interrupt.requested()
     })?;
     bar.finish_and_clear();
     let Some(measured) = measured else {
-        say!("Interrupted: a comparison of a part would mislead, so there is none");
-        return Ok(Outcome::Interrupted);
+        say!("Interrupted: a comparison of some of the images would mislead, so there is none");
+        return Ok(ExitStatus::Interrupted);
     };
-    let accuracy = judged.map(|dataset| {
-        let scores = measured.judged.each_ref().map(|judged| Scores::of(judged, dataset));
+    let accuracy = labelled.map(|dataset| {
+        let scores = measured.evaluated.each_ref().map(|images| Scores::of(images, dataset));
         let [a, b] = scores.each_ref().map(|scores| &scores.evaluation);
-        let differences = ap_differences(a, b, dataset.pictures.len(), RESAMPLES, 1);
+        let differences = ap_differences(a, b, dataset.images.len(), RESAMPLES, 1);
         (scores, differences)
     });
-    let labels: usize = measured.judged[0].iter().map(|judged| judged.truths.len()).sum();
+    let labels: usize = measured.evaluated[0].iter().map(|image| image.ground_truths.len()).sum();
     let subject = subject(args, labels, sources.len() - measured.failed.len());
-    let sizes = sides.each_ref().map(|side| side.detector.settings().fit.target.to_string());
+    let sizes = sides.each_ref().map(|side| side.input.to_string());
     let input = if sizes[0] == sizes[1] { sizes[0].clone() } else { sizes.join(" and ") };
-    let comparison = Comparison { sides, measured, accuracy, subject, input, confidence, threads };
+    let comparison = Comparison { sides, measured, accuracy, subject, input, confidence, threads, limits };
     finish(args, &comparison, folder.as_ref(), globals)
+}
+
+/// Of the boxes that are compared; class ids are those of A.
+fn thresholds(args: &CompareArgs, side: &Side) -> anyhow::Result<yolo9::detect::PostprocessOptions> {
+    options::thresholds(&args.thresholds, options::preset(&args.input).postprocess(), &side.class_names)
 }
 
 fn finish(
@@ -195,7 +131,7 @@ fn finish(
     comparison: &Comparison,
     folder: Option<&RunFolder>,
     globals: &Globals,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<ExitStatus> {
     let json = format!("{:#}\n", summary::json(comparison));
     match args.json.as_deref() {
         Some(path) if path == Path::new("-") => print_line!("{}", json.trim_end()),
@@ -208,7 +144,7 @@ fn finish(
     }
     if let Some(folder) = folder {
         write_atomically(&folder.path().join("compare.json"), json.as_bytes())?;
-        let drawn = pictures::draw(folder.path(), comparison, args.pictures)?;
+        let drawn = images::draw(folder.path(), comparison, args.examples)?;
         let page = report::page(comparison, &drawn);
         write_atomically(&folder.path().join("report.html"), page.as_bytes())?;
         if !globals.quiet {
@@ -218,35 +154,35 @@ fn finish(
     for (path, reason) in &comparison.measured.failed {
         say!("error: {}: {reason}", path.display());
     }
-    Ok(if comparison.measured.failed.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
+    Ok(if comparison.measured.failed.is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
 
 fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) -> anyhow::Result<Vec<Source>> {
     if let Some(dataset) = dataset {
-        return Ok(dataset.pictures.iter().map(|picture| Source::of_file(picture.path.clone())).collect());
+        return Ok(dataset.images.iter().map(|image| Source::of_file(image.path.clone())).collect());
     }
     if args.source.is_empty() {
         return Ok(vec![Source::sample()]);
     }
     let out = args.out.as_deref().unwrap_or(Path::new("."));
-    let search = sources::Options { recursive: args.recursive, out, offline: globals.is_offline() };
+    let search = sources::Options { recursive: args.recursive, videos: false, out, offline: globals.is_offline() };
     let expanded = sources::expand(&args.source, search);
     if let Some((path, reason)) = expanded.failed.first() {
         anyhow::bail!("{}: {reason}", path.display());
     }
-    anyhow::ensure!(!expanded.pictures.is_empty(), "no picture found; --recursive also searches the folders below");
-    if let Some(video) = expanded.pictures.iter().find(|source| source.video().is_some()) {
-        anyhow::bail!("{}: is a video; compare pictures", video.name());
+    anyhow::ensure!(!expanded.images.is_empty(), "no image found; --recursive descends into subfolders");
+    if let Some(video) = expanded.images.iter().find(|source| source.video().is_some()) {
+        anyhow::bail!("{}: is a video; compare images", video.name());
     }
-    Ok(expanded.pictures)
+    Ok(expanded.images)
 }
 
-fn subject(args: &CompareArgs, labels: usize, pictures: usize) -> String {
-    let plural = if pictures == 1 { "" } else { "s" };
+fn subject(args: &CompareArgs, labels: usize, images: usize) -> String {
+    let plural = if images == 1 { "" } else { "s" };
     match &args.data {
-        Some(data) if labels > 0 => format!("{pictures} picture{plural} with {labels} labels of {}", data.display()),
-        Some(data) => format!("{pictures} picture{plural} of {}", data.display()),
-        _ if args.source.is_empty() => "the embedded sample picture".into(),
-        _ => format!("{pictures} picture{plural} without labels"),
+        Some(data) if labels > 0 => format!("{images} image{plural} with {labels} labels of {}", data.display()),
+        Some(data) => format!("{images} image{plural} of {}", data.display()),
+        _ if args.source.is_empty() => "the embedded sample image".into(),
+        _ => format!("{images} image{plural} without labels"),
     }
 }

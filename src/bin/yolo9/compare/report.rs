@@ -7,7 +7,7 @@ use yolo9::compare::{Change, MOVED_BELOW, RESCORED_ABOVE};
 use yolo9::evaluate::Difference;
 use yolo9::output::{Series, escaped, line_plot};
 
-use super::pictures::Drawn;
+use super::images::Drawn;
 use super::summary::{accuracy_rows, counts, size_rows, stages, verdict};
 use super::{Comparison, RESAMPLES};
 
@@ -31,7 +31,7 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     if !comparison.measured.failed.is_empty() {
         let _ = writeln!(
             page,
-            "<p class=\"note\">{} pictures could not be read, and are left out.</p>",
+            "<p class=\"note\">{} images could not be read, and are left out.</p>",
             comparison.measured.failed.len()
         );
     }
@@ -44,12 +44,12 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     boxes(&mut page, comparison);
     time(&mut page, comparison);
     size(&mut page, comparison);
-    pictures(&mut page, drawn);
+    images(&mut page, drawn);
     let _ = writeln!(
         page,
         "<footer>Made by yolo9 {}. Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
-         its intervals by the bootstrap over pictures ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; moved is \
-         below IoU {MOVED_BELOW}, score changed beyond {RESCORED_ABOVE}. Times are medians of {} runs of each, in turn on \
+         its intervals by the bootstrap over images ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; moved is \
+         below IoU {MOVED_BELOW}, confidence changed beyond {RESCORED_ABOVE}. Times are medians of {} runs of each, interleaved on \
          one machine; their ratio is the median of the pairs. Memory is the most that a process of its own took to open the model and run it once.</footer>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION"),
         comparison.measured.timings[0].len()
@@ -136,7 +136,7 @@ fn per_class(page: &mut String, comparison: &Comparison) {
     *page += TABLE_END;
 }
 
-/// An interval around 0 as a small picture; `span` is half its width.
+/// An interval around 0 as a small image; `span` is half its width.
 fn interval_bar(difference: &Difference, span: f64) -> String {
     let x = |value: f64| 70.0 + 66.0 * (value / span).clamp(-1.0, 1.0);
     let ([low, high], middle) = (difference.interval.map(x), x(difference.value));
@@ -148,7 +148,7 @@ fn interval_bar(difference: &Difference, span: f64) -> String {
 }
 
 fn boxes(page: &mut String, comparison: &Comparison) {
-    if comparison.measured.pictures.is_empty() {
+    if comparison.measured.images.is_empty() {
         return;
     }
     let (total, classes) = counts(comparison);
@@ -167,7 +167,7 @@ fn boxes(page: &mut String, comparison: &Comparison) {
 
 fn time(page: &mut String, comparison: &Comparison) {
     let _ = writeln!(page, "<section><h2>Time, with {}</h2>", comparison.threads_text());
-    table(page, &["stage", "A", "middle half", "B", "middle half", "B / A", "95 % interval"]);
+    table(page, &["stage", "A", "interquartile range", "B", "interquartile range", "B / A", "95 % interval"]);
     for (name, stage) in stages(comparison) {
         let ([a, b], ratio, [low, high]) = comparison.measured.stage(stage);
         let ms = |value: f64| format!("{value:.2} ms");
@@ -196,18 +196,18 @@ fn size(page: &mut String, comparison: &Comparison) {
     *page += "</section>\n";
 }
 
-fn pictures(page: &mut String, drawn: &[Drawn]) {
+fn images(page: &mut String, drawn: &[Drawn]) {
     if drawn.is_empty() {
         return;
     }
     *page += "<section><h2>What differs most</h2>\n";
-    for picture in drawn {
-        let file = escaped(&picture.file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23"));
+    for image in drawn {
+        let file = escaped(&image.file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23"));
         let _ = writeln!(
             page,
             "<figure><a href=\"{file}\"><img alt=\"\" src=\"data:image/jpeg;base64,{}\"></a><figcaption>{}</figcaption></figure>",
-            BASE64_STANDARD.encode(&picture.small),
-            escaped(&picture.caption)
+            BASE64_STANDARD.encode(&image.small),
+            escaped(&image.caption)
         );
     }
     *page += "</section>\n";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use yolo9::compare::Change;
 use yolo9::detect::Timing;
-use yolo9::evaluate::{AREAS, Difference, LEAST_PICTURES};
+use yolo9::evaluate::{AREAS, Difference, LEAST_IMAGES};
 
 use super::Comparison;
 use crate::console::print_line;
@@ -41,7 +41,7 @@ pub(super) type Counts = [usize; 5];
 pub(super) fn counts(comparison: &Comparison) -> (Counts, Vec<(String, Counts)>) {
     let mut total = Counts::default();
     let mut classes: BTreeMap<usize, Counts> = BTreeMap::new();
-    for compared in comparison.measured.pictures.iter().flat_map(|picture| &picture.compared) {
+    for compared in comparison.measured.images.iter().flat_map(|image| &image.compared) {
         let place = Change::ALL.iter().position(|change| *change == compared.change).unwrap_or_default();
         total[place] += 1;
         classes.entry(compared.class()).or_default()[place] += 1;
@@ -57,7 +57,7 @@ pub(super) fn verdict(comparison: &Comparison) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some((_, differences)) = &comparison.accuracy {
         sentences.push(accuracy_sentence(&differences[0]));
-    } else if !comparison.measured.pictures.is_empty() {
+    } else if !comparison.measured.images.is_empty() {
         let (total, _) = counts(comparison);
         let all: usize = total.iter().sum();
         sentences.push(match all - total[0] {
@@ -69,7 +69,7 @@ pub(super) fn verdict(comparison: &Comparison) -> Vec<String> {
     let time = format!("{:.2} ms against {:.2} ms", spreads[1].median, spreads[0].median);
     let interval = format!("95 % interval of the ratio {low:.3} to {high:.3}");
     sentences.push(if low <= 1.0 && high >= 1.0 {
-        format!("B takes as long as A, as far as can be told ({time}; {interval}).")
+        format!("No significant difference in latency ({time}; {interval}).")
     } else {
         let hardly = if (ratio - 1.0).abs() < HARDLY { "hardly " } else { "" };
         let how = if ratio > 1.0 { "slower" } else { "faster" };
@@ -84,7 +84,7 @@ fn accuracy_sentence(difference: &Difference) -> String {
     match difference.is_clear() {
         _ if value.is_nan() => "There is no label to measure accuracy with.".into(),
         _ if low.is_nan() => {
-            format!("AP {value:+.3}, of fewer than {LEAST_PICTURES} pictures: too few to say which is better.")
+            format!("AP {value:+.3}, of fewer than {LEAST_IMAGES} images: too few to say which is better.")
         }
         true if value > 0.0 => format!("B is more accurate: {interval}."),
         true => format!("A is more accurate: {interval}."),
@@ -148,15 +148,15 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
 }
 
 fn print_boxes(comparison: &Comparison) -> anyhow::Result<()> {
-    if comparison.measured.pictures.is_empty() {
+    if comparison.measured.images.is_empty() {
         return Ok(());
     }
     let (total, classes) = counts(comparison);
     let names = Change::ALL.map(Change::name);
     let title = format!("boxes at conf {}", comparison.confidence);
-    print_line!("\n{title:<20} {:>8} {:>8} {:>14} {:>8} {:>8}", names[0], names[1], names[2], names[3], names[4]);
+    print_line!("\n{title:<20} {:>8} {:>8} {:>18} {:>8} {:>8}", names[0], names[1], names[2], names[3], names[4]);
     let row =
-        |name: &str, c: &Counts| format!("{name:<20} {:>8} {:>8} {:>14} {:>8} {:>8}", c[0], c[1], c[2], c[3], c[4]);
+        |name: &str, c: &Counts| format!("{name:<20} {:>8} {:>8} {:>18} {:>8} {:>8}", c[0], c[1], c[2], c[3], c[4]);
     print_line!("{}", row("all", &total));
     for (name, counts) in classes.iter().take(CLASSES) {
         print_line!("{}", row(name, counts));
@@ -169,7 +169,7 @@ fn print_boxes(comparison: &Comparison) -> anyhow::Result<()> {
 
 /// Name, A, B, and the ratio, as text; a dash where nothing is known.
 pub(super) fn size_rows(comparison: &Comparison) -> Vec<(&'static str, [String; 2], String)> {
-    let facts = comparison.sides.each_ref().map(|side| &side.facts);
+    let sizes = comparison.sides.each_ref().map(|side| &side.size);
     let row = |name, of: &dyn Fn(usize) -> Option<f64>, unit: &dyn Fn(f64) -> String| {
         let values = [of(0), of(1)];
         let ratio = values[0].zip(values[1]).map_or("-".into(), |(a, b)| format!("{:.3}", b / a));
@@ -178,10 +178,10 @@ pub(super) fn size_rows(comparison: &Comparison) -> Vec<(&'static str, [String; 
     let million = |value: f64| format!("{:.3} M", value / 1e6);
     let megabytes = |value: f64| format!("{:.1} MB", value / 1e6);
     vec![
-        row("parameters", &|side| facts[side].parameters.map(|n| n as f64), &million),
-        row("GFLOPs", &|side| facts[side].gflops, &|value| format!("{value:.2}")),
-        row("file", &|side| facts[side].file_bytes.map(|n| n as f64), &megabytes),
-        row("memory", &|side| facts[side].memory_bytes.map(|n| n as f64), &megabytes),
+        row("parameters", &|side| sizes[side].parameters.map(|n| n as f64), &million),
+        row("GFLOPs", &|side| sizes[side].gflops, &|value| format!("{value:.2}")),
+        row("file", &|side| sizes[side].file_bytes.map(|n| n as f64), &megabytes),
+        row("memory", &|side| sizes[side].memory_bytes.map(|n| n as f64), &megabytes),
     ]
 }
 
@@ -204,7 +204,7 @@ pub(super) fn json(comparison: &Comparison) -> Value {
     let sides: Vec<Value> = comparison
         .sides
         .iter()
-        .map(|side| json!({ "model": side.name, "notes": side.notes, "size": side.facts.json() }))
+        .map(|side| json!({ "model": side.name, "notes": side.notes, "size": side.size.json() }))
         .collect();
     let accuracy = comparison.accuracy.as_ref().map(|(scores, differences)| {
         let differences: serde_json::Map<String, Value> = AREAS

@@ -15,7 +15,7 @@ const CAPTION: u32 = 26;
 const TITLE: u32 = 34;
 const COLUMNS: u32 = 4;
 
-/// Cells across and down in the enlarged part.
+/// Positions across and down in the enlarged part.
 const ZOOM: (usize, usize) = (8, 6);
 
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
@@ -26,10 +26,10 @@ pub(super) fn sheet(input: &RgbImage, modules: &[Explained]) -> RgbImage {
     let mut sheet = RgbImage::from_pixel(COLUMNS * (TILE + GAP) + GAP, modules.len() as u32 * block + GAP, PAPER);
     for (number, module) in modules.iter().enumerate() {
         let top = number as u32 * block;
-        let (columns, rows) = module.cells;
+        let (columns, rows) = module.positions;
         let title = format!(
-            "DySample of row {}: {columns}x{rows} cells become {}x{}, {} groups of channels; points vary by {:.3} cells over the picture",
-            module.row,
+            "DySample of layer {}: {columns}x{rows} positions become {}x{}, {} groups of channels; points vary by {:.3} positions over the image",
+            module.layer,
             columns * module.scale,
             rows * module.scale,
             module.groups,
@@ -41,14 +41,14 @@ pub(super) fn sheet(input: &RgbImage, modules: &[Explained]) -> RgbImage {
         let zoom = busiest(module);
         let (arrows, factor) = arrows(input, module, height, zoom);
         let tiles = [
-            (format!("how points move with the picture, {factor:.0} times as far"), arrows),
-            ("the framed cells: from bilinear to true points".into(), enlarged(input, module, height, zoom)),
+            (format!("how points move with the image, {factor:.0} times as far"), arrows),
+            ("the framed positions: from bilinear to true points".into(), enlarged(input, module, height, zoom)),
             ("the same for each group: colour is direction".into(), fields(module, height)),
             ("the map that is upsampled".into(), coloured(&module.input, range_of(&[&module.input]), height)),
             ("nearest".into(), coloured(&module.nearest, range, height)),
             ("bilinear".into(), coloured(&module.bilinear, range, height)),
             ("DySample".into(), coloured(&module.output, range, height)),
-            ("DySample without nearest".into(), coloured(&module.difference, (0.0, most), height)),
+            ("DySample − nearest".into(), coloured(&module.difference, (0.0, most), height)),
         ];
         for (place, (caption, tile)) in tiles.into_iter().enumerate() {
             let (column, row) = (place as u32 % COLUMNS, place as u32 / COLUMNS);
@@ -60,12 +60,12 @@ pub(super) fn sheet(input: &RgbImage, modules: &[Explained]) -> RgbImage {
     sheet
 }
 
-/// Mean shift of a group in a cell, by what the picture decides.
+/// Mean shift of a group at a position, by what the image decides.
 fn shift(module: &Explained, group: usize, (column, row): (usize, usize)) -> (f32, f32) {
-    let positions = module.scale * module.scale;
+    let subpixels = module.scale * module.scale;
     let of = |component: usize| {
-        let range = group * positions..(group + 1) * positions;
-        module.moves.slice(s![component, range, row, column]).sum() / positions as f32
+        let range = group * subpixels..(group + 1) * subpixels;
+        module.moves.slice(s![component, range, row, column]).sum() / subpixels as f32
     };
     (of(0), of(1))
 }
@@ -77,9 +77,9 @@ fn mean_shift(module: &Explained, cell: (usize, usize)) -> (f32, f32) {
     (x / module.groups as f32, y / module.groups as f32)
 }
 
-/// The left and top cell of the part where points move most.
+/// The left and top position of the part where points move most.
 fn busiest(module: &Explained) -> (usize, usize) {
-    let (columns, rows) = module.cells;
+    let (columns, rows) = module.positions;
     let (wide, high) = (ZOOM.0.min(columns), ZOOM.1.min(rows));
     let activity = |left: usize, top: usize| -> f32 {
         let part = module.moves.slice(s![.., .., top..top + high, left..left + wide]);
@@ -95,10 +95,10 @@ fn faded(input: &RgbImage, height: u32) -> RgbImage {
     small
 }
 
-/// An arrow for each cell, or for blocks of cells where there are many; and how much longer they are than true.
+/// An arrow for each position, or for blocks of them where there are many; and how much longer they are than true.
 fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: (usize, usize)) -> (RgbImage, f32) {
     let mut tile = faded(input, height);
-    let (columns, rows) = module.cells;
+    let (columns, rows) = module.positions;
     let cell = TILE as f32 / columns as f32;
     let every = (9.0 / cell).ceil().max(1.0) as usize;
     let cells: Vec<(usize, usize)> =
@@ -120,10 +120,10 @@ fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: (usize, usize
     (tile, factor)
 }
 
-/// Cells as squares; the points of bilinear upsampling in white, and lines from them to the true points, a colour for each
+/// Positions as squares; the points of bilinear upsampling in white, and lines from them to the true points, a colour for each
 /// group.
 fn enlarged(input: &RgbImage, module: &Explained, height: u32, (left, top): (usize, usize)) -> RgbImage {
-    let (columns, rows) = module.cells;
+    let (columns, rows) = module.positions;
     let (wide, high) = (ZOOM.0.min(columns), ZOOM.1.min(rows));
     let cell = (TILE as f32 / wide as f32).min(height as f32 / high as f32);
     let pixels = input.width() as f32 / columns as f32;
@@ -143,10 +143,10 @@ fn enlarged(input: &RgbImage, module: &Explained, height: u32, (left, top): (usi
         draw_line_segment_mut(&mut shown, (at, 0.0), (at, down as f32), line);
         draw_line_segment_mut(&mut shown, (0.0, at), (across as f32, at), line);
     }
-    let positions = module.scale * module.scale;
+    let subpixels = module.scale * module.scale;
     for row in 0..high {
         for column in 0..wide {
-            for channel in 0..module.groups * positions {
+            for channel in 0..module.groups * subpixels {
                 let of =
                     |array: &ndarray::Array4<f32>, component| array[[component, channel, top + row, left + column]];
                 let centre = |n: usize| n as f32 + 0.5;
@@ -154,7 +154,7 @@ fn enlarged(input: &RgbImage, module: &Explained, height: u32, (left, top): (usi
                 let (x, y) = (of(&module.offsets, 0), of(&module.offsets, 1));
                 let end = point(x, y);
                 let start = point(x - of(&module.shifts, 0), y - of(&module.shifts, 1));
-                let colour = group_colour(channel / positions);
+                let colour = group_colour(channel / subpixels);
                 draw_line_segment_mut(&mut shown, start, end, colour);
                 draw_filled_circle_mut(&mut shown, (start.0 as i32, start.1 as i32), 1, PAPER);
                 draw_filled_circle_mut(&mut shown, (end.0 as i32, end.1 as i32), 2, colour);
@@ -168,7 +168,7 @@ fn enlarged(input: &RgbImage, module: &Explained, height: u32, (left, top): (usi
 
 /// A small field for each group, side by side.
 fn fields(module: &Explained, height: u32) -> RgbImage {
-    let (columns, rows) = module.cells;
+    let (columns, rows) = module.positions;
     let across = (module.groups as f32).sqrt().ceil() as usize;
     let down = module.groups.div_ceil(across);
     let (wide, high) = (TILE / across as u32, height / down as u32);
@@ -217,7 +217,7 @@ fn range_of(maps: &[&Array2<f32>]) -> (f32, f32) {
     values.fold((f32::MAX, f32::MIN), |(low, high), value| (low.min(*value), high.max(*value)))
 }
 
-/// Dark blue over green to yellow, as `viridis`, cells as squares.
+/// Dark blue over green to yellow, as `viridis`, positions as squares.
 fn coloured(map: &Array2<f32>, (low, high): (f32, f32), height: u32) -> RgbImage {
     const ANCHORS: [[f32; 3]; 5] =
         [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];

@@ -1,66 +1,40 @@
-//! `yolo9 explain`: where the DySample modules of a network sample in a picture, and what comes of it.
+//! `yolo9 explain`: where the DySample modules of a network sample in an image, and what comes of it.
 
 mod draw;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Args;
 use image::{ImageFormat, RgbImage};
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};
 use yolo9::Size;
-use yolo9::detect::{Prepared, Preset};
+use yolo9::detect::Prepared;
 use yolo9::dysample::{init_pos, upsample};
-use yolo9::embedded;
 use yolo9::graph::DySampleValues;
-use yolo9::output::{encode_picture, write_atomically};
-use yolo9::picture::{Fit, ImageLimits, InputShape, Picture};
-use yolo9::runtime::{OrtModel, Runtime};
+use yolo9::model::ModelContent;
+use yolo9::output::{encode_image, write_atomically};
+use yolo9::runtime::{OrtBackend, Runtime};
 
-use crate::Outcome;
-use crate::args::{Globals, ModelArgs, RuntimeArgs, parse_size};
+use crate::cli::{ExplainArgs, Globals};
 use crate::console::{print_line, say};
-use crate::model::{self, Loaded};
+use crate::exit::ExitStatus;
 use crate::overwrite::refuse_all;
+use crate::run::sources::Source;
+use crate::{model, options};
 
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    /// The picture; by default the embedded sample picture.
-    #[arg(value_name = "PICTURE")]
-    picture: Option<PathBuf>,
-
-    #[command(flatten)]
-    model: ModelArgs,
-
-    #[command(flatten)]
-    runtime: RuntimeArgs,
-
-    /// Size of the network's input.
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
-    imgsz: Size,
-
-    /// The picture to draw, PNG or JPEG [default: NAME-explained.png in the working folder].
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
-
-    /// Replace the file if it exists.
-    #[arg(long)]
-    exist_ok: bool,
-}
-
-/// What one DySample module does to a picture.
+/// What one DySample module does to an image.
 struct Explained {
-    row: usize,
+    layer: usize,
     scale: usize,
     groups: usize,
-    /// Cells across and down.
-    cells: (usize, usize),
-    /// How far each point lies from where bilinear upsampling would sample, in cells: `[2, groups, scale, scale, H, W]`
+    /// Positions across and down.
+    positions: (usize, usize),
+    /// How far each point lies from where bilinear upsampling would sample, in positions: `[2, groups, scale, scale, H, W]`
     /// flattened to four axes, the middle three as one.
     shifts: Array4<f32>,
-    /// The same points relative to the centre of their cell.
+    /// The same points relative to the centre of their position.
     offsets: Array4<f32>,
-    /// The same points relative to their mean over all cells: what the picture decides.
+    /// The same points relative to their mean over all positions: what the image decides.
     moves: Array4<f32>,
     /// Length of the channel vectors: of the input, of nearest and bilinear upsampling, and of what the module gives.
     input: Array2<f32>,
@@ -71,16 +45,14 @@ struct Explained {
     difference: Array2<f32>,
 }
 
-pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Outcome> {
-    let (name, picture) = match &args.picture {
-        Some(path) => {
-            let picture = Picture::open(path, &ImageLimits::default());
-            (path.clone(), picture.map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?)
-        }
-        None => (embedded::SAMPLE_NAME.into(), Picture::decode(embedded::SAMPLE_PICTURE, &ImageLimits::default())?),
-    };
-    let (out, format) = output_of(args, &name)?;
-    let Loaded::Network(mut network) = model::load(&args.model, globals)? else {
+pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let source = args.image.clone().map_or_else(Source::sample, Source::of_file);
+    let image = source.open(&options::image_limits(&args.input, 1));
+    let image = image.map_err(|failure| anyhow::anyhow!("{}: {}", source.name(), failure.reason))?;
+    let (out, format) = output_of(args, Path::new(&source.name()))?;
+    let opened = model::load(&args.model, globals)?;
+    let letterbox = options::letterbox(&args.input, &opened)?;
+    let ModelContent::Network(mut network) = opened.into_content() else {
         anyhow::bail!(
             "{}: an exported file has no DySample to look into; give the checkpoint that it was made from",
             args.model.weights
@@ -89,14 +61,12 @@ pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Outco
     let values = network.onnx.expose_dysample(&network.architecture);
     anyhow::ensure!(
         !values.is_empty(),
-        "{} has no DySample; its upsamplers sample the same points in every picture",
+        "{} has no DySample; its upsamplers sample the same points in every image",
         args.model.weights
     );
-    let fit =
-        Fit::new(args.imgsz, network.architecture.stride(), InputShape::Rectangular, Preset::default().scale_back());
-    let prepared = Prepared::of(&picture, &fit);
-    let runtime = Runtime::load(&args.runtime.library(globals))?;
-    let mut model = OrtModel::new(&runtime, network.onnx, &args.runtime.session())?;
+    let prepared = Prepared::new(&image.pixels, &letterbox);
+    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+    let mut model = OrtBackend::new(&runtime, network.onnx, &options::session(&args.runtime))?;
     let maps = model.run_all(prepared.tensor())?;
     let map = |name: &String| maps.get(name).with_context(|| format!("the network does not give its value {name}"));
     let explained: Vec<Explained> = values
@@ -106,12 +76,12 @@ pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Outco
     for module in &explained {
         print_line!("{}", module.sentence(prepared.size()));
     }
-    let sheet = draw::sheet(&input_picture(prepared.tensor()), &explained);
-    write_atomically(&out, &encode_picture(&sheet, format)?)?;
+    let sheet = draw::sheet(&input_image(prepared.tensor()), &explained);
+    write_atomically(&out, &encode_image(&sheet, format)?)?;
     if !globals.quiet {
         say!("Drawn: {}", out.display());
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn output_of(args: &ExplainArgs, name: &Path) -> anyhow::Result<(PathBuf, ImageFormat)> {
@@ -124,13 +94,13 @@ fn output_of(args: &ExplainArgs, name: &Path) -> anyhow::Result<(PathBuf, ImageF
         "{} exists; choose another name with --out, or replace it with --exist-ok",
         out.display()
     );
-    let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(args.picture.clone()).collect();
+    let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(args.image.clone()).collect();
     refuse_all(&inputs, &[("--out", Some(&out))], None, args.exist_ok)?;
     Ok((out, format))
 }
 
-/// What the network reads, as a picture.
-fn input_picture(tensor: ArrayView4<'_, f32>) -> RgbImage {
+/// What the network reads, as an image.
+fn input_image(tensor: ArrayView4<'_, f32>) -> RgbImage {
     let (_, _, height, width) = tensor.dim();
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
         let level = |channel| (tensor[[0, channel, y as usize, x as usize]] * 255.0).round() as u8;
@@ -145,7 +115,7 @@ fn explain(values: &DySampleValues, [input, offset, output]: [&Array4<f32>; 3]) 
     let bilinear_points = Array4::from_shape_vec((1, channels, 1, 1), init_pos(definition))
         .context("the offsets have another number of channels than the config says")?;
     let points = |constant: &Array4<f32>| {
-        constant.broadcast((1, channels, rows, columns)).map(|view| view.to_owned()).context("offsets of one picture")
+        constant.broadcast((1, channels, rows, columns)).map(|view| view.to_owned()).context("offsets of one image")
     };
     let centres = Array4::zeros((1, channels, 1, 1));
     let nearest = upsample(input.view(), points(&centres)?.view(), scale, groups)?;
@@ -157,10 +127,10 @@ fn explain(values: &DySampleValues, [input, offset, output]: [&Array4<f32>; 3]) 
     let sums = offsets.sum_axis(Axis(3)).sum_axis(Axis(2));
     let mean = (sums / (rows * columns).max(1) as f32).insert_axis(Axis(2)).insert_axis(Axis(3));
     Ok(Explained {
-        row: values.row,
+        layer: values.layer,
         scale,
         groups,
-        cells: (columns, rows),
+        positions: (columns, rows),
         shifts: by_component(offset - &bilinear_points)?,
         moves: &offsets - &mean,
         offsets,
@@ -178,14 +148,14 @@ fn lengths(map: &Array4<f32>) -> Array2<f32> {
 }
 
 impl Explained {
-    /// Mean length of the shifts, in cells.
+    /// Mean length of the shifts, in positions.
     fn mean_shift(&self) -> f32 {
         let (x, y) = (self.shifts.index_axis(Axis(0), 0), self.shifts.index_axis(Axis(0), 1));
         let lengths = x.iter().zip(y).map(|(x, y)| x.hypot(*y));
         lengths.sum::<f32>() / x.len().max(1) as f32
     }
 
-    /// How much points move about their mean over the picture, in cells: 0 for a fixed upsampler.
+    /// How much points move about their mean over the image, in positions: 0 for a fixed upsampler.
     fn variation(&self) -> f32 {
         let spread = |channel: ndarray::ArrayView2<'_, f32>| channel.std(0.0);
         let (components, channels, ..) = self.offsets.dim();
@@ -195,18 +165,18 @@ impl Explained {
     }
 
     fn sentence(&self, input: Size) -> String {
-        let (columns, rows) = self.cells;
+        let (columns, rows) = self.positions;
         let pixels = input.width as f32 / columns as f32;
         let shift = self.mean_shift();
         let how = if columns * rows > 1 && self.variation() < 1e-6 {
-            " (it is not dynamic: the same points in every cell)"
+            " (it is not dynamic: the same points at every position)"
         } else {
             ""
         };
         format!(
-            "row {}: {columns}x{rows} to {}x{} cells, {} groups; points lie {shift:.3} cells ({:.1} pixels of the input) from \
-             those of bilinear upsampling, and vary by {:.3} cells over the picture{how}",
-            self.row,
+            "layer {}: {columns}x{rows} to {}x{} positions, {} groups; points lie {shift:.3} positions ({:.1} pixels of the input) from \
+             those of bilinear upsampling, and vary by {:.3} positions over the image{how}",
+            self.layer,
             columns * self.scale,
             rows * self.scale,
             self.groups,

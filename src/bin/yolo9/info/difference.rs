@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 use yolo9::Size;
 use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::source_row;
+use yolo9::config::source_layer;
 use yolo9::untrusted::printable;
 
 use super::subject::{Content, Subject};
-use super::text::{essence, facts, headlines};
+use super::text::{essence, headlines, metadata};
 use super::{grouped, json as one_json};
 use crate::console::print_line;
 
-/// A row of one network or both.
+/// A layer of one network or both.
 enum Pair<'a> {
     Same(&'a LayerSummary, &'a LayerSummary),
     Changed(&'a LayerSummary, &'a LayerSummary),
@@ -46,7 +46,7 @@ pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()>
                 print_line!("  {:<12} B has{change}", total_a.form);
             }
         }
-        print_rows(&network_a.layers(imgsz)?, &network_b.layers(imgsz)?)?;
+        print_layers(&network_a.layers(imgsz)?, &network_b.layers(imgsz)?)?;
     }
     if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
         print_tensors(&Tensors::compare(a, b)?)?;
@@ -78,7 +78,7 @@ fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(String, String)>
         let operators: Vec<String> = file.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
         lines.push(("operators".into(), operators.join(", ")));
     }
-    lines.extend(facts(subject).map(|(key, value)| (key.to_owned(), value.to_owned())));
+    lines.extend(metadata(subject).map(|(key, value)| (key.to_owned(), value.to_owned())));
     Ok(lines)
 }
 
@@ -100,24 +100,24 @@ fn print_tensors(tensors: &Tensors) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_rows(a: &[LayerSummary], b: &[LayerSummary]) -> anyhow::Result<()> {
+fn print_layers(a: &[LayerSummary], b: &[LayerSummary]) -> anyhow::Result<()> {
     let pairs = aligned(a, b);
     let same = pairs.iter().filter(|pair| matches!(pair, Pair::Same(..))).count();
     if same == pairs.len() {
-        print_line!("\nall {same} rows are the same");
+        print_line!("\nall {same} layers are the same");
         return Ok(());
     }
-    print_line!("\n{same} rows are the same; those that differ:");
+    print_line!("\n{same} layers are the same; those that differ:");
     for pair in &pairs {
         match pair {
             Pair::Same(..) => {}
-            Pair::OnlyA(row) => print_line!("- {:>3}  {}", row.index, essence(row)),
-            Pair::OnlyB(row) => print_line!("+ {:>3}  {}", row.index, essence(row)),
+            Pair::OnlyA(layer) => print_line!("- {:>3}  {}", layer.index, essence(layer)),
+            Pair::OnlyB(layer) => print_line!("+ {:>3}  {}", layer.index, essence(layer)),
             Pair::Changed(a, b) => {
                 let change = change(a.cost.parameters, b.cost.parameters, b.cost.gflops() - a.cost.gflops());
-                let from = |row: &LayerSummary| match sources(row) == sources(a) && sources(row) == sources(b) {
+                let from = |layer: &LayerSummary| match sources(layer) == sources(a) && sources(layer) == sources(b) {
                     true => String::new(),
-                    false => format!(" from {:?}", row.from),
+                    false => format!(" from {:?}", layer.from),
                 };
                 let place = if a.index == b.index { String::new() } else { format!("{} ", b.index) };
                 print_line!(
@@ -152,13 +152,13 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
     let mut value = json!({ "a": one_json::subject(a, imgsz)?, "b": one_json::subject(b, imgsz)? });
     if let (Some(network_a), Some(network_b)) = (a.network(), b.network()) {
         let (a, b) = (network_a.layers(imgsz)?, network_b.layers(imgsz)?);
-        let rows = aligned(&a, &b).into_iter().filter_map(|pair| match pair {
+        let layers = aligned(&a, &b).into_iter().filter_map(|pair| match pair {
             Pair::Same(..) => None,
             Pair::Changed(a, b) => Some(json!({ "a": one_json::layer(a), "b": one_json::layer(b) })),
-            Pair::OnlyA(row) => Some(json!({ "a": one_json::layer(row), "b": null })),
-            Pair::OnlyB(row) => Some(json!({ "a": null, "b": one_json::layer(row) })),
+            Pair::OnlyA(layer) => Some(json!({ "a": one_json::layer(layer), "b": null })),
+            Pair::OnlyB(layer) => Some(json!({ "a": null, "b": one_json::layer(layer) })),
         });
-        value["rows"] = rows.collect();
+        value["layers"] = layers.collect();
     }
     if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
         let Tensors { equal, differ, only_a, only_b } = Tensors::compare(a, b)?;
@@ -167,10 +167,10 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
     Ok(value)
 }
 
-/// Rows paired by the longest common sequence; rows between that stand at the same place are changed ones, and so are
-/// rows that read from others than their pair does.
+/// Layers paired by the longest common sequence; layers between that stand at the same place are changed ones, and so are
+/// layers that read from others than their pair does.
 fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
-    let mut pairs = common_rows(a, b);
+    let mut pairs = common_layers(a, b);
     let partner: std::collections::HashMap<usize, usize> = pairs
         .iter()
         .filter_map(|pair| match pair {
@@ -189,16 +189,16 @@ fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
     pairs
 }
 
-/// The rows that a row reads; none for the picture.
-fn sources(row: &LayerSummary) -> Vec<Option<usize>> {
-    let source = |from: &i64| usize::try_from(source_row(row.index, *from)).ok();
-    row.from.iter().map(source).collect()
+/// The layers that a layer reads; none for the image.
+fn sources(layer: &LayerSummary) -> Vec<Option<usize>> {
+    let source = |from: &i64| usize::try_from(source_layer(layer.index, *from)).ok();
+    layer.from.iter().map(source).collect()
 }
 
-fn common_rows<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
-    // An auxiliary row is not the main one that looks like it, nor is a head the one of other widths.
-    let keys = |rows: &[LayerSummary]| {
-        rows.iter().map(|row| (essence(row), row.role == Role::Main, row.cost.parameters)).collect::<Vec<_>>()
+fn common_layers<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
+    // An auxiliary layer is not the main one that looks like it, nor is a head the one of other widths.
+    let keys = |layers: &[LayerSummary]| {
+        layers.iter().map(|layer| (essence(layer), layer.role == Role::Main, layer.cost.parameters)).collect::<Vec<_>>()
     };
     let (keys_a, keys_b) = (keys(a), keys(b));
     // longest[i][j]: length of the longest common sequence of a[i..] and b[j..].
@@ -233,7 +233,7 @@ fn common_rows<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>
     }
 }
 
-/// Rows between two common ones: as many as there are on both sides are changes.
+/// Layers between two common ones: as many as there are on both sides are changes.
 fn between<'a>(removed: &mut Vec<&'a LayerSummary>, added: &mut Vec<&'a LayerSummary>) -> Vec<Pair<'a>> {
     let (removed, added) = (std::mem::take(removed), std::mem::take(added));
     if removed.len() == added.len() {

@@ -11,10 +11,10 @@ pub(super) fn subject(subject: &Subject, imgsz: Size) -> anyhow::Result<Value> {
     let mut value = json!({
         "name": subject.name,
         "kind": subject.kind,
-        "dialect": subject.dialect.map(|dialect| dialect.word()),
+        "format": subject.format.map(|format| format.word()),
         "classes": subject.classes(),
         "names": subject.class_names,
-        "facts": subject.facts,
+        "metadata": subject.metadata,
         "warnings": subject.warnings,
     });
     if let Some(checkpoint) = subject.checkpoint() {
@@ -22,7 +22,7 @@ pub(super) fn subject(subject: &Subject, imgsz: Size) -> anyhow::Result<Value> {
         value["tensors"] = json!({ "count": statistics.count, "bytes": statistics.bytes, "kinds": statistics.kinds });
     }
     match &subject.content {
-        Content::Network { network, .. } => {
+        Content::ResolvedNetwork { network, .. } => {
             value["network"] = json!(network.config);
             value["activation"] = json!(network.activation.to_string());
             value["strides"] = json!(network.strides());

@@ -1,4 +1,4 @@
-//! `yolo9 info`: what is in a model file or config, or what two of them differ in.
+//! `yolo9 info`: a summary of a model file or config, or the difference of two.
 
 mod difference;
 mod json;
@@ -6,42 +6,12 @@ mod pickle;
 mod subject;
 mod text;
 
-use clap::Args;
-use yolo9::Size;
-
-use crate::Outcome;
-use crate::args::{Globals, parse_size};
+use crate::cli::{Globals, InfoArgs};
 use crate::console::print_line;
+use crate::exit::ExitStatus;
 use subject::Subject;
 
-#[derive(Debug, Args)]
-pub(crate) struct InfoArgs {
-    /// Model files (.pt, .safetensors, .onnx) or configs (a YAML file or a built-in name); two are compared.
-    #[arg(required = true, num_args = 1..=2, value_name = "FILE|CONFIG")]
-    subjects: Vec<String>,
-
-    /// Architecture of weights that do not carry theirs: a YAML file, or a built-in name.
-    #[arg(long, value_name = "FILE|NAME")]
-    config: Option<String>,
-
-    /// Size of the input that maps and GFLOPs are given for: one side, or height and width.
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
-    imgsz: Size,
-
-    /// Number of classes of a config alone, if not its own.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    nc: Option<u32>,
-
-    /// List every class and function, kind of storage and unknown object in the file's pickle, and what was refused.
-    #[arg(long)]
-    pickle: bool,
-
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-pub(crate) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     if args.pickle {
         return pickle::run(args, globals);
     }
@@ -54,7 +24,7 @@ pub(crate) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<Outcome>
         ([a, b], true) => print_line!("{:#}", difference::json(a, b, args.imgsz)?),
         _ => anyhow::bail!("one or two files or configs"),
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// `2,407,632`.

@@ -4,15 +4,15 @@ use serde_json::json;
 use yolo9::checkpoint::{PickleReport, Treatment};
 use yolo9::untrusted::printable;
 
-use super::{InfoArgs, grouped};
-use crate::Outcome;
-use crate::args::Globals;
+use super::grouped;
+use crate::cli::{Globals, InfoArgs};
 use crate::console::print_line;
-use crate::weights::{Place, locate};
+use crate::exit::ExitStatus;
+use crate::weights::{WeightsLocation, locate};
 
-pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<Outcome> {
+pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let [name] = args.subjects.as_slice() else { anyhow::bail!("--pickle looks into one file") };
-    let Place::File(path) = locate(name, globals)? else {
+    let WeightsLocation::File(path) = locate(name, globals)? else {
         anyhow::bail!("{name} is a model inside the program: safetensors, without a pickle")
     };
     let report = PickleReport::open(&path)?;
@@ -21,7 +21,7 @@ pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<Outcome>
     } else {
         print(name, &report)?;
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn treatment(treatment: Treatment) -> &'static str {

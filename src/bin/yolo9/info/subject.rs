@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use yolo9::architecture::{Architecture, Cost, Form, LayerSummary};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::{Activation, Dialect, ModelConfig, builtin_configs};
+use yolo9::config::{Activation, ConfigFormat, ModelConfig, builtin_configs};
+use yolo9::model::{ModelFile, resolve_config};
 use yolo9::onnx::OnnxFile;
-use yolo9::{ModelFile, Size, config_of, weights};
+use yolo9::{Size, weights};
 
-use super::InfoArgs;
-use crate::args::Globals;
+use crate::cli::{Globals, InfoArgs};
 use crate::model::{is_config, open_config};
 use crate::weights::open_file;
 
@@ -18,9 +18,9 @@ pub(super) struct Subject {
     pub(super) name: String,
     /// What it is, in words.
     pub(super) kind: String,
-    pub(super) dialect: Option<Dialect>,
+    pub(super) format: Option<ConfigFormat>,
     pub(super) class_names: Option<Vec<String>>,
-    pub(super) facts: BTreeMap<String, String>,
+    pub(super) metadata: BTreeMap<String, String>,
     pub(super) warnings: Vec<String>,
     pub(super) content: Content,
 }
@@ -28,7 +28,7 @@ pub(super) struct Subject {
 /// What it holds.
 pub(super) enum Content {
     /// A config, or weights of a known network.
-    Network { network: Box<Network>, checkpoint: Option<Box<Checkpoint>> },
+    ResolvedNetwork { network: Box<ResolvedNetwork>, checkpoint: Option<Box<Checkpoint>> },
     /// Weights whose network is not known, and why.
     Weights { checkpoint: Box<Checkpoint>, reason: String },
     /// A finished network.
@@ -36,7 +36,7 @@ pub(super) enum Content {
 }
 
 /// A resolved configuration.
-pub(super) struct Network {
+pub(super) struct ResolvedNetwork {
     pub(super) config: String,
     pub(super) activation: Activation,
     pub(super) architecture: Architecture,
@@ -68,9 +68,9 @@ impl Subject {
                     "" => "an ONNX file".into(),
                     producer => format!("an ONNX file by {producer}"),
                 },
-                dialect: None,
+                format: None,
                 class_names: file.class_names(),
-                facts: file.metadata.clone().into_iter().filter(|(key, _)| key != "names").collect(),
+                metadata: file.metadata.clone().into_iter().filter(|(key, _)| key != "names").collect(),
                 warnings: Vec::new(),
                 content: Content::Exported(Box::new(file)),
             },
@@ -87,21 +87,24 @@ impl Subject {
         Ok(Self {
             name: name.into(),
             kind: if built_in { "a built-in config".into() } else { "a config".into() },
-            dialect: Some(config.dialect),
+            format: Some(config.format),
             class_names: None,
-            facts: BTreeMap::new(),
+            metadata: BTreeMap::new(),
             warnings: Vec::new(),
-            content: Content::Network { network: Box::new(Network::new(&config, architecture)), checkpoint: None },
+            content: Content::ResolvedNetwork {
+                network: Box::new(ResolvedNetwork::new(&config, architecture)),
+                checkpoint: None,
+            },
         })
     }
 
     fn of_checkpoint(name: &str, checkpoint: Checkpoint, config: Option<&ModelConfig>) -> anyhow::Result<Self> {
-        let known = config_of(&checkpoint, config).map_err(|error| error.to_string());
+        let known = resolve_config(&checkpoint, config).map_err(|error| error.to_string());
         let bound = known.and_then(|config| {
             let (architecture, _) = weights::bind(&config, &checkpoint).map_err(|error| error.to_string())?;
             let own = checkpoint.metadata().config.is_some() && config.name.starts_with("inside ");
             let name = if own { "its own config".to_owned() } else { config.name.clone() };
-            Ok(Network::new(&ModelConfig { name, ..config }, architecture))
+            Ok(ResolvedNetwork::new(&ModelConfig { name, ..config }, architecture))
         });
         // A config that the user named must fit.
         if let (Some(_), Err(reason)) = (config, &bound) {
@@ -111,27 +114,29 @@ impl Subject {
         Ok(Self {
             name: name.into(),
             kind: checkpoint.description().into(),
-            dialect: Some(checkpoint.dialect()),
+            format: Some(checkpoint.config_format()),
             class_names: metadata.class_names,
-            facts: metadata.facts,
+            metadata: metadata.extra,
             warnings: checkpoint.warnings().to_vec(),
             content: match bound {
-                Ok(network) => Content::Network { network: Box::new(network), checkpoint: Some(Box::new(checkpoint)) },
+                Ok(network) => {
+                    Content::ResolvedNetwork { network: Box::new(network), checkpoint: Some(Box::new(checkpoint)) }
+                }
                 Err(reason) => Content::Weights { checkpoint: Box::new(checkpoint), reason },
             },
         })
     }
 
-    pub(super) fn network(&self) -> Option<&Network> {
+    pub(super) fn network(&self) -> Option<&ResolvedNetwork> {
         match &self.content {
-            Content::Network { network, .. } => Some(network),
+            Content::ResolvedNetwork { network, .. } => Some(network),
             _ => None,
         }
     }
 
     pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
         match &self.content {
-            Content::Network { checkpoint, .. } => checkpoint.as_deref(),
+            Content::ResolvedNetwork { checkpoint, .. } => checkpoint.as_deref(),
             Content::Weights { checkpoint, .. } => Some(checkpoint),
             Content::Exported(_) => None,
         }
@@ -139,14 +144,14 @@ impl Subject {
 
     pub(super) fn classes(&self) -> Option<usize> {
         match &self.content {
-            Content::Network { network, .. } => Some(network.architecture.head().classes),
+            Content::ResolvedNetwork { network, .. } => Some(network.architecture.head().classes),
             Content::Weights { .. } => self.class_names.as_ref().map(Vec::len),
             Content::Exported(file) => file.classes(),
         }
     }
 }
 
-impl Network {
+impl ResolvedNetwork {
     fn new(config: &ModelConfig, architecture: Architecture) -> Self {
         Self { config: config.name.clone(), activation: config.activation, architecture }
     }

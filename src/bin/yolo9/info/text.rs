@@ -6,7 +6,7 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::untrusted::{printable, shortened};
 
 use super::grouped;
-use super::subject::{Content, Network, Subject, TensorStatistics};
+use super::subject::{Content, ResolvedNetwork, Subject, TensorStatistics};
 use crate::console::print_line;
 
 /// Class names beyond this are not shown.
@@ -17,11 +17,11 @@ pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
     for (label, value) in headlines(subject) {
         print_line!("  {label:<14} {}", printable(&value));
     }
-    for (key, value) in facts(subject) {
+    for (key, value) in metadata(subject) {
         print_line!("  {:<14} {}", printable(key), printable(value));
     }
     match &subject.content {
-        Content::Network { network, .. } => table(network, imgsz)?,
+        Content::ResolvedNetwork { network, .. } => table(network, imgsz)?,
         Content::Weights { reason, .. } => print_line!("\nno network: {reason}"),
         Content::Exported(file) => {
             for line in &file.signature {
@@ -35,16 +35,16 @@ pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
 }
 
 /// What the file says of itself, but for what the headlines say.
-pub(super) fn facts(subject: &Subject) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn metadata(subject: &Subject) -> impl Iterator<Item = (&str, &str)> {
     let said = |key: &str| key == "stride" && subject.network().is_some();
-    subject.facts.iter().filter(move |(key, _)| !said(key)).map(|(key, value)| (key.as_str(), value.as_str()))
+    subject.metadata.iter().filter(move |(key, _)| !said(key)).map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-/// What is said of a subject before its rows.
+/// What is said of a subject before its layers.
 pub(super) fn headlines(subject: &Subject) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
-    if let Some(dialect) = subject.dialect {
-        lines.push(("dialect", dialect.to_string()));
+    if let Some(format) = subject.format {
+        lines.push(("format", format.to_string()));
     }
     if let Some(network) = subject.network() {
         lines.push(("network", network.config.clone()));
@@ -81,7 +81,7 @@ fn tensors_line(checkpoint: &Checkpoint) -> String {
     format!("{count} ({}), {} bytes{form}", statistics.kinds(), grouped(bytes as u64))
 }
 
-fn table(network: &Network, imgsz: Size) -> anyhow::Result<()> {
+fn table(network: &ResolvedNetwork, imgsz: Size) -> anyhow::Result<()> {
     let rows: Vec<[String; 7]> = network.layers(imgsz)?.iter().map(cells).collect();
     let heads = ["#", "from", "module", "args", "output CxHxW", "parameters", "GFLOPs"];
     let width = |column: usize| {
@@ -141,7 +141,7 @@ fn maps(layer: &LayerSummary) -> String {
     }
 }
 
-/// What stands in a row besides its number and wires.
+/// What a layer is besides its number and wires.
 pub(super) fn essence(layer: &LayerSummary) -> String {
     let [_, _, module, args, output, ..] = cells(layer);
     format!("{module} {args} {output}")

@@ -12,28 +12,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Args, Command};
+use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
 use yolo9::config::nearest_name;
 use yolo9::untrusted::{FileKind, printable, read_text};
 
 use trust::Trust;
 
-use crate::Outcome;
+use crate::cli::ConfigArgs;
 use crate::console::print_line;
+use crate::exit::ExitStatus;
 
 /// Name of the file.
 const NAME: &str = "yolo9.toml";
 
 /// Names another file instead of both; empty for none.
 const VARIABLE: &str = "YOLO9_CONFIG";
-
-#[derive(Debug, Args)]
-pub(crate) struct ConfigArgs {
-    /// Show all options of this command, with their values and where these come from.
-    #[arg(value_name = "COMMAND")]
-    command: Option<String>,
-}
 
 /// A value of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -266,7 +260,7 @@ fn values_for(plain: &Command, command: &str, id: &str, setting: &Setting) -> an
 }
 
 /// `yolo9 config`.
-pub(crate) fn run(args: &ConfigArgs, plain: &Command, settings: &Settings) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &ConfigArgs, plain: &Command, settings: &Settings) -> anyhow::Result<ExitStatus> {
     if let Some(name) = &args.command {
         return show_command(name, plain, settings);
     }
@@ -289,10 +283,17 @@ pub(crate) fn run(args: &ConfigArgs, plain: &Command, settings: &Settings) -> an
             print_line!("{} = {}", setting.option, setting.shown);
         }
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }
 
-fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Result<Outcome> {
+/// A default that depends on other options stands in the help alone.
+fn default_in_help(arg: &Arg) -> String {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let default = help.split_once("[default: ").and_then(|(_, rest)| rest.split_once(']'));
+    default.map_or_else(String::new, |(default, _)| default.to_owned())
+}
+
+fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Result<ExitStatus> {
     let names = plain.get_subcommands().map(Command::get_name);
     let command = plain.get_subcommands().find(|command| command.get_name() == name).with_context(|| {
         let hint = nearest_name(name, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
@@ -304,7 +305,8 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
         let variable = arg.get_env().and_then(|variable| Some((variable, std::env::var(variable).ok()?)));
         let default = || {
             let values = arg.get_default_values().iter().map(|value| value.to_string_lossy());
-            values.collect::<Vec<_>>().join(",")
+            let values = values.collect::<Vec<_>>().join(",");
+            if values.is_empty() { default_in_help(arg) } else { values }
         };
         let (value, origin) = match (variable, setting) {
             (Some((variable, value)), _) => (value, variable.to_string_lossy().into_owned()),
@@ -313,5 +315,5 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
         };
         print_line!("{long:<18} {:<24} {origin}", if value.is_empty() { "-" } else { &value });
     }
-    Ok(Outcome::Done)
+    Ok(ExitStatus::Done)
 }

@@ -1,6 +1,6 @@
 //! What a `yolo9.toml` in the working folder may set. The folder may have come from anybody.
 
-use yolo9::untrusted::Place;
+use yolo9::untrusted::RelativePath;
 
 /// Options that a file in the working folder may set freely. Whatever is in neither list is not taken from there.
 const FREE: &[&str] = &[
@@ -10,7 +10,6 @@ const FREE: &[&str] = &[
     "deploy",
     "dynamic",
     "dysample",
-    "full-decoding",
     "fuse",
     "half",
     "hide-conf",
@@ -28,7 +27,7 @@ const FREE: &[&str] = &[
     "no-draw",
     "offline",
     "opset",
-    "pictures",
+    "examples",
     "preset",
     "quiet",
     "recursive",
@@ -37,12 +36,13 @@ const FREE: &[&str] = &[
     "split",
     "square",
     "txt",
+    "vid-stride",
     "verbose",
     "worst",
 ];
 
 /// Options that name something to read: from the working folder's file only if that lies in the folder.
-const BELOW: &[&str] = &["config", "data", "images", "names", "picture", "predictions", "source", "to", "weights"];
+const BELOW: &[&str] = &["config", "data", "images", "names", "image", "predictions", "source", "to", "weights"];
 
 /// How far a value of the working folder's file is trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Trust {
 /// Whether a path, links followed as far as there is something, leads into the working folder; or is the name of something
 /// built in. Addresses and patterns could lead anywhere.
 fn stays_here(value: &str) -> bool {
-    let Ok(place) = Place::new(value) else { return false };
+    let Ok(place) = RelativePath::new(value) else { return false };
     if value.contains("://") || value.contains(['*', '?', '[', '{']) {
         return false;
     }
@@ -94,7 +94,7 @@ mod tests {
     use clap::{Arg, Command, CommandFactory};
 
     use super::*;
-    use crate::args::Cli;
+    use crate::cli::Cli;
 
     /// A new option is not taken from a folder before somebody has decided so.
     #[test]

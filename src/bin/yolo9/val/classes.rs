@@ -1,7 +1,7 @@
 //! Which class of a dataset each class of a model is.
 
 /// By name, in any case; by position where the model's names are made up, or none is the same but their number is. A class
-/// that the dataset does not have stays without: its detections are not judged.
+/// that the dataset does not have stays without: its detections are not evaluated.
 pub(crate) fn mapping(model: &[String], dataset: &[String]) -> anyhow::Result<Vec<Option<usize>>> {
     let by_name: Vec<Option<usize>> =
         model.iter().map(|name| dataset.iter().position(|other| other.eq_ignore_ascii_case(name))).collect();
@@ -22,7 +22,7 @@ pub(crate) fn mapping(model: &[String], dataset: &[String]) -> anyhow::Result<Ve
         by_name.iter().zip(model).filter(|(id, _)| id.is_none()).map(|(_, name)| &**name).collect();
     if !without.is_empty() {
         let some = without.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        log::warn!("{} classes of the model are not in the dataset and are not judged: {some}", without.len());
+        log::warn!("{} classes of the model are not in the dataset and are not eval_image: {some}", without.len());
     }
     Ok(by_name)
 }

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use yolo9::evaluate::{Dataset, Judged, YoloClass};
+use yolo9::evaluate::{Dataset, EvalImage, YoloClass};
 use yolo9::output::{Series, css_colour, line_plot, table_plot, write_atomically};
 
 use super::{Evaluated, Scores, ValArgs, worst};
-use crate::args::Globals;
+use crate::cli::Globals;
 use crate::console::{print_line, say};
-use crate::outputs::RunFolder;
 use crate::overwrite::refuse_all;
+use crate::run::places::RunFolder;
+use crate::run::sink::coco_entry;
 
 /// Where things go, checked before the work.
 pub(super) struct Places {
@@ -31,7 +32,7 @@ impl Places {
         }
         let mut inputs = args.model.files();
         inputs.extend([&args.data].into_iter().chain(&args.predictions).cloned());
-        inputs.extend(dataset.pictures.iter().map(|picture| picture.path.clone()));
+        inputs.extend(dataset.images.iter().map(|image| image.path.clone()));
         let files = [("--json", args.json.as_deref()), ("--coco", args.coco.as_deref())];
         refuse_all(&inputs, &files, args.out.as_deref(), args.exist_ok)?;
         let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
@@ -56,7 +57,7 @@ pub(super) fn write(
         Some(path) => write_atomically(path, numbers.as_bytes())?,
         None => {}
     }
-    let predictions = || coco_results(dataset, &evaluated.judged);
+    let predictions = || coco_results(dataset, &evaluated.images);
     if let Some(path) = &args.coco {
         write_atomically(path, predictions().as_bytes())?;
     }
@@ -74,19 +75,13 @@ pub(super) fn write(
     Ok(())
 }
 
-fn coco_results(dataset: &Dataset, judged: &[Judged]) -> String {
-    let rounded = |value: f64, per_unit: f64| (value * per_unit).round() / per_unit;
+fn coco_results(dataset: &Dataset, images: &[EvalImage]) -> String {
     let mut entries: Vec<String> = Vec::new();
-    for (picture, judged) in dataset.pictures.iter().zip(judged) {
-        for found in &judged.predictions {
-            let bbox = [found.bbox.x, found.bbox.y, found.bbox.width, found.bbox.height].map(|v| rounded(v, 1e3));
-            let entry = json!({
-                "image_id": picture.image_id,
-                "category_id": dataset.category_ids[found.class],
-                "bbox": bbox,
-                "score": rounded(found.score, 1e5),
-            });
-            entries.push(entry.to_string());
+    for (labelled, image) in dataset.images.iter().zip(images) {
+        for found in &image.predictions {
+            let bbox = [found.bbox.x, found.bbox.y, found.bbox.width, found.bbox.height];
+            let category = dataset.category_ids[found.class];
+            entries.push(coco_entry(&labelled.image_id, None, category, bbox, found.score).to_string());
         }
     }
     format!("[\n{}\n]\n", entries.join(",\n"))

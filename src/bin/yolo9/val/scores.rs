@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 use yolo9::evaluate::{
-    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Dataset, Judged, Style, YoloMetrics, confusion, yolo_metrics,
+    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Dataset, EvalImage, MetricStyle, YoloMetrics, confusion,
+    yolo_metrics,
 };
 
 use crate::console::print_line;
@@ -21,16 +22,16 @@ pub(crate) struct Scores {
 }
 
 impl Scores {
-    pub(crate) fn of(judged: &[Judged], dataset: &Dataset) -> Self {
+    pub(crate) fn of(images: &[EvalImage], dataset: &Dataset) -> Self {
         let classes = dataset.class_names.len();
-        let evaluation = CocoEvaluation::new(judged, classes);
+        let evaluation = CocoEvaluation::new(images, classes);
         Self {
             coco: evaluation.metrics(),
             per_class: evaluation.per_class(),
             evaluation,
-            official: yolo_metrics(judged, classes, Style::Official),
-            ultralytics: yolo_metrics(judged, classes, Style::Ultralytics),
-            confusion: confusion(judged, classes, SHOWN, 0.45),
+            official: yolo_metrics(images, classes, MetricStyle::Official),
+            ultralytics: yolo_metrics(images, classes, MetricStyle::Ultralytics),
+            confusion: confusion(images, classes, SHOWN, 0.45),
             class_names: dataset.class_names.clone(),
         }
     }

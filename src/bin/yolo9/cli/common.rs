@@ -1,0 +1,148 @@
+//! Options that several commands have.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use yolo9::Size;
+
+use super::values::{parse_size, parse_unit};
+
+/// Which network.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Checkpoint of any YOLOv9 code (.pt, .safetensors), exported network (.onnx), embedded model, or the name of
+    /// released weights, which are fetched (see `yolo9 models`).
+    #[arg(
+        short,
+        long,
+        alias = "model",
+        env = "YOLO9_WEIGHTS",
+        value_name = "FILE|NAME",
+        default_value = "codes-dysample"
+    )]
+    pub(crate) weights: String,
+
+    /// Architecture, if not that of the checkpoint: a YAML file, or a built-in name (see `yolo9 configs`).
+    #[arg(long, alias = "cfg", value_name = "FILE|NAME")]
+    pub(crate) config: Option<String>,
+
+    /// Class names, if not those of the checkpoint: a data YAML with `names:`, a file with one name per line, or `coco`.
+    #[arg(long, value_name = "FILE|coco")]
+    pub(crate) names: Option<NamesArg>,
+}
+
+/// Where class names come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NamesArg {
+    /// The 80 classes of COCO.
+    Coco,
+    File(PathBuf),
+}
+
+impl From<&str> for NamesArg {
+    /// A file of that name goes first.
+    fn from(text: &str) -> Self {
+        let path = PathBuf::from(text);
+        if text.eq_ignore_ascii_case("coco") && !path.exists() { Self::Coco } else { Self::File(path) }
+    }
+}
+
+impl ModelArgs {
+    /// A model by its name alone.
+    pub(crate) fn of(weights: &str) -> Self {
+        Self { weights: weights.into(), config: None, names: None }
+    }
+
+    /// The files that it names, which nothing may be written over.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let named = [Some(&self.weights), self.config.as_ref()].into_iter().flatten().map(PathBuf::from);
+        let names = match &self.names {
+            Some(NamesArg::File(path)) => Some(path.clone()),
+            Some(NamesArg::Coco) | None => None,
+        };
+        named.chain(names).filter(|path| path.exists()).collect()
+    }
+}
+
+/// Whose defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PresetArg {
+    Yolov9,
+    Ultralytics,
+}
+
+/// How an image becomes the network's input.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Size of the network's input: one side, or height and width (640, 480 640, 480x640). Rounded up to the stride
+    /// [default: 640, or that of the export for an ONNX file].
+    #[arg(long, alias = "img", alias = "img-size", value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) imgsz: Option<Size>,
+
+    /// Pad to the whole input instead of the smallest rectangle.
+    #[arg(long, hide_short_help = true)]
+    pub(crate) square: bool,
+
+    /// Whose defaults and box rescaling: yolov9 (NMS IoU threshold 0.45, 1000 detections) or ultralytics (0.7, 300).
+    #[arg(long, value_enum, default_value_t = PresetArg::Yolov9, hide_short_help = true)]
+    pub(crate) preset: PresetArg,
+
+    /// Refuse images with more million pixels.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000), hide_short_help = true)]
+    pub(crate) max_megapixels: u64,
+
+    /// Memory for decoded images, of all in work together; an image that needs more is refused [default: 400, or 40 for
+    /// each worker if that is more].
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..=1_000_000), hide_short_help = true)]
+    pub(crate) max_image_memory: Option<u64>,
+}
+
+/// Which outputs of the network become detections.
+#[derive(Debug, Clone, PartialEq, Args)]
+#[command(next_help_heading = "Thresholds")]
+pub(crate) struct ThresholdArgs {
+    /// Confidence threshold [default: 0.25; 0.001 for val].
+    #[arg(long, alias = "conf-thres", value_name = "0..1", value_parser = parse_unit, allow_negative_numbers = true)]
+    pub(crate) conf: Option<f32>,
+
+    /// NMS IoU threshold [default: 0.45; 0.7 for val and --preset ultralytics].
+    #[arg(long, alias = "iou-thres", value_name = "0..1", value_parser = parse_unit, allow_negative_numbers = true)]
+    pub(crate) iou: Option<f32>,
+
+    /// Maximum detections per image [default: 1000; 300 for val and --preset ultralytics].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    pub(crate) max_det: Option<u32>,
+
+    /// Class-agnostic NMS.
+    #[arg(long, alias = "agnostic-nms")]
+    pub(crate) agnostic: bool,
+
+    /// Only these classes, by name or id: person,2.
+    #[arg(long, value_name = "NAME|ID", value_delimiter = ',')]
+    pub(crate) classes: Option<Vec<String>>,
+}
+
+/// How it runs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Performance")]
+pub(crate) struct RuntimeArgs {
+    /// Threads for inference [default: all that the system grants; 1 where two models are compared].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+
+    /// What computes DySample: our operator, or the standard ONNX operators that other runtimes use.
+    #[arg(long, value_enum, value_name = "native|onnx", default_value_t = DySampleArg::Native, hide_short_help = true)]
+    pub(crate) dysample: DySampleArg,
+
+    /// The ONNX Runtime library to load (also ORT_DYLIB_PATH) [default: found or fetched].
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DySampleArg {
+    Native,
+    Onnx,
+}

@@ -1,0 +1,259 @@
+//! `yolo9 val`, `compare`, `explain` and `bench`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use yolo9::{Size, embedded};
+
+use super::common::{DySampleArg, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
+use super::values::parse_size;
+
+/// A labelled dataset.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dataset")]
+pub(crate) struct DatasetArgs {
+    /// Split of a data YAML.
+    #[arg(long, value_name = "train|val|test", default_value = "val")]
+    pub(crate) split: String,
+
+    /// Where the images of a COCO annotation file are [default: beside it, or where COCO has them].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) images: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValArgs {
+    /// Labelled dataset: a data YAML (path, train, val, test, names), or a COCO annotation file (.json).
+    #[arg(short, long, value_name = "FILE", help_heading = "Dataset")]
+    pub(crate) data: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) dataset: DatasetArgs,
+
+    /// Evaluate an existing COCO results file instead of running inference.
+    #[arg(long, value_name = "FILE", help_heading = "Dataset")]
+    pub(crate) predictions: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArgs,
+
+    /// Write all numbers as JSON; `-` is stdout, which the table then leaves to it.
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write the detections as COCO results (for pycocotools).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) coco: Option<PathBuf>,
+
+    /// Write numbers, detections, plots and the worst images into this folder.
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write into an output folder that is not empty, replacing files of the same name.
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
+    pub(crate) exist_ok: bool,
+
+    /// How many of the worst images are drawn in the output folder.
+    #[arg(long, value_name = "N", default_value_t = 12, hide_short_help = true, help_heading = "Output")]
+    pub(crate) worst: usize,
+
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The first side: a model file, embedded model or released weights, with options of its own after commas
+    /// (best.pt,config=my.yaml,imgsz=320,dysample=onnx); or a config alone, which is compared in size and time only.
+    #[arg(value_name = "A")]
+    pub(crate) a: SideArg,
+
+    /// The second side; differences are B − A.
+    #[arg(value_name = "B")]
+    pub(crate) b: SideArg,
+
+    /// Images, folders, patterns or lists [default: the images of --data, else the embedded sample image].
+    #[arg(short, long, value_name = "IMAGE|FOLDER|PATTERN", num_args = 1.., conflicts_with = "data", help_heading = "Dataset")]
+    pub(crate) source: Vec<PathBuf>,
+
+    /// Labelled dataset, for a comparison of accuracy: a data YAML, or a COCO annotation file.
+    #[arg(short, long, value_name = "FILE", help_heading = "Dataset")]
+    pub(crate) data: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) dataset: DatasetArgs,
+
+    /// Descend into subfolders.
+    #[arg(short, long, hide_short_help = true, help_heading = "Dataset")]
+    pub(crate) recursive: bool,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArgs,
+
+    /// Timed runs of each side, at least; each image is one.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=100_000), help_heading = "Performance")]
+    pub(crate) runs: u32,
+
+    /// Write all numbers as JSON; `-` is stdout, which the summary then leaves to it.
+    #[arg(long, value_name = "FILE|-", help_heading = "Output")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Write report.html, compare.json and images of what differs into this folder.
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write into an output folder that is not empty, replacing files of the same name.
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
+    pub(crate) exist_ok: bool,
+
+    /// How many images are drawn in the output folder, those that differ most.
+    #[arg(long, value_name = "N", default_value_t = 12, hide_short_help = true, help_heading = "Output")]
+    pub(crate) examples: usize,
+
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
+}
+
+/// A model or config, then options of its own: `best.pt,config=my.yaml,imgsz=320,dysample=onnx`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SideArg {
+    /// As it was typed.
+    pub(crate) text: String,
+    pub(crate) model: ModelArgs,
+    pub(crate) imgsz: Option<Size>,
+    pub(crate) dysample: Option<DySampleArg>,
+}
+
+impl std::str::FromStr for SideArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',');
+        let model = ModelArgs::of(parts.next().unwrap_or_default());
+        let mut side = Self { text: text.into(), model, imgsz: None, dysample: None };
+        for part in parts {
+            match part.split_once('=') {
+                Some(("config", value)) => side.model.config = Some(value.into()),
+                Some(("names", value)) => side.model.names = Some(NamesArg::from(value)),
+                Some(("imgsz", value)) => side.imgsz = Some(parse_size(value)?),
+                Some(("dysample", "native")) => side.dysample = Some(DySampleArg::Native),
+                Some(("dysample", "onnx")) => side.dysample = Some(DySampleArg::Onnx),
+                _ => {
+                    return Err(format!(
+                        "`{part}` is no option of a side; expected config=FILE, names=FILE, imgsz=SIZE, dysample=native or \
+                         dysample=onnx"
+                    ));
+                }
+            }
+        }
+        Ok(side)
+    }
+}
+
+/// What `compare` asks a process of its own.
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    pub(crate) side: SideArg,
+
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The image; by default the embedded sample image.
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// The image to draw, PNG or JPEG [default: NAME-explained.png in the working folder].
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Replace the file if it exists.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) exist_ok: bool,
+
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Model file, embedded model or released weights; or a config (a YAML file or a built-in name), which gets random
+    /// weights: time does not depend on them.
+    #[arg(value_name = "MODEL|CONFIG", default_value = embedded::models()[0].name)]
+    pub(crate) model: String,
+
+    /// Another one, interleaved with the first: prints the ratio of their times, on one thread unless --threads says
+    /// otherwise. With several, two sessions of one network can differ by a fifth for as long as they live.
+    #[arg(long, value_name = "MODEL|CONFIG")]
+    pub(crate) vs: Option<String>,
+
+    /// With --vs: print a ratio even if the two networks' inputs differ in size.
+    #[arg(long, requires = "vs")]
+    pub(crate) different_sizes: bool,
+
+    /// The image to run; by default the embedded sample image.
+    #[arg(long, value_name = "IMAGE", help_heading = "Input")]
+    pub(crate) image: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+
+    /// Runs that are measured; a fifth as many warm up.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=100_000))]
+    pub(crate) runs: u32,
+
+    /// Measure the throughput with this batch size too: that many copies of the image in one run.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1024))]
+    pub(crate) batch: Option<u16>,
+
+    /// Also with each of these numbers of threads, one after the other.
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) sweep: Vec<u16>,
+
+    /// Also the time of each layer, by ONNX Runtime's profiler.
+    #[arg(long)]
+    pub(crate) layers: bool,
+
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeArgs,
+
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_have_options_of_their_own() {
+        let side: SideArg = "best.pt,config=my.yaml,imgsz=320,dysample=onnx".parse().unwrap();
+        assert_eq!((side.model.weights.as_str(), side.model.config.as_deref()), ("best.pt", Some("my.yaml")));
+        assert_eq!((side.imgsz, side.dysample), (Some(Size::square(320)), Some(DySampleArg::Onnx)));
+        assert_eq!("a".parse::<SideArg>().unwrap().imgsz, None);
+        for wrong in ["a,b", "a,dysample=fast", "a,imgsz=x"] {
+            assert!(wrong.parse::<SideArg>().is_err(), "{wrong}");
+        }
+    }
+}

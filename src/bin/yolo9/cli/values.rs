@@ -1,0 +1,35 @@
+//! Values that several options take.
+
+use yolo9::Size;
+
+/// `640`, or height and width: `480x640`, `480,640`.
+pub(super) fn parse_size(text: &str) -> Result<Size, String> {
+    let side = |text: &str| match text.trim().parse::<usize>() {
+        Ok(side @ 1..=16_384) => Ok(side),
+        _ => Err(format!("`{text}` is not a side of 1 to 16384 pixels; expected 640, or height and width as 480x640")),
+    };
+    match text.split_once(['x', ',']) {
+        Some((height, width)) => Ok(Size::new(side(width)?, side(height)?)),
+        None => side(text).map(Size::square),
+    }
+}
+
+/// A probability or an IoU.
+pub(super) fn parse_unit(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err(format!("`{text}` is not a number from 0 to 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_height_then_width() {
+        assert_eq!(parse_size("480x640"), Ok(Size::new(640, 480)));
+        assert_eq!(parse_size("320"), Ok(Size::square(320)));
+        assert!(parse_size("0").is_err() && parse_size("1x").is_err() && parse_size("99999").is_err());
+    }
+}

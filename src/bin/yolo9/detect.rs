@@ -1,0 +1,296 @@
+//! `yolo9 detect`.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+use yolo9::detect::DetectorOptions;
+use yolo9::image::{EXTENSIONS, ImageLimits};
+use yolo9::output::{Header, Shard};
+use yolo9::runtime::{OrtBackend, Runtime};
+use yolo9::untrusted::printable;
+
+use crate::cli::{DetectArgs, Globals};
+use crate::console::{event, logs_json, say};
+use crate::exit::ExitStatus;
+use crate::interrupt::Interrupt;
+use crate::report::Report;
+use crate::run::feed::Feed;
+use crate::run::guard;
+use crate::run::images::{ImageStages, session};
+use crate::run::journal::{Journal, Replay};
+use crate::run::pipeline::{Flow, Limits, Pipeline};
+use crate::run::places::{RUNS, RunFolder};
+use crate::run::plan::RunPlan;
+use crate::run::recorder::{Recorder, begin};
+use crate::run::sink::{Opening, Sinks, check_files};
+use crate::run::sources::{self, Source};
+use crate::{model, options};
+
+pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    take_habits(args)?;
+    let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
+    // A run that can be resumed or divided has no videos, whose frames are not counted before they come.
+    let videos = !args.resume && args.shard == Shard::WHOLE;
+    let search = sources::Options { recursive: args.recursive, videos, out, offline: globals.is_offline() };
+    let mut sources = sources::expand(&args.inputs, search);
+    if args.inputs.is_empty() {
+        sources.images.push(Source::sample());
+    }
+    if sources.images.is_empty() {
+        return Ok(no_input(args, &sources.failed));
+    }
+    let plan = RunPlan::new(sources, args.output.has_named_files(), args.shard);
+    refuse_video(args, &plan)?;
+    let ready = Ready::new(args, globals, &plan)?;
+    let header = plan.header(args, globals, (&ready.detector, ready.limits), &ready.class_names)?;
+    // Places for results before the first image, so that a wrong path costs no work; and after everything else that can go
+    // wrong, so that a run that cannot start leaves no folder.
+    check_files(&args.output.formats, args.output.out.as_deref(), args.output.exist_ok || args.resume)?;
+    guard::check(args, &plan)?;
+    let mut report = Report::new(plan.images.len() + plan.unusable.len(), globals.quiet);
+    let mut outputs = Outputs::create(args, &plan)?;
+    // Until here Ctrl-C ends the program at once: there is nothing to finish.
+    let interrupt = Interrupt::install()?;
+    plan.unusable.iter().for_each(|(input, reason)| report.failure(input, reason));
+    let replay = outputs.begin(header.as_ref(), &plan, args)?;
+    let rows = report.leaves_stdout() && !args.output.formats.on_stdout();
+    let opening = Opening {
+        folder: outputs.folder.as_ref(),
+        class_names: &ready.class_names,
+        interrupt: Some(&interrupt),
+        rows,
+        journal: outputs.journal.take(),
+        owns_folder: outputs.owned,
+        unusable: &plan.unusable,
+    };
+    let sinks = Sinks::open(&args.output, opening).inspect_err(|_| {
+        outputs.leave();
+    })?;
+    let class_names = Arc::clone(&ready.class_names);
+    let recorder = Recorder { sinks, report, replay, class_names, interrupt };
+    let (recorder, ended) = process(recorder, ready, plan, args);
+    complete(recorder, ended, &outputs, args, globals)
+}
+
+/// Everything that a run needs besides its inputs and outputs.
+struct Ready {
+    backends: Vec<OrtBackend>,
+    detector: DetectorOptions,
+    class_names: Arc<[String]>,
+    workers: usize,
+    limits: ImageLimits,
+}
+
+impl Ready {
+    fn new(args: &DetectArgs, globals: &Globals, plan: &RunPlan) -> anyhow::Result<Self> {
+        let model = model::load(&args.model, globals)?;
+        model::introduce(&args.model.weights);
+        let letterbox = options::letterbox(&args.input, &model)?;
+        let postprocess = options::postprocess(&args.thresholds, options::preset(&args.input).postprocess(), &model)?;
+        let class_names = model.class_names().into();
+        let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+        log::debug!("ONNX Runtime: {}", runtime.library().path.display());
+        let all = options::session(&args.runtime);
+        let threads = all.threads;
+        let count = args.sessions.map_or(options::session_count(threads), usize::from).min(plan.at_least());
+        // Beside a single image there is nothing else to do.
+        let spinning = all.spinning && plan.at_least() == 1;
+        let backends = model.into_sessions(&runtime, &options::shared_session(all, count).spinning(spinning), count)?;
+        let workers = args.workers.map_or(threads, usize::from);
+        let limits = options::image_limits(&args.input, workers);
+        Ok(Self { backends, detector: DetectorOptions::new(letterbox, postprocess), class_names, workers, limits })
+    }
+}
+
+/// Takes all images through the network and into the outputs. Gives whether the run was interrupted.
+fn process(mut recorder: Recorder, ready: Ready, plan: RunPlan, args: &DetectArgs) -> (Recorder, anyhow::Result<bool>) {
+    let ended = process_all(&mut recorder, ready, plan, args);
+    (recorder, ended)
+}
+
+fn process_all(recorder: &mut Recorder, ready: Ready, plan: RunPlan, args: &DetectArgs) -> anyhow::Result<bool> {
+    let Ready { backends, detector, class_names, workers, limits } = ready;
+    let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: recorder.sinks.writers() };
+    let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
+    let bounds = Limits { workers, batch: args.batch.into(), memory: limits.max_bytes };
+    let mut pipeline = Pipeline::new(stages, sessions, bounds)?;
+    let done = recorder.replay.as_ref().map(Replay::indices).unwrap_or_default();
+    let missing = plan.images.iter().find(|planned| done.binary_search(&planned.index).is_err());
+    recorder.replay_before(missing.map(|planned| planned.index))?;
+    recorder.report.begin();
+    let interrupt = recorder.interrupt.clone();
+    let feed = Feed::new(plan.images, done, limits, args.vid_stride, interrupt.clone());
+    pipeline.run(
+        feed,
+        || interrupt.requested(),
+        args.fail_fast,
+        |flow| {
+            match flow {
+                Flow::Image(done) => recorder.image(done)?,
+                Flow::Event(event) => recorder.video(&event)?,
+            }
+            let stop = args.fail_fast && recorder.report.failed() > 0;
+            Ok(if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        },
+    )
+}
+
+/// Also after an error: what was detected so far stays readable.
+fn complete(
+    mut recorder: Recorder,
+    ended: anyhow::Result<bool>,
+    outputs: &Outputs,
+    args: &DetectArgs,
+    globals: &Globals,
+) -> anyhow::Result<ExitStatus> {
+    let replayed = recorder.replay_before(None);
+    let Recorder { sinks, report, .. } = recorder;
+    report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
+    let finished = sinks.finish();
+    let interrupted = ended?;
+    replayed?;
+    let lines = finished?;
+    let succeeded = report.succeeded();
+    if let Some(folder) = &outputs.folder {
+        if succeeded == 0 && report.failed() > 0 && !interrupted && args.shard == Shard::WHOLE && outputs.leave() {
+            log::debug!("{}: nothing to keep", folder.path().display());
+        } else if !globals.quiet {
+            say!("Results saved to {}", folder.path().display());
+            lines.iter().for_each(|line| say!("{line}"));
+        }
+    }
+    if succeeded > 0 && report.detections() == 0 && !globals.quiet && !logs_json() {
+        say!("Nothing was detected.{}", hint(args));
+    }
+    Ok(match (interrupted, report.failed()) {
+        (true, _) => ExitStatus::Interrupted,
+        (false, 0) => ExitStatus::Done,
+        (false, _) => ExitStatus::SomeFailed,
+    })
+}
+
+/// What to try when nothing was detected.
+fn hint(args: &DetectArgs) -> String {
+    let threshold = match args.thresholds.classes {
+        Some(_) => " A lower --conf, or other --classes, may find more.",
+        None => " A lower --conf may find more.",
+    };
+    match model::embedded_model(&args.model.weights) {
+        Some(model) => format!(
+            " The embedded model {} detects {} only: for other objects give --weights FILE or a name of `yolo9 models`.",
+            model.name, model.detects
+        ),
+        None => threshold.into(),
+    }
+}
+
+/// The folder of a run and its journal.
+struct Outputs {
+    folder: Option<RunFolder>,
+    journal: Option<Journal>,
+    /// Whether no other run writes into the folder.
+    owned: bool,
+    /// Whether the folder is this run's alone: there was nothing in it.
+    fresh: bool,
+}
+
+impl Outputs {
+    fn create(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<Self> {
+        let output = &args.output;
+        let exist_ok = output.exist_ok || args.resume;
+        if let Some(out) = output.out.as_deref().filter(|out| is_image_name(out)) {
+            log::warn!("--out {}: is taken for a folder, in which the results get their own names", out.display());
+        }
+        let create = || match (&output.project, &output.name) {
+            (None, None) => RunFolder::create(output.out.as_deref(), exist_ok),
+            (project, name) => RunFolder::numbered(
+                project.as_deref().unwrap_or(Path::new(RUNS)),
+                name.as_deref().unwrap_or(Path::new("exp")),
+                exist_ok,
+            ),
+        };
+        let folder = (output.needs_folder() || output.name.is_some()).then(create).transpose()?;
+        let keeps_journal = folder.as_ref().filter(|_| plan.video().is_none());
+        let journal = keeps_journal.map(|folder| Journal::lock(folder.path())).transpose()?.flatten();
+        if let (Some(folder), None) = (keeps_journal, &journal) {
+            let folder = folder.path().display();
+            anyhow::ensure!(!args.resume, "{folder}: another run is writing into this folder");
+            // Several runs with --exist-ok may share a folder; one journal cannot tell of all of them.
+            log::warn!("{folder}: another run is writing into this folder; this one cannot be continued by --resume");
+        }
+        // Before files of this run's own are begun.
+        if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
+            folder.sweep();
+        }
+        let owned = journal.is_some() || plan.video().is_some();
+        Ok(Self { folder, journal, owned, fresh: !exist_ok })
+    }
+
+    /// Begins the journal, or resumes it.
+    fn begin(&mut self, header: Option<&Header>, plan: &RunPlan, args: &DetectArgs) -> anyhow::Result<Option<Replay>> {
+        let folder = self.folder.as_ref().map(|folder| folder.path().to_path_buf()).unwrap_or_default();
+        match (&mut self.journal, header) {
+            (Some(journal), Some(header)) => begin(journal, header, plan, args, &folder),
+            _ => Ok(None),
+        }
+    }
+
+    /// Deletes a folder in which nothing is worth keeping, since it would stop the next run. Gives whether it is gone.
+    fn leave(&self) -> bool {
+        self.fresh && self.folder.as_ref().is_some_and(RunFolder::remove_if_empty)
+    }
+}
+
+fn is_image_name(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+    !path.is_dir() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()) || extension == "mp4")
+}
+
+/// Options of other tools that are no options here.
+fn take_habits(args: &mut DetectArgs) -> anyhow::Result<()> {
+    args.inputs.append(&mut args.source);
+    let device = args.device.as_deref().unwrap_or_default();
+    anyhow::ensure!(
+        device.is_empty() || device.eq_ignore_ascii_case("cpu"),
+        "--device {device}: inference runs on the CPU only; leave the option out"
+    );
+    anyhow::ensure!(
+        !args.half,
+        "--half: inference on the CPU is in f32; leave the option out (`yolo9 export --half` writes an f16 file)"
+    );
+    Ok(())
+}
+
+fn refuse_video(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {
+    let Some(video) = plan.video() else { return Ok(()) };
+    let option = if args.resume { "--resume" } else { "--shard" };
+    anyhow::ensure!(
+        !args.resume && args.shard == Shard::WHOLE,
+        "{option}: {} is a video, which is processed as a whole; give it to a run of its own",
+        video.source.name()
+    );
+    if plan.images.len() > 1 {
+        log::debug!("{} is a video: this run cannot be continued by --resume", video.source.name());
+    }
+    Ok(())
+}
+
+fn no_input(args: &DetectArgs, failed: &[(PathBuf, String)]) -> ExitStatus {
+    for (path, reason) in failed {
+        let image = path.display().to_string();
+        if logs_json() {
+            event("error", "failure", json!({ "image": image, "message": reason }));
+        } else {
+            say!("error: {}: {reason}", printable(&image));
+        }
+    }
+    if !failed.is_empty() {
+        return ExitStatus::NoInput;
+    }
+    let inputs: Vec<_> = args.inputs.iter().map(|input| input.display().to_string()).collect();
+    let hint = if args.recursive { "" } else { "; --recursive descends into subfolders" };
+    say!("error: no image found in {}{hint}", inputs.join(", "));
+    ExitStatus::NoInput
+}

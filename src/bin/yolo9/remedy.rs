@@ -1,0 +1,116 @@
+//! What to type next. The library's errors say what is wrong; options and commands are this program's words.
+
+use yolo9::config::ConfigError;
+use yolo9::hub::HubError;
+use yolo9::image::ImageError;
+use yolo9::model::{ModelError, ModelFileError};
+use yolo9::onnx::{OnnxFileError, OnnxProblem};
+use yolo9::runtime::RuntimeError;
+use yolo9::weights::WeightsError;
+
+/// A continuation of an error's message, or nothing.
+pub(crate) fn of(error: &anyhow::Error) -> String {
+    error.chain().find_map(of_cause).map(|remedy| format!("; {remedy}")).unwrap_or_default()
+}
+
+fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let known = |remedy: &str| Some(remedy.to_owned());
+    if let Some(error) = cause.downcast_ref::<ModelError>() {
+        return match error {
+            ModelError::NoConfig { .. } => {
+                known("name its config with --config (`yolo9 configs` lists the built-in ones)")
+            }
+            ModelError::ConfigOfExported { .. } => known("leave out --config"),
+            ModelError::InputSize { .. } => known("leave out --imgsz"),
+            ModelError::Names { .. } => known("give them with --names"),
+            ModelError::Weights(error) => of_weights(error),
+            ModelError::Config(error) => of_config(error),
+            ModelError::File(ModelFileError::Exported(error)) => of_onnx(error),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<WeightsError>() {
+        return of_weights(error);
+    }
+    if let Some(error) = cause.downcast_ref::<ConfigError>() {
+        return of_config(error);
+    }
+    if let Some(error) = cause.downcast_ref::<OnnxFileError>() {
+        return of_onnx(error);
+    }
+    if let Some(error) = cause.downcast_ref::<ImageError>() {
+        return of_image(error);
+    }
+    if let Some(error) = cause.downcast_ref::<HubError>() {
+        return of_hub(error);
+    }
+    match cause.downcast_ref::<RuntimeError>()? {
+        RuntimeError::Named { .. } => {
+            known("give another path with --onnxruntime, or unset it to let yolo9 find or fetch the library")
+        }
+        RuntimeError::Offline { .. } => known(
+            "run once without --offline (or YOLO9_OFFLINE), or give its path with --onnxruntime or ORT_DYLIB_PATH",
+        ),
+        RuntimeError::Fetch { .. } => known(
+            "check the network and that `python3 -m pip` works, or give the path of the library with --onnxruntime or \
+             ORT_DYLIB_PATH",
+        ),
+        _ => None,
+    }
+}
+
+fn of_weights(error: &WeightsError) -> Option<String> {
+    match error {
+        WeightsError::Mismatch { lacks_dysample: Some(lacking), .. } => Some(format!(
+            "give them its parameters with `yolo9 convert {} --to {} --lift {}`",
+            quoted(&lacking.weights),
+            quoted(&lacking.config),
+            lacking.upsampler
+        )),
+        _ => None,
+    }
+}
+
+fn of_config(error: &ConfigError) -> Option<String> {
+    match error {
+        ConfigError::UnknownModule { nearest: None, .. } => {
+            Some("`yolo9 configs --modules` lists the known ones".into())
+        }
+        ConfigError::UnknownBuiltin { nearest: None, .. } => Some("`yolo9 configs` lists the built-in ones".into()),
+        _ => None,
+    }
+}
+
+fn of_onnx(error: &OnnxFileError) -> Option<String> {
+    matches!(error.problem, OnnxProblem::Classes).then(|| "give their names with --names".into())
+}
+
+/// For images of a run, whose failures are said one by one.
+pub(crate) fn of_image(error: &ImageError) -> Option<String> {
+    match error {
+        ImageError::TooLarge { .. } => Some("raise it with --max-megapixels".into()),
+        ImageError::TooMuchMemory { .. } => Some("raise it with --max-image-memory".into()),
+        _ => None,
+    }
+}
+
+fn of_hub(error: &HubError) -> Option<String> {
+    match error {
+        HubError::Offline { name, .. } => {
+            Some(format!("run `yolo9 models pull {name}` once without --offline (or YOLO9_OFFLINE), or put it there"))
+        }
+        HubError::Changed { name, .. } => {
+            Some(format!("`yolo9 models remove {name}` deletes it, `--forget` with it accepts another one next time"))
+        }
+        HubError::Wrong { name, reason, .. } if reason.contains("forgotten") => {
+            Some(format!("`yolo9 models remove {name} --forget` does that"))
+        }
+        _ => None,
+    }
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/\\._-:+,@%".contains(c);
+    if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}

@@ -1,0 +1,192 @@
+//! Decoding, inference and the files of single images, as stages of the pipeline.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use image::RgbImage;
+use yolo9::detect::{Backend, DetectOutput, DetectorOptions, Engine, Prepared};
+use yolo9::image::{Image, ImageError, ImageLimits, LetterboxOptions, Undecoded};
+use yolo9::output::{FileError, ImageResult};
+use yolo9::runtime::OrtBackend;
+use yolo9::untrusted::FileStamp;
+
+use super::pipeline::Stages;
+use super::plan::Planned;
+use super::sessions::{Infer, Ready, infer_batch};
+use super::sink::ImageWriter;
+use super::sources::{Failure, Source};
+use super::{Held, Turn};
+
+/// Bytes of a file from which on only one is read at a time, before its memory is counted.
+const LARGE: u64 = 16 << 20;
+
+/// An image of a run, or a frame of a video by its number.
+pub(crate) struct Item {
+    pub(crate) planned: Planned,
+    /// A frame comes decoded.
+    frame: Option<(u64, Option<RgbImage>)>,
+    /// What its file was when it was read.
+    stamp: Option<FileStamp>,
+}
+
+impl Item {
+    pub(crate) fn image(planned: Planned) -> Self {
+        Self { planned, frame: None, stamp: None }
+    }
+
+    pub(crate) fn frame(planned: Planned, number: u64, pixels: RgbImage) -> Self {
+        Self { planned, frame: Some((number, Some(pixels))), stamp: None }
+    }
+
+    /// What results call it.
+    fn name(&self) -> String {
+        match self.frame {
+            None => self.planned.source.name(),
+            Some((number, _)) => format!("{}#{number}", self.planned.source.name()),
+        }
+    }
+
+    /// Of its files below the output folder; those of frames lie in a folder for their video.
+    fn place(&self) -> PathBuf {
+        match self.frame {
+            None => self.planned.place(),
+            Some((number, _)) => self.planned.place().join(format!("{number:06}.jpg")),
+        }
+    }
+}
+
+/// What every image goes through.
+pub(crate) struct ImageStages {
+    pub(crate) limits: ImageLimits,
+    pub(crate) letterbox: LetterboxOptions,
+    pub(crate) class_names: Arc<[String]>,
+    /// What writes files of each image; the last ones may draw on it. Without any, pixels are dropped at once.
+    pub(crate) writers: Vec<Arc<dyn ImageWriter>>,
+}
+
+/// An image in the network.
+pub(crate) struct Decoded {
+    prepared: Prepared,
+    /// For those who write files.
+    image: Option<(Image, Held)>,
+}
+
+impl Ready for Decoded {
+    fn input_size(&self) -> yolo9::Size {
+        self.prepared.size()
+    }
+}
+
+/// An image behind it.
+pub(crate) struct Inferred {
+    output: DetectOutput,
+    image: Option<(Image, Held)>,
+}
+
+/// The result of an image.
+pub(crate) struct ImageDone {
+    pub(crate) index: usize,
+    pub(crate) name: String,
+    pub(crate) place: PathBuf,
+    pub(crate) stamp: Option<FileStamp>,
+    pub(crate) outcome: Result<Written, Failure>,
+}
+
+/// What was detected, and whether the image's files could be written.
+pub(crate) struct Written {
+    pub(crate) output: DetectOutput,
+    pub(crate) files: Result<(), FileError>,
+    /// Of a video, with what was drawn on it.
+    pub(crate) frame: Option<(RgbImage, Held)>,
+}
+
+impl Stages for ImageStages {
+    type Item = Item;
+    type Ready = Decoded;
+    type Inferred = Inferred;
+    type Done = ImageDone;
+
+    fn decode(&self, item: &mut Item, turn: Turn) -> Result<Decoded, Failure> {
+        let (image, held) = match &mut item.frame {
+            Some((_, pixels)) => {
+                let pixels = pixels.take().unwrap_or_default();
+                let held = turn.take(pixels.as_raw().len() as u64);
+                (Image::from_pixels(pixels), held)
+            }
+            None => {
+                let (stamp, decoded) = self.read(&item.planned.source, turn);
+                item.stamp = stamp;
+                decoded?
+            }
+        };
+        let prepared = Prepared::new(&image.pixels, &self.letterbox);
+        Ok(Decoded { prepared, image: (!self.writers.is_empty()).then_some((image, held)) })
+    }
+
+    fn finish(&self, item: Item, inferred: Result<Inferred, Failure>) -> ImageDone {
+        let (name, place) = (item.name(), item.place());
+        let is_frame = item.frame.is_some();
+        let outcome = inferred.map(|Inferred { output, image }| {
+            let Some((mut image, held)) = image else { return Written { output, files: Ok(()), frame: None } };
+            let result = ImageResult {
+                source: &name,
+                size: output.image,
+                input: output.input,
+                detections: &output.detections,
+                class_names: &self.class_names,
+            };
+            let files = self.writers.iter().try_for_each(|writer| writer.write(&result, &place, &mut image, is_frame));
+            // The memory of an image is given back here, that of a frame with the frame.
+            Written { output, files, frame: is_frame.then_some((image.pixels, held)) }
+        });
+        ImageDone { index: item.planned.index, name, place, stamp: item.stamp, outcome }
+    }
+}
+
+impl ImageStages {
+    fn read(&self, source: &Source, turn: Turn) -> (Option<FileStamp>, Result<(Image, Held), Failure>) {
+        if source.stamp().is_some_and(|stamp| stamp.bytes > LARGE) {
+            turn.wait();
+        }
+        let (bytes, stamp) = match source.read() {
+            Ok(read) => read,
+            Err(failure) => return (source.stamp(), Err(failure)),
+        };
+        let decode = || {
+            let undecoded = Undecoded::read(&bytes, &self.limits)?;
+            let held = turn.take(undecoded.memory() + bytes.len() as u64);
+            Ok((undecoded.decode()?, held))
+        };
+        (stamp, decode().map_err(|error: ImageError| error.into()))
+    }
+}
+
+/// A session that runs inference on images.
+pub(crate) fn session(backend: OrtBackend, options: DetectorOptions) -> Infer<Decoded, Inferred> {
+    let mut engine = Engine::new(backend, options);
+    let mut seen = 0;
+    Box::new(move |batch: Vec<Decoded>| {
+        let (prepared, images): (Vec<Prepared>, Vec<_>) =
+            batch.into_iter().map(|Decoded { prepared, image }| (prepared, image)).unzip();
+        let outputs = infer_batch(&mut engine, &prepared.iter().collect::<Vec<_>>());
+        say_shape(&engine, &mut seen);
+        let inferred =
+            |(output, image): (Result<DetectOutput, Failure>, _)| output.map(|output| Inferred { output, image });
+        outputs.into_iter().zip(images).map(inferred).collect()
+    })
+}
+
+/// The first time that a batch is larger than any before: what ONNX Runtime got.
+fn say_shape(engine: &Engine<OrtBackend>, seen: &mut usize) {
+    let shape = engine.backend().last_input_shape();
+    if let Some(batch) = shape.first().filter(|batch| **batch > *seen) {
+        log::debug!("Input of the session: {shape:?}");
+        *seen = *batch;
+    }
+}
+
+/// Whether a backend can be moved to a thread of its own.
+const _: fn() = || {
+    fn moves<B: Backend + Send>() {}
+    moves::<OrtBackend>();
+};

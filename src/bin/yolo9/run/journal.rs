@@ -1,0 +1,246 @@
+//! The journal of a run: a line for each image that is finished, written when its own files are. What covers all
+//! images can be written again from it, so an interrupted run resumes exactly, and the journals of shards can be
+//! joined.
+//!
+//! What failed through no fault of the image (an interruption, a full disk, no more file handles) is not noted: a
+//! resumed run processes it again, and appends it then. The last line of an image counts.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{BufReader, BufWriter, ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use yolo9::output::{Header, JournalReader, Record, temporary_beside};
+use yolo9::untrusted::open_own;
+
+use super::places::JOURNAL;
+
+/// A journal that is read.
+pub(crate) type Reader = JournalReader<BufReader<File>>;
+
+/// What an earlier run left, to be put in at its place among what this one detects.
+pub(crate) struct Replay {
+    reader: Reader,
+    /// Numbers of images, ascending, and where their records begin.
+    records: VecDeque<(usize, u64)>,
+}
+
+impl Replay {
+    pub(crate) fn new(reader: Reader, records: RecordPlaces) -> Self {
+        Self { reader, records: records.into() }
+    }
+
+    /// The numbers of images that are left.
+    pub(crate) fn indices(&self) -> Vec<usize> {
+        self.records.iter().map(|(index, _)| *index).collect()
+    }
+
+    /// The next record before the image of that number, or of all.
+    pub(crate) fn next_before(&mut self, index: Option<usize>) -> anyhow::Result<Option<Record>> {
+        match self.records.pop_front_if(|(first, _)| index.is_none_or(|end| *first < end)) {
+            Some((_, position)) => Ok(Some(self.reader.record_at(position)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Numbers of images, ascending, and where their records begin.
+pub(crate) type RecordPlaces = Vec<(usize, u64)>;
+
+/// The journal of a folder, if there is one with a whole first line.
+pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<Reader>> {
+    let path = folder.join(JOURNAL);
+    let file = match open_own(&path, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    JournalReader::new(BufReader::new(file)).with_context(|| path.display().to_string())
+}
+
+/// An open journal.
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    /// The number of the last image in it.
+    last: Option<usize>,
+    /// Whether images stand in another order than that of the inputs.
+    disordered: bool,
+}
+
+impl Journal {
+    /// The journal of a folder, for this run alone; nothing while another run has it.
+    pub(crate) fn lock(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let path = folder.join(JOURNAL);
+        let file = open_own(&path, OpenOptions::new().create(true).truncate(false).write(true))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+            // File systems without locks are no reason to do nothing.
+            Err(std::fs::TryLockError::Error(error)) => log::debug!("{}: cannot be locked: {error}", path.display()),
+        }
+        Ok(Some(Self { file, path, last: None, disordered: false }))
+    }
+
+    /// Begins it anew.
+    pub(crate) fn begin(&mut self, header: &Header) -> anyhow::Result<()> {
+        self.cut(0)?;
+        self.line(&serde_json::to_string(header)?)
+    }
+
+    /// Continues it: gives a reader, and for each image whose record `keep` accepts where that begins. An empty journal
+    /// is begun.
+    pub(crate) fn resume(
+        &mut self,
+        header: &Header,
+        mut keep: impl FnMut(&Record) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<Option<(Reader, RecordPlaces)>> {
+        let shown = self.path.display().to_string();
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let Some(mut reader) = open(folder)? else {
+            self.begin(header)?;
+            return Ok(None);
+        };
+        if let Some(difference) = reader.header().difference(header) {
+            anyhow::bail!("{shown}: another run than this one: {difference}; use another --out");
+        }
+        let (places, tried_again) = reader.places().with_context(|| shown.clone())?;
+        // What a kill left of a last line.
+        self.cut(reader.whole())?;
+        self.last = places.last().map(|(index, _)| *index);
+        self.disordered = tried_again;
+        let mut kept = Vec::with_capacity(places.len());
+        for (index, position) in places {
+            let record = reader.record_at(position).with_context(|| shown.clone())?;
+            if keep(&record)? {
+                kept.push((index, position));
+            }
+        }
+        Ok(Some((reader, kept)))
+    }
+
+    /// Keeps that many bytes, and goes on behind them.
+    fn cut(&mut self, length: u64) -> anyhow::Result<()> {
+        let cut = self.file.set_len(length).and_then(|()| self.file.seek(SeekFrom::Start(length)));
+        cut.map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+
+    pub(crate) fn append(&mut self, record: &Record) -> anyhow::Result<()> {
+        self.line(&serde_json::to_string(record)?)?;
+        self.disordered |= self.last.is_some_and(|last| record.index <= last);
+        self.last = self.last.max(Some(record.index));
+        Ok(())
+    }
+
+    /// In one call, so that a kill leaves at most one incomplete line.
+    fn line(&mut self, text: &str) -> anyhow::Result<()> {
+        let line = format!("{text}\n");
+        self.file.write_all(line.as_bytes()).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+
+    /// Puts images that were tried again where they belong: the journal of a run does not tell how often it was
+    /// interrupted.
+    pub(crate) fn finish(self) -> anyhow::Result<()> {
+        if !self.disordered {
+            return Ok(());
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let Some(mut reader) = open(folder)? else { return Ok(()) };
+        let (places, _) = reader.places()?;
+        let mut sorted = BufWriter::new(temporary_beside(&self.path)?);
+        writeln!(sorted, "{}", serde_json::to_string(reader.header())?)?;
+        for (_, position) in places {
+            writeln!(sorted, "{}", serde_json::to_string(&reader.record_at(position)?)?)?;
+        }
+        let sorted = sorted.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        sorted.persist(&self.path).map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yolo9::output::{RunSettings, Shard};
+
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            journal: Header::VERSION,
+            yolo9: "1".into(),
+            model: "m".into(),
+            settings: RunSettings::default(),
+            inputs: "i".into(),
+            total: 9,
+            shard: Shard::WHOLE,
+            class_names: vec!["a".into()],
+            written: Vec::new(),
+            unusable: Vec::new(),
+        }
+    }
+
+    fn records(count: usize) -> Vec<Record> {
+        (0..count).map(|n| Record::failed(n, &format!("{n}.jpg"), "é")).collect()
+    }
+
+    #[test]
+    fn a_journal_cut_anywhere_is_continued_after_its_last_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = records(3);
+        let mut journal = Journal::lock(dir.path()).unwrap().unwrap();
+        journal.begin(&header()).unwrap();
+        records.iter().for_each(|record| journal.append(record).unwrap());
+        let path = dir.path().join(JOURNAL);
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let mut seen = Vec::new();
+            journal
+                .resume(&header(), |record| {
+                    seen.push(record.clone());
+                    Ok(true)
+                })
+                .unwrap();
+            assert_eq!(seen[..], records[..seen.len()]);
+            records[seen.len()..].iter().for_each(|record| journal.append(record).unwrap());
+            assert_eq!(std::fs::read(&path).unwrap(), whole, "cut to {length} bytes");
+        }
+        assert!(Journal::lock(dir.path()).unwrap().is_none(), "another run has it");
+    }
+
+    #[test]
+    fn images_that_are_tried_again_find_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = records(4);
+        let mut journal = Journal::lock(dir.path()).unwrap().unwrap();
+        journal.begin(&header()).unwrap();
+        for n in [0, 2, 3] {
+            journal.append(&Record::failed(n, &format!("{n}.jpg"), "first")).unwrap();
+        }
+        let (mut reader, kept) = journal.resume(&header(), |record| Ok(record.index != 2)).unwrap().unwrap();
+        assert_eq!(kept.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 3]);
+        assert_eq!(reader.record_at(kept[1].1).unwrap().image, "3.jpg");
+        [1, 2, 0, 3].iter().for_each(|n| journal.append(&records[*n]).unwrap());
+        journal.finish().unwrap();
+        let text = std::fs::read_to_string(dir.path().join(JOURNAL)).unwrap();
+        let expected: Vec<String> = records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
+        assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), expected);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_are_no_journals() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        let path = dir.path().join(JOURNAL);
+        std::os::unix::fs::symlink(&victim, &path).unwrap();
+        assert!(Journal::lock(dir.path()).is_err() && open(dir.path()).is_err());
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(Journal::lock(dir.path()).is_err() && open(dir.path()).is_err());
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+    }
+}

@@ -1,0 +1,182 @@
+//! Memory for decoded images: as much as is allowed, whoever comes first.
+//!
+//! Images get theirs in the order of inputs. Those that have it are then always earlier than those that wait, and go
+//! on to their end without them, so nobody waits for ever.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The memory; clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: u64,
+    /// Turns given out so far, and the one that may take memory now.
+    given: u64,
+    next: u64,
+    /// Turns that were given back before they were used.
+    skipped: BTreeSet<u64>,
+    /// Whether the next one waits for memory.
+    starved: bool,
+}
+
+impl State {
+    fn advance(&mut self) {
+        self.next += 1;
+        while self.skipped.remove(&self.next) {
+            self.next += 1;
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// So many bytes.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self(Arc::new(Shared { limit, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// A place in the order.
+    pub(crate) fn turn(&self) -> Turn {
+        let mut state = self.0.state();
+        state.given += 1;
+        Turn { memory: self.clone(), number: state.given - 1, used: false }
+    }
+
+    /// Whether somebody waits for memory that others have.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.0.state().starved
+    }
+}
+
+/// A place in the order. One that is dropped lets the next one pass.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    memory: Memory,
+    number: u64,
+    used: bool,
+}
+
+impl Turn {
+    /// Waits for the turn alone: what is read from now on is not read by others at the same time.
+    pub(crate) fn wait(&self) {
+        let shared = &self.memory.0;
+        let mut state = shared.state();
+        while state.next != self.number {
+            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for the turn, and then until there is so much memory. One that needs more than there is at all gets it alone.
+    pub(crate) fn take(mut self, bytes: u64) -> Held {
+        let shared = Arc::clone(&self.memory.0);
+        let wait = |state| shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        let mut state = shared.state();
+        while state.next != self.number {
+            state = wait(state);
+        }
+        while state.used > 0 && state.used.saturating_add(bytes) > shared.limit {
+            state.starved = true;
+            state = wait(state);
+        }
+        state.starved = false;
+        state.used += bytes;
+        state.advance();
+        self.used = true;
+        shared.changed.notify_all();
+        Held { memory: self.memory.clone(), bytes }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.used {
+            return;
+        }
+        let mut state = self.memory.0.state();
+        if state.next == self.number {
+            state.advance();
+        } else {
+            state.skipped.insert(self.number);
+        }
+        self.memory.0.changed.notify_all();
+    }
+}
+
+/// Memory of an image, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    memory: Memory,
+    bytes: u64,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.0.state().used -= self.bytes;
+        self.memory.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn no_more_is_in_use_than_there_is_and_all_get_theirs() {
+        let memory = Memory::new(100);
+        let in_use = Arc::new(AtomicU64::new(0));
+        let most = Arc::new(AtomicU64::new(0));
+        let turns: Vec<Turn> = (0..60).map(|_| memory.turn()).collect();
+        let threads: Vec<_> = turns
+            .into_iter()
+            .enumerate()
+            .map(|(n, turn)| {
+                let (in_use, most) = (Arc::clone(&in_use), Arc::clone(&most));
+                std::thread::spawn(move || {
+                    if n % 7 == 3 {
+                        return drop(turn);
+                    }
+                    let bytes = 10 + (n as u64 * 13) % 60;
+                    let held = turn.take(bytes);
+                    most.fetch_max(in_use.fetch_add(bytes, Ordering::SeqCst) + bytes, Ordering::SeqCst);
+                    std::thread::sleep(Duration::from_millis(1));
+                    in_use.fetch_sub(bytes, Ordering::SeqCst);
+                    drop(held);
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!((60..=100).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+    }
+
+    #[test]
+    fn one_that_is_too_large_gets_it_alone() {
+        let memory = Memory::new(10);
+        let (first, second) = (memory.turn(), memory.turn());
+        let held = first.take(1000);
+        let waiting = std::thread::spawn(move || second.take(1));
+        while !memory.is_starved() {
+            std::thread::yield_now();
+        }
+        drop(held);
+        waiting.join().unwrap();
+        assert!(!memory.is_starved());
+    }
+}

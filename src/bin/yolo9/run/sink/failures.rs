@@ -1,0 +1,57 @@
+//! Inputs that failed, with the reason, one a line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+use yolo9::output::write_atomically;
+
+use super::{Entry, Sink};
+use crate::run::feed::VideoEvent;
+use crate::run::places::FAILED;
+
+struct Failures {
+    path: PathBuf,
+    lines: String,
+}
+
+pub(super) fn sink(out: &Path, unusable: &[(String, String)]) -> Box<dyn Sink> {
+    let mut failures = Failures { path: out.join(FAILED), lines: String::new() };
+    unusable.iter().for_each(|(input, reason)| failures.add(input, reason));
+    Box::new(failures)
+}
+
+impl Failures {
+    fn add(&mut self, image: &str, error: &str) {
+        self.lines += &format!("{}\n", json!({ "image": image, "error": error }));
+    }
+}
+
+impl Sink for Failures {
+    fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
+        if let Some(failure) = entry.failure {
+            self.add(entry.name, &failure.reason);
+        }
+        Ok(())
+    }
+
+    fn video(&mut self, event: &VideoEvent) -> anyhow::Result<()> {
+        if let VideoEvent::Closed(planned, Err(reason)) = event {
+            self.add(&planned.source.name(), reason);
+        }
+        Ok(())
+    }
+
+    /// Deletes that of an earlier run if there is nothing to write.
+    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
+        if !self.lines.is_empty() {
+            return Ok(write_atomically(&self.path, self.lines.as_bytes()).map(|()| None)?);
+        }
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("{} cannot be deleted", self.path.display()))
+            }
+            _ => Ok(None),
+        }
+    }
+}

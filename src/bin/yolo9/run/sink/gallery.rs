@@ -1,0 +1,107 @@
+//! `--html`: a page to look through the results, with thumbnails.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use yolo9::image::Image;
+use yolo9::output::{
+    FileError, GALLERY_PART, GalleryImage, ImageResult, gallery_page, gallery_part, thumbnail, write_below,
+};
+use yolo9::untrusted::{FileKind, below, read};
+
+use super::{Entry, ImageFiles, ImageWriter, Sink};
+use crate::run::places::{PAGE, is_regular};
+
+/// The folder of data and thumbnails, below the output folder.
+const FOLDER: &str = "gallery";
+
+pub(super) const FILES: ImageFiles =
+    ImageFiles { name: "thumbnails", folder: Some(FOLDER), of: |_, place| vec![thumbnail_place(place)] };
+
+/// Where the thumbnail of an image lies below the output folder.
+fn thumbnail_place(place: &Path) -> PathBuf {
+    Path::new(FOLDER).join("thumbs").join(place).with_added_extension("jpg")
+}
+
+/// A gallery that is written while a run goes on: of up to [`GALLERY_PART`] images one page with everything inside, of
+/// more a page that loads parts.
+#[derive(Debug)]
+struct Gallery {
+    out: PathBuf,
+    class_names: Arc<[String]>,
+    /// Whether images are drawn, so that the page can link to them.
+    drawn: bool,
+    waiting: Vec<(GalleryImage, PathBuf)>,
+    parts: usize,
+    total: usize,
+    detections: usize,
+}
+
+struct Writer(PathBuf);
+
+pub(super) fn sink(out: &Path, class_names: &Arc<[String]>, drawn: bool) -> Box<dyn Sink> {
+    let (out, class_names) = (out.to_path_buf(), Arc::clone(class_names));
+    Box::new(Gallery { out, class_names, drawn, waiting: Vec::new(), parts: 0, total: 0, detections: 0 })
+}
+
+impl ImageWriter for Writer {
+    fn write(&self, _: &ImageResult<'_>, place: &Path, image: &mut Image, _: bool) -> Result<(), FileError> {
+        write_below(&self.0, &thumbnail_place(place), &thumbnail(&image.pixels)?)
+    }
+}
+
+impl Sink for Gallery {
+    fn writer(&self) -> Option<Arc<dyn ImageWriter>> {
+        Some(Arc::new(Writer(self.out.clone())))
+    }
+
+    /// Adds an image whose thumbnail is written. Frames of a video have no drawn image of their own.
+    fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
+        let (Some(result), None) = (&entry.result, entry.failure) else { return Ok(()) };
+        if self.waiting.len() == GALLERY_PART {
+            self.write_part()?;
+        }
+        let drawn = entry.place.to_string_lossy();
+        let is_file = |path: PathBuf| is_regular(&path);
+        let drawn = (self.drawn && below(&self.out, entry.place).is_ok_and(is_file)).then_some(&*drawn);
+        self.waiting.push((GalleryImage::new(result, drawn), thumbnail_place(entry.place)));
+        self.total += 1;
+        self.detections += result.detections.len();
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> anyhow::Result<Option<String>> {
+        let mut inside = Vec::new();
+        if self.parts > 0 {
+            self.write_part()?;
+        } else {
+            for (image, thumbnail) in std::mem::take(&mut self.waiting) {
+                let bytes = below(&self.out, &thumbnail).and_then(|path| read(&path, FileKind::Image));
+                let bytes = bytes.with_context(|| format!("{} cannot be read", self.out.join(&thumbnail).display()))?;
+                inside.push(image.embedded(&bytes));
+            }
+        }
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let text = format!(
+            "{} detection{} in {} image{}, by yolo9 {}",
+            self.detections,
+            plural(self.detections),
+            self.total,
+            plural(self.total),
+            env!("CARGO_PKG_VERSION")
+        );
+        let page = gallery_page(&text, &self.class_names, self.total, self.parts, &inside);
+        Ok(write_below(&self.out, Path::new(PAGE), page.as_bytes()).map(|()| None)?)
+    }
+}
+
+impl Gallery {
+    fn write_part(&mut self) -> anyhow::Result<()> {
+        self.parts += 1;
+        let linked = |(image, thumbnail): (GalleryImage, PathBuf)| image.linked(&thumbnail.to_string_lossy());
+        let images: Vec<GalleryImage> = self.waiting.drain(..).map(linked).collect();
+        let path = Path::new(FOLDER).join(format!("data-{}.js", self.parts));
+        Ok(write_below(&self.out, &path, gallery_part(&images).as_bytes())?)
+    }
+}

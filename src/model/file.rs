@@ -1,0 +1,46 @@
+//! A model file of any kind, told from its content.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::onnx::{OnnxFile, OnnxFileError, looks_like_onnx};
+
+/// What a model file holds.
+#[derive(Debug, Clone)]
+pub enum ModelFile {
+    /// Weights, from which the network is built.
+    Checkpoint(Checkpoint),
+    /// A network that somebody exported, which is run as it is.
+    Exported(OnnxFile),
+}
+
+/// Why a model file cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelFileError {
+    /// As a checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// As an exported network.
+    #[error(transparent)]
+    Exported(#[from] OnnxFileError),
+}
+
+impl ModelFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] names the file and says what it looks like, or what is wrong with it.
+    pub fn open(path: &Path) -> Result<Self, ModelFileError> {
+        let name = path.display().to_string();
+        let bytes = checkpoint::read_file(path)?;
+        // An ONNX file has no magic number; a safetensors file may begin like one by chance.
+        Ok(if !checkpoint::recognises(&bytes) && looks_like_onnx(&bytes) {
+            Self::Exported(OnnxFile::from_bytes(&name, bytes)?)
+        } else {
+            Self::Checkpoint(Checkpoint::from_bytes(&name, bytes)?)
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! The configuration of a bare state dict, from the shapes of its tensors: the built-in network with the same layers,
+//! in the widths and repeat counts that the tensors have.
+//!
+//! Shapes do not show the activation; it is taken to be SiLU, YOLOv9's default.
+
+use crate::architecture::{Architecture, Convolution, Operation};
+use crate::checkpoint::Checkpoint;
+use crate::config::{Argument, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, builtin_configs};
+
+use super::reconcile;
+
+/// The configuration that the tensors of `checkpoint` fit, if they are those of a network of the YOLOv9 or GELAN
+/// families in any width, with any of its upsamplers replaced by a DySample of scale 2.
+#[must_use]
+pub fn infer_config(checkpoint: &Checkpoint) -> Option<ModelConfig> {
+    let templates = builtin_configs().iter().filter_map(|builtin| ModelConfig::builtin(builtin.name).ok());
+    let layers = layer_count(checkpoint);
+    let mut candidates = templates.filter(|template| template.layers.len() == layers).filter_map(|template| {
+        let tensors = Tensors(checkpoint);
+        let layers = template.layers.iter().map(|layer| tensors.layer(layer)).collect::<Option<Vec<LayerSpec>>>()?;
+        if layers.iter().zip(&template.layers).all(|(a, b)| (a.module, &a.args) == (b.module, &b.args)) {
+            return Some(template);
+        }
+        let mut config = template;
+        config.name = format!("inferred from {}", checkpoint.name());
+        config.layers = layers;
+        Some(config)
+    });
+    candidates.find_map(|config| {
+        // Widths that the official parser would round were chosen by a tool that does not.
+        let as_written = ModelConfig { format: ConfigFormat::Mit, ..config.clone() };
+        let mut fitting = [config, as_written].into_iter().find_map(|config| {
+            let architecture = reconcile::reconciled_architecture(&config, checkpoint).ok()?;
+            fits(&architecture, checkpoint).then(|| config.with_classes(architecture.head().classes))
+        })?;
+        if ModelConfig::builtin(&fitting.name).is_err() {
+            fitting.source = fitting.to_yaml();
+        }
+        Some(fitting)
+    })
+}
+
+/// Layers of the network: the head, which has parameters, is the last.
+fn layer_count(checkpoint: &Checkpoint) -> usize {
+    let layer = |name: &String| name.strip_prefix("model.")?.split('.').next()?.parse::<usize>().ok();
+    checkpoint.tensors().keys().filter_map(layer).max().map_or(0, |last| last.saturating_add(1))
+}
+
+/// Whether all convolutions of the main branch are there, in the right shapes.
+fn fits(architecture: &Architecture, checkpoint: &Checkpoint) -> bool {
+    let has = |c: &Convolution| checkpoint.shape(&c.weight_name()) == Some(&c.weight_shape()[..]);
+    architecture.main_steps().all(|step| match &step.operation {
+        Operation::Convolution(convolution) => has(convolution),
+        Operation::RepConvolution(rep) => has(&rep.merged()) || has(&rep.large) && has(&rep.small),
+        _ => true,
+    })
+}
+
+/// The shapes of a checkpoint's tensors.
+struct Tensors<'a>(&'a Checkpoint);
+
+impl Tensors<'_> {
+    /// The layer of a template as the tensors have it; nothing when they are those of another module.
+    fn layer(&self, template: &LayerSpec) -> Option<LayerSpec> {
+        let path = format!("model.{}", template.index);
+        let output = |part: &str| self.output(&format!("{path}.{part}.weight"));
+        let mut layer = template.clone();
+        let replaced: Vec<Argument> = match template.module {
+            ModuleKind::Conv => vec![output("conv")?],
+            ModuleKind::AConv => vec![output("cv1.conv")?],
+            ModuleKind::ADown => vec![doubled(output("cv1.conv")?)],
+            ModuleKind::Elan1 => vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.conv")?],
+            ModuleKind::RepNCspElan4 => {
+                let repeats = (0..64).take_while(|n| self.has(&format!("{path}.cv2.0.m.{n}."))).count();
+                vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.1.conv")?, Argument::Int(repeats as i64)]
+            }
+            ModuleKind::SppElan => vec![output("cv5.conv")?, output("cv1.conv")?],
+            ModuleKind::CbLinear => vec![scaled(template.args.first()?, output("conv")?)?],
+            ModuleKind::Upsample => return Some(self.dysample(&path, &layer).unwrap_or(layer)),
+            ModuleKind::DySample => return None,
+            _ => Vec::new(),
+        };
+        for (position, (argument, found)) in layer.args.iter_mut().zip(replaced).enumerate() {
+            // Only output channels are rounded.
+            if position > 0 || !rounds_to(argument, &found) {
+                *argument = found;
+            }
+        }
+        Some(layer)
+    }
+
+    fn output(&self, name: &str) -> Option<Argument> {
+        self.0.shape(name)?.first().map(|channels| Argument::Int(*channels as i64))
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        let after = self.0.tensors().range(prefix.to_owned()..).next();
+        after.is_some_and(|(name, _)| name.starts_with(prefix))
+    }
+
+    /// A DySample of scale 2 in the place of the upsampler. Style `lp` predicts the offsets of all four positions at
+    /// once, `pl` those of one.
+    fn dysample(&self, path: &str, upsampler: &LayerSpec) -> Option<LayerSpec> {
+        const POSITIONS: usize = 4;
+        let offsets = *self.0.shape(&format!("{path}.offset.weight"))?.first()?;
+        let all = *self.0.shape(&format!("{path}.init_pos"))?.get(1)?;
+        let style = if offsets == all { "lp" } else { "pl" };
+        let groups = Argument::Int((all / (2 * POSITIONS)) as i64);
+        let dyscope = self.0.shape(&format!("{path}.scope.weight")).is_some();
+        let args = vec![Argument::Int(2), Argument::Text(style.into()), groups, Argument::Bool(dyscope)];
+        Some(LayerSpec { module: ModuleKind::DySample, args, ..upsampler.clone() })
+    }
+}
+
+/// Whether the official parser rounds a number of channels to that number: 180 to 184.
+fn rounds_to(written: &Argument, found: &Argument) -> bool {
+    match (written, found) {
+        (Argument::Int(written), Argument::Int(found)) => (written + 7) / 8 * 8 == *found,
+        _ => false,
+    }
+}
+
+fn doubled(argument: Argument) -> Argument {
+    match argument {
+        Argument::Int(value) => Argument::Int(2 * value),
+        other => other,
+    }
+}
+
+/// The channels of each output of a `CBLinear` in the proportions of the template.
+fn scaled(template: &Argument, total: Argument) -> Option<Argument> {
+    let (Argument::List(parts), Argument::Int(total)) = (template, total) else { return None };
+    let parts: Option<Vec<i64>> =
+        parts.iter().map(|part| if let Argument::Int(n) = part { Some(*n) } else { None }).collect();
+    let parts = parts?;
+    let sum: i64 = parts.iter().sum();
+    Some(Argument::List(parts.iter().map(|part| Argument::Int(part * total / sum.max(1))).collect()))
+}
