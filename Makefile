@@ -1,5 +1,5 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint test doc parity fuzz
+.PHONY: check fmt lint test doc parity built package fuzz
 
 check: fmt lint test doc
 
@@ -16,9 +16,20 @@ test:
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
 
+# What nobody runs every day must build all the same. Fuzz targets need a C++ compiler.
+built:
+	cargo bench --locked --no-run
+	RUSTC_BOOTSTRAP=1 cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
+
+# The library alone, and the published package with its own tests.
+package:
+	cargo test --locked --lib --no-default-features
+	cargo package --locked --allow-dirty
+	cargo test --locked --manifest-path target/package/yolo9-$$(cargo pkgid | sed 's/.*[#@]//')/Cargo.toml --target-dir target
+
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
-	cargo test --locked --test parity -- --nocapture
+	cargo test --locked --test parity --test evaluate --test kernels -- --ignored --nocapture
 
 # Every reader of untrusted input for half a minute (or SECONDS), within the bounds that are promised; docs/fuzzing.md.
 # Needs cargo-fuzz.

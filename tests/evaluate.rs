@@ -20,8 +20,9 @@ fn json(place: &Workdir, arguments: &str) -> Value {
 }
 
 #[test]
+#[ignore = "needs the reference collection (YOLO9_REFERENCE, make parity)"]
 fn predictions_get_the_scores_of_pycocotools() {
-    let Some(coco) = common::reference("coco") else { return };
+    let coco = common::reference("coco");
     let (place, eval) = (Workdir::new(), coco.join("eval"));
     let expected: Value = serde_json::from_slice(&std::fs::read(eval.join("coco-metrics.json")).unwrap()).unwrap();
     let (truth, predictions) = (eval.join("ground-truth.json"), eval.join("predictions.json"));

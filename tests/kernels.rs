@@ -132,8 +132,9 @@ fn modules_equal_pytorch() {
 }
 
 #[test]
+#[ignore = "needs the reference collection (YOLO9_REFERENCE, make parity)"]
 fn modules_of_the_reference_collection_equal_pytorch() {
-    let Some(folder) = common::reference("dysample") else { return };
+    let folder = common::reference("dysample");
     let cases = cases(&folder);
     assert_eq!(cases.len(), 20);
     cases.iter().for_each(assert_equals_pytorch);

@@ -10,7 +10,7 @@ fuzz_target!(|text: &str| {
     let Ok(config) = ModelConfig::from_yaml("fuzz", text) else { return };
     let _ = config.source_with_classes(3);
     let again = ModelConfig::from_yaml("again", &config.to_yaml()).expect("what we write is read");
-    assert_eq!(again.rows.len(), config.layers.len());
+    assert_eq!(again.layers.len(), config.layers.len());
     let Ok(architecture) = Architecture::new(&config) else { return };
     let _ = architecture.parameters();
     let _ = architecture.cost(Size::square(64), Form::Training);

@@ -11,7 +11,7 @@ use super::resolve::make_divisible;
 use crate::config::{ConfigFormat, ModuleKind};
 
 /// Bins of the distribution over the distance to each side (`reg_max`).
-pub(crate) const REG_MAX: usize = 16;
+pub const REG_MAX: usize = 16;
 
 /// Form of a head branch that released checkpoints choose differently from the official formula.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

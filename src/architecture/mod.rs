@@ -20,7 +20,7 @@ mod summary;
 
 pub use cost::{Cost, Form};
 pub use error::ArchitectureError;
-pub(crate) use head::REG_MAX;
+pub use head::REG_MAX;
 pub use head::{Head, HeadBranch, HeadLevel, HeadWidths};
 pub use operation::{Convolution, DySampleLayer, Interpolation, Operation, RepConvolution, Step, Value};
 pub use parameters::Parameter;

@@ -27,16 +27,12 @@ pub fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
-/// A folder of the reference collection, which is too large (and partly not ours) to be in the repository. Says that
-/// the test is skipped where the collection is not at hand.
-pub fn reference(name: &str) -> Option<PathBuf> {
-    let Some(root) = std::env::var_os("YOLO9_REFERENCE").filter(|root| !root.is_empty()) else {
-        eprintln!("skipped: YOLO9_REFERENCE does not name the reference folder");
-        return None;
-    };
-    let path = Path::new(&root).join(name);
+/// A folder of the reference collection. Tests that need it are ignored unless asked for, and fail without it.
+pub fn reference(name: &str) -> PathBuf {
+    let root = std::env::var_os("YOLO9_REFERENCE").filter(|root| !root.is_empty());
+    let path = Path::new(&root.expect("YOLO9_REFERENCE does not name the reference folder")).join(name);
     assert!(path.exists(), "YOLO9_REFERENCE is set, but {} does not exist", path.display());
-    Some(path)
+    path
 }
 
 /// ONNX Runtime, found or fetched as the program does it.
