@@ -44,6 +44,11 @@ impl ConvGeometry {
     }
 }
 
+/// `ceil(x / divisor) * divisor`: up, not to the nearest.
+pub(super) fn make_divisible(x: f64, divisor: usize) -> usize {
+    ((x / divisor as f64).ceil() as usize).saturating_mul(divisor)
+}
+
 impl Builder {
     pub(super) fn new(activation: Activation) -> Self {
         Self { steps: Vec::new(), values: 1, parameters: 0, layer: 0, activation }
@@ -215,4 +220,14 @@ fn check_groups(convolution: &Convolution) -> Built<()> {
         return Err(format!("{path}: {input} input and {output} output channels cannot be split into {groups} groups"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divisible_rounds_up() {
+        assert_eq!([(180.0, 8), (184.0, 8), (1.0, 8), (15.0, 4)].map(|(x, d)| make_divisible(x, d)), [184, 184, 8, 16]);
+    }
 }

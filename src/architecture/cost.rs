@@ -111,7 +111,13 @@ fn cost(step: &Step, area: u64, form: Form) -> Cost {
             };
             Cost { parameters: 0, flops: values.saturating_mul(each) }
         }
-        _ => Cost::default(),
+        // Not counted by the tool whose figures the papers give.
+        Operation::AveragePool { .. }
+        | Operation::MaxPool { .. }
+        | Operation::Split { .. }
+        | Operation::Concat
+        | Operation::Add
+        | Operation::FuseNearest => Cost::default(),
     }
 }
 

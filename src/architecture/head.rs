@@ -5,9 +5,8 @@
 
 use super::Role;
 use super::blocks::at;
-use super::builder::{Builder, Built, ConvGeometry};
+use super::builder::{Builder, Built, ConvGeometry, make_divisible};
 use super::operation::Value;
-use super::resolve::make_divisible;
 use crate::config::{ConfigFormat, ModuleKind};
 
 /// Bins of the distribution over the distance to each side (`reg_max`).

@@ -22,7 +22,7 @@ pub use cost::{Cost, Form};
 pub use error::ArchitectureError;
 pub use head::REG_MAX;
 pub use head::{Head, HeadBranch, HeadLevel, HeadWidths};
-pub use operation::{Convolution, DySampleLayer, Interpolation, Operation, RepConvolution, Step, Value};
+pub use operation::{Convolution, DySampleLayer, Interpolation, Operation, Parametric, RepConvolution, Step, Value};
 pub use parameters::Parameter;
 pub use summary::LayerSummary;
 

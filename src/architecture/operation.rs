@@ -141,6 +141,55 @@ pub enum Operation {
     DySample(DySampleLayer),
 }
 
+/// An operation that has parameters.
+#[derive(Debug, Clone, Copy)]
+pub enum Parametric<'a> {
+    /// Convolution, normalisation, activation.
+    Convolution(&'a Convolution),
+    /// Two convolutions in parallel.
+    RepConvolution(&'a RepConvolution),
+    /// DySample.
+    DySample(&'a DySampleLayer),
+}
+
+impl Operation {
+    /// The operation, if it has parameters: the one place that says which have.
+    #[must_use]
+    pub fn parametric(&self) -> Option<Parametric<'_>> {
+        match self {
+            Operation::Convolution(convolution) => Some(Parametric::Convolution(convolution)),
+            Operation::RepConvolution(rep) => Some(Parametric::RepConvolution(rep)),
+            Operation::DySample(layer) => Some(Parametric::DySample(layer)),
+            Operation::AveragePool { .. }
+            | Operation::MaxPool { .. }
+            | Operation::Split { .. }
+            | Operation::Concat
+            | Operation::Add
+            | Operation::FuseNearest
+            | Operation::Upsample { .. } => None,
+        }
+    }
+
+    /// The layer, if it is DySample.
+    #[must_use]
+    pub fn as_dysample(&self) -> Option<&DySampleLayer> {
+        match self.parametric()? {
+            Parametric::DySample(layer) => Some(layer),
+            Parametric::Convolution(_) | Parametric::RepConvolution(_) => None,
+        }
+    }
+
+    /// The convolution that is left of it when branches and normalisation are fused.
+    #[must_use]
+    pub fn fused_convolution(&self) -> Option<Convolution> {
+        match self.parametric()? {
+            Parametric::Convolution(convolution) => Some(convolution.clone()),
+            Parametric::RepConvolution(rep) => Some(rep.merged()),
+            Parametric::DySample(_) => None,
+        }
+    }
+}
+
 /// One operation with its wires.
 #[derive(Debug, Clone)]
 pub struct Step {

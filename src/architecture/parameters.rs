@@ -1,7 +1,7 @@
 //! Every tensor that a checkpoint of the network holds: the contract between architecture and weights.
 
 use super::head::REG_MAX;
-use super::operation::{Convolution, Operation};
+use super::operation::{Convolution, Parametric};
 use super::{Architecture, Role};
 use crate::dysample::Definition;
 
@@ -25,14 +25,14 @@ impl Architecture {
         let mut list = List::default();
         for (step, main) in self.steps.iter().zip(&self.main) {
             list.role = if *main { Role::Main } else { Role::Auxiliary };
-            match &step.operation {
-                Operation::Convolution(convolution) => list.convolution(convolution),
-                Operation::RepConvolution(rep) => {
+            match step.operation.parametric() {
+                Some(Parametric::Convolution(convolution)) => list.convolution(convolution),
+                Some(Parametric::RepConvolution(rep)) => {
                     list.convolution(&rep.large);
                     list.convolution(&rep.small);
                 }
-                Operation::DySample(layer) => list.dysample(&layer.path, &layer.definition),
-                _ => {}
+                Some(Parametric::DySample(layer)) => list.dysample(&layer.path, &layer.definition),
+                None => {}
             }
         }
         for branch in &self.head.branches {

@@ -2,7 +2,7 @@
 
 use super::arguments::Arguments;
 use super::blocks::{self, Widths};
-use super::builder::{Builder, Built, ConvGeometry};
+use super::builder::{Builder, Built, ConvGeometry, make_divisible};
 use super::error::ArchitectureError;
 use super::head::{self, Head, HeadWidths};
 use super::operation::{Interpolation, Value};
@@ -37,11 +37,6 @@ pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Arc
         input_channels: config.input_channels,
         main: Vec::new(),
     })
-}
-
-/// `ceil(x / divisor) * divisor`: up, not to the nearest.
-pub(super) fn make_divisible(x: f64, divisor: usize) -> usize {
-    ((x / divisor as f64).ceil() as usize).saturating_mul(divisor)
 }
 
 struct Resolver<'a> {
@@ -311,11 +306,6 @@ fn dysample(layer: &LayerSpec, x: Value) -> Built<Definition> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn divisible_rounds_up() {
-        assert_eq!([(180.0, 8), (184.0, 8), (1.0, 8), (15.0, 4)].map(|(x, d)| make_divisible(x, d)), [184, 184, 8, 16]);
-    }
 
     #[test]
     fn each_wiring_mistake_names_its_row() {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use super::Problem;
 use super::pickle::{Arena, Id, Node, parse_first};
+use super::storage::{storage_dtype, storage_record};
 use super::tensor::Storage;
-use super::torch::{storage_dtype, storage_record};
 
 /// The pickled magic number that opens a file.
 pub(super) const MAGIC: &[u8] =

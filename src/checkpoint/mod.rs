@@ -8,6 +8,7 @@
 
 mod archive;
 mod budget;
+mod danger;
 mod directory;
 mod error;
 mod legacy;
@@ -19,6 +20,7 @@ mod recognise;
 mod report;
 mod safetensors;
 mod state_dict;
+mod storage;
 mod tensor;
 mod torch;
 

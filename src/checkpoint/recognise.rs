@@ -1,16 +1,52 @@
-//! Which format a file has, from its content.
+//! Which format a file has, from its content, and where in it the model is.
 
+use super::pickle::Node;
 use super::torch::TorchFile;
-use super::{Contents, Problem, legacy, safetensors};
+use super::{Contents, Problem, danger, legacy, metadata, model, safetensors, state_dict};
 
 pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     if is_torch(bytes) {
-        return TorchFile::parse(bytes)?.contents();
+        return torch(&TorchFile::parse(bytes)?);
     }
     if safetensors::looks_like(bytes) {
         return safetensors::read(bytes);
     }
     Err(Problem::Unrecognised { looks_like: describe(bytes) })
+}
+
+/// The model, with what the file says besides.
+fn torch(file: &TorchFile<'_>) -> Result<Contents, Problem> {
+    let mut contents = torch_model(file)?;
+    contents.metadata.extra = metadata::read(&file.arena, file.top);
+    contents.warnings.extend(danger::warnings(&file.arena));
+    file.arena.budget.check()?;
+    Ok(contents)
+}
+
+fn torch_model(file: &TorchFile<'_>) -> Result<Contents, Problem> {
+    let top = file.top;
+    if let Node::Object { .. } = file.arena.get(top) {
+        return model::read(file, top, "a whole model");
+    }
+    if file.arena.entries(top).is_none() {
+        return Err(Problem::NoModel { reason: "the file holds neither a dictionary nor a model".into() });
+    }
+    // The exponential moving average is what training evaluates; stripped files have it moved to `model`.
+    for key in ["ema", "model"] {
+        match file.arena.entry(top, key).map(|id| (id, file.arena.get(id))) {
+            Some((id, Node::Object { .. })) => return model::read(file, id, &format!("a checkpoint (`{key}`)")),
+            Some((id, Node::Dict(_))) => return state_dict::read(file, id),
+            _ => {}
+        }
+    }
+    for key in ["state_dict", "model_state_dict"] {
+        if let Some(id) = file.arena.entry(top, key)
+            && file.arena.entries(id).is_some()
+        {
+            return state_dict::read(file, id);
+        }
+    }
+    state_dict::read(file, top)
 }
 
 /// Whether `torch.save` may have written it.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::danger::{is_dangerous, is_harmless_call};
 use super::pickle::{Arena, Id, Node};
-use super::torch::{TorchFile, dtype_of, is_dangerous, is_harmless_call, storage_dtype, storage_record};
+use super::storage::{dtype_of, storage_dtype, storage_record};
+use super::torch::TorchFile;
 use super::{CheckpointError, Problem, recognise};
 
 /// Arguments of a call longer than this are cut.

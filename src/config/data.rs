@@ -25,12 +25,12 @@ impl DataConfig {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`ConfigError::Read`] when it cannot be read, [`ConfigError::Names`] when it has no class names,
+    /// [`ConfigError::ReadData`] when it cannot be read, [`ConfigError::Names`] when it has no class names,
     /// [`ConfigError::Data`] when it names no images.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
-        let text =
-            read_text(path, FileKind::Config).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+        let text = read_text(path, FileKind::Config)
+            .map_err(|source| ConfigError::ReadData { path: shown.clone(), source })?;
         let failed = |message: String| ConfigError::Data { path: shown.clone(), message };
         let root = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(failed)?;
         let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;

@@ -84,8 +84,16 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A data YAML cannot be read.
+    #[error("data YAML {path}: cannot be read")]
+    ReadData {
+        /// The file.
+        path: String,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// A data YAML names no images.
-    #[error("data {path}: {message}; expected a YAML file with `names:` and `val:`, a folder or list of images")]
+    #[error("data YAML {path}: {message}; expected a YAML file with `names:` and `val:`, a folder or list of images")]
     Data {
         /// The file.
         path: String,

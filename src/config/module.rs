@@ -92,15 +92,29 @@ impl fmt::Display for ModuleKind {
     }
 }
 
-/// The candidate spelt most like `name`, or nothing when none is close enough to be a typo of it.
+/// What names of models are written with.
+const EXTENSIONS: [&str; 5] = [".pt", ".pth", ".onnx", ".yaml", ".yml"];
+
+/// More letters than this are not mistyped in one name.
+const MAX_TYPOS: usize = 4;
+
+/// The candidate that has the letters and digits of `name`, whatever its hyphens, case and extension; else the one spelt
+/// most like it, or nothing when none is close enough to be a typo of it.
 #[must_use]
 pub fn nearest_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = name.to_lowercase();
+    let letters =
+        |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let name = EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(name);
+    let (wanted, plain) = (name.to_lowercase(), letters(name));
+    let distance = |candidate: &str| match letters(candidate) == plain {
+        true => 0,
+        false => strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()),
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()), candidate))
+        .map(|candidate| (distance(candidate), candidate))
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(2))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()).div_ceil(2).min(MAX_TYPOS))
         .map(|(_, candidate)| candidate)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{OnnxModel, builder};
-use crate::architecture::{Architecture, Operation};
+use crate::architecture::Architecture;
 use crate::dysample::{DOMAIN, Definition, NAME};
 use crate::onnx::{Dim, GraphProto, value_info};
 
@@ -50,10 +50,7 @@ impl OnnxModel {
     /// Makes input, offsets and output of every DySample node outputs of the graph too.
     pub fn expose_dysample(&mut self, architecture: &Architecture) -> Vec<DySampleValues> {
         let Some(graph) = &mut self.proto.graph else { return Vec::new() };
-        let layers = architecture.main_steps().filter_map(|step| match &step.operation {
-            Operation::DySample(layer) => Some((step.layer, layer)),
-            _ => None,
-        });
+        let layers = architecture.main_steps().filter_map(|step| Some((step.layer, step.operation.as_dysample()?)));
         let mut exposed = Vec::new();
         for (index, layer) in layers {
             let is_it = |node: &&crate::onnx::NodeProto| {

@@ -79,7 +79,9 @@ pub fn find_release(name: &str) -> Option<&'static Release> {
 /// The name that is spelt most like that one.
 #[must_use]
 pub fn nearest_release(name: &str) -> Option<&'static str> {
-    nearest_name(name, RELEASES.iter().map(|release| release.name))
+    let names = RELEASES.iter().map(|release| release.name).chain(ALIASES.iter().map(|(alias, _)| *alias));
+    let nearest = nearest_name(name, names)?;
+    find_release(nearest).map(|release| release.name)
 }
 
 #[cfg(test)]
@@ -92,6 +94,15 @@ mod tests {
         assert_eq!(find_release("yolov9-c.pt"), find_release("yolov9-c"));
         assert_eq!(find_release("yolov9-t").unwrap().file, "yolov9-t-converted.pt");
         assert_eq!(find_release("yolov9-x"), None);
-        assert_eq!(nearest_release("yolov9c"), Some("yolov9-c"));
+        for (name, meant) in [
+            ("yolov9c", Some("yolov9-c")),
+            ("yolov9c.pt", Some("yolov9-c")),
+            ("YOLOv9_E.pt", Some("yolov9-e")),
+            ("yolov9t", Some("yolov9-t-converted")),
+            ("gelan-x", Some("gelan-s")),
+            ("best.pt", None),
+        ] {
+            assert_eq!(nearest_release(name), meant, "{name}");
+        }
     }
 }

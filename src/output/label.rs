@@ -12,11 +12,20 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    fn overlaps(&self, other: &Patch) -> bool {
-        let apart = |start: i32, length: i32, other: i32, other_length: i32| {
-            start + length <= other || other + other_length <= start
+    fn area(&self) -> i64 {
+        i64::from(self.width) * i64::from(self.height)
+    }
+
+    /// Pixels of both.
+    fn common(&self, other: &Patch) -> i64 {
+        let along = |start: i32, length: i32, other: i32, other_length: i32| {
+            i64::from(((start + length).min(other + other_length) - start.max(other)).max(0))
         };
-        !apart(self.x, self.width, other.x, other.width) && !apart(self.y, self.height, other.y, other.height)
+        along(self.x, self.width, other.x, other.width) * along(self.y, self.height, other.y, other.height)
+    }
+
+    fn overlaps(&self, other: &Patch) -> bool {
+        self.common(other) > 0
     }
 
     /// Moved so that it lies inside the image, if it fits.
@@ -30,7 +39,8 @@ impl Patch {
 const REACH: i32 = 4;
 
 /// A place for a label of the given size at a box: above or below it, inside one of its corners, beside it, and then
-/// ever further away. The first one that covers none of the labels that already have a place; nothing if there is none.
+/// ever further away. The first one that covers none of the labels that already have a place, nor most of the object;
+/// nothing if there is none.
 pub(super) fn place(bbox: Patch, (width, height): (i32, i32), image: Size, taken: &[Patch]) -> Option<Patch> {
     let (left, right) = (bbox.x, bbox.x + bbox.width - width);
     let (top, bottom) = (bbox.y, bbox.y + bbox.height);
@@ -50,7 +60,7 @@ pub(super) fn place(bbox: Patch, (width, height): (i32, i32), image: Size, taken
     near.into_iter()
         .chain(far)
         .map(|(x, y)| Patch { x, y, width, height }.inside(image))
-        .find(|patch| taken.iter().all(|other| !patch.overlaps(other)))
+        .find(|patch| 2 * patch.common(&bbox) <= bbox.area() && taken.iter().all(|other| !patch.overlaps(other)))
 }
 
 #[cfg(test)]
@@ -75,6 +85,14 @@ mod tests {
             let label = place(bbox, (40, 10), IMAGE, &[]).unwrap();
             assert!(label.x >= 0 && label.y >= 0 && label.x + 40 <= 200 && label.y + 10 <= 100, "{label:?}");
         }
+    }
+
+    #[test]
+    fn a_label_on_a_tiny_image_does_not_cover_the_object() {
+        let image = Size::new(48, 32);
+        assert_eq!(place(Patch { x: 2, y: 2, width: 44, height: 28 }, (46, 20), image, &[]), None);
+        let corner = place(Patch { x: 2, y: 2, width: 44, height: 28 }, (30, 10), image, &[]).unwrap();
+        assert_eq!((corner.x, corner.y), (2, 0));
     }
 
     #[test]

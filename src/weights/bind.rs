@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::error::{LacksDySample, Mismatch, WeightsError};
 use super::fuse::{BatchNorm, fold, merge};
 use super::{FusedConv, Weights, reconcile};
-use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, REG_MAX, RepConvolution};
+use crate::architecture::{Architecture, Convolution, DySampleLayer, Parametric, REG_MAX, RepConvolution};
 use crate::checkpoint::{Checkpoint, ModuleAttributes};
 use crate::config::{Activation, ModelConfig};
 use crate::dysample::{DySampleStyle, Lift, OffsetParameters, offset_kernels};
@@ -23,23 +23,23 @@ pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architectu
     let mut binder = Binder { checkpoint, known: HashSet::new(), mismatches: Vec::new() };
     let mut weights = Weights::default();
     for step in architecture.main_steps() {
-        match &step.operation {
-            Operation::Convolution(convolution) => {
+        match step.operation.parametric() {
+            Some(Parametric::Convolution(convolution)) => {
                 if let Some(kernel) = binder.convolution(convolution)? {
                     weights.kernels.insert(convolution.path.clone(), kernel);
                 }
             }
-            Operation::RepConvolution(rep) => {
+            Some(Parametric::RepConvolution(rep)) => {
                 if let Some(kernel) = binder.rep_convolution(rep)? {
                     weights.kernels.insert(rep.path.clone(), kernel);
                 }
             }
-            Operation::DySample(layer) => {
+            Some(Parametric::DySample(layer)) => {
                 if let Some(parameters) = binder.dysample(layer)? {
                     weights.offsets.insert(layer.path.clone(), offset_kernels(&layer.definition, &parameters));
                 }
             }
-            _ => {}
+            None => {}
         }
     }
     binder.check_bins(&architecture)?;
@@ -246,15 +246,12 @@ fn hint(
     checkpoint: &Checkpoint,
     config: &ModelConfig,
 ) -> (String, Option<Box<LacksDySample>>) {
-    let layers = architecture.main_steps().filter_map(|step| match &step.operation {
-        Operation::DySample(layer) => Some(layer),
-        _ => None,
-    });
     let missing = |layer: &DySampleLayer, part: &str| {
         let prefix = format!("{}.{part}", layer.path);
         mismatches.iter().filter(|m| matches!(m, Mismatch::Missing { name, .. } if name.starts_with(&prefix))).count()
     };
-    let layers: Vec<&DySampleLayer> = layers.collect();
+    let layers: Vec<&DySampleLayer> =
+        architecture.main_steps().filter_map(|step| step.operation.as_dysample()).collect();
     let [offsets, scopes] =
         ["offset.", "scope."].map(|part| layers.iter().map(|layer| missing(layer, part)).sum::<usize>());
     if scopes == mismatches.len() {

@@ -2,7 +2,7 @@
 //! folded and parallel convolutions merged.
 
 use super::{WeightsError, bind};
-use crate::architecture::{Architecture, Operation, Role};
+use crate::architecture::{Architecture, Role};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Argument, LayerSpec, ModelConfig, ModuleKind, source_layer};
 
@@ -43,11 +43,7 @@ pub fn fused(checkpoint: &Checkpoint, config: &ModelConfig) -> Result<Checkpoint
         (activation || !folded).then(|| name.to_owned())
     });
     for step in architecture.main_steps() {
-        let convolution = match &step.operation {
-            Operation::Convolution(convolution) => convolution.clone(),
-            Operation::RepConvolution(rep) => rep.merged(),
-            _ => continue,
-        };
+        let Some(convolution) = step.operation.fused_convolution() else { continue };
         let Some(kernel) = weights.kernels.remove(&convolution.path) else { continue };
         let path = convolution.kernel_path();
         fused.insert_f32(&convolution.weight_name(), &convolution.weight_shape(), &kernel.weight);

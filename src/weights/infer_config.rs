@@ -3,7 +3,7 @@
 //!
 //! Shapes do not show the activation; it is taken to be SiLU, YOLOv9's default.
 
-use crate::architecture::{Architecture, Convolution, Operation};
+use crate::architecture::{Architecture, Convolution, Parametric};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Argument, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, builtin_configs};
 
@@ -49,10 +49,10 @@ fn layer_count(checkpoint: &Checkpoint) -> usize {
 /// Whether all convolutions of the main branch are there, in the right shapes.
 fn fits(architecture: &Architecture, checkpoint: &Checkpoint) -> bool {
     let has = |c: &Convolution| checkpoint.shape(&c.weight_name()) == Some(&c.weight_shape()[..]);
-    architecture.main_steps().all(|step| match &step.operation {
-        Operation::Convolution(convolution) => has(convolution),
-        Operation::RepConvolution(rep) => has(&rep.merged()) || has(&rep.large) && has(&rep.small),
-        _ => true,
+    architecture.main_steps().all(|step| match step.operation.parametric() {
+        Some(Parametric::Convolution(convolution)) => has(convolution),
+        Some(Parametric::RepConvolution(rep)) => has(&rep.merged()) || has(&rep.large) && has(&rep.small),
+        Some(Parametric::DySample(_)) | None => true,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{FusedConv, Weights};
-use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation};
+use crate::architecture::{Architecture, Convolution, DySampleLayer};
 use crate::dysample::{OffsetParameters, offset_kernels};
 
 /// Weights that keep the scale of the maps about the same from layer to layer. The same seed gives the same weights.
@@ -14,18 +14,10 @@ pub fn random(architecture: &Architecture, seed: u64) -> Weights {
     let mut random = Random(fastrand::Rng::with_seed(seed));
     let (mut kernels, mut offsets) = (BTreeMap::new(), BTreeMap::new());
     for step in architecture.main_steps() {
-        match &step.operation {
-            Operation::Convolution(convolution) => {
-                kernels.insert(convolution.path.clone(), random.kernel(convolution));
-            }
-            Operation::RepConvolution(rep) => {
-                let merged = rep.merged();
-                kernels.insert(merged.path.clone(), random.kernel(&merged));
-            }
-            Operation::DySample(layer) => {
-                offsets.insert(layer.path.clone(), offset_kernels(&layer.definition, &random.offsets(layer)));
-            }
-            _ => {}
+        if let Some(convolution) = step.operation.fused_convolution() {
+            kernels.insert(convolution.path.clone(), random.kernel(&convolution));
+        } else if let Some(layer) = step.operation.as_dysample() {
+            offsets.insert(layer.path.clone(), offset_kernels(&layer.definition, &random.offsets(layer)));
         }
     }
     Weights { kernels, offsets }
@@ -67,7 +59,7 @@ mod tests {
         let weights = random(&architecture, 1);
         assert_eq!(weights.offsets.len(), 1);
         for step in architecture.main_steps() {
-            if let Operation::Convolution(convolution) = &step.operation {
+            if let Some(convolution) = step.operation.fused_convolution() {
                 let kernel = &weights.kernels[&convolution.path];
                 assert_eq!(kernel.weight.len(), convolution.weight_shape().iter().product::<usize>());
                 assert!(kernel.weight.iter().all(|weight| weight.is_finite()));

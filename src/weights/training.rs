@@ -1,6 +1,6 @@
 //! Whether the offsets of DySample modules have been trained.
 
-use crate::architecture::{Architecture, Operation};
+use crate::architecture::Architecture;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 
 /// The offset weights of a DySample module.
@@ -28,10 +28,7 @@ pub fn offset_states(
     architecture: &Architecture,
     checkpoint: &Checkpoint,
 ) -> Result<Vec<(usize, OffsetState)>, CheckpointError> {
-    let layers = architecture.main_steps().filter_map(|step| match &step.operation {
-        Operation::DySample(layer) => Some((step.layer, &layer.path)),
-        _ => None,
-    });
+    let layers = architecture.main_steps().filter_map(|step| Some((step.layer, &step.operation.as_dysample()?.path)));
     let state = |(layer, path): (usize, &String)| {
         let weight = checkpoint.read_f32(&format!("{path}.offset.weight"))?;
         Ok((layer, state_of(&weight)))

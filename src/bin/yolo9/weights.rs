@@ -40,7 +40,7 @@ pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<Weights
 
 fn unknown(weights: &str) -> String {
     let embedded: Vec<_> = embedded::models().iter().map(|model| model.name).collect();
-    let nearest = config::nearest_name(weights, embedded.iter().copied()).or_else(|| nearest_release(weights));
+    let nearest = nearest_release(weights).or_else(|| config::nearest_name(weights, embedded.iter().copied()));
     let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
     format!("no such file, embedded model ({}) or released file (`yolo9 models` lists them){hint}", embedded.join(", "))
 }

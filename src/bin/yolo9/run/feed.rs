@@ -4,17 +4,9 @@ use yolo9::image::ImageLimits;
 
 use super::images::Item;
 use super::pipeline::Flow;
-use super::plan::Planned;
+use super::plan::{Planned, VideoEvent};
 use super::video::VideoReader;
 use crate::interrupt::Interrupt;
-
-/// What happens to a video, between its frames.
-pub(crate) enum VideoEvent {
-    /// Frames per second of what is processed, and how many frames will come, as far as that is known.
-    Opened(Planned, Option<String>, Option<u64>),
-    /// It has ended, or why it did not come to its end.
-    Closed(Planned, Result<(), String>),
-}
 
 pub(crate) struct Feed {
     images: std::vec::IntoIter<Planned>,

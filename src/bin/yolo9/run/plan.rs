@@ -37,6 +37,14 @@ impl Planned {
     }
 }
 
+/// What happens to a video, between its frames.
+pub(crate) enum VideoEvent {
+    /// Frames per second of what is processed, and how many frames will come, as far as that is known.
+    Opened(Planned, Option<String>, Option<u64>),
+    /// It has ended, or why it did not come to its end.
+    Closed(Planned, Result<(), String>),
+}
+
 /// The images of a run in order.
 pub(crate) struct RunPlan {
     pub(crate) images: Vec<Planned>,

@@ -7,10 +7,10 @@ use anyhow::Context;
 use yolo9::output::{FileError, Header, ImageResult, Record};
 use yolo9::untrusted::is_passing;
 
-use super::feed::VideoEvent;
 use super::images::{ImageDone, Written};
 use super::journal::{Journal, Replay};
 use super::plan::RunPlan;
+use super::plan::VideoEvent;
 use super::sink::{Entry, Sinks, delete_files_of};
 use super::sources::Failure;
 use crate::cli::DetectArgs;

@@ -1,6 +1,6 @@
 //! The files of an evaluation.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use yolo9::evaluate::{Dataset, EvalImage, YoloClass};
@@ -130,26 +130,4 @@ fn with_mean(
     series.extend(classes.iter().map(of_class));
     series.push(Series { name: String::new(), ..all });
     series
-}
-
-/// Names for files that sort by rank.
-pub(super) fn ranked(rank: usize, path: &Path) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    PathBuf::from(format!("{:02}-{stem}.jpg", rank + 1))
-}
-
-/// Numbers for a caption.
-pub(super) fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranks_sort_as_names() {
-        assert_eq!(ranked(0, Path::new("a/b.png")), Path::new("01-b.jpg"));
-        assert_eq!(plural(1, "box") + &plural(2, "label"), "1 box2 labels");
-    }
 }

@@ -1,6 +1,6 @@
 //! The images with the most mistakes, drawn.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage, imageops};
 use yolo9::detect::BoxXyxy;
@@ -9,7 +9,6 @@ use yolo9::image::Image;
 use yolo9::output::{Mark, draw_marks, encode_image, write_atomically, write_text};
 
 use super::Evaluated;
-use super::outputs::{plural, ranked};
 
 const RIGHT: [u8; 3] = [40, 160, 70];
 const FALSE: [u8; 3] = [230, 120, 20];
@@ -133,4 +132,26 @@ fn sheet(tiles: &[(RgbImage, String)], confidence: f64) -> RgbImage {
         write_text(&mut sheet, (x as i32 + 6, y as i32 + 5), 15.0, caption);
     }
     sheet
+}
+
+/// Names for files that sort by rank.
+fn ranked(rank: usize, path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    PathBuf::from(format!("{:02}-{stem}.jpg", rank + 1))
+}
+
+/// Numbers for a caption.
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_sort_as_names() {
+        assert_eq!(ranked(0, Path::new("a/b.png")), Path::new("01-b.jpg"));
+        assert_eq!(plural(1, "box") + &plural(2, "label"), "1 box2 labels");
+    }
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use yolo9::output::write_atomically;
 
 use super::{Entry, Sink};
-use crate::run::feed::VideoEvent;
 use crate::run::places::FAILED;
+use crate::run::plan::VideoEvent;
 
 struct Failures {
     path: PathBuf,

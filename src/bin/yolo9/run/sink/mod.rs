@@ -24,9 +24,9 @@ use yolo9::image::Image;
 use yolo9::output::{FileError, Header, ImageResult, Record};
 use yolo9::untrusted::{FileStamp, below};
 
-use super::feed::VideoEvent;
 use super::journal::Journal;
 use super::places::{RunFolder, is_regular};
+use super::plan::VideoEvent;
 use super::sources::Failure;
 use crate::cli::{FormatArgs, OutputArgs};
 use crate::interrupt::Interrupt;
@@ -202,24 +202,29 @@ impl Sinks {
     }
 }
 
+/// Opens one file for all images: option, path, and whether nothing else is written.
+type OpenFile = fn(&str, &Path, bool) -> anyhow::Result<Box<dyn Sink>>;
+
 /// Files of all images.
 fn file_sinks(formats: &FormatArgs, alone: bool) -> anyhow::Result<Vec<Box<dyn Sink>>> {
     let alone = alone && formats.wanted().count() == 1;
-    let open = |(option, path)| match option {
-        "--json" => file::open(json::Json, option, path, alone),
-        "--jsonl" => file::open(jsonl::Jsonl, option, path, alone),
-        "--csv" => file::open(csv::Csv, option, path, alone),
-        _ => file::open(coco::Coco, option, path, alone),
-    };
-    formats.wanted().map(open).collect()
+    formats.all().into_iter().filter_map(|(option, path, open)| Some(open(option, path?, alone))).collect()
 }
 
 impl FormatArgs {
-    /// The option and the place of each.
+    /// The option, the path and the format of each: one line for each.
+    fn all(&self) -> [(&'static str, Option<&Path>, OpenFile); 4] {
+        [
+            ("--json", self.json.as_deref(), |option, path, alone| file::open(json::Json, option, path, alone)),
+            ("--jsonl", self.jsonl.as_deref(), |option, path, alone| file::open(jsonl::Jsonl, option, path, alone)),
+            ("--csv", self.csv.as_deref(), |option, path, alone| file::open(csv::Csv, option, path, alone)),
+            ("--coco", self.coco.as_deref(), |option, path, alone| file::open(coco::Coco, option, path, alone)),
+        ]
+    }
+
+    /// The option and the path of those that were asked for.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        [("--json", &self.json), ("--jsonl", &self.jsonl), ("--csv", &self.csv), ("--coco", &self.coco)]
-            .into_iter()
-            .filter_map(|(option, path)| Some((option, path.as_deref()?)))
+        self.all().into_iter().filter_map(|(option, path, _)| Some((option, path?)))
     }
 
     /// The files, as opposed to stdout.

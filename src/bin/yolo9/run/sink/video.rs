@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Entry, Sink};
 use crate::interrupt::Interrupt;
-use crate::run::feed::VideoEvent;
+use crate::run::plan::VideoEvent;
 use crate::run::video::VideoWriter;
 
 /// Frames per second of an annotated video where those of the original are not known.
