@@ -203,13 +203,7 @@ impl Detections {
     /// Draws the boxes with their labels on an image.
     #[cfg(feature = "draw")]
     pub fn annotate(&self, image: &mut Image, options: &crate::output::AnnotateOptions) {
-        let result = crate::output::ImageResult {
-            source: "",
-            size: self.output.image,
-            input: self.output.input,
-            detections: self.as_slice(),
-            class_names: &self.class_names,
-        };
+        let result = crate::output::ImageResult::new("", &self.output, &self.class_names);
         crate::output::annotate(&mut image.pixels, &result, options);
     }
 }

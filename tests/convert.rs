@@ -26,7 +26,7 @@ fn through_a_file(checkpoint: &Checkpoint) -> Checkpoint {
 
 fn output(checkpoint: &Checkpoint, folder: &std::path::Path) -> Array2<u32> {
     let network = Network::assemble(checkpoint, None).unwrap();
-    common::all_cells(&mut common::session(&network, 1), &common::golden_input(folder)).mapv(f32::to_bits)
+    common::all_predictions(&mut common::session(&network, 1), &common::golden_input(folder)).mapv(f32::to_bits)
 }
 
 #[test]

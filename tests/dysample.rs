@@ -204,13 +204,13 @@ fn networks_run_in_every_operator_set() {
         let mut network = tiny("yolov9-c-dysample-tiny");
         let (architecture, weights) = yolo9::weights::bind(&config, &checkpoint).unwrap();
         network.onnx = graph::build(&architecture, weights, Opset::new(number).unwrap());
-        common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Native), &input)
+        common::all_predictions(&mut common::session_on(&network, 1, DySampleBackend::Native), &input)
     });
     let mut outputs: Vec<_> = outputs.collect();
     assert_eq!(outputs.len(), 5);
     let mut network = tiny("yolov9-c-dysample-tiny");
     network.onnx.inline_dysample();
-    outputs.push(common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Native), &input));
+    outputs.push(common::all_predictions(&mut common::session_on(&network, 1, DySampleBackend::Native), &input));
     // From 19 on, ONNX Runtime sums in another order somewhere.
     assert!(outputs.iter().all(|output| largest(&(output - &outputs[0])) < 0.02), "pixels");
 }

@@ -32,7 +32,7 @@ struct Case {
 impl Case {
     fn new(name: &str, checkpoint: Checkpoint, input: Array4<f32>) -> Self {
         let network = Network::assemble(&checkpoint, None).unwrap();
-        let expected = common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &input);
+        let expected = common::all_predictions(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &input);
         Self { name: name.into(), checkpoint, input, expected }
     }
 
@@ -81,8 +81,8 @@ fn run(file: &OnnxFile, input: &Array4<f32>) -> HeadOutput {
 }
 
 fn dense(output: HeadOutput) -> Array2<f32> {
-    let HeadOutput::Dense(cells) = output else { panic!("{output:?}") };
-    cells
+    let HeadOutput::Dense(predictions) = output else { panic!("{output:?}") };
+    predictions
 }
 
 /// Largest difference, relative to a value or to 1.
@@ -92,7 +92,7 @@ fn difference(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
 }
 
 #[test]
-fn every_form_gives_the_same_cells() {
+fn every_form_gives_the_same_predictions() {
     let case = embedded_case();
     let fixed = ExportOptions::default().batch(Some(1)).size(Some(case.size()));
     let forms = [
@@ -121,12 +121,12 @@ fn half_precision_is_close() {
         let file = case.export(&ExportOptions::default().half(true).size(size));
         assert!(file.bytes.len() < case.export(&ExportOptions::default()).bytes.len() * 6 / 10);
         let found = dense(run(&file, &case.input));
-        for cell in 0..found.ncols() {
-            let (found, expected) = (found.column(cell), case.expected.column(cell));
+        for anchor in 0..found.ncols() {
+            let (found, expected) = (found.column(anchor), case.expected.column(anchor));
             let certain = expected.slice(s![4..]).iter().any(|score| *score > 0.25);
             for row in 0..found.len() {
                 let tolerance = if row < 4 { 1.0 } else { 0.01 };
-                assert!(!certain || (found[row] - expected[row]).abs() < tolerance, "cell {cell}, row {row}");
+                assert!(!certain || (found[row] - expected[row]).abs() < tolerance, "anchor {anchor}, row {row}");
             }
         }
     }

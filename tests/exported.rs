@@ -17,7 +17,7 @@ use yolo9::runtime::{DySampleBackend, OrtBackend, SessionOptions};
 use yolo9::{Size, embedded, weights};
 
 const SIDE: usize = 96;
-const CELLS: usize = 144 + 36 + 9;
+const ANCHORS: usize = 144 + 36 + 9;
 const CLASSES: usize = 6;
 
 /// The embedded model as an exporter would write it.
@@ -40,7 +40,7 @@ fn image() -> Array4<f32> {
 /// What our own path gives for the image.
 fn expected() -> Array2<f32> {
     let network = Network::assemble(&embedded::models()[0].checkpoint().unwrap(), None).unwrap();
-    common::all_cells(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &image())
+    common::all_predictions(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &image())
 }
 
 fn open(model: &ModelProto) -> Result<OnnxFile, String> {
@@ -81,7 +81,7 @@ fn of_two_outputs_the_last_is_the_main_one() {
     let graph = model.graph.as_mut().unwrap();
     graph.initializer.push(float_tensor("ten", &[], vec![10.0]));
     graph.node.push(node("Add", &["1742", "ten"], &[DENSE_OUTPUT], &[]));
-    let shape = [Dim::Fixed(1), Dim::Fixed(4 + CLASSES), Dim::Fixed(CELLS)];
+    let shape = [Dim::Fixed(1), Dim::Fixed(4 + CLASSES), Dim::Fixed(ANCHORS)];
     graph.output.insert(0, value_info(DENSE_OUTPUT, &shape));
     // The raw maps come along as well.
     graph.output.push(value_info("boxes_0", &[Dim::Fixed(1), Dim::Fixed(64), Dim::Fixed(12), Dim::Fixed(12)]));
@@ -120,14 +120,14 @@ fn a_fixed_batch_is_filled_up() {
 fn half_precision_inputs_and_outputs_are_converted() {
     let mut model = fixed();
     rename(&mut model, "images", "wide");
-    rename(&mut model, DENSE_OUTPUT, "cells");
+    rename(&mut model, DENSE_OUTPUT, "predictions");
     let graph = model.graph.as_mut().unwrap();
     let to = |element: Element| [("to", Attribute::Int(element.number()))];
     graph.node.insert(0, node("Cast", &["images"], &["wide"], &to(Element::Float)));
-    graph.node.push(node("Cast", &["cells"], &[DENSE_OUTPUT], &to(Element::Float16)));
+    graph.node.push(node("Cast", &["predictions"], &[DENSE_OUTPUT], &to(Element::Float16)));
     let [batch, channels, side] = [1, 3, SIDE].map(Dim::Fixed);
     graph.input = vec![value_info_of("images", Element::Float16, &[batch, channels, side, side])];
-    let shape = [batch, Dim::Fixed(4 + CLASSES), Dim::Fixed(CELLS)];
+    let shape = [batch, Dim::Fixed(4 + CLASSES), Dim::Fixed(ANCHORS)];
     graph.output = vec![value_info_of(DENSE_OUTPUT, Element::Float16, &shape)];
     let file = open(&model).unwrap();
     assert!(file.input.half);
@@ -152,7 +152,7 @@ fn rows_of_detections_are_read() {
     graph.node.push(node("Unsqueeze", &["class.floats", "two"], &["row.class"], &[]));
     let axis = [("axis", Attribute::Int(2))];
     graph.node.push(node("Concat", &["boxes", "row.score", "row.class"], &["output0"], &axis));
-    graph.output = vec![value_info("output0", &[Dim::Fixed(1), Dim::Fixed(CELLS), Dim::Fixed(6)])];
+    graph.output = vec![value_info("output0", &[Dim::Fixed(1), Dim::Fixed(ANCHORS), Dim::Fixed(6)])];
     let file = open(&model).unwrap();
     assert_eq!(file.head, OnnxHead::Rows { output: "output0".into() });
     assert_eq!(run(&file, CLASSES).unwrap(), HeadOutput::Suppressed(expected));
@@ -251,7 +251,7 @@ fn what_is_no_detector_of_this_kind_is_named() {
     for Case(change, message) in [
         Case(|model| note(model, "task", "segment"), "is a model for the task `segment`"),
         Case(
-            |model| outputs(model, &[1, CELLS, 5 + CLASSES]),
+            |model| outputs(model, &[1, ANCHORS, 5 + CLASSES]),
             "found `output0` f32 [1, 189, 11]; anchor points come before their values",
         ),
         Case(|model| outputs(model, &[1, 80, 12, 12]), "maps before decoding come from MIT YOLO's export"),
@@ -272,7 +272,7 @@ fn what_is_no_detector_of_this_kind_is_named() {
         Case(|model| input_of(model, [1, 3, 1 << 31, SIDE]), "a side of the input is 2147483648; at most 16384"),
         Case(|model| input_of(model, [1024, 3, 4096, 4096]), "the number of values of the input is"),
         Case(
-            |model| outputs(model, &[1, 1 << 62, CELLS]),
+            |model| outputs(model, &[1, 1 << 62, ANCHORS]),
             "the number of classes is 4611686018427387900; at most 100000",
         ),
         Case(|model| model.graph = None, "damaged or truncated ONNX file: it has no graph"),

@@ -140,7 +140,7 @@ fn modules_of_the_reference_collection_equal_pytorch() {
     cases.iter().for_each(assert_equals_pytorch);
 }
 
-/// Offsets of a few cells, and now and then anything else that an f32 can be.
+/// Offsets of a few predictions, and now and then anything else that an f32 can be.
 fn offset() -> impl Strategy<Value = f32> {
     let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 1e9, -1e9, -0.0, f32::MIN_POSITIVE];
     prop_oneof![
@@ -152,7 +152,7 @@ fn offset() -> impl Strategy<Value = f32> {
 }
 
 prop_compose! {
-    /// Tensors of any small shape: widths below, at and above a vector's, one cell, groups of one channel, batches.
+    /// Tensors of any small shape: widths below, at and above a vector's, one position, groups of one channel, batches.
     fn problem()(
         batch in 1usize..3, per_group in 1usize..20, groups in 1usize..5, height in 1usize..7, width in 1usize..20,
         scale in 1usize..=8,

@@ -227,7 +227,7 @@ impl Checkpoint {
         safetensors::write(self).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
     }
 
-    /// Adds a fact to the metadata, such as where the weights come from.
+    /// Adds an entry to the metadata, such as where the weights come from.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
         self.metadata.extra.insert(key.into(), value.into());
     }
@@ -264,11 +264,12 @@ impl Checkpoint {
     pub(crate) fn renamed(&self, name: impl Fn(&str) -> Option<String>) -> Self {
         let mut renamed = self.clone();
         renamed.tensors = self.tensors.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.clone()))).collect();
-        renamed.modules = self.modules.iter().filter_map(|(old, fact)| Some((name(old)?, fact.clone()))).collect();
+        renamed.modules =
+            self.modules.iter().filter_map(|(old, attributes)| Some((name(old)?, attributes.clone()))).collect();
         // Common to all blocks, whatever they are called (`safetensors.rs`).
-        renamed
-            .modules
-            .extend(self.modules.get(COMMON_ACTIVATION).map(|fact| (COMMON_ACTIVATION.into(), fact.clone())));
+        renamed.modules.extend(
+            self.modules.get(COMMON_ACTIVATION).map(|attributes| (COMMON_ACTIVATION.into(), attributes.clone())),
+        );
         renamed
     }
 
@@ -303,7 +304,7 @@ impl Checkpoint {
     /// The activation of every block that has one, if the file knows it and they all have the same.
     #[must_use]
     pub fn common_activation(&self) -> Option<Activation> {
-        let mut activations = self.modules.values().filter_map(|fact| match fact {
+        let mut activations = self.modules.values().filter_map(|attributes| match attributes {
             ModuleAttributes::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
             _ => None,
         });

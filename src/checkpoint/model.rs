@@ -84,8 +84,8 @@ impl Walk<'_> {
                 }
             }
         }
-        if let Some(fact) = fact(arena, id, state) {
-            self.modules.insert(prefix.trim_end_matches('.').to_owned(), fact);
+        if let Some(attributes) = attributes(arena, id, state) {
+            self.modules.insert(prefix.trim_end_matches('.').to_owned(), attributes);
         }
         for (key, child) in children(arena, state, "_modules")? {
             let child_prefix = format!("{prefix}{key}.");
@@ -143,7 +143,7 @@ fn class_of(arena: &Arena<'_>, id: Id) -> Option<String> {
     arena.class(*class).map(|(module, name)| format!("{module}.{name}"))
 }
 
-fn fact(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleAttributes> {
+fn attributes(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleAttributes> {
     let class = class_of(arena, id)?;
     let pair = |key: &str| {
         let id = arena.entry(state, key)?;

@@ -1,7 +1,7 @@
 //! safetensors: our own model files, and anybody's state dict in that container.
 //!
 //! Our metadata keys: `format` (`yolo9`), `config` (YAML), `names` (JSON), `activation` (as in YAML), `batch_norm_eps`
-//! (JSON, from the module's path to its epsilon, `*` for all others); every other key is a fact that is kept as it is.
+//! (JSON, from the module's path to its epsilon, `*` for all others); every other key is metadata that is kept as it is.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -107,7 +107,7 @@ fn epsilons(
 fn stated_epsilons(modules: &BTreeMap<String, ModuleAttributes>) -> BTreeMap<&str, f64> {
     let all: Vec<(&str, f64)> = modules
         .iter()
-        .filter_map(|(path, fact)| match fact {
+        .filter_map(|(path, attributes)| match attributes {
             ModuleAttributes::BatchNorm { eps } => Some((path.as_str(), *eps)),
             _ => None,
         })

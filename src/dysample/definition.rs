@@ -63,7 +63,7 @@ impl Definition {
         Ok(Self { channels, scale, style, groups, dyscope })
     }
 
-    /// Channels of the offset map: x and y for each group and each of the `scale²` positions in an output cell.
+    /// Channels of the offset map: x and y for each group and each of the `scale²` output pixels of a position.
     #[must_use]
     pub fn offset_channels(&self) -> usize {
         2 * self.groups * self.scale * self.scale

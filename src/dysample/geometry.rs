@@ -6,8 +6,8 @@ use thiserror::Error;
 
 /// Column and row numbers are exact in f32 up to here.
 const MAX_SIDE: usize = 1 << 24;
-/// The kernels count eight values for each cell in a u32.
-const MAX_CELLS: usize = 1 << 29;
+/// The kernels count eight values for each position in a u32.
+const MAX_POSITIONS: usize = 1 << 29;
 
 /// Shapes that do not make an upsampling.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -54,7 +54,7 @@ pub enum GeometryError {
     },
     /// Maps whose positions or sizes cannot be counted exactly.
     #[error(
-        "x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than {MAX_CELLS} cells"
+        "x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than {MAX_POSITIONS} positions"
     )]
     TooLarge {
         /// Shape of `x`.
@@ -106,8 +106,8 @@ impl Geometry {
             return Err(GeometryError::Groups { channels, groups });
         }
         let geometry = Self { batch, channels, height, width, scale, groups };
-        let cells = height.checked_mul(width).filter(|cells| *cells < MAX_CELLS);
-        let counted = cells.is_some() && height.max(width) <= MAX_SIDE;
+        let positions = height.checked_mul(width).filter(|positions| *positions < MAX_POSITIONS);
+        let counted = positions.is_some() && height.max(width) <= MAX_SIDE;
         if !counted || geometry.checked_output().is_none() {
             return Err(GeometryError::TooLarge { x, scale });
         }
@@ -121,7 +121,7 @@ impl Geometry {
     fn checked_output(&self) -> Option<usize> {
         let offsets = self.groups.checked_mul(2 * self.scale * self.scale)?;
         let widest = self.channels.checked_mul(self.scale * self.scale)?.max(offsets);
-        self.batch.checked_mul(widest)?.checked_mul(self.cells()).filter(|n| *n <= isize::MAX as usize / 4)
+        self.batch.checked_mul(widest)?.checked_mul(self.positions()).filter(|n| *n <= isize::MAX as usize / 4)
     }
 
     /// Shape of the upsampled map.
@@ -136,18 +136,18 @@ impl Geometry {
         [self.batch, 2 * self.groups * self.scale * self.scale, self.height, self.width]
     }
 
-    /// Cells of one channel of `x`.
-    pub(super) fn cells(&self) -> usize {
+    /// Positions of one channel of `x`.
+    pub(super) fn positions(&self) -> usize {
         self.height * self.width
     }
 
     /// Pixels of one channel of the result.
     pub(super) fn pixels(&self) -> usize {
-        self.cells() * self.scale * self.scale
+        self.positions() * self.scale * self.scale
     }
 
     pub(super) fn x_len(&self) -> usize {
-        self.batch * self.channels * self.cells()
+        self.batch * self.channels * self.positions()
     }
 
     pub(super) fn offset_len(&self) -> usize {
@@ -158,7 +158,7 @@ impl Geometry {
         self.batch * self.channels * self.pixels()
     }
 
-    /// One row of offsets: those of component 0 (x) or 1 (y), of position `(i, j)` in the output cells of row `row`.
+    /// One row of offsets: those of component 0 (x) or 1 (y), of position `(i, j)` of the output pixels of row `row`.
     #[inline(always)]
     pub(super) fn offset_row(&self, image: usize, group: usize, at: [usize; 4]) -> Range<usize> {
         let [component, i, j, row] = at;

@@ -8,7 +8,7 @@ use super::{Definition, DySampleStyle, OffsetParameters, init_pos};
 /// The upsampler that a lifted DySample equals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lift {
-    /// All offsets are 0, so each output pixel is the cell it lies in, bit for bit where the map is finite.
+    /// All offsets are 0, so each output pixel is the position it lies in, bit for bit where the map is finite.
     Nearest,
     /// Offsets are the initial positions, which bilinear upsampling samples (half-pixel centres, edges clamped).
     Bilinear,
@@ -42,7 +42,7 @@ impl FromStr for Lift {
 /// in f32, as 4 is a power of two.
 ///
 /// # Errors
-/// A sentence, for [`Lift::Nearest`] in style `pl`: its bias is shared by the positions in an output cell, which need
+/// A sentence, for [`Lift::Nearest`] in style `pl`: its bias is shared by the output pixels of a position, which need
 /// different ones.
 pub fn lift(definition: &Definition, upsampler: Lift) -> Result<OffsetParameters, String> {
     let shape = definition.stored_weight_shape();
@@ -53,7 +53,7 @@ pub fn lift(definition: &Definition, upsampler: Lift) -> Result<OffsetParameters
         (Lift::Nearest, DySampleStyle::Pl) if definition.scale == 1 => vec![0.0; shape[0]],
         (Lift::Nearest, DySampleStyle::Pl) => {
             return Err("a DySample of style pl cannot equal nearest upsampling: one bias serves all positions of an \
-                        output cell, and they would need different ones; lift it to bilinear, or use style lp"
+                        output position, and they would need different ones; lift it to bilinear, or use style lp"
                 .into());
         }
     };

@@ -2,8 +2,8 @@
 //!
 //! Liu, Lu, Fu, Cao: *Learning to Upsample by Learning to Sample*, ICCV 2023 (arXiv 2308.15085).
 //!
-//! Let `x` be the input of `C` channels and `H×W` cells, `s` the scale, and `g` the number of groups that the channels
-//! are divided into. For each group `k`, cell `(h, w)` and position `(i, j)` in the `s×s` pixels that replace the cell,
+//! Let `x` be the input of `C` channels and `H×W` positions, `s` the scale, and `g` the number of groups that the channels
+//! are divided into. For each group `k`, position `(h, w)` and output pixel `(i, j)` of the `s×s` that replace it,
 //! the module predicts an offset, and samples all channels of the group there:
 //!
 //! ```text
@@ -13,13 +13,13 @@
 //! y[c](s·h + i, s·w + j) = x[c] at (column w, row h) + offset[k,i,j](h,w)                    c in group k
 //! ```
 //!
-//! where "at" is bilinear interpolation between the centres of cells, clamped to the map. Style `lp` predicts the
+//! where "at" is bilinear interpolation between the centres of positions, clamped to the map. Style `lp` predicts the
 //! offsets of all positions by a 1x1 convolution of `x`; style `pl` shuffles `x` to the high resolution first (`C/s²`
 //! channels), and predicts one offset per pixel there.
 //!
 //! | here | what |
 //! |---|---|
-//! | [`Definition`] | what a YAML row says |
+//! | [`Definition`] | what a layer of a YAML config says |
 //! | [`offset_kernels`] | the module's parameters folded, so that one convolution gives `offset`, for both styles |
 //! | [`mod@reference`] | the sampling step, specified: scalar and slow |
 //! | [`upsample()`], [`Upsampling`] | the sampling step, fast: the kernels of [`Kernel`] give the bits of the reference |

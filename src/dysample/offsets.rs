@@ -1,7 +1,7 @@
 //! From the module's stored parameters to convolutions that give offsets in pixels.
 //!
 //! The offset channel `q = comp·(g·s²) + k·s² + i·s + j` holds, for group `k` and row `i`, column `j` of the `s×s`
-//! output cell, the horizontal (`comp` 0) or vertical (1) offset. The module computes
+//! output position, the horizontal (`comp` 0) or vertical (1) offset. The module computes
 //!
 //! ```text
 //! offset = 0.25 · conv(x) + init_pos                        without dyscope

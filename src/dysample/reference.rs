@@ -19,7 +19,7 @@ pub fn upsample(
 ) -> Result<Array4<f32>, GeometryError> {
     let geometry = Geometry::new(x.shape(), offset.shape(), scale, groups)?;
     let channels_per_group = geometry.channels / groups;
-    // [N, 2·G·s²] channels in the order component, group, row and column within the output cell.
+    // [N, 2·G·s²] channels in the order component, group, row and column among the output pixels of a position.
     let offset_channel =
         |component: usize, group: usize, i: usize, j: usize| ((component * groups + group) * scale + i) * scale + j;
     Ok(Array4::from_shape_fn(geometry.output_shape(), |(image, channel, row, column)| {
@@ -32,10 +32,10 @@ pub fn upsample(
     }))
 }
 
-/// The map at column `x` and row `y`, where whole numbers are the centres of its cells.
+/// The map at column `x` and row `y`, where whole numbers are the centres of its positions.
 ///
-/// The point is clamped to the map first. It lies between the cells at the floor and the ceiling of its coordinates:
-/// on a cell's centre both are that cell, whose value, if it is finite, is then the result, bit for bit. (An infinite
+/// The point is clamped to the map first. It lies between the positions at the floor and the ceiling of its coordinates:
+/// on a position's centre both are that position, whose value, if it is finite, is then the result, bit for bit. (An infinite
 /// one gives NaN, as it is multiplied by 0 too.)
 fn bilinear(map: ArrayView2<'_, f32>, x: f32, y: f32) -> f32 {
     let (height, width) = map.dim();
@@ -73,6 +73,6 @@ mod tests {
         let map = array![[-0.0f32, f32::INFINITY], [f32::NAN, f32::MIN_POSITIVE / 2.0]];
         assert_eq!(bilinear(map.view(), 0.0, 0.0).to_bits(), (-0.0f32).to_bits());
         assert_eq!(bilinear(map.view(), 1.0, 1.0), f32::MIN_POSITIVE / 2.0);
-        assert!(bilinear(map.view(), 1.0, 0.0).is_nan(), "an infinite cell itself");
+        assert!(bilinear(map.view(), 1.0, 0.0).is_nan(), "an infinite position itself");
     }
 }

@@ -10,7 +10,7 @@ use super::{Geometry, GeometryError};
 
 /// Samples `x` at the points that `offset` names.
 ///
-/// `x` is `[N, C, H, W]`, `offset` `[N, 2·groups·scale², H, W]` in cells of `x`, in the channel order of
+/// `x` is `[N, C, H, W]`, `offset` `[N, 2·groups·scale², H, W]` in positions of `x`, in the channel order of
 /// [`OffsetKernels`](super::OffsetKernels); the result is `[N, C, scale·H, scale·W]`. Output channel `c` belongs to
 /// group `c / (C / groups)`. Its pixel `(scale·h + i, scale·w + j)` is the bilinear interpolation of `x` at column
 /// `w + offset_x` and row `h + offset_y` for the offsets of that group and `(i, j)`, clamped to the map.
@@ -25,7 +25,7 @@ use super::{Geometry, GeometryError};
 /// [`GeometryError`] when the shapes, scale (1 to 8) and groups do not belong together.
 ///
 /// # Examples
-/// Without offsets, every pixel is the cell it lies in: nearest upsampling.
+/// Without offsets, every pixel is the position it lies in: nearest upsampling.
 /// ```
 /// use ndarray::{Array4, array};
 /// use yolo9::dysample::upsample;

@@ -21,15 +21,15 @@ pub use node::{
     Attribute, Dim, Element, float_tensor, import, int_scalar, int_tensor, node, value_info, value_info_of,
 };
 
-/// Operator set of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.
+/// Opset of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opset(i64);
 
 impl Opset {
-    /// The operator sets that graphs can be written for.
+    /// The opsets that graphs can be written for.
     pub const SUPPORTED: std::ops::RangeInclusive<i64> = 16..=20;
 
-    /// The operator set of that number, if it is supported.
+    /// The opset of that number, if it is supported.
     #[must_use]
     pub fn new(number: i64) -> Option<Self> {
         Self::SUPPORTED.contains(&number).then_some(Self(number))

@@ -37,7 +37,7 @@ pub use record::{Record, RecordContent};
 pub use text::{summary, table_rows, yolo_lines};
 
 use crate::Size;
-use crate::detect::Detection;
+use crate::detect::{DetectOutput, Detection};
 
 /// The result of one image, as the formats need it.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,14 @@ pub struct ImageResult<'a> {
     pub class_names: &'a [String],
 }
 
-impl ImageResult<'_> {
+impl<'a> ImageResult<'a> {
+    /// What a detector gave for an image.
+    #[must_use]
+    pub fn new(source: &'a str, output: &'a DetectOutput, class_names: &'a [String]) -> Self {
+        let DetectOutput { image, input, detections, .. } = output;
+        Self { source, size: *image, input: *input, detections, class_names }
+    }
+
     /// Name of a class; its number where there is none.
     #[must_use]
     pub fn name_of(&self, class: usize) -> std::borrow::Cow<'_, str> {

@@ -22,11 +22,11 @@ pub enum RuntimeError {
     },
     /// No usable library, and fetching is forbidden.
     #[error(
-        "no ONNX Runtime library found, and fetching is switched off; looked {searched} for {file} 1.{minor} or later"
+        "no ONNX Runtime library found, and fetching is switched off; looked {looked} for {file} 1.{minor} or later"
     )]
     Offline {
         /// Where it was looked for, with what was wrong there.
-        searched: String,
+        looked: String,
         /// Name of the library on this platform.
         file: &'static str,
         /// Least minor version.

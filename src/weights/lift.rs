@@ -8,7 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{ConfigError, ModelConfig};
 use crate::dysample::{Lift, init_pos, lift};
 
-/// The fact of a checkpoint that records which layers were lifted to what.
+/// The metadata key of a checkpoint that records which layers were lifted to what.
 pub const LIFTED: &str = "lifted";
 
 /// Why weights cannot be lifted.
@@ -77,7 +77,7 @@ pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpo
 /// branch, parameters that make it equal `upsampler`. Lifted to the upsampler that the weights were trained with, the
 /// network computes what it did, and can be trained further from there.
 ///
-/// The checkpoint's fact [`LIFTED`] records what was lifted.
+/// The checkpoint's metadata key [`LIFTED`] records what was lifted.
 ///
 /// # Errors
 /// [`LiftError`] when the layers of the checkpoint's own configuration, where it has one, are not such upsamplers, when no

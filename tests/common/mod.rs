@@ -73,8 +73,8 @@ pub fn golden_input(folder: &Path) -> Array4<f32> {
     input.mapv(|value| f32::from(value) / 255.0)
 }
 
-/// Boxes (centre x, centre y, width, height in pixels) and scores of every cell, `[4 + nc, cells]`.
-pub fn all_cells(model: &mut OrtBackend, input: &Array4<f32>) -> Array2<f32> {
+/// Boxes (centre x, centre y, width, height in pixels) and scores of every cell, `[4 + nc, predictions]`.
+pub fn all_predictions(model: &mut OrtBackend, input: &Array4<f32>) -> Array2<f32> {
     let HeadOutput::Levels(levels) = model.run(input.view()).unwrap().remove(0) else {
         panic!("a network of ours gives maps")
     };
@@ -93,7 +93,7 @@ pub fn all_cells(model: &mut OrtBackend, input: &Array4<f32>) -> Array2<f32> {
 
 /// Largest differences of boxes (pixels) and of scores.
 fn differences(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> (f32, f32) {
-    assert_eq!(a.dim(), b.dim(), "number of classes and cells");
+    assert_eq!(a.dim(), b.dim(), "number of classes and predictions");
     let largest = |rows: Slice| {
         let (a, b) = (a.slice_axis(Axis(0), rows), b.slice_axis(Axis(0), rows));
         a.iter().zip(&b).fold(0.0f32, |largest, (a, b)| largest.max((a - b).abs()))
@@ -135,9 +135,10 @@ pub fn assert_output(network: &Network, folder: &Path, name: &str) {
     let backends = &backends[..if has_dysample { 2 } else { 1 }];
     for (backend, threads) in backends.iter().flat_map(|backend| [(backend, 1), (backend, 2)]) {
         let mut model = session_on(network, threads, *backend);
-        let output = all_cells(&mut model, &input);
+        let output = all_predictions(&mut model, &input);
         let (boxes, scores) = differences(output.view(), expected.index_axis(Axis(0), 0));
-        let moved = SEEDS.map(|seed| differences(output.view(), all_cells(&mut model, &nudged(&input, seed)).view()));
+        let moved =
+            SEEDS.map(|seed| differences(output.view(), all_predictions(&mut model, &nudged(&input, seed)).view()));
         let (moved_boxes, moved_scores) = moved.fold((0.0f32, 0.0f32), |a, b| (a.0.max(b.0), a.1.max(b.1)));
         println!(
             "{name:<34} {backend:?} {threads} threads: boxes {boxes:.1e} px, scores {scores:.1e}; nudged by half a bit: \

@@ -2,8 +2,8 @@
 //!
 //! Neighbouring output pixels sample arbitrary places of the map, so a vector of *pixels* would have to be gathered
 //! value by value. A vector of *channels* need not: all channels of a group share their points. So eight channels of
-//! `x` (or twice eight) are transposed into cells of eight values ([`tile`]); each output pixel then takes four whole
-//! cells, weights and adds them; and eight pixels of eight channels are transposed back and stored. The points and
+//! `x` (or twice eight) are transposed into positions of eight values ([`tile`]); each output pixel then takes four whole
+//! positions, weights and adds them; and eight pixels of eight channels are transposed back and stored. The points and
 //! weights of a group ([`Points`]) are computed once and serve all its channels.
 //!
 //! The algorithm is written once ([`part`]) over the operations of an instruction set ([`Simd`]). No operation fuses or
@@ -40,7 +40,7 @@ trait Simd: Copy {
     /// Row `i`, lane `j` to row `j`, lane `i`.
     fn transpose(self, rows: [Self::Vector; 8]) -> [Self::Vector; 8];
 
-    /// Cells and weights of eight points of a map of that width. All coordinates are within the map.
+    /// Positions and weights of eight points of a map of that width. All coordinates are within the map.
     #[inline(always)]
     fn points(self, columns: &[f32; 8], rows: &[f32; 8], width: u32, to: &mut PointsOf8) {
         points::scalar(columns, rows, width, to);

@@ -37,22 +37,22 @@ impl PartRun<'_> {
     pub(super) fn with<S: Simd>(self, simd: S) {
         let Inputs { geometry, x, offset } = *self.inputs;
         let Workspace { points, tiles } = self.workspace;
-        let (cells, pixels) = (geometry.cells(), geometry.pixels());
+        let (positions, pixels) = (geometry.positions(), geometry.pixels());
         let channels = self.part.channels.len();
         let first = self.part.image * geometry.channels + self.part.channels.start;
-        let x = &x[first * cells..][..channels * cells];
+        let x = &x[first * positions..][..channels * positions];
 
         let bands = points::bands(geometry, BAND_PIXELS);
         // The tiles of a part are filled once and kept for the next band, if there is one.
         let kept = if bands.len() > 1 { channels.div_ceil(8) } else { 1 };
-        tiles.resize(kept * cells, [0.0; 8]);
+        tiles.resize(kept * positions, [0.0; 8]);
         for band in bands {
             points.fill(simd, geometry, offset, self.part, band.clone());
             let start = band.start * geometry.width * geometry.scale;
-            for (n, (x, output)) in x.chunks(8 * cells).zip(self.output.chunks_mut(8 * pixels)).enumerate() {
-                let tile = &mut tiles[(n % kept) * cells..][..cells];
+            for (n, (x, output)) in x.chunks(8 * positions).zip(self.output.chunks_mut(8 * pixels)).enumerate() {
+                let tile = &mut tiles[(n % kept) * positions..][..positions];
                 if band.start == 0 {
-                    tile::fill(simd, tile, x, cells);
+                    tile::fill(simd, tile, x, positions);
                 }
                 sample(simd, tile, points, output, Plane { pixels, start });
             }
@@ -73,7 +73,7 @@ fn sample<S: Simd>(simd: S, tile: &[[f32; 8]], points: &Points, output: &mut [f3
     // These make the unchecked accesses below sound.
     let Plane { pixels, start } = plane;
     let live = points.pixels();
-    assert!(tile.len() >= points.cells());
+    assert!(tile.len() >= points.positions());
     assert!(start + live <= pixels);
     let whole = if output.len() == 8 * pixels { live / 8 } else { 0 };
     let to = output.as_mut_ptr();
@@ -110,10 +110,10 @@ fn eight_pixels<S: Simd>(simd: S, tile: &[f32], points: &PointsOf8) -> [S::Vecto
         let mut weighted = [zero; 4];
         for (corner, weighted) in weighted.iter_mut().enumerate() {
             let start = points.starts[corner][n] as usize;
-            // SAFETY: `points` is from a table for a map of at most tile.len() / 8 cells, as `sample` asserts, so that
-            // a whole cell begins at `start`.
-            let cell = unsafe { &*tile.as_ptr().add(start).cast::<[f32; 8]>() };
-            *weighted = simd.mul(simd.splat(points.weights[corner][n]), simd.load(cell));
+            // SAFETY: `points` is from a table for a map of at most tile.len() / 8 positions, as `sample` asserts, so that
+            // a whole position begins at `start`.
+            let position = unsafe { &*tile.as_ptr().add(start).cast::<[f32; 8]>() };
+            *weighted = simd.mul(simd.splat(points.weights[corner][n]), simd.load(position));
         }
         let [upper_left, upper_right, lower_left, lower_right] = weighted;
         *pixel = simd.add(simd.add(upper_left, upper_right), simd.add(lower_left, lower_right));

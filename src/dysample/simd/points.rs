@@ -1,4 +1,4 @@
-//! Where the output pixels of a group sample the map, and how much each cell weighs.
+//! Where the output pixels of a group sample the map, and how much each position weighs.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::dysample::geometry::Part;
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C, align(64))]
 pub(super) struct PointsOf8 {
-    /// Where the cells begin in a tile: `8 · (row · W + column)`.
+    /// Where the positions begin in a tile: `8 · (row · W + column)`.
     pub(super) starts: [[u32; 8]; 4],
     /// Between 0 and 1; the four of a pixel add up to 1, but for rounding.
     pub(super) weights: [[f32; 8]; 4],
@@ -20,12 +20,12 @@ pub(super) struct PointsOf8 {
 /// Rows of points that are computed at once: eight, so that they are whole [`PointsOf8`] for any width.
 const ROWS: usize = 8;
 
-/// The points of a band of output rows of one group, in the order of the pixels, padded with points at cell 0.
+/// The points of a band of output rows of one group, in the order of the pixels, padded with points at position 0.
 #[derive(Debug, Default)]
 pub(super) struct Points {
     table: Vec<PointsOf8>,
-    /// Every start in the table is that of one of as many cells.
-    cells: usize,
+    /// Every start in the table is that of one of as many positions.
+    positions: usize,
     /// Points that are not padding.
     pixels: usize,
     /// Columns and rows of the points of `ROWS` rows.
@@ -46,9 +46,9 @@ impl Points {
         &self.table
     }
 
-    /// All starts in the table are those of as many cells.
-    pub(super) fn cells(&self) -> usize {
-        self.cells
+    /// All starts in the table are those of as many positions.
+    pub(super) fn positions(&self) -> usize {
+        self.positions
     }
 
     /// Number of points.
@@ -68,7 +68,7 @@ impl Points {
     ) {
         let line = geometry.width * geometry.scale;
         let strip = ROWS * line;
-        self.cells = geometry.cells();
+        self.positions = geometry.positions();
         self.pixels = band.len() * line;
         // Every entry is written below, the padded last one too: there are as many strips as pieces of the table.
         self.table.resize(self.pixels.div_ceil(8), PointsOf8::default());
@@ -108,7 +108,7 @@ fn coordinates(line: &mut [f32], geometry: &Geometry, offset: &[f32], part: &Par
     // `max` gives 0 for NaN.
     let coordinate = |n: i32, offset: f32| (start + step * n as f32 + offset).max(0.0).min(last);
     if scale == 2 {
-        // By far the most frequent scale; both columns of a cell at once are what the compiler makes vectors of.
+        // By far the most frequent scale; both columns of a position at once are what the compiler makes vectors of.
         for ((pair, (a, b)), n) in line.as_chunks_mut::<2>().0.iter_mut().zip(plane(0).iter().zip(plane(1))).zip(0..) {
             *pair = [coordinate(n, *a), coordinate(n, *b)];
         }

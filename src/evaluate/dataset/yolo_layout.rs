@@ -19,8 +19,9 @@ pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
     })?;
     let mut paths = Vec::new();
     for place in listed {
-        let place = found(data, config.root.as_deref(), place)
-            .ok_or_else(|| wrong(format!("{split}: there is no {} below the folder of the file", place.display())))?;
+        let place = found(data, config.root.as_deref(), place).ok_or_else(|| {
+            wrong(format!("{split}: `{}` does not exist below the folder of the file", place.display()))
+        })?;
         if place.is_dir() { folder(&place, &mut paths, &mut HashSet::new())? } else { list(&place, &mut paths)? }
     }
     paths.sort();

@@ -32,7 +32,7 @@ pub struct ExportOptions {
     pub size: Option<Size>,
     /// What the metadata recommend where the size is free.
     pub usual_size: Size,
-    /// Operator set.
+    /// Opset.
     pub opset: Opset,
     /// Whether weights and feature maps are f16. Inputs and outputs, the sampling of DySample and the decoding of boxes
     /// stay f32: f16 has steps of half a pixel at 640.

@@ -82,7 +82,7 @@ pub fn file_name() -> &'static str {
     }
 }
 
-/// Tries each place in turn with `load` until it succeeds. `load` gives its reason when a library does not work.
+/// Tries each place one after the other with `load` until it succeeds. `load` gives its reason when a library does not work.
 ///
 /// # Errors
 /// When a library that the user named does not work, when none is found and fetching is forbidden, or when it fails.
@@ -100,7 +100,7 @@ pub fn find<T>(
         };
     }
     let cache = cache_folder()?;
-    let mut searched = Vec::new();
+    let mut looked = Vec::new();
     let places: [(&str, &dyn Fn() -> Candidate); 3] = [
         ("beside the executable", &|| Ok(beside_executable())),
         ("in the cache folder", &|| fetch::cached(&cache)),
@@ -109,7 +109,7 @@ pub fn find<T>(
     for (place, candidate) in places {
         let unusable = match candidate() {
             Ok(None) => {
-                searched.push(place.to_owned());
+                looked.push(place.to_owned());
                 continue;
             }
             Ok(Some(library)) => match inspect::check(&library.path).and_then(|()| load(&library)) {
@@ -118,12 +118,12 @@ pub fn find<T>(
             },
             Err(reason) => reason,
         };
-        log::warn!("passed over a library {place}: {unusable}");
-        searched.push(format!("{place} ({unusable})"));
+        log::warn!("skipped a library {place}: {unusable}");
+        looked.push(format!("{place} ({unusable})"));
     }
     if options.offline || offline_by_variable() {
-        let searched = searched.join(", ");
-        return Err(RuntimeError::Offline { searched, file: file_name(), minor: MIN_MINOR });
+        let looked = looked.join(", ");
+        return Err(RuntimeError::Offline { looked, file: file_name(), minor: MIN_MINOR });
     }
     let library = fetch::fetch(&cache)?;
     match inspect::check(&library.path).and_then(|()| load(&library)) {

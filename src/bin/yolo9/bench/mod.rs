@@ -243,13 +243,7 @@ impl Subject {
             let decoded = start.elapsed();
             let prepared = Prepared::new(&image.pixels, &self.engine.options().letterbox);
             let found = self.engine.detect_prepared(&prepared)?;
-            let result = ImageResult {
-                source: "",
-                size: image.size(),
-                input: found.input,
-                detections: &found.detections,
-                class_names: &self.class_names,
-            };
+            let result = ImageResult::new("", &found, &self.class_names);
             let mut pixels = image.pixels.clone();
             let start = Instant::now();
             annotate(&mut pixels, &result, &AnnotateOptions::default());

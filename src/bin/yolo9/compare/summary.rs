@@ -154,9 +154,9 @@ fn print_boxes(comparison: &Comparison) -> anyhow::Result<()> {
     let (total, classes) = counts(comparison);
     let names = Change::ALL.map(Change::name);
     let title = format!("boxes at conf {}", comparison.confidence);
-    print_line!("\n{title:<20} {:>8} {:>8} {:>18} {:>8} {:>8}", names[0], names[1], names[2], names[3], names[4]);
+    print_line!("\n{title:<20} {:>8} {:>8} {:>19} {:>8} {:>8}", names[0], names[1], names[2], names[3], names[4]);
     let row =
-        |name: &str, c: &Counts| format!("{name:<20} {:>8} {:>8} {:>18} {:>8} {:>8}", c[0], c[1], c[2], c[3], c[4]);
+        |name: &str, c: &Counts| format!("{name:<20} {:>8} {:>8} {:>19} {:>8} {:>8}", c[0], c[1], c[2], c[3], c[4]);
     print_line!("{}", row("all", &total));
     for (name, counts) in classes.iter().take(CLASSES) {
         print_line!("{}", row(name, counts));

@@ -71,8 +71,8 @@ fn shift(module: &Explained, group: usize, (column, row): (usize, usize)) -> (f3
 }
 
 /// Mean over all groups.
-fn mean_shift(module: &Explained, cell: (usize, usize)) -> (f32, f32) {
-    let shifts = (0..module.groups).map(|group| shift(module, group, cell));
+fn mean_shift(module: &Explained, at: (usize, usize)) -> (f32, f32) {
+    let shifts = (0..module.groups).map(|group| shift(module, group, at));
     let (x, y) = shifts.fold((0.0, 0.0), |sum, shift| (sum.0 + shift.0, sum.1 + shift.1));
     (x / module.groups as f32, y / module.groups as f32)
 }
@@ -101,20 +101,20 @@ fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: (usize, usize
     let (columns, rows) = module.positions;
     let cell = TILE as f32 / columns as f32;
     let every = (9.0 / cell).ceil().max(1.0) as usize;
-    let cells: Vec<(usize, usize)> =
+    let positions: Vec<(usize, usize)> =
         (0..rows).step_by(every).flat_map(|row| (0..columns).step_by(every).map(move |column| (column, row))).collect();
-    let mut lengths: Vec<f32> = cells.iter().map(|cell| length(mean_shift(module, *cell))).collect();
+    let mut lengths: Vec<f32> = positions.iter().map(|at| length(mean_shift(module, *at))).collect();
     lengths.sort_by(f32::total_cmp);
     let typical = lengths.get(lengths.len() * 95 / 100).copied().unwrap_or(0.0);
     let factor = if typical > 1e-6 { (0.9 * every as f32 / typical).clamp(1.0, 1000.0) } else { 1.0 };
-    for at in cells {
+    for at in positions {
         let (x, y) = mean_shift(module, at);
         let start = ((at.0 as f32 + 0.5) * cell, (at.1 as f32 + 0.5) * cell);
         let end = (start.0 + x * factor * cell, start.1 + y * factor * cell);
         draw_line_segment_mut(&mut tile, start, end, direction((x, y), 1.0));
         draw_filled_circle_mut(&mut tile, (start.0 as i32, start.1 as i32), 1, Rgb([20, 20, 20]));
     }
-    let side = |cells: usize| (cells as f32 * cell) as u32;
+    let side = |count: usize| (count as f32 * cell) as u32;
     let frame = Rect::at(side(zoom.0) as i32, side(zoom.1) as i32).of_size(side(ZOOM.0).max(4), side(ZOOM.1).max(4));
     draw_hollow_rect_mut(&mut tile, frame, Rgb([0, 0, 0]));
     (tile, factor)
@@ -174,7 +174,7 @@ fn fields(module: &Explained, height: u32) -> RgbImage {
     let (wide, high) = (TILE / across as u32, height / down as u32);
     let each = |group: usize| (0..rows).flat_map(move |row| (0..columns).map(move |column| (group, (column, row))));
     let mut lengths: Vec<f32> =
-        (0..module.groups).flat_map(each).map(|(group, cell)| length(shift(module, group, cell))).collect();
+        (0..module.groups).flat_map(each).map(|(group, at)| length(shift(module, group, at))).collect();
     lengths.sort_by(f32::total_cmp);
     let strong = lengths.get(lengths.len() * 98 / 100).copied().unwrap_or(0.0).max(1e-6);
     let mut tile = RgbImage::from_pixel(TILE, height, PAPER);

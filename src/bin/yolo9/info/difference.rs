@@ -1,6 +1,7 @@
 //! Two subjects side by side.
 
 use serde_json::{Value, json};
+use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices};
 use yolo9::Size;
 use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
@@ -200,46 +201,16 @@ fn common_layers<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'
     let keys = |layers: &[LayerSummary]| {
         layers.iter().map(|layer| (essence(layer), layer.role == Role::Main, layer.cost.parameters)).collect::<Vec<_>>()
     };
-    let (keys_a, keys_b) = (keys(a), keys(b));
-    // longest[i][j]: length of the longest common sequence of a[i..] and b[j..].
-    let mut longest = vec![vec![0usize; b.len() + 1]; a.len() + 1];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            longest[i][j] = match keys_a[i] == keys_b[j] {
-                true => longest[i + 1][j + 1] + 1,
-                false => longest[i + 1][j].max(longest[i][j + 1]),
-            };
+    let pairs = |part: DiffOp| -> Vec<Pair<'a>> {
+        let (a, b) = (&a[part.old_range()], &b[part.new_range()]);
+        match part.tag() {
+            DiffTag::Equal => a.iter().zip(b).map(|(a, b)| Pair::Same(a, b)).collect(),
+            // As many as there are on both sides are changes.
+            _ if a.len() == b.len() => a.iter().zip(b).map(|(a, b)| Pair::Changed(a, b)).collect(),
+            _ => a.iter().map(Pair::OnlyA).chain(b.iter().map(Pair::OnlyB)).collect(),
         }
-    }
-    let (mut i, mut j, mut pairs) = (0, 0, Vec::new());
-    let (mut removed, mut added) = (Vec::new(), Vec::new());
-    loop {
-        let same = i < a.len() && j < b.len() && keys_a[i] == keys_b[j];
-        if same || (i == a.len() && j == b.len()) {
-            pairs.extend(between(&mut removed, &mut added));
-        }
-        if same {
-            pairs.push(Pair::Same(&a[i], &b[j]));
-            (i, j) = (i + 1, j + 1);
-        } else if i < a.len() && (j == b.len() || longest[i + 1][j] >= longest[i][j + 1]) {
-            removed.push(&a[i]);
-            i += 1;
-        } else if j < b.len() {
-            added.push(&b[j]);
-            j += 1;
-        } else {
-            return pairs;
-        }
-    }
-}
-
-/// Layers between two common ones: as many as there are on both sides are changes.
-fn between<'a>(removed: &mut Vec<&'a LayerSummary>, added: &mut Vec<&'a LayerSummary>) -> Vec<Pair<'a>> {
-    let (removed, added) = (std::mem::take(removed), std::mem::take(added));
-    if removed.len() == added.len() {
-        return removed.into_iter().zip(added).map(|(a, b)| Pair::Changed(a, b)).collect();
-    }
-    removed.into_iter().map(Pair::OnlyA).chain(added.into_iter().map(Pair::OnlyB)).collect()
+    };
+    capture_diff_slices(Algorithm::Myers, &keys(a), &keys(b)).into_iter().flat_map(pairs).collect()
 }
 
 /// Which tensors of two checkpoints hold the same numbers.

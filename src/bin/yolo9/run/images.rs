@@ -128,13 +128,7 @@ impl Stages for ImageStages {
         let is_frame = item.frame.is_some();
         let outcome = inferred.map(|Inferred { output, image }| {
             let Some((mut image, held)) = image else { return Written { output, files: Ok(()), frame: None } };
-            let result = ImageResult {
-                source: &name,
-                size: output.image,
-                input: output.input,
-                detections: &output.detections,
-                class_names: &self.class_names,
-            };
+            let result = ImageResult::new(&name, &output, &self.class_names);
             let files = self.writers.iter().try_for_each(|writer| writer.write(&result, &place, &mut image, is_frame));
             // The memory of an image is given back here, that of a frame with the frame.
             Written { output, files, frame: is_frame.then_some((image.pixels, held)) }

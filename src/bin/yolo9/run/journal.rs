@@ -104,7 +104,7 @@ impl Journal {
             return Ok(None);
         };
         if let Some(difference) = reader.header().difference(header) {
-            anyhow::bail!("{shown}: another run than this one: {difference}; use another --out");
+            anyhow::bail!("{shown} belongs to another run: {difference}; use another --out");
         }
         let (places, tried_again) = reader.places().with_context(|| shown.clone())?;
         // What a kill left of a last line.

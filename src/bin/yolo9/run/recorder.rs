@@ -56,13 +56,7 @@ impl Recorder {
             anyhow::bail!("{name}: {error:#}; free some space and continue with --resume");
         }
         let failure = files.as_ref().err().map(|error| self.after_interruption(of_file(error)));
-        let result = ImageResult {
-            source: &name,
-            size: output.image,
-            input: output.input,
-            detections: &output.detections,
-            class_names: &self.class_names,
-        };
+        let result = ImageResult::new(&name, &output, &self.class_names);
         let frame = frame.as_ref().map(|(frame, _held)| frame).filter(|_| failure.is_none());
         self.sinks.push(&entry(Some(result), failure.as_ref(), frame))?;
         self.report.image(&result, output.timing);
