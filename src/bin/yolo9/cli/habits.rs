@@ -37,24 +37,37 @@ const KEYS: &[(&str, &str)] = &[
 
 /// Translates a command line, program name included:
 /// - `yolo9 bus.jpg` is `yolo9 detect bus.jpg`;
-/// - `key=value` is `--key value`, `key=True` is `--key`, if no file has that name;
+/// - `detect` and `val` take `key=value` as `--key value`, `key=True` as `--key`, if no file has that name;
 /// - `--imgsz 480 640` is one size, `--classes 0 5` one list: an option of several values would take the first image for
 ///   one of them.
 pub(crate) fn translate(arguments: impl Iterator<Item = OsString>, plain: &Command) -> Vec<OsString> {
     let arguments = with_command(arguments.collect(), plain);
-    let arguments = arguments.into_iter().enumerate().flat_map(|(place, argument)| match place {
-        0 | 1 => vec![argument],
-        _ => from_key(&argument).unwrap_or_else(|| vec![argument]),
-    });
-    join_numbers(arguments)
+    let takes_keys = |command: &&Command| matches!(command.get_name(), "detect" | "val");
+    let named = |name: &OsString| plain.get_subcommands().find(|c| is_called(c, &name.to_string_lossy()));
+    if arguments.get(1).and_then(named).filter(takes_keys).is_none() {
+        return join_numbers(arguments.into_iter());
+    }
+    let mut translated: Vec<OsString> = Vec::new();
+    for argument in arguments {
+        // What stands behind an option may be its value, whatever it looks like.
+        let free = translated.last().is_none_or(|last| !last.to_string_lossy().starts_with('-'));
+        match from_key(&argument, free) {
+            Some(option) => translated.extend(option),
+            None => translated.push(argument),
+        }
+    }
+    join_numbers(translated.into_iter())
+}
+
+fn is_called(command: &Command, name: &str) -> bool {
+    command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
 }
 
 /// With `detect` before a first argument that is an input.
 fn with_command(mut arguments: Vec<OsString>, plain: &Command) -> Vec<OsString> {
     let Some(first) = arguments.get(1) else { return arguments };
     let text = first.to_string_lossy();
-    let is_command = text == "help"
-        || plain.get_subcommands().any(|c| c.get_name() == text || c.get_all_aliases().any(|a| a == text));
+    let is_command = text == "help" || plain.get_subcommands().any(|command| is_called(command, &text));
     let is_input = Path::new(first).exists() || text.contains("://") || text.contains(['*', '.', '/']);
     if !is_command && !text.starts_with('-') && is_input {
         arguments.insert(1, "detect".into());
@@ -62,10 +75,13 @@ fn with_command(mut arguments: Vec<OsString>, plain: &Command) -> Vec<OsString> 
     arguments
 }
 
-/// `key=value` as an option; nothing for another argument.
-fn from_key(argument: &OsStr) -> Option<Vec<OsString>> {
+/// `key=value` as an option; nothing for another argument. A key that nobody knows becomes an option too where `free`
+/// says that it can be no value, so that it is refused as one.
+fn from_key(argument: &OsStr, free: bool) -> Option<Vec<OsString>> {
     let (key, value) = argument.to_str()?.split_once('=')?;
-    let (_, option) = KEYS.iter().find(|(known, _)| *known == key)?;
+    let is_key = || free && !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let known = KEYS.iter().find(|(known, _)| *known == key).map(|(_, option)| *option);
+    let option = known.or_else(|| is_key().then_some(key))?;
     if Path::new(argument).exists() {
         return None;
     }
@@ -127,7 +143,9 @@ mod tests {
                 "yolo9 predict model=best.pt source=a.jpg conf=0.4 save_txt=True save=False classes=[0,5]",
                 "yolo9 predict --weights best.pt --source a.jpg --conf 0.4 --txt --classes 0,5",
             ),
-            Case("yolo9 detect task=detect odd=1.jpg", "yolo9 detect odd=1.jpg"),
+            Case("yolo9 detect task=detect imgz=640 A=1.jpg", "yolo9 detect --imgz 640 A=1.jpg"),
+            Case("yolo9 detect a.jpg --out odd=1", "yolo9 detect a.jpg --out odd=1"),
+            Case("yolo9 convert best.pt --metadata name=x", "yolo9 convert best.pt --metadata name=x"),
         ] {
             let arguments = translate(typed.split(' ').map(OsString::from), &Cli::command());
             assert_eq!(arguments, parsed.split(' ').map(OsString::from).collect::<Vec<_>>());

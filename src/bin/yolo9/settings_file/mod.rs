@@ -299,7 +299,9 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
         let hint = nearest_name(name, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         format!("`{name}`: there is no such command{hint}")
     })?;
-    for arg in command.get_arguments().chain(plain.get_arguments()) {
+    let mut lines: Vec<[String; 3]> = Vec::new();
+    // Hidden ones are other tools' words for the same.
+    for arg in command.get_arguments().chain(plain.get_arguments()).filter(|arg| !arg.is_hide_set()) {
         let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long)) else { continue };
         let setting = settings.0.iter().rev().find(|setting| setting.concerns(name, arg));
         let variable = arg.get_env().and_then(|variable| Some((variable, std::env::var(variable).ok()?)));
@@ -313,7 +315,12 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
             (None, Some(setting)) => (setting.values.join(","), setting.file.display().to_string()),
             (None, None) => (default(), "default".into()),
         };
-        print_line!("{long:<18} {:<24} {origin}", if value.is_empty() { "-" } else { &value });
+        lines.push([long.to_owned(), if value.is_empty() { "-".into() } else { value }, origin]);
+    }
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let (widest, longest) = (width(0), width(1));
+    for [long, value, origin] in &lines {
+        print_line!("{long:<widest$}  {value:<longest$}  {origin}");
     }
     Ok(ExitStatus::Done)
 }
