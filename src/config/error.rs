@@ -56,7 +56,7 @@ pub enum ConfigError {
         name: String,
         /// Line, from 1.
         line: u64,
-        /// LayerSpec index over backbone and head.
+        /// Index of the layer over backbone and head.
         layer: usize,
         /// The name as written.
         module: String,

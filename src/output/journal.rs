@@ -143,6 +143,24 @@ pub struct Header {
     pub unusable: Vec<(String, String)>,
 }
 
+impl Default for Header {
+    /// Of a whole run over nothing.
+    fn default() -> Self {
+        Self {
+            journal: Self::VERSION,
+            yolo9: String::new(),
+            model: String::new(),
+            settings: RunSettings::default(),
+            inputs: String::new(),
+            total: 0,
+            shard: Shard::WHOLE,
+            class_names: Vec::new(),
+            written: Vec::new(),
+            unusable: Vec::new(),
+        }
+    }
+}
+
 impl Header {
     /// The version that is written and read.
     pub const VERSION: u32 = 2;
@@ -308,18 +326,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header {
-            journal: Header::VERSION,
-            yolo9: "1".into(),
-            model: "m".into(),
-            settings: RunSettings::default(),
-            inputs: "i".into(),
-            total: 9,
-            shard: Shard::WHOLE,
-            class_names: vec!["a".into()],
-            written: Vec::new(),
-            unusable: Vec::new(),
-        }
+        Header { total: 9, class_names: vec!["a".into()], ..Header::default() }
     }
 
     fn journal(lines: &[&str]) -> JournalReader<Cursor<Vec<u8>>> {

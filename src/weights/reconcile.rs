@@ -17,16 +17,16 @@ use super::WeightsError;
 /// # Errors
 /// When the configuration does not resolve.
 pub fn reconcile(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<ModelConfig, WeightsError> {
-    let reconcile = with_activation(config, checkpoint);
-    if reconcile.activation != config.activation {
+    let reconciled = with_activation(config, checkpoint);
+    if reconciled.activation != config.activation {
         log::warn!(
             "{} was trained with {}; its config says {}. The weights decide",
             checkpoint.name(),
-            reconcile.activation,
+            reconciled.activation,
             config.activation
         );
     }
-    let classes = classes(&Architecture::new(&reconcile)?, checkpoint);
+    let classes = classes(&Architecture::new(&reconciled)?, checkpoint);
     if classes != config.classes {
         log::info!(
             "{} has {classes} classes; its config says {}. The weights decide",
@@ -34,7 +34,7 @@ pub fn reconcile(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<ModelC
             config.classes
         );
     }
-    Ok(reconcile.with_classes(classes))
+    Ok(reconciled.with_classes(classes))
 }
 
 /// The architecture of `config` with the activation and the head that `checkpoint` holds. Branches of which the

@@ -161,23 +161,10 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use yolo9::output::{RunSettings, Shard};
-
     use super::*;
 
     fn header() -> Header {
-        Header {
-            journal: Header::VERSION,
-            yolo9: "1".into(),
-            model: "m".into(),
-            settings: RunSettings::default(),
-            inputs: "i".into(),
-            total: 9,
-            shard: Shard::WHOLE,
-            class_names: vec!["a".into()],
-            written: Vec::new(),
-            unusable: Vec::new(),
-        }
+        Header { total: 9, class_names: vec!["a".into()], ..Header::default() }
     }
 
     fn records(count: usize) -> Vec<Record> {
