@@ -55,7 +55,7 @@ fn main() {
     }
 }
 
-/// The models of one node in every operator set.
+/// The models of one node in every opset.
 fn write_models(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     for opset in Opset::SUPPORTED.map(|number| Opset::new(number).unwrap()) {

@@ -7,7 +7,7 @@ use crate::dysample::Definition;
 /// A sentence about channels that do not fit; the caller knows the layer.
 pub(super) type Built<T = Value> = Result<T, String>;
 
-/// No published network comes near these; bounds for hostile files. The largest one has 488 operations and 70 million
+/// No published network comes near these; bounds for untrusted files. The largest one has 488 operations and 70 million
 /// parameters.
 pub(super) const MAX_STEPS: usize = 5_000;
 const MAX_CHANNELS: usize = 1 << 20;

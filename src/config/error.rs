@@ -84,6 +84,14 @@ pub enum ConfigError {
         /// What is wrong.
         message: String,
     },
+    /// A file of class names cannot be read.
+    #[error("names {path}: cannot be read")]
+    ReadNames {
+        /// The file.
+        path: String,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// A data YAML cannot be read.
     #[error("data YAML {path}: cannot be read")]
     ReadData {

@@ -10,11 +10,12 @@ use crate::untrusted::{FileKind, read};
 /// name per line. The position of a name is its class id.
 ///
 /// # Errors
-/// [`ConfigError::Read`] when the file cannot be read; [`ConfigError::Names`] when it holds no names, or a map whose
+/// [`ConfigError::ReadNames`] when the file cannot be read; [`ConfigError::Names`] when it holds no names, or a map whose
 /// ids have gaps.
 pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     let shown = path.display().to_string();
-    let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+    let bytes =
+        read(path, FileKind::Config).map_err(|source| ConfigError::ReadNames { path: shown.clone(), source })?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}');
     let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));

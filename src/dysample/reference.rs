@@ -1,6 +1,6 @@
 //! The specification of the sampling step: slow, and readable at one glance.
 //!
-//! Every [`Kernel`](super::Kernel) gives exactly the same bits (but for which NaN a NaN is), on every machine: all of them compute the same
+//! Every [`Kernel`](super::Kernel) gives exactly the same bits (of a NaN only that it is one), on every machine: all of them compute the same
 //! products and sums in the same order, none of them fused.
 
 use ndarray::{Array4, ArrayView2, ArrayView4, s};

@@ -70,7 +70,7 @@ const CONFIDENCES: usize = 1000;
 /// A detection of a class: its confidence and a bit for each threshold at which it is right.
 type Marked = (f64, u16);
 
-/// Judges all images. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
+/// Evaluates all images. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
 #[must_use]
 pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: MetricStyle) -> YoloMetrics {
     let mut marked: Vec<Vec<Marked>> = vec![Vec::new(); classes];

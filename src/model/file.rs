@@ -1,4 +1,4 @@
-//! A model file of any kind, told from its content.
+//! A model file of any kind. Its content decides which, not its name.
 
 use std::path::Path;
 

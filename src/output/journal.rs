@@ -76,7 +76,7 @@ impl std::str::FromStr for Shard {
         let parts = text.split_once('/').and_then(|(part, parts)| Some((part.parse().ok()?, parts.parse().ok()?)));
         parts
             .and_then(|(part, parts)| Self::new(part, parts))
-            .ok_or_else(|| format!("`{text}` is not a part of a whole; expected 1/4, 2/4, 3/4 or 4/4, say"))
+            .ok_or_else(|| format!("`{text}` is not a shard; expected one of 1/4, 2/4, 3/4 and 4/4, for example"))
     }
 }
 

@@ -73,7 +73,7 @@ pub fn golden_input(folder: &Path) -> Array4<f32> {
     input.mapv(|value| f32::from(value) / 255.0)
 }
 
-/// Boxes (centre x, centre y, width, height in pixels) and scores of every cell, `[4 + nc, predictions]`.
+/// Boxes (centre x, centre y, width, height in pixels) and scores of every anchor point, `[4 + nc, predictions]`.
 pub fn all_predictions(model: &mut OrtBackend, input: &Array4<f32>) -> Array2<f32> {
     let HeadOutput::Levels(levels) = model.run(input.view()).unwrap().remove(0) else {
         panic!("a network of ours gives maps")

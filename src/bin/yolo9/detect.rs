@@ -11,7 +11,7 @@ use yolo9::output::{Header, Shard};
 use yolo9::runtime::{OrtBackend, Runtime};
 use yolo9::untrusted::printable;
 
-use crate::cli::{DetectArgs, Globals};
+use crate::cli::{DetectArgs, Globals, OthersArgs};
 use crate::console::{event, logs_json, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
@@ -33,8 +33,8 @@ pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<Ex
     let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
     // A run that can be resumed or divided has no videos, whose frames are not counted before they come.
     let videos = !args.resume && args.shard == Shard::WHOLE;
-    let search = sources::Options { recursive: args.recursive, videos, out, offline: globals.is_offline() };
-    let mut sources = sources::expand(&args.inputs, search);
+    let options = sources::Options { recursive: args.recursive, videos, out, offline: globals.is_offline() };
+    let mut sources = sources::expand(&args.inputs, options);
     if args.inputs.is_empty() {
         sources.images.push(Source::sample());
     }
@@ -146,10 +146,14 @@ fn complete(
     globals: &Globals,
 ) -> anyhow::Result<ExitStatus> {
     let replayed = recorder.replay_before(None);
+    let keeps_journal = recorder.replay.is_some();
     let Recorder { sinks, report, .. } = recorder;
     report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
     let finished = sinks.finish();
     let interrupted = ended?;
+    if let Some(out) = args.output.out.as_deref().filter(|_| interrupted && keeps_journal && !logs_json()) {
+        say!("Continue with the same command and --resume (--out {})", printable(&out.display().to_string()));
+    }
     replayed?;
     let lines = finished?;
     let succeeded = report.succeeded();
@@ -251,15 +255,26 @@ fn is_image_name(path: &Path) -> bool {
 /// Options of other tools that are no options here.
 fn take_habits(args: &mut DetectArgs) -> anyhow::Result<()> {
     args.inputs.append(&mut args.source);
-    let device = args.device.as_deref().unwrap_or_default();
+    let OthersArgs { device, half, augment, visualize, view_img, update, dnn } = &args.others;
+    let device = device.as_deref().unwrap_or_default();
     anyhow::ensure!(
         device.is_empty() || device.eq_ignore_ascii_case("cpu"),
         "--device {device}: inference runs on the CPU only; leave the option out"
     );
     anyhow::ensure!(
-        !args.half,
+        !half,
         "--half: inference on the CPU is in f32; leave the option out (`yolo9 export --half` writes an f16 file)"
     );
+    let unsupported = [
+        ("--augment", augment, "augmented inference is not supported"),
+        ("--visualize", visualize, "feature maps are not drawn (`yolo9 explain` draws those of DySample)"),
+        ("--view-img", view_img, "images are written, not shown"),
+        ("--update", update, "nothing updates weights"),
+        ("--dnn", dnn, "inference runs on ONNX Runtime only"),
+    ];
+    if let Some((option, _, reason)) = unsupported.into_iter().find(|(_, asked, _)| **asked) {
+        anyhow::bail!("{option}: {reason}; leave the option out");
+    }
     Ok(())
 }
 

@@ -31,7 +31,7 @@ mod weights;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 use cli::{Cli, Command};
 use console::say;
 use exit::ExitStatus;
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 /// The parsed command line and the settings behind it, or the exit code after a message: clap's own code for wrong usage,
 /// 2, means something else here.
 fn parse() -> Result<(Cli, Settings), ExitCode> {
-    let plain = Cli::command();
+    let plain = cli::command();
     let typed = cli::translate(std::env::args_os(), &plain);
     let without = typed.iter().any(|argument| argument == "--no-config");
     let settings = if without { Ok(Settings::default()) } else { Settings::find() };
@@ -77,7 +77,7 @@ fn parse() -> Result<(Cli, Settings), ExitCode> {
 fn run(cli: Cli, settings: &Settings) -> anyhow::Result<ExitStatus> {
     let globals = &cli.globals;
     if let Some(name) = cli.command.is_configurable() {
-        settings.announce(&Cli::command(), name);
+        settings.announce(&cli::command(), name);
     }
     match cli.command {
         Command::Detect(mut args) => detect::run(&mut args, globals),
@@ -91,10 +91,10 @@ fn run(cli: Cli, settings: &Settings) -> anyhow::Result<ExitStatus> {
         Command::Models(args) => models::run(&args, globals),
         Command::Convert(args) => convert::run(&args, globals),
         Command::Export(args) => export::run(&args, globals),
-        Command::Config(args) => settings_file::run(&args, &Cli::command(), settings),
+        Command::Config(args) => settings_file::run(&args, &cli::command(), settings),
         Command::Configs(args) => configs::run(&args),
-        Command::Completions(args) => manual::completions(&args, &mut Cli::command()),
-        Command::Man => manual::page(Cli::command()),
+        Command::Completions(args) => manual::completions(&args, &mut cli::command()),
+        Command::Man => manual::page(cli::command()),
         Command::Doctor(args) => doctor::run(&args, globals),
     }
 }

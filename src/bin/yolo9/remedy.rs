@@ -6,7 +6,7 @@ use yolo9::image::ImageError;
 use yolo9::model::{ModelError, ModelFileError};
 use yolo9::onnx::{OnnxFileError, OnnxProblem};
 use yolo9::runtime::RuntimeError;
-use yolo9::weights::WeightsError;
+use yolo9::weights::{LiftError, WeightsError};
 
 /// A continuation of an error's message, or nothing.
 pub(crate) fn of(error: &anyhow::Error) -> String {
@@ -22,12 +22,15 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             }
             ModelError::ConfigOfExported { .. } => known("leave out --config"),
             ModelError::InputSize { .. } => known("leave out --imgsz"),
-            ModelError::Names { .. } => known("give them with --names"),
+            ModelError::Names { .. } => known("correct --names"),
             ModelError::Weights(error) => of_weights(error),
             ModelError::Config(error) => of_config(error),
             ModelError::File(ModelFileError::Exported(error)) => of_onnx(error),
             _ => None,
         };
+    }
+    if let Some(LiftError::Weights(error)) = cause.downcast_ref::<LiftError>() {
+        return of_weights(error);
     }
     if let Some(error) = cause.downcast_ref::<WeightsError>() {
         return of_weights(error);

@@ -54,6 +54,16 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
     let opened = |name: &String| bench.subject(name, &options::compared_session(&args.runtime));
     let opponent = args.vs.as_ref().map(opened).transpose()?;
     let prepared = Prepared::new(&image.pixels, &subject.engine.options().letterbox);
+    if let Some(opponent) = &opponent {
+        let theirs = Prepared::new(&image.pixels, &opponent.engine.options().letterbox).size();
+        anyhow::ensure!(
+            prepared.size() == theirs || args.different_sizes,
+            "--vs: the inputs differ, A reads {} and B {theirs} (width x height): a ratio of their times says nothing about \
+             the networks; give both one size (--imgsz, and --square beside an export of fixed size), or ask for it with \
+             --different-sizes",
+            prepared.size()
+        );
+    }
     let stages = subject.stages(&bytes, args.runs)?;
     let mut report = json!({
         "model": args.model,
@@ -135,13 +145,6 @@ impl Bench<'_> {
         let args = self.args;
         let prepared = |subject: &Subject| Prepared::new(&image.pixels, &subject.engine.options().letterbox);
         let (ours, theirs) = (prepared(&subject), prepared(&opponent));
-        anyhow::ensure!(
-            ours.size() == theirs.size() || args.different_sizes,
-            "--vs: the inputs differ, A reads {} and B {} (width x height): a ratio of their times says nothing about the \
-             networks; give both one size with --imgsz, or ask for it with --different-sizes",
-            ours.size(),
-            theirs.size()
-        );
         let mut number = 0;
         let pairs = warmed_up(args.runs, || {
             number += 1;

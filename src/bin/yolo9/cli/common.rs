@@ -103,15 +103,15 @@ pub(crate) struct InputArgs {
 #[derive(Debug, Clone, PartialEq, Args)]
 #[command(next_help_heading = "Thresholds")]
 pub(crate) struct ThresholdArgs {
-    /// Confidence threshold [default: 0.25; 0.001 for val].
+    /// Confidence threshold [default: 0.25].
     #[arg(long, alias = "conf-thres", value_name = "0..1", value_parser = parse_unit, allow_negative_numbers = true)]
     pub(crate) conf: Option<f32>,
 
-    /// NMS IoU threshold [default: 0.45; 0.7 for val and --preset ultralytics].
+    /// NMS IoU threshold [default: 0.45, or 0.7 with --preset ultralytics].
     #[arg(long, alias = "iou-thres", value_name = "0..1", value_parser = parse_unit, allow_negative_numbers = true)]
     pub(crate) iou: Option<f32>,
 
-    /// Maximum detections per image [default: 1000; 300 for val and --preset ultralytics].
+    /// Maximum detections per image [default: 1000, or 300 with --preset ultralytics].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
     pub(crate) max_det: Option<u32>,
 
@@ -120,7 +120,7 @@ pub(crate) struct ThresholdArgs {
     pub(crate) agnostic: bool,
 
     /// Only these classes, by name or id: person,2.
-    #[arg(long, value_name = "NAME|ID", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME|ID", value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) classes: Option<Vec<String>>,
 }
 
@@ -128,7 +128,7 @@ pub(crate) struct ThresholdArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Performance")]
 pub(crate) struct RuntimeArgs {
-    /// Threads for inference [default: all that the system grants; 1 where two models are compared].
+    /// Threads for inference [default: all that the system grants].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 

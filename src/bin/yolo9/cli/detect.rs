@@ -76,9 +76,16 @@ pub(crate) struct DetectArgs {
 
     /// Batch size: images of one input size that go through the network in one run. More memory, and on a CPU seldom
     /// faster.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Performance")]
+    #[arg(long, alias = "batch-size", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Performance")]
     pub(crate) batch: u16,
 
+    #[command(flatten)]
+    pub(crate) others: OthersArgs,
+}
+
+/// Options of other tools that are refused with a reason.
+#[derive(Debug, Args)]
+pub(crate) struct OthersArgs {
     /// Where inference runs.
     #[arg(long, value_name = "cpu", hide = true)]
     pub(crate) device: Option<String>,
@@ -86,6 +93,21 @@ pub(crate) struct DetectArgs {
     /// Half precision.
     #[arg(long, hide = true)]
     pub(crate) half: bool,
+
+    #[arg(long, hide = true)]
+    pub(crate) augment: bool,
+
+    #[arg(long, hide = true)]
+    pub(crate) visualize: bool,
+
+    #[arg(long, alias = "show", hide = true)]
+    pub(crate) view_img: bool,
+
+    #[arg(long, hide = true)]
+    pub(crate) update: bool,
+
+    #[arg(long, hide = true)]
+    pub(crate) dnn: bool,
 }
 
 /// What is written.

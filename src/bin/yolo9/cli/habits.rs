@@ -4,128 +4,233 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::Command;
+use clap::{Arg, Command};
+use yolo9::image::EXTENSIONS;
 
-/// Options of `yolo predict key=value`, and what they are here; an empty name leaves the key out.
-const KEYS: &[(&str, &str)] = &[
-    ("model", "weights"),
-    ("source", "source"),
-    ("imgsz", "imgsz"),
-    ("conf", "conf"),
-    ("iou", "iou"),
-    ("max_det", "max-det"),
-    ("classes", "classes"),
-    ("agnostic_nms", "agnostic"),
-    ("save_txt", "txt"),
-    ("save_conf", "save-conf"),
-    ("save_crop", "save-crop"),
-    ("line_width", "line-width"),
-    ("vid_stride", "vid-stride"),
-    ("batch", "batch"),
-    ("device", "device"),
-    ("half", "half"),
-    ("data", "data"),
-    ("split", "split"),
-    ("project", "project"),
-    ("name", "name"),
-    ("exist_ok", "exist-ok"),
-    ("task", ""),
-    ("mode", ""),
-    ("save", ""),
-    ("verbose", ""),
+/// What a key of `yolo predict key=value` is here.
+enum Key {
+    Option(&'static str),
+    /// The switch that `False` stands for.
+    Unless(&'static str),
+    /// These values say what happens anyway.
+    Only(&'static [&'static str]),
+}
+use Key::{Only, Option as Is, Unless};
+
+const KEYS: &[(&str, Key)] = &[
+    ("model", Is("weights")),
+    ("data", Is("data")),
+    ("max_det", Is("max-det")),
+    ("agnostic_nms", Is("agnostic")),
+    ("save_txt", Is("txt")),
+    ("save_conf", Is("save-conf")),
+    ("save_crop", Is("save-crop")),
+    ("line_width", Is("line-width")),
+    ("vid_stride", Is("vid-stride")),
+    ("exist_ok", Is("exist-ok")),
+    ("save", Unless("no-draw")),
+    ("show_labels", Unless("hide-labels")),
+    ("show_conf", Unless("hide-conf")),
+    ("verbose", Unless("quiet")),
+    ("task", Only(&["detect"])),
+    ("mode", Only(&["predict", "val", "export"])),
+    ("format", Only(&["onnx"])),
 ];
 
 /// Translates a command line, program name included:
-/// - `yolo9 bus.jpg` is `yolo9 detect bus.jpg`;
-/// - `detect` and `val` take `key=value` as `--key value`, `key=True` as `--key`, if no file has that name;
+/// - a missing command is `detect`, as in `yolo9 bus.jpg`; `detect predict` and `mode=val` name one too;
+/// - `key=value` is `--key value`, `key=True` is `--key`, if no file has that name;
 /// - `--imgsz 480 640` is one size, `--classes 0 5` one list: an option of several values would take the first image for
-///   one of them.
+///   one of them;
+/// - `--weights` of `export` is its argument, and `--format onnx` what it does anyway.
 pub(crate) fn translate(arguments: impl Iterator<Item = OsString>, plain: &Command) -> Vec<OsString> {
-    let arguments = with_command(arguments.collect(), plain);
-    let takes_keys = |command: &&Command| matches!(command.get_name(), "detect" | "val");
-    let named = |name: &OsString| plain.get_subcommands().find(|c| is_called(c, &name.to_string_lossy()));
-    if arguments.get(1).and_then(named).filter(takes_keys).is_none() {
-        return join_numbers(arguments.into_iter());
-    }
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let Some(command) = with_command(&mut arguments, plain) else { return arguments };
+    let command = Known { command, plain };
+    let literal = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let rest = arguments.split_off(literal);
     let mut translated: Vec<OsString> = Vec::new();
     for argument in arguments {
-        // What stands behind an option may be its value, whatever it looks like.
-        let free = translated.last().is_none_or(|last| !last.to_string_lossy().starts_with('-'));
-        match from_key(&argument, free) {
+        let is_value = translated.last().is_some_and(|last| command.takes_next(last));
+        match command.option_of_key(&argument).filter(|_| !is_value) {
             Some(option) => translated.extend(option),
             None => translated.push(argument),
         }
     }
-    join_numbers(translated.into_iter())
-}
-
-fn is_called(command: &Command, name: &str) -> bool {
-    command.get_name() == name || command.get_all_aliases().any(|alias| alias == name)
-}
-
-/// With `detect` before a first argument that is an input.
-fn with_command(mut arguments: Vec<OsString>, plain: &Command) -> Vec<OsString> {
-    let Some(first) = arguments.get(1) else { return arguments };
-    let text = first.to_string_lossy();
-    let is_command = text == "help" || plain.get_subcommands().any(|command| is_called(command, &text));
-    let is_input = Path::new(first).exists() || text.contains("://") || text.contains(['*', '.', '/']);
-    if !is_command && !text.starts_with('-') && is_input {
-        arguments.insert(1, "detect".into());
+    let mut joined = join_values(translated.into_iter());
+    if command.command.get_name() == "export" {
+        joined = as_argument(joined);
     }
-    arguments
+    joined.extend(rest);
+    joined
 }
 
-/// `key=value` as an option; nothing for another argument. A key that nobody knows becomes an option too where `free`
-/// says that it can be no value, so that it is refused as one.
-fn from_key(argument: &OsStr, free: bool) -> Option<Vec<OsString>> {
-    let (key, value) = argument.to_str()?.split_once('=')?;
-    let is_key = || free && !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let known = KEYS.iter().find(|(known, _)| *known == key).map(|(_, option)| *option);
-    let option = known.or_else(|| is_key().then_some(key))?;
-    if Path::new(argument).exists() {
+/// The command that is named, or put in where none is.
+fn with_command<'a>(arguments: &mut Vec<OsString>, plain: &'a Command) -> Option<&'a Command> {
+    let named =
+        |name: &str| plain.get_subcommands().find(|c| c.get_name() == name || c.get_all_aliases().any(|a| a == name));
+    let detect = named("detect")?;
+    let globals = Known { command: plain, plain };
+    let mut place = 1;
+    loop {
+        let argument = arguments.get(place)?;
+        let text = argument.to_string_lossy();
+        if let Some(command) = named(&text) {
+            let second =
+                arguments.get(place + 1).map(|second| second.to_string_lossy().into_owned()).unwrap_or_default();
+            // `yolo TASK MODE`.
+            return match named(&second).filter(|_| text == "detect" && !Path::new(&second).exists()) {
+                Some(mode) => {
+                    arguments.remove(place);
+                    Some(mode)
+                }
+                None => Some(command),
+            };
+        }
+        if globals.option(argument).is_some() {
+            place += if globals.takes_next(argument) { 2 } else { 1 };
+            continue;
+        }
+        let of_detect = Known { command: detect, plain };
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if is_input(argument)
+            || is_number
+            || of_detect.option(argument).is_some()
+            || of_detect.option_of_key(argument).is_some()
+        {
+            let mode = arguments.iter().find_map(|argument| named(argument.to_str()?.strip_prefix("mode=")?));
+            let command = mode.unwrap_or(detect);
+            arguments.insert(place, command.get_name().into());
+            return Some(command);
+        }
         return None;
     }
-    let long = OsString::from(format!("--{option}"));
-    Some(match value {
-        _ if option.is_empty() => Vec::new(),
-        "True" | "true" => vec![long],
-        "False" | "false" => Vec::new(),
-        _ => vec![long, value.trim_matches(['[', ']']).replace(' ', "").into()],
-    })
 }
 
-/// Numbers behind the options that take several as one value.
-fn join_numbers(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let is_number = |argument: &OsString| {
-        argument.to_str().is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
-    };
+/// What is there, or looks like a file, pattern or address.
+fn is_input(argument: &OsStr) -> bool {
+    let text = argument.to_string_lossy();
+    let looks_like_one = text.contains(['*', '.', '/']) && !text.contains('=') || text.contains("://");
+    !text.starts_with('-') && (Path::new(argument).exists() || looks_like_one)
+}
+
+/// A command with its options and those of the program.
+struct Known<'a> {
+    command: &'a Command,
+    plain: &'a Command,
+}
+
+impl Known<'_> {
+    fn named(&self, long: &str) -> Option<&Arg> {
+        let is_called =
+            |arg: &&Arg| arg.get_long() == Some(long) || arg.get_all_aliases().unwrap_or_default().contains(&long);
+        self.command.get_arguments().chain(self.plain.get_arguments()).find(is_called)
+    }
+
+    /// The option that an argument names.
+    fn option(&self, argument: &OsStr) -> Option<&Arg> {
+        let text = argument.to_str()?;
+        match text.strip_prefix("--") {
+            Some(long) => self.named(long.split('=').next().unwrap_or(long)),
+            None => {
+                let short = text.strip_prefix('-')?.chars().next()?;
+                self.command
+                    .get_arguments()
+                    .chain(self.plain.get_arguments())
+                    .find(|arg| arg.get_short() == Some(short))
+            }
+        }
+    }
+
+    /// Whether the argument behind it is its value, whatever that looks like.
+    fn takes_next(&self, argument: &OsStr) -> bool {
+        let text = argument.to_string_lossy();
+        let has_value = text.contains('=') || !text.starts_with("--") && text.len() > 2;
+        let takes = |arg: &Arg| arg.get_action().takes_values() && !arg.is_require_equals_set();
+        !has_value && self.option(argument).is_some_and(takes)
+    }
+
+    /// `key=value` as an option; nothing for another argument. A key that nobody knows becomes an option too, and is
+    /// refused as one.
+    fn option_of_key(&self, argument: &OsStr) -> Option<Vec<OsString>> {
+        let (key, value) = argument.to_str()?.split_once('=')?;
+        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_path = |text: &str| {
+            let extension = Path::new(text).extension().and_then(OsStr::to_str).unwrap_or_default();
+            text.contains(['*', '/']) || EXTENSIONS.contains(&extension)
+        };
+        if !is_key || Path::new(argument).exists() {
+            return None;
+        }
+        let option = match KEYS.iter().find(|(known, _)| *known == key).map(|(_, key)| key) {
+            Some(Only(values)) if values.contains(&value) => return Some(Vec::new()),
+            Some(Unless(switch)) if self.named(switch).is_some() => {
+                let off = value.eq_ignore_ascii_case("false");
+                return Some(if off { vec![format!("--{switch}").into()] } else { Vec::new() });
+            }
+            Some(Is(option)) => *option,
+            _ => key,
+        };
+        let known = self.named(option).is_some() || option == "weights";
+        if !known && is_path(value) {
+            return None;
+        }
+        let long = OsString::from(format!("--{option}"));
+        Some(match value {
+            "True" | "true" => vec![long],
+            "False" | "false" | "None" if known => Vec::new(),
+            _ => vec![long, value.trim_matches(['[', ']']).replace(' ', "").into()],
+        })
+    }
+}
+
+/// Words behind the options that take several as one value.
+fn join_values(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let is_number =
+        |argument: &OsString| argument.to_str().is_some_and(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    let is_class = |argument: &OsString| !argument.to_string_lossy().starts_with('-') && !is_input(argument);
     let mut joined: Vec<OsString> = Vec::new();
     let mut arguments = arguments.peekable();
-    while let Some(argument) = arguments.next() {
-        let separator_and_most = match joined.last().and_then(|last| last.to_str()) {
-            Some("--imgsz" | "--img" | "--img-size") => Some(("x", 1)),
-            Some("--classes") => Some((",", usize::MAX)),
-            _ => None,
-        };
-        let mut argument = argument;
-        if let Some((separator, most)) = separator_and_most.filter(|_| is_number(&argument)) {
-            for _ in 0..most {
-                let Some(next) = arguments.next_if(is_number) else { break };
-                argument.push(separator);
-                argument.push(next);
+    while let Some(mut argument) = arguments.next() {
+        match joined.last().and_then(|last| last.to_str()) {
+            Some("--imgsz" | "--img" | "--img-size") if is_number(&argument) => {
+                if let Some(width) = arguments.next_if(is_number) {
+                    argument.push("x");
+                    argument.push(width);
+                }
             }
+            Some("--classes") => {
+                while let Some(next) = arguments.next_if(is_class) {
+                    argument = argument.to_string_lossy().trim_end_matches(',').into();
+                    argument.push(",");
+                    argument.push(next);
+                }
+            }
+            _ => {}
         }
         joined.push(argument);
     }
     joined
 }
 
+/// `--weights FILE` as `FILE`; without `--format onnx` and `--include onnx`.
+fn as_argument(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut arguments = arguments.into_iter().peekable();
+    let mut kept = Vec::new();
+    while let Some(argument) = arguments.next() {
+        match argument.to_str() {
+            Some("--weights" | "--model" | "-w") => {}
+            Some("--format" | "--include") if arguments.next_if(|value| value == "onnx").is_some() => {}
+            _ => kept.push(argument),
+        }
+    }
+    kept
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::command;
 
     #[test]
     fn habits_of_other_tools_are_understood() {
@@ -136,33 +241,44 @@ mod tests {
             Case("yolo9 detect --imgsz 640", "yolo9 detect --imgsz 640"),
             Case("yolo9 detect a.jpg --conf 0.5 1", "yolo9 detect a.jpg --conf 0.5 1"),
             Case("yolo9 detect --classes 0 5 bus.jpg", "yolo9 detect --classes 0,5 bus.jpg"),
-            Case("yolo9 detect --classes person 5", "yolo9 detect --classes person 5"),
+            Case("yolo9 detect --classes person, 5 bus.jpg", "yolo9 detect --classes person,5 bus.jpg"),
             Case("yolo9 none/bus.jpg --conf 0.4", "yolo9 detect none/bus.jpg --conf 0.4"),
+            Case("yolo9 -q --log json bus.jpg", "yolo9 -q --log json detect bus.jpg"),
+            Case("yolo9 --weights best.pt bus.jpg", "yolo9 detect --weights best.pt bus.jpg"),
+            Case("yolo9 0", "yolo9 detect 0"),
             Case("yolo9 detcet", "yolo9 detcet"),
+            Case("yolo9 --version", "yolo9 --version"),
             Case(
-                "yolo9 predict model=best.pt source=a.jpg conf=0.4 save_txt=True save=False classes=[0,5]",
-                "yolo9 predict --weights best.pt --source a.jpg --conf 0.4 --txt --classes 0,5",
+                "yolo9 -q predict model=best.pt source=a.jpg conf=0.4 save_txt=True save=False classes=[0,5]",
+                "yolo9 -q predict --weights best.pt --source a.jpg --conf 0.4 --txt --no-draw --classes 0,5",
             ),
-            Case("yolo9 detect task=detect imgz=640 A=1.jpg", "yolo9 detect --imgz 640 A=1.jpg"),
-            Case("yolo9 detect a.jpg --out odd=1", "yolo9 detect a.jpg --out odd=1"),
+            Case("yolo9 task=detect mode=predict source=0", "yolo9 detect --source 0"),
+            Case("yolo9 detect predict source=0 verbose=False", "yolo9 predict --source 0 --quiet"),
+            Case("yolo9 detect val data=a.yaml", "yolo9 val --data a.yaml"),
+            Case("yolo9 mode=val data=a.yaml", "yolo9 val --data a.yaml"),
+            Case("yolo9 export model=best.pt format=onnx half=True", "yolo9 export best.pt --half"),
+            Case("yolo9 export --weights best.pt --include onnx", "yolo9 export best.pt"),
+            Case("yolo9 export best.pt --format engine", "yolo9 export best.pt --format engine"),
+            // What is no key, or is a value.
+            Case("yolo9 detect odd=1.jpg split=val/*.jpg A=1", "yolo9 detect odd=1.jpg split=val/*.jpg A=1"),
+            Case("yolo9 detect a.jpg --out name=1 -- conf=1", "yolo9 detect a.jpg --out name=1 -- conf=1"),
             Case("yolo9 convert best.pt --metadata name=x", "yolo9 convert best.pt --metadata name=x"),
+            Case("yolo9 detect --no-draw imgz=640", "yolo9 detect --no-draw --imgz 640"),
         ] {
-            let arguments = translate(typed.split(' ').map(OsString::from), &Cli::command());
+            let arguments = translate(typed.split(' ').map(OsString::from), &command());
             assert_eq!(arguments, parsed.split(' ').map(OsString::from).collect::<Vec<_>>());
         }
     }
 
     #[test]
-    fn every_key_is_an_option_of_detect_or_val() {
-        let command = Cli::command();
-        let longs: Vec<&str> = command
-            .get_subcommands()
-            .filter(|c| ["detect", "val"].contains(&c.get_name()))
-            .flat_map(Command::get_arguments)
-            .filter_map(clap::Arg::get_long)
-            .collect();
-        for (key, option) in KEYS.iter().filter(|(_, option)| !option.is_empty()) {
-            assert!(longs.contains(option), "{key}");
+    fn every_key_is_an_option() {
+        let command = command();
+        let all: Vec<Known<'_>> =
+            command.get_subcommands().map(|subcommand| Known { command: subcommand, plain: &command }).collect();
+        for (key, option) in KEYS {
+            if let Is(option) | Unless(option) = option {
+                assert!(all.iter().any(|known| known.named(option).is_some()), "{key}");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ mod measure;
 mod values;
 
 pub(crate) use common::{DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs};
-pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OutputArgs};
+pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OthersArgs, OutputArgs};
 pub(crate) use files::{
     CompletionsArgs, ConfigArgs, ConfigsArgs, ConvertArgs, DoctorArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs,
     ModelsAction, ModelsArgs,
@@ -17,7 +17,7 @@ pub(crate) use files::{
 pub(crate) use habits::translate;
 pub(crate) use measure::{BenchArgs, CompareArgs, ExplainArgs, MemoryArgs, SideArg, ValArgs};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
 
@@ -130,14 +130,30 @@ impl Globals {
     }
 }
 
+/// The command line for clap, in whose help each command has the defaults of its own.
+pub(crate) fn command() -> clap::Command {
+    let of_val = [
+        ("conf", "Confidence threshold [default: 0.001]"),
+        ("iou", "NMS IoU threshold [default: 0.7]"),
+        ("max_det", "Maximum detections per image [default: 300]"),
+    ];
+    let of_compare = [("threads", "Threads for inference of each model [default: 1]")];
+    let of_bench = [("threads", "Threads for inference [default: all that the system grants; 1 with --vs]")];
+    let with_help = |command: clap::Command, helps: &[(&'static str, &'static str)]| {
+        helps.iter().fold(command, |command, (id, help)| command.mut_arg(id, |arg| arg.help(*help)))
+    };
+    Cli::command()
+        .mut_subcommand("val", |command| with_help(command, &of_val))
+        .mut_subcommand("compare", |command| with_help(command, &of_compare))
+        .mut_subcommand("bench", |command| with_help(command, &of_bench))
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

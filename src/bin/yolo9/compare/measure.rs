@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use yolo9::Size;
 use yolo9::compare::{Compared, compare_detections};
 use yolo9::detect::{DetectOutput, Detection, Engine, PostprocessOptions, Prepared, Preset, Timing};
 use yolo9::evaluate::{Dataset, EvalImage};
@@ -33,6 +34,8 @@ pub(super) struct Measured {
     pub(super) evaluated: [Vec<EvalImage>; 2],
     /// Of each side, in the order of runs.
     pub(super) timings: [Vec<Timing>; 2],
+    /// Inputs of both networks for an image of which these have different sizes.
+    pub(super) unlike: Option<[Size; 2]>,
 }
 
 /// Which class of the dataset each class of a side is.
@@ -142,6 +145,10 @@ impl Measured {
     }
 
     fn time(&mut self, outputs: &[Vec<DetectOutput>; 2]) {
+        let inputs = outputs.each_ref().map(|outputs| outputs[0].input);
+        if inputs[0] != inputs[1] {
+            self.unlike = Some(inputs);
+        }
         for (timings, outputs) in self.timings.iter_mut().zip(outputs) {
             timings.push(outputs[0].timing);
         }

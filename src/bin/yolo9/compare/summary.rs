@@ -68,6 +68,14 @@ pub(super) fn verdict(comparison: &Comparison) -> Vec<String> {
     let (spreads, ratio, [low, high]) = comparison.measured.stage(STAGES[INFERENCE].1);
     let time = format!("{:.2} ms against {:.2} ms", spreads[1].median, spreads[0].median);
     let interval = format!("95 % interval of the ratio {low:.3} to {high:.3}");
+    if let Some([a, b]) = comparison.measured.unlike {
+        let [of_a, of_b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
+        sentences.push(format!(
+            "The inputs differ, A reads {a} and B {b} (width x height): their times ({of_a}, {of_b}) say nothing about the \
+             networks."
+        ));
+        return sentences;
+    }
     sentences.push(if low <= 1.0 && high >= 1.0 {
         format!("No significant difference in latency ({time}; {interval}).")
     } else {
@@ -116,7 +124,7 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
             print_line!("   note: {note}");
         }
     }
-    print_line!("on {}, input {}\n", comparison.subject, comparison.input);
+    print_line!("on {}, letterboxed to at most {}\n", comparison.subject, comparison.input);
     for sentence in verdict(comparison) {
         print_line!("{sentence}");
     }

@@ -15,7 +15,7 @@ pub(crate) struct Feed {
     playing: Option<(Planned, VideoReader)>,
     /// Larger frames are refused.
     limits: ImageLimits,
-    /// Of a video only every so manieth frame.
+    /// Every Nth frame of a video is processed.
     stride: u32,
     interrupt: Interrupt,
 }

@@ -1,6 +1,6 @@
 //! The journal of a run: a line for each image that is finished, written when its own files are. What covers all
 //! images can be written again from it, so an interrupted run resumes exactly, and the journals of shards can be
-//! joined.
+//! merged.
 //!
 //! What failed through no fault of the image (an interruption, a full disk, no more file handles) is not noted: a
 //! resumed run processes it again, and appends it then. The last line of an image counts.

@@ -1,5 +1,5 @@
-//! The one way of images through a network: decoding, inference and what comes after it at the same time, results in the
-//! order of inputs, whoever is faster. `detect`, `val`, `compare` and videos all go through here.
+//! The pipeline: decoding, inference and what comes after it run at the same time, and results come in the order of
+//! inputs. `detect`, `val`, `compare` and videos all go through here.
 //!
 //! A pool of workers decodes the images ahead, another one finishes those behind (draws, encodes, writes); each session
 //! runs inference on images of its own. The calling thread only hands them on and waits. Everything is bounded, so that

@@ -78,6 +78,14 @@ impl Settings {
         if let Some(setting) = self.0.iter().find(|setting| places(plain, setting).is_empty()) {
             return Err(unknown(plain, setting));
         }
+        // By their own names, whatever aliases they are called by.
+        for setting in &mut self.0 {
+            let long = places(plain, setting).first().and_then(|(command, id)| {
+                let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
+                owner.get_arguments().find(|arg| arg.get_id() == id)?.get_long()
+            });
+            setting.option = long.unwrap_or(&setting.option).to_owned();
+        }
         let refused =
             |setting: &mut Setting| setting.of_folder && Trust::refuses(&setting.option, &setting.values).is_some();
         self.1 = self.0.extract_if(.., refused).map(|setting| not_taken(&setting)).collect();
@@ -241,7 +249,7 @@ fn values_for(plain: &Command, command: &str, id: &str, setting: &Setting) -> an
     if values.len() != 1 && !takes_many {
         // Height and width, as in `--imgsz 480 640`.
         values = match (option.as_str(), values.len()) {
-            ("imgsz" | "img", 2) => vec![values.join("x")],
+            ("imgsz", 2) => vec![values.join("x")],
             _ => return expected("one value"),
         };
     }
@@ -268,7 +276,8 @@ pub(crate) fn run(args: &ConfigArgs, plain: &Command, settings: &Settings) -> an
     let looked = [user.as_deref(), Some(Path::new(NAME))].into_iter().flatten();
     let mut files: Vec<&Path> = settings.0.iter().map(|setting| setting.file.as_path()).collect();
     files.dedup();
-    if files.is_empty() {
+    settings.1.iter().for_each(|refused| log::warn!("{refused}"));
+    if files.is_empty() && settings.1.is_empty() {
         let looked: Vec<String> = looked.map(|path| path.display().to_string()).collect();
         print_line!("# no settings: looked for {}", looked.join(", then "));
     }
@@ -308,7 +317,11 @@ fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Res
         let default = || {
             let values = arg.get_default_values().iter().map(|value| value.to_string_lossy());
             let values = values.collect::<Vec<_>>().join(",");
-            if values.is_empty() { default_in_help(arg) } else { values }
+            match arg.get_action() {
+                ArgAction::SetTrue if values.is_empty() => "off".to_owned(),
+                _ if values.is_empty() => default_in_help(arg),
+                _ => values,
+            }
         };
         let (value, origin) = match (variable, setting) {
             (Some((variable, value)), _) => (value, variable.to_string_lossy().into_owned()),

@@ -16,7 +16,6 @@ const FREE: &[&str] = &[
     "hide-labels",
     "html",
     "imgsz",
-    "img",
     "iou",
     "layers",
     "lift",
@@ -91,19 +90,19 @@ fn stays_here(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, Command, CommandFactory};
+    use clap::{Arg, Command};
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::cli::command;
 
     /// A new option is not taken from a folder before somebody has decided so.
     #[test]
     fn lists_name_options_that_there_are_and_none_that_writes() {
-        let command = Cli::command();
+        let command = command();
         let all: Vec<&str> =
             command.get_subcommands().flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
         let all: Vec<&str> = all.into_iter().chain(command.get_arguments().filter_map(Arg::get_long)).collect();
-        for option in FREE.iter().chain(BELOW).filter(|option| **option != "img") {
+        for option in FREE.iter().chain(BELOW) {
             assert!(all.contains(option), "{option}");
         }
         for option in

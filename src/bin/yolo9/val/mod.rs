@@ -43,6 +43,11 @@ pub(crate) struct Evaluated {
 
 pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let dataset = Dataset::open(&args.data, &args.dataset.split, args.dataset.images.as_deref())?;
+    anyhow::ensure!(
+        dataset.labels() > 0,
+        "{}: no label was found; expected them in `labels` beside `images`, or in the annotation file",
+        args.data.display()
+    );
     let places = outputs::Places::check(args, &dataset)?;
     let evaluated = match &args.predictions {
         Some(file) => evaluate_file(&dataset, file)?,
@@ -54,9 +59,6 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatu
     }
     let scores = Scores::of(&evaluated.images, &dataset);
     let settings = settings_line(args, &dataset, &evaluated);
-    if dataset.labels() == 0 {
-        log::warn!("{}: no label was found; expected them in `labels` beside `images`", args.data.display());
-    }
     if args.json.as_deref().is_none_or(|path| path != Path::new("-")) {
         scores.print(&settings)?;
     }
@@ -80,7 +82,7 @@ fn settings_line(args: &ValArgs, dataset: &Dataset, evaluated: &Evaluated) -> St
         None => {
             let (defaults, thresholds, input) = (Preset::evaluation(), &args.thresholds, &args.input);
             format!(
-                "{}: conf {}, IoU {}, max-det {}, multi-label, {} letterbox{}",
+                "{}: conf {}, NMS IoU {}, max-det {}, multi-label, {} letterbox{}",
                 args.model.weights,
                 thresholds.conf.unwrap_or(defaults.confidence_threshold),
                 thresholds.iou.unwrap_or(defaults.nms.iou_threshold),

@@ -36,7 +36,7 @@ pub(crate) fn check(formats: &FormatArgs, out: Option<&Path>, exist_ok: bool) ->
         // However it is spelled.
         let folder = folder_of(path).canonicalize().unwrap_or_else(|_| folder_of(path).to_path_buf());
         let place = path.file_name().map_or_else(|| path.to_path_buf(), |name| folder.join(name));
-        anyhow::ensure!(!taken.contains(&place), "{option} {}: another format goes there already", path.display());
+        anyhow::ensure!(!taken.contains(&place), "{option} {}: another format is written there", path.display());
         taken.push(place);
         if path != Path::new("-") {
             check_file(option, path, out, exist_ok)?;

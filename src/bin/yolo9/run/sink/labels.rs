@@ -48,7 +48,8 @@ impl Sink for Labels {
     }
 
     fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
-        Ok(Some(format!("{} labels saved to {}", self.written, self.out.join(FOLDER).display())))
+        let plural = if self.written == 1 { "" } else { "s" };
+        Ok(Some(format!("{} label file{plural} saved to {}", self.written, self.out.join(FOLDER).display())))
     }
 }
 

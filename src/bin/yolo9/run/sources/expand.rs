@@ -12,6 +12,9 @@ use super::pattern::Pattern;
 use super::{Fingerprint, Mirrored, Origin, Source, Sources, remote, standard_input};
 use crate::run::video::VideoInput;
 
+/// Extensions of what is given as an input by mistake.
+const MODELS: [&str; 4] = ["pt", "pth", "onnx", "safetensors"];
+
 /// How inputs are expanded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
@@ -83,6 +86,9 @@ impl Expansion<'_> {
                 }
             }
             Ok(metadata) if metadata.is_file() && has_extension(input, "txt") => self.list(input),
+            Ok(metadata) if metadata.is_file() && MODELS.iter().any(|extension| has_extension(input, extension)) => {
+                self.failed(input, "a model file, not an image; give it with --weights".into());
+            }
             Ok(metadata) if metadata.is_file() => {
                 self.file(input.to_path_buf(), input.file_name().map_or_else(|| input.to_path_buf(), PathBuf::from));
             }
@@ -172,7 +178,8 @@ impl Expansion<'_> {
                 Err(error) if error.loop_ancestor().is_some() => log::warn!("skipped: {error}"),
                 Err(error) => {
                     let path = error.path().unwrap_or(folder).to_path_buf();
-                    self.failed(&path, error.to_string());
+                    let reason = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                    self.failed(&path, format!("cannot be listed: {reason}"));
                 }
             }
         }

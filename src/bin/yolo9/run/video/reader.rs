@@ -25,7 +25,7 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// Of every so manieth frame: an annotated video keeps its speed.
+    /// What they are when only every Nth frame is taken: an annotated video keeps its speed.
     fn every(self, stride: u32) -> Self {
         let slower = |rate: String| match rate.split_once('/') {
             Some((above, below)) => match below.parse::<u64>() {
@@ -65,7 +65,7 @@ pub(crate) struct VideoReader {
     complaints: Option<JoinHandle<VecDeque<String>>>,
     about: About,
     number: u64,
-    /// Only every so manieth frame is given.
+    /// Every Nth frame is given.
     stride: u32,
     interrupt: Interrupt,
 }

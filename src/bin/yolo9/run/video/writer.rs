@@ -43,7 +43,7 @@ const HURRY: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl VideoWriter {
-    /// Nothing is started before the first frame, whose size is that of the film.
+    /// Nothing is started before the first frame, whose size is that of the video.
     pub(crate) fn new(folder: &Path, place: PathBuf, rate: &str, interrupt: &Interrupt) -> Self {
         let (folder, path, interrupt) = (folder.to_path_buf(), folder.join(&place), interrupt.clone());
         Self { folder, path, place, rate: rate.into(), encoder: None, interrupt }
