@@ -151,8 +151,8 @@ fn complete(
     report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
     let finished = sinks.finish();
     let interrupted = ended?;
-    if let Some(out) = args.output.out.as_deref().filter(|_| interrupted && keeps_journal && !logs_json()) {
-        say!("Continue with the same command and --resume (--out {})", printable(&out.display().to_string()));
+    if let Some(folder) = outputs.folder.as_ref().filter(|_| interrupted && keeps_journal && !logs_json()) {
+        say!("Continue with --resume --out {}", printable(&folder.path().display().to_string()));
     }
     replayed?;
     let lines = finished?;
