@@ -146,12 +146,11 @@ fn complete(
     globals: &Globals,
 ) -> anyhow::Result<ExitStatus> {
     let replayed = recorder.replay_before(None);
-    let keeps_journal = recorder.replay.is_some();
     let Recorder { sinks, report, .. } = recorder;
     report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
     let finished = sinks.finish();
     let interrupted = ended?;
-    if let Some(folder) = outputs.folder.as_ref().filter(|_| interrupted && keeps_journal && !logs_json()) {
+    if let Some(folder) = outputs.folder.as_ref().filter(|_| interrupted && outputs.resumable && !logs_json()) {
         say!("Continue with --resume --out {}", printable(&folder.path().display().to_string()));
     }
     replayed?;
@@ -194,6 +193,8 @@ fn hint(args: &DetectArgs) -> String {
 struct Outputs {
     folder: Option<RunFolder>,
     journal: Option<Journal>,
+    /// Whether a journal is kept.
+    resumable: bool,
     /// Whether no other run writes into the folder.
     owned: bool,
     /// Whether the folder is this run's alone: there was nothing in it.
@@ -228,8 +229,9 @@ impl Outputs {
         if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
             folder.sweep();
         }
-        let owned = journal.is_some() || plan.video().is_some();
-        Ok(Self { folder, journal, owned, fresh: !exist_ok })
+        let resumable = journal.is_some();
+        let owned = resumable || plan.video().is_some();
+        Ok(Self { folder, journal, resumable, owned, fresh: !exist_ok })
     }
 
     /// Begins the journal, or resumes it.
