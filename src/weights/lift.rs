@@ -88,7 +88,7 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
     let mut lifted = checkpoint.clone();
     let mut paths = Vec::new();
     for step in architecture.steps() {
-        let Operation::DySample(layer) = &step.operation else { continue };
+        let Some(layer) = step.operation.as_dysample() else { continue };
         if checkpoint.shape(&format!("{}.offset.weight", layer.path)).is_some() {
             continue;
         }

@@ -26,6 +26,7 @@ use crate::run::plan::RunPlan;
 use crate::run::recorder::{Recorder, begin};
 use crate::run::sink::{Opening, Sinks, check_files};
 use crate::run::sources::{self, Source};
+use crate::weights::embedded_model;
 use crate::{model, options};
 
 pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
@@ -69,8 +70,8 @@ pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<Ex
         outputs.leave();
     })?;
     let class_names = Arc::clone(&ready.class_names);
-    let recorder = Recorder { sinks, report, replay, class_names, interrupt };
-    let (recorder, ended) = process(recorder, ready, plan, args);
+    let mut recorder = Recorder { sinks, report, replay, class_names, interrupt };
+    let ended = process(&mut recorder, ready, plan, args);
     complete(recorder, ended, &outputs, args, globals)
 }
 
@@ -105,12 +106,7 @@ impl Ready {
 }
 
 /// Takes all images through the network and into the outputs. Gives whether the run was interrupted.
-fn process(mut recorder: Recorder, ready: Ready, plan: RunPlan, args: &DetectArgs) -> (Recorder, anyhow::Result<bool>) {
-    let ended = process_all(&mut recorder, ready, plan, args);
-    (recorder, ended)
-}
-
-fn process_all(recorder: &mut Recorder, ready: Ready, plan: RunPlan, args: &DetectArgs) -> anyhow::Result<bool> {
+fn process(recorder: &mut Recorder, ready: Ready, plan: RunPlan, args: &DetectArgs) -> anyhow::Result<bool> {
     let Ready { backends, detector, class_names, workers, limits } = ready;
     let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: recorder.sinks.writers() };
     let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
@@ -180,7 +176,7 @@ fn hint(args: &DetectArgs) -> String {
         Some(_) => " A lower --conf, or other --classes, may find more.",
         None => " A lower --conf may find more.",
     };
-    match model::embedded_model(&args.model.weights) {
+    match embedded_model(&args.model.weights) {
         Some(model) => format!(
             " The embedded model {} detects {} only: for other objects give --weights FILE or a name of `yolo9 models`.",
             model.name, model.detects

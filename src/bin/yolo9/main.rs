@@ -38,12 +38,13 @@ use exit::ExitStatus;
 use settings_file::Settings;
 
 fn main() -> ExitCode {
-    let (cli, settings) = match parse() {
+    let plain = cli::command();
+    let (cli, settings) = match parse(&plain) {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
     logging::start(&cli.globals);
-    match run(cli, &settings) {
+    match run(cli, plain, &settings) {
         Ok(status) => ExitCode::from(status as u8),
         Err(error) if console::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -55,12 +56,11 @@ fn main() -> ExitCode {
 
 /// The parsed command line and the settings behind it, or the exit code after a message: clap's own code for wrong usage,
 /// 2, means something else here.
-fn parse() -> Result<(Cli, Settings), ExitCode> {
-    let plain = cli::command();
-    let typed = cli::translate(std::env::args_os(), &plain);
+fn parse(plain: &clap::Command) -> Result<(Cli, Settings), ExitCode> {
+    let typed = cli::translate(std::env::args_os(), plain);
     let without = typed.iter().any(|argument| argument == "--no-config");
     let settings = if without { Ok(Settings::default()) } else { Settings::find() };
-    let applied = settings.and_then(|mut settings| Ok((settings.apply(&plain)?, settings)));
+    let applied = settings.and_then(|mut settings| Ok((settings.apply(plain)?, settings)));
     let (command, settings) = applied.map_err(|error| {
         say!("error: {error:#}; --no-config leaves it out");
         ExitCode::from(1)
@@ -74,10 +74,10 @@ fn parse() -> Result<(Cli, Settings), ExitCode> {
     Ok((cli, settings))
 }
 
-fn run(cli: Cli, settings: &Settings) -> anyhow::Result<ExitStatus> {
+fn run(cli: Cli, mut plain: clap::Command, settings: &Settings) -> anyhow::Result<ExitStatus> {
     let globals = &cli.globals;
     if let Some(name) = cli.command.is_configurable() {
-        settings.announce(&cli::command(), name);
+        settings.announce(&plain, name);
     }
     match cli.command {
         Command::Detect(mut args) => detect::run(&mut args, globals),
@@ -91,10 +91,10 @@ fn run(cli: Cli, settings: &Settings) -> anyhow::Result<ExitStatus> {
         Command::Models(args) => models::run(&args, globals),
         Command::Convert(args) => convert::run(&args, globals),
         Command::Export(args) => export::run(&args, globals),
-        Command::Config(args) => settings_file::run(&args, &cli::command(), settings),
+        Command::Config(args) => settings_file::run(&args, &plain, settings),
         Command::Configs(args) => configs::run(&args),
-        Command::Completions(args) => manual::completions(&args, &mut cli::command()),
-        Command::Man => manual::page(cli::command()),
+        Command::Completions(args) => manual::completions(&args, &mut plain),
+        Command::Man => manual::page(plain),
         Command::Doctor(args) => doctor::run(&args, globals),
     }
 }

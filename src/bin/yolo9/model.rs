@@ -11,7 +11,7 @@ use yolo9::{Model, Size, embedded};
 
 use crate::cli::{Globals, ModelArgs, NamesArg};
 use crate::overwrite::refuse_all;
-use crate::weights::open_file;
+use crate::weights::{embedded_model, open_file};
 
 /// Where a result goes: as told, else the input's name with that extension in the working folder. Refuses a path that
 /// exists already, that is one of the inputs, or whose name says that it is something else.
@@ -122,12 +122,6 @@ pub(crate) fn introduce(weights: &str) {
             model.detects
         );
     }
-}
-
-/// The model inside the program that a name stands for.
-pub(crate) fn embedded_model(weights: &str) -> Option<&'static embedded::EmbeddedModel> {
-    let name = if weights.is_empty() { embedded::models()[0].name } else { weights };
-    embedded::models().iter().find(|model| model.name == name && !Path::new(name).exists())
 }
 
 fn describe(model: &Model) -> anyhow::Result<()> {

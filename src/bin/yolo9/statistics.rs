@@ -43,6 +43,17 @@ fn ratio(a: &[Duration], b: &[Duration]) -> (f64, [f64; 2]) {
     (median(ratios.clone()), [quantile(&medians, 0.025), quantile(&medians, 0.975)])
 }
 
+/// For A and B; every other time B goes first, so that neither always finds the caches as the other left them.
+pub(crate) fn alternately<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
+    if number.is_multiple_of(2) {
+        let a = of_side(0);
+        [a, of_side(1)]
+    } else {
+        let b = of_side(1);
+        [of_side(0), b]
+    }
+}
+
 /// Times of A and B that were measured interleaved.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interleaved {

@@ -25,17 +25,26 @@ pub(crate) enum WeightsLocation {
 
 /// Finds what a name stands for, and fetches it if it is a release that is not there yet.
 pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<WeightsLocation> {
-    // An empty YOLO9_WEIGHTS is as good as none.
-    let weights = if weights.is_empty() { embedded::models()[0].name } else { weights };
-    let path = Path::new(weights);
-    if path.exists() {
-        return Ok(WeightsLocation::File(path.to_path_buf()));
+    let weights = name_or_default(weights);
+    if Path::new(weights).exists() {
+        return Ok(WeightsLocation::File(weights.into()));
     }
-    if let Some(model) = embedded::models().iter().find(|model| model.name == weights) {
+    if let Some(model) = embedded_model(weights) {
         return Ok(WeightsLocation::Embedded(model));
     }
     let Some(release) = find_release(weights) else { anyhow::bail!("weights {weights}: {}", unknown(weights)) };
     fetch(release, globals).map(WeightsLocation::File)
+}
+
+/// An empty YOLO9_WEIGHTS is as good as none.
+fn name_or_default(weights: &str) -> &str {
+    if weights.is_empty() { embedded::models()[0].name } else { weights }
+}
+
+/// The model inside the program that a name stands for; a file of that name goes first.
+pub(crate) fn embedded_model(weights: &str) -> Option<&'static EmbeddedModel> {
+    let name = name_or_default(weights);
+    embedded::models().iter().find(|model| model.name == name && !Path::new(name).exists())
 }
 
 fn unknown(weights: &str) -> String {

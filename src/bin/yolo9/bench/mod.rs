@@ -9,7 +9,7 @@ use layers::Profile;
 use serde_json::{Map, Value, json};
 use yolo9::detect::{DetectorOptions, Engine, Prepared};
 use yolo9::embedded;
-use yolo9::image::{Image, ImageLimits};
+use yolo9::image::{Image, ImageLimits, Letterbox};
 use yolo9::output::{AnnotateOptions, ImageResult, annotate, encode_image};
 use yolo9::runtime::{OrtBackend, Runtime, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
@@ -21,7 +21,8 @@ use crate::exit::ExitStatus;
 use crate::logging::quietly;
 use crate::model::load_or_random;
 use crate::options;
-use crate::statistics::{Interleaved, Spread, interleaved};
+use crate::report::counted;
+use crate::statistics::{Interleaved, Spread, alternately, interleaved};
 
 /// Threads of one network that spin would take the cores from the other.
 fn session(args: &BenchArgs) -> SessionOptions {
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
     let opponent = args.vs.as_ref().map(opened).transpose()?;
     let prepared = Prepared::new(&image.pixels, &subject.engine.options().letterbox);
     if let Some(opponent) = &opponent {
-        let theirs = Prepared::new(&image.pixels, &opponent.engine.options().letterbox).size();
+        let theirs = Letterbox::new(image.size(), &opponent.engine.options().letterbox).input;
         anyhow::ensure!(
             prepared.size() == theirs || args.different_sizes,
             "--vs: the inputs differ, A reads {} and B {theirs} (width x height): a ratio of their times says nothing about \
@@ -98,8 +99,8 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
 }
 
 fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, Spread)]) -> anyhow::Result<()> {
-    let plural = plural(threads);
-    print_line!("{}: input {}x{}, {threads} thread{plural}, {} runs", args.model, input.height, input.width, args.runs);
+    let threads = counted(threads, "thread");
+    print_line!("{}: input {}x{}, {threads}, {} runs", args.model, input.height, input.width, args.runs);
     print_line!("{:<18} {:>12}   interquartile range", "stage", "median");
     for (stage, spread) in stages {
         print_line!("{stage:<18} {:>9.2} ms   {}", spread.median, spread.range());
@@ -107,10 +108,6 @@ fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, 
     let total: f64 = stages.iter().map(|(_, spread)| spread.median).sum();
     print_line!("{:<18} {total:>9.2} ms", "one after the other");
     Ok(())
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// A network that is measured.
@@ -145,20 +142,21 @@ impl Bench<'_> {
         let args = self.args;
         let prepared = |subject: &Subject| Prepared::new(&image.pixels, &subject.engine.options().letterbox);
         let (ours, theirs) = (prepared(&subject), prepared(&opponent));
-        let mut number = 0;
+        let mut sides = [(&mut subject, &ours), (&mut opponent, &theirs)];
+        let mut numbers = 0..;
         let pairs = warmed_up(args.runs, || {
-            number += 1;
-            if number % 2 == 0 {
-                let b = opponent.inference(&theirs)?;
-                return Ok((subject.inference(&ours)?, b));
-            }
-            Ok((subject.inference(&ours)?, opponent.inference(&theirs)?))
+            let number = numbers.next().unwrap_or_default();
+            let [a, b] = alternately(number, |side| {
+                let (subject, prepared) = &mut sides[side];
+                subject.inference(prepared)
+            });
+            Ok((a?, b?))
         })?;
         let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let Interleaved { spreads: [a, b], ratio, interval: [low, high] } = interleaved(&a, &b);
         let threads = options::compared_session(&args.runtime).threads;
         if !args.json {
-            print_line!("\ninference, interleaved, {threads} thread{}:", plural(threads));
+            print_line!("\ninference, interleaved, {}:", counted(threads, "thread"));
             for (side, name, spread) in [("A", args.model.as_str(), a), ("B", other, b)] {
                 print_line!("  {side} {name:<28} {:>9.2} ms", spread.median);
             }
@@ -211,7 +209,7 @@ impl Bench<'_> {
         let rate = f64::from(args.runs) * (count * batch) as f64 / seconds;
         if !args.json {
             let batches = if batch > 1 { format!(", batch {batch}") } else { String::new() };
-            let what = format!("inference alone, {count} session{} with --threads {threads}{batches}", plural(count));
+            let what = format!("inference alone, {} with --threads {threads}{batches}", counted(count, "session"));
             print_line!("{what}: {rate:.1} images per second");
         }
         Ok(json!({ "sessions": count, "threads": threads, "input": shape, "images_per_second": rate }))

@@ -19,7 +19,6 @@ use Key::{Only, Option as Is, Unless};
 
 const KEYS: &[(&str, Key)] = &[
     ("model", Is("weights")),
-    ("data", Is("data")),
     ("max_det", Is("max-det")),
     ("agnostic_nms", Is("agnostic")),
     ("save_txt", Is("txt")),
@@ -114,6 +113,11 @@ fn is_input(argument: &OsStr) -> bool {
     !text.starts_with('-') && (Path::new(argument).exists() || looks_like_one)
 }
 
+/// Whether an option has that name or alias.
+pub(crate) fn is_called(arg: &Arg, long: &str) -> bool {
+    arg.get_long() == Some(long) || arg.get_all_aliases().unwrap_or_default().contains(&long)
+}
+
 /// A command with its options and those of the program.
 struct Known<'a> {
     command: &'a Command,
@@ -121,10 +125,12 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
+    fn arguments(&self) -> impl Iterator<Item = &Arg> {
+        self.command.get_arguments().chain(self.plain.get_arguments())
+    }
+
     fn named(&self, long: &str) -> Option<&Arg> {
-        let is_called =
-            |arg: &&Arg| arg.get_long() == Some(long) || arg.get_all_aliases().unwrap_or_default().contains(&long);
-        self.command.get_arguments().chain(self.plain.get_arguments()).find(is_called)
+        self.arguments().find(|arg| is_called(arg, long))
     }
 
     /// The option that an argument names.
@@ -134,10 +140,7 @@ impl Known<'_> {
             Some(long) => self.named(long.split('=').next().unwrap_or(long)),
             None => {
                 let short = text.strip_prefix('-')?.chars().next()?;
-                self.command
-                    .get_arguments()
-                    .chain(self.plain.get_arguments())
-                    .find(|arg| arg.get_short() == Some(short))
+                self.arguments().find(|arg| arg.get_short() == Some(short))
             }
         }
     }

@@ -14,7 +14,7 @@ pub(crate) use files::{
     CompletionsArgs, ConfigArgs, ConfigsArgs, ConvertArgs, DoctorArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs,
     ModelsAction, ModelsArgs,
 };
-pub(crate) use habits::translate;
+pub(crate) use habits::{is_called, translate};
 pub(crate) use measure::{BenchArgs, CompareArgs, ExplainArgs, MemoryArgs, SideArg, ValArgs};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};

@@ -8,15 +8,16 @@ use yolo9::Size;
 use yolo9::compare::{Compared, compare_detections};
 use yolo9::detect::{DetectOutput, Detection, Engine, PostprocessOptions, Prepared, Preset, Timing};
 use yolo9::evaluate::{Dataset, EvalImage};
-use yolo9::image::{Image, ImageError, ImageLimits, Undecoded};
+use yolo9::image::{Image, ImageLimits};
 use yolo9::runtime::OrtBackend;
 
 use super::side::Side;
+use crate::run::images::read_image;
 use crate::run::pipeline::{Flow, Limits, Pipeline, Stages};
 use crate::run::sessions::{Infer, Ready, failure};
 use crate::run::sources::{Failure, Source};
 use crate::run::{Held, Turn};
-use crate::statistics::{Interleaved, Spread, interleaved};
+use crate::statistics::{Interleaved, Spread, alternately, interleaved};
 use crate::val::{eval_image, mapping};
 
 /// One image as both see it.
@@ -193,13 +194,8 @@ impl Stages for Decoding {
     type Done = Done;
 
     fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<DecodedImage, Failure> {
-        let (bytes, _) = source.read()?;
-        let decode = || {
-            let undecoded = Undecoded::read(&bytes, &self.limits)?;
-            let held = turn.take(undecoded.memory() + bytes.len() as u64);
-            Ok(DecodedImage(undecoded.decode()?, held))
-        };
-        decode().map_err(|error: ImageError| error.into())
+        let (_, read) = read_image(source, &self.limits, turn);
+        read.map(|(image, held)| DecodedImage(image, held))
     }
 
     fn finish(&self, (number, source): (usize, Source), outcome: Result<[Vec<DetectOutput>; 2], Failure>) -> Done {
@@ -229,24 +225,13 @@ impl Pair {
         let prepare = |side: usize| Prepared::new(&image.pixels, &letterboxes[side]);
         // The first ones find memory that nobody has touched yet.
         drop([prepare(0), prepare(1)]);
-        let prepared = in_turn(number, prepare);
-        let mut run = |number| in_turn(number, |side| engines[side].detect_with(&prepared[side], &options[..]));
+        let prepared = alternately(number, prepare);
+        let mut run = |number| alternately(number, |side| engines[side].detect_with(&prepared[side], &options[..]));
         for number in 0..warm_ups {
             drop(run(number));
         }
         let [a, b] = run(number).map(|outputs| outputs.map_err(|error| failure(&error)));
         Ok([a?, b?])
-    }
-}
-
-/// For A and B; every other time B goes first, so that neither always finds the caches as the other left them.
-fn in_turn<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
-    if number.is_multiple_of(2) {
-        let a = of_side(0);
-        [a, of_side(1)]
-    } else {
-        let b = of_side(1);
-        [of_side(0), b]
     }
 }
 

@@ -21,7 +21,7 @@ use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
 use crate::options;
 use crate::overwrite::refuse_all;
-use crate::report::progress_bar;
+use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
 use crate::run::sources::{self, Source};
 use crate::val::Scores;
@@ -178,11 +178,11 @@ fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) 
 }
 
 fn subject(args: &CompareArgs, labels: usize, images: usize) -> String {
-    let plural = if images == 1 { "" } else { "s" };
+    let images = counted(images, "image");
     match &args.data {
-        Some(data) if labels > 0 => format!("{images} image{plural} with {labels} labels of {}", data.display()),
-        Some(data) => format!("{images} image{plural} of {}", data.display()),
+        Some(data) if labels > 0 => format!("{images} with {labels} labels of {}", data.display()),
+        Some(data) => format!("{images} of {}", data.display()),
         _ if args.source.is_empty() => "the embedded sample image".into(),
-        _ => format!("{images} image{plural} without labels"),
+        _ => format!("{images} without labels"),
     }
 }

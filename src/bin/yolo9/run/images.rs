@@ -114,7 +114,7 @@ impl Stages for ImageStages {
                 (Image::from_pixels(pixels), held)
             }
             None => {
-                let (stamp, decoded) = self.read(&item.planned.source, turn);
+                let (stamp, decoded) = read_image(&item.planned.source, &self.limits, turn);
                 item.stamp = stamp;
                 decoded?
             }
@@ -137,22 +137,25 @@ impl Stages for ImageStages {
     }
 }
 
-impl ImageStages {
-    fn read(&self, source: &Source, turn: Turn) -> (Option<FileStamp>, Result<(Image, Held), Failure>) {
-        if source.stamp().is_some_and(|stamp| stamp.bytes > LARGE) {
-            turn.wait();
-        }
-        let (bytes, stamp) = match source.read() {
-            Ok(read) => read,
-            Err(failure) => return (source.stamp(), Err(failure)),
-        };
-        let decode = || {
-            let undecoded = Undecoded::read(&bytes, &self.limits)?;
-            let held = turn.take(undecoded.memory() + bytes.len() as u64);
-            Ok((undecoded.decode()?, held))
-        };
-        (stamp, decode().map_err(|error: ImageError| error.into()))
+/// Reads and decodes an image, and what its file was then. Its memory is asked for with `turn`.
+pub(crate) fn read_image(
+    source: &Source,
+    limits: &ImageLimits,
+    turn: Turn,
+) -> (Option<FileStamp>, Result<(Image, Held), Failure>) {
+    if source.stamp().is_some_and(|stamp| stamp.bytes > LARGE) {
+        turn.wait();
     }
+    let (bytes, stamp) = match source.read() {
+        Ok(read) => read,
+        Err(failure) => return (source.stamp(), Err(failure)),
+    };
+    let decode = || {
+        let undecoded = Undecoded::read(&bytes, limits)?;
+        let held = turn.take(undecoded.memory() + bytes.len() as u64);
+        Ok((undecoded.decode()?, held))
+    };
+    (stamp, decode().map_err(|error: ImageError| error.into()))
 }
 
 /// A session that runs inference on images.

@@ -114,6 +114,7 @@ impl RunFolder {
         }
         let gone = std::fs::remove_dir(&self.path).is_ok();
         if gone && self.path.starts_with(RUNS) {
+            // With other runs in them they stay.
             let _ = std::fs::remove_dir(RUNS).and_then(|()| std::fs::remove_dir("runs"));
         }
         gone

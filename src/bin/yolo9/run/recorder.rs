@@ -9,8 +9,7 @@ use yolo9::untrusted::is_passing;
 
 use super::images::{ImageDone, Written};
 use super::journal::{Journal, Replay};
-use super::plan::RunPlan;
-use super::plan::VideoEvent;
+use super::plan::{RunPlan, VideoEvent};
 use super::sink::{Entry, Sinks, delete_files_of};
 use super::sources::Failure;
 use crate::cli::DetectArgs;

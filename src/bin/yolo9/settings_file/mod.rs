@@ -19,7 +19,7 @@ use yolo9::untrusted::{FileKind, printable, read_text};
 
 use trust::Trust;
 
-use crate::cli::ConfigArgs;
+use crate::cli::{ConfigArgs, is_called};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
 
@@ -80,10 +80,8 @@ impl Settings {
         }
         // By their own names, whatever aliases they are called by.
         for setting in &mut self.0 {
-            let long = places(plain, setting).first().and_then(|(command, id)| {
-                let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
-                owner.get_arguments().find(|arg| arg.get_id() == id)?.get_long()
-            });
+            let long =
+                places(plain, setting).first().and_then(|(command, id)| argument(plain, command, id)?.get_long());
             setting.option = long.unwrap_or(&setting.option).to_owned();
         }
         let refused =
@@ -192,11 +190,6 @@ fn values(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-fn is_called(arg: &Arg, option: &str) -> bool {
-    let aliases = arg.get_all_aliases().unwrap_or_default();
-    arg.get_long() == Some(option) || aliases.contains(&option)
-}
-
 /// The commands (empty for the program itself) and ids of the options that a setting is for.
 fn places(plain: &Command, setting: &Setting) -> Vec<(String, String)> {
     let id = |command: &Command, name: &str| {
@@ -205,6 +198,12 @@ fn places(plain: &Command, setting: &Setting) -> Vec<(String, String)> {
     };
     let own = if setting.command.is_none() { id(plain, "") } else { None };
     own.into_iter().chain(plain.get_subcommands().filter_map(|command| id(command, command.get_name()))).collect()
+}
+
+/// The option at one of these [`places`].
+fn argument<'a>(plain: &'a Command, command: &str, id: &str) -> Option<&'a Arg> {
+    let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
+    owner.get_arguments().find(|arg| arg.get_id() == id)
 }
 
 fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
@@ -231,8 +230,7 @@ fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
 /// The values as the option takes them, checked: as a default a wrong one would be called a default of ours.
 fn values_for(plain: &Command, command: &str, id: &str, setting: &Setting) -> anyhow::Result<Vec<String>> {
     let (file, option) = (setting.file.display(), &setting.option);
-    let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
-    let arg = owner.get_arguments().find(|arg| arg.get_id() == id).context("the option was found before")?;
+    let arg = argument(plain, command, id).context("the option was found before")?;
     let mut values = setting.values.clone();
     let expected = |what: &str| Err(anyhow::anyhow!("{file}: {option} = {}: expected {what}", setting.shown));
     match arg.get_action() {

@@ -9,6 +9,7 @@ use yolo9::image::Image;
 use yolo9::output::{Mark, draw_marks, encode_image, write_atomically, write_text};
 
 use super::Evaluated;
+use crate::report::counted;
 
 const RIGHT: [u8; 3] = [40, 160, 70];
 const FALSE: [u8; 3] = [230, 120, 20];
@@ -51,8 +52,8 @@ pub(super) fn draw(
         let caption = format!(
             "{}: {}, {}",
             path.file_name().unwrap_or_default().to_string_lossy(),
-            plural(mistakes.missed, "missed label"),
-            plural(mistakes.wrong, "false detection")
+            counted(mistakes.missed, "missed label"),
+            counted(mistakes.wrong, "false detection")
         );
         tiles.push((pixels, caption));
     }
@@ -140,11 +141,6 @@ fn ranked(rank: usize, path: &Path) -> PathBuf {
     PathBuf::from(format!("{:02}-{stem}.jpg", rank + 1))
 }
 
-/// Numbers for a caption.
-fn plural(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +148,5 @@ mod tests {
     #[test]
     fn ranks_sort_as_names() {
         assert_eq!(ranked(0, Path::new("a/b.png")), Path::new("01-b.jpg"));
-        assert_eq!(plural(1, "box") + &plural(2, "label"), "1 box2 labels");
     }
 }

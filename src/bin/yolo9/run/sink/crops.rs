@@ -6,7 +6,7 @@ use std::sync::Arc;
 use yolo9::image::Image;
 use yolo9::output::{FileError, ImageResult, crop_places, crops, encode_image, write_below};
 
-use super::{Entry, ImageFiles, ImageWriter, Sink};
+use super::{ImageFiles, ImageWriter, PerImage, Sink};
 
 /// The folder of crops, below the output folder.
 const FOLDER: &str = "crops";
@@ -15,28 +15,13 @@ pub(super) const FILES: ImageFiles = ImageFiles {
     name: "crops",
     folder: Some(FOLDER),
     of: |result, place| crop_places(result, place).flatten().map(|crop| Path::new(FOLDER).join(crop)).collect(),
+    wanted: |output| output.save_crop,
 };
-
-struct Crops(PathBuf);
 
 struct Writer(PathBuf);
 
 pub(super) fn sink(out: &Path) -> Box<dyn Sink> {
-    Box::new(Crops(out.to_path_buf()))
-}
-
-impl Sink for Crops {
-    fn writer(&self) -> Option<Arc<dyn ImageWriter>> {
-        Some(Arc::new(Writer(self.0.clone())))
-    }
-
-    fn push(&mut self, _entry: &Entry<'_>) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
-        Ok(None)
-    }
+    Box::new(PerImage(Arc::new(Writer(out.to_path_buf()))))
 }
 
 impl ImageWriter for Writer {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use yolo9::image::Image;
 use yolo9::output::{AnnotateOptions, FileError, ImageResult, annotate, encode_image, write_below};
 
-use super::{Entry, ImageFiles, ImageWriter, Sink};
+use super::{ImageFiles, ImageWriter, PerImage, Sink};
 use crate::cli::OutputArgs;
 
-pub(super) const FILES: ImageFiles =
-    ImageFiles { name: "drawn", folder: None, of: |_, place| vec![place.to_path_buf()] };
-
-struct Drawn(Arc<Writer>);
+pub(super) const FILES: ImageFiles = ImageFiles {
+    name: "drawn",
+    folder: None,
+    of: |_, place| vec![place.to_path_buf()],
+    wanted: |output| !output.no_draw,
+};
 
 struct Writer {
     out: PathBuf,
@@ -24,21 +26,7 @@ pub(super) fn sink(out: &Path, args: &OutputArgs) -> Box<dyn Sink> {
         .line_width(args.line_width)
         .hide_labels(args.hide_labels)
         .hide_confidence(args.hide_conf);
-    Box::new(Drawn(Arc::new(Writer { out: out.to_path_buf(), options })))
-}
-
-impl Sink for Drawn {
-    fn writer(&self) -> Option<Arc<dyn ImageWriter>> {
-        Some(Arc::clone(&self.0) as _)
-    }
-
-    fn push(&mut self, _entry: &Entry<'_>) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
-        Ok(None)
-    }
+    Box::new(PerImage(Arc::new(Writer { out: out.to_path_buf(), options })))
 }
 
 impl ImageWriter for Writer {

@@ -11,13 +11,18 @@ use yolo9::output::{
 use yolo9::untrusted::{FileKind, below, read};
 
 use super::{Entry, ImageFiles, ImageWriter, Sink};
+use crate::report::counted;
 use crate::run::places::{PAGE, is_regular};
 
 /// The folder of data and thumbnails, below the output folder.
 const FOLDER: &str = "gallery";
 
-pub(super) const FILES: ImageFiles =
-    ImageFiles { name: "thumbnails", folder: Some(FOLDER), of: |_, place| vec![thumbnail_place(place)] };
+pub(super) const FILES: ImageFiles = ImageFiles {
+    name: "thumbnails",
+    folder: Some(FOLDER),
+    of: |_, place| vec![thumbnail_place(place)],
+    wanted: |output| output.html,
+};
 
 /// Where the thumbnail of an image lies below the output folder.
 fn thumbnail_place(place: &Path) -> PathBuf {
@@ -82,15 +87,8 @@ impl Sink for Gallery {
                 inside.push(image.embedded(&bytes));
             }
         }
-        let plural = |n: usize| if n == 1 { "" } else { "s" };
-        let text = format!(
-            "{} detection{} in {} image{}, by yolo9 {}",
-            self.detections,
-            plural(self.detections),
-            self.total,
-            plural(self.total),
-            env!("CARGO_PKG_VERSION")
-        );
+        let (detections, images) = (counted(self.detections, "detection"), counted(self.total, "image"));
+        let text = format!("{detections} in {images}, by yolo9 {}", env!("CARGO_PKG_VERSION"));
         let page = gallery_page(&text, &self.class_names, self.total, self.parts, &inside);
         Ok(write_below(&self.out, Path::new(PAGE), page.as_bytes()).map(|()| None)?)
     }

@@ -7,6 +7,7 @@ use yolo9::image::Image;
 use yolo9::output::{FileError, ImageResult, write_below, yolo_lines};
 
 use super::{Entry, ImageFiles, ImageWriter, Sink};
+use crate::report::counted;
 
 /// The folder of label files, below the output folder.
 const FOLDER: &str = "labels";
@@ -15,6 +16,7 @@ pub(super) const FILES: ImageFiles = ImageFiles {
     name: "labels",
     folder: Some(FOLDER),
     of: |result, place| if result.detections.is_empty() { Vec::new() } else { vec![label_place(place)] },
+    wanted: |output| output.txt,
 };
 
 /// The label file of the image at a place below the output folder.
@@ -23,8 +25,7 @@ pub(crate) fn label_place(place: &Path) -> PathBuf {
 }
 
 struct Labels {
-    out: PathBuf,
-    with_confidence: bool,
+    writer: Arc<Writer>,
     written: usize,
 }
 
@@ -34,12 +35,12 @@ struct Writer {
 }
 
 pub(super) fn sink(out: &Path, with_confidence: bool) -> Box<dyn Sink> {
-    Box::new(Labels { out: out.to_path_buf(), with_confidence, written: 0 })
+    Box::new(Labels { writer: Arc::new(Writer { out: out.to_path_buf(), with_confidence }), written: 0 })
 }
 
 impl Sink for Labels {
     fn writer(&self) -> Option<Arc<dyn ImageWriter>> {
-        Some(Arc::new(Writer { out: self.out.clone(), with_confidence: self.with_confidence }))
+        Some(Arc::clone(&self.writer) as _)
     }
 
     fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
@@ -48,8 +49,8 @@ impl Sink for Labels {
     }
 
     fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
-        let plural = if self.written == 1 { "" } else { "s" };
-        Ok(Some(format!("{} label file{plural} saved to {}", self.written, self.out.join(FOLDER).display())))
+        let (files, folder) = (counted(self.written, "label file"), self.writer.out.join(FOLDER));
+        Ok(Some(format!("{files} saved to {}", folder.display())))
     }
 }
 

@@ -88,6 +88,25 @@ pub(crate) struct ImageFiles {
     pub(crate) folder: Option<&'static str>,
     /// Those of an image with that result and place, below the output folder.
     pub(crate) of: fn(&ImageResult<'_>, &Path) -> Vec<PathBuf>,
+    /// Whether they were asked for.
+    wanted: fn(&OutputArgs) -> bool,
+}
+
+/// An output that has nothing but files of single images.
+struct PerImage(Arc<dyn ImageWriter>);
+
+impl Sink for PerImage {
+    fn writer(&self) -> Option<Arc<dyn ImageWriter>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn push(&mut self, _entry: &Entry<'_>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// All there are, in the order in which they are written.
@@ -118,8 +137,7 @@ pub(crate) fn delete_files_of(record: &Record, header: &Header, folder: &Path) -
 impl OutputArgs {
     /// The files of single images that are written.
     pub(crate) fn image_files(&self) -> impl Iterator<Item = &'static ImageFiles> {
-        let wanted = [self.txt, self.save_crop, self.html, !self.no_draw];
-        IMAGE_FILES.iter().copied().zip(wanted).filter_map(|(files, wanted)| wanted.then_some(files))
+        IMAGE_FILES.iter().copied().filter(|files| (files.wanted)(self))
     }
 
     /// Whether an image has files besides the drawn one, whose names come from its name without the extension.

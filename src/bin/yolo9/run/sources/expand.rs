@@ -10,6 +10,7 @@ use yolo9::untrusted::{FileKind, read_text};
 
 use super::pattern::Pattern;
 use super::{Fingerprint, Mirrored, Origin, Source, Sources, remote, standard_input};
+use crate::report::counted;
 use crate::run::video::VideoInput;
 
 /// Extensions of what is given as an input by mistake.
@@ -78,10 +79,10 @@ impl Expansion<'_> {
                     is_image(path) || is_video && take_videos
                 });
                 if let (videos @ 1.., false) = (videos.get(), take_videos) {
-                    let plural = if videos == 1 { "" } else { "s" };
                     log::warn!(
-                        "{}: {videos} video{plural} skipped: a run with videos can be neither resumed nor divided",
-                        input.display()
+                        "{}: {} skipped: a run with videos can be neither resumed nor divided",
+                        input.display(),
+                        counted(videos, "video")
                     );
                 }
             }
