@@ -25,7 +25,8 @@
 //! |---|---|
 //! | `draw` | boxes on images, crops, galleries, plots ([`output`]) |
 //! | `download` | released weights by name (`hub`) |
-//! | `cli` | the program `yolo9`; includes both |
+//! | `train` | training (`train`) |
+//! | `cli` | the program `yolo9`; includes `draw` and `download` |
 //!
 //! None of them is needed to detect.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap fails the test"))]
@@ -50,6 +51,8 @@ pub mod output;
 pub mod runtime;
 mod setters;
 mod size;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod untrusted;
 pub mod weights;
 

@@ -25,6 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("detector", &["size", "config", "detect", "image", "model", "output", "runtime"]),
     ("compare", &["detect"]),
     ("evaluate", &["untrusted", "size", "config", "image", "detect"]),
+    ("train", &["size", "config", "dysample", "architecture", "checkpoint", "weights", "image", "evaluate"]),
     ("embedded", &["checkpoint"]),
     ("hub", &["untrusted", "cache", "config"]),
 ];
@@ -38,6 +39,7 @@ const PROGRAM_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("console", &[]),
     ("statistics", &[]),
     ("overwrite", &[]),
+    ("page", &[]),
     ("options", &["cli"]),
     ("logging", &["cli", "console"]),
     ("interrupt", &["console", "exit"]),
@@ -58,11 +60,16 @@ const PROGRAM_MAY_IMPORT: &[(&str, &[&str])] = &[
             "model",
             "options",
             "overwrite",
+            "page",
             "report",
             "run",
             "statistics",
             "weights",
         ],
+    ),
+    (
+        "train",
+        &["val", "cli", "console", "exit", "interrupt", "model", "overwrite", "page", "report", "run", "weights"],
     ),
 ];
 
@@ -76,6 +83,7 @@ const SHARED: &[&str] = &[
     "model",
     "options",
     "overwrite",
+    "page",
     "report",
     "run",
     "statistics",

@@ -235,7 +235,7 @@ fn the_auxiliary_branch_can_be_dropped() {
 fn results_are_not_written_under_names_of_other_formats() {
     let place = Workdir::new();
     place.fails("convert codes-dysample -o x.onnx", 1);
-    place.fails("convert codes-dysample -o x.pt", 1);
+    place.fails("convert codes-dysample -o x.pth", 1);
     place.fails("export codes-dysample -o x.safetensors", 1);
     place.fails("export codes-dysample -o x.onnx --dynamic --batch 3", 1);
     place.succeeds("export codes-dysample -o small.onnx --dynamic --imgsz 320");

@@ -23,6 +23,7 @@ mod state_dict;
 mod storage;
 mod tensor;
 mod torch;
+mod torch_write;
 
 pub use error::{CheckpointError, Problem};
 pub use report::{GlobalUse, PickleReport, StorageUse, Treatment};
@@ -123,6 +124,23 @@ impl Checkpoint {
                 verified: Arc::default(),
             })
             .map_err(|problem| CheckpointError { file: name.into(), problem })
+    }
+
+    /// A checkpoint of ours without tensors yet. `name` is what messages call it.
+    #[must_use]
+    pub fn new(name: &str, config: String, class_names: Vec<String>) -> Self {
+        let metadata = Metadata { config: Some(config), class_names: Some(class_names), extra: BTreeMap::new() };
+        Self {
+            name: name.into(),
+            description: "a yolo9 model".into(),
+            format: ConfigFormat::Official,
+            bytes: Cow::Owned(Vec::new()),
+            tensors: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            metadata,
+            warnings: Vec::new(),
+            verified: Arc::default(),
+        }
     }
 
     /// What messages call this checkpoint: usually the file's path.
@@ -227,6 +245,15 @@ impl Checkpoint {
         safetensors::write(self).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
     }
 
+    /// The tensors as a state dict in the format of PyTorch, which `torch.load` reads without trusting the file
+    /// (`weights_only=True`). Metadata has no place in it.
+    ///
+    /// # Errors
+    /// When a tensor's bytes are damaged.
+    pub fn to_torch(&self) -> Result<Vec<u8>, CheckpointError> {
+        torch_write::write(self).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
+    }
+
     /// Adds an entry to the metadata, such as where the weights come from.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
         self.metadata.extra.insert(key.into(), value.into());
@@ -257,6 +284,11 @@ impl Checkpoint {
     pub fn insert_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         assert_eq!(shape.iter().product::<usize>(), values.len(), "values of {name}");
         self.insert(name, Dtype::F32, shape, bytemuck::cast_slice(values));
+    }
+
+    /// Adds a whole number, such as how many batches a normalisation has seen.
+    pub fn insert_i64(&mut self, name: &str, value: i64) {
+        self.insert(name, Dtype::I64, &[], &value.to_le_bytes());
     }
 
     /// The same checkpoint with all tensors and submodules under other names; those without a new name are left out.

@@ -33,20 +33,25 @@ pub(super) fn storage_record<'a>(arena: &Arena<'a>, description: Id) -> Option<S
     })
 }
 
+const STORAGES: &[(&str, Dtype)] = &[
+    ("FloatStorage", Dtype::F32),
+    ("HalfStorage", Dtype::F16),
+    ("BFloat16Storage", Dtype::Bf16),
+    ("DoubleStorage", Dtype::F64),
+    ("LongStorage", Dtype::I64),
+    ("IntStorage", Dtype::I32),
+    ("ShortStorage", Dtype::I16),
+    ("CharStorage", Dtype::I8),
+    ("ByteStorage", Dtype::U8),
+    ("BoolStorage", Dtype::Bool),
+];
+
 pub(super) fn storage_dtype(storage: &str) -> Option<Dtype> {
-    Some(match storage {
-        "FloatStorage" => Dtype::F32,
-        "HalfStorage" => Dtype::F16,
-        "BFloat16Storage" => Dtype::Bf16,
-        "DoubleStorage" => Dtype::F64,
-        "LongStorage" => Dtype::I64,
-        "IntStorage" => Dtype::I32,
-        "ShortStorage" => Dtype::I16,
-        "CharStorage" => Dtype::I8,
-        "ByteStorage" => Dtype::U8,
-        "BoolStorage" => Dtype::Bool,
-        _ => return None,
-    })
+    STORAGES.iter().find(|(name, _)| *name == storage).map(|(_, dtype)| *dtype)
+}
+
+pub(super) fn storage_name(dtype: Dtype) -> Option<&'static str> {
+    STORAGES.iter().find(|(_, of)| *of == dtype).map(|(name, _)| *name)
 }
 
 pub(super) fn dtype_of(name: &str) -> Option<Dtype> {

@@ -23,6 +23,7 @@ pub use error::ConfigError;
 pub use format::ConfigFormat;
 pub use module::{ModuleKind, nearest_name};
 pub use names::{class_names_from_file, coco_categories, coco_names};
+pub use yaml::numbers_of_yaml;
 
 use std::fmt;
 use std::path::Path;

@@ -107,3 +107,21 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Map(entries))
     }
 }
+
+/// The numbers of a map of nothing but numbers, such as a file of hyperparameters, in its order.
+///
+/// # Errors
+/// A sentence that says what is no such map, and the line of what is no number.
+pub fn numbers_of_yaml(text: &str) -> Result<Vec<(String, f64)>, String> {
+    let Node::Map(entries) = parse(text.trim_start_matches('\u{feff}'))? else {
+        return Err("not a map of names and numbers".into());
+    };
+    let number = |(key, value): (String, Spanned<Node>)| match value.value {
+        Node::Int(number) => Ok((key, number as f64)),
+        Node::Float(number) => Ok((key, number)),
+        // YAML 1.1 takes 1e-3 for a text.
+        Node::Text(ref text) if text.parse::<f64>().is_ok() => Ok((key, text.parse().unwrap_or_default())),
+        other => Err(format!("line {}: `{key}` is {}; expected a number", value.referenced.line(), other.describe())),
+    };
+    entries.into_iter().map(number).collect()
+}

@@ -136,13 +136,39 @@ impl Geometry {
         [self.batch, 2 * self.groups * self.scale * self.scale, self.height, self.width]
     }
 
+    /// Upsampling factor.
+    #[cfg(feature = "train")]
+    pub(crate) fn scale(&self) -> usize {
+        self.scale
+    }
+
+    /// Channels that share their sampling points.
+    #[cfg(feature = "train")]
+    pub(crate) fn group_channels(&self) -> usize {
+        self.channels / self.groups
+    }
+
+    /// Height and width of `x`.
+    #[cfg(feature = "train")]
+    pub(crate) fn map_size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// Where the offset lies that moves an output pixel (row, column), of component 0 (x) or 1 (y); `part` counts the
+    /// groups of all images.
+    #[cfg(feature = "train")]
+    pub(crate) fn offset_at(&self, part: usize, component: usize, [row, column]: [usize; 2]) -> usize {
+        let (image, group, s) = (part / self.groups, part % self.groups, self.scale);
+        self.offset_row(image, group, [component, row % s, column % s, row / s]).start + column / s
+    }
+
     /// Positions of one channel of `x`.
-    pub(super) fn positions(&self) -> usize {
+    pub(crate) fn positions(&self) -> usize {
         self.height * self.width
     }
 
     /// Pixels of one channel of the result.
-    pub(super) fn pixels(&self) -> usize {
+    pub(crate) fn pixels(&self) -> usize {
         self.positions() * self.scale * self.scale
     }
 

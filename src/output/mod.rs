@@ -32,7 +32,7 @@ pub use gallery::{GALLERY_PART, GalleryImage, gallery_page, gallery_part, thumbn
 pub use journal::{Header, JournalError, JournalReader, RunSettings, Shard};
 pub use json::to_json;
 #[cfg(feature = "draw")]
-pub use plot::{Series, escaped, line_plot, table_plot};
+pub use plot::{Series, curve_plot, escaped, line_plot, table_plot};
 pub use record::{Record, RecordContent};
 pub use text::{summary, table_rows, yolo_lines};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// A line of a plot; both axes go from 0 to 1.
+/// A line of a plot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     /// For the legend; nothing for a line without an entry.
@@ -27,22 +27,32 @@ const ENTRIES: usize = 18;
 
 /// Lines in the unit square under a title, with names of the axes `x` and `y`.
 #[must_use]
-pub fn line_plot(title: &str, [x, y]: [&str; 2], series: &[Series]) -> String {
+pub fn line_plot(title: &str, axes: [&str; 2], series: &[Series]) -> String {
+    curve_plot(title, axes, series, [(0.0, 1.0); 2])
+}
+
+/// Lines under a title, with names of the axes `x` and `y` and the ranges that these show.
+#[must_use]
+pub fn curve_plot(title: &str, [x, y]: [&str; 2], series: &[Series], ranges: [(f64, f64); 2]) -> String {
     let mut svg = opened(WIDTH, HEIGHT);
     let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
-    let place = |(x, y): (f64, f64)| (LEFT + width * x.clamp(0.0, 1.0), TOP + height * (1.0 - y.clamp(0.0, 1.0)));
+    let share = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(0.0, 1.0);
+    let place =
+        |(x, y): (f64, f64)| (LEFT + width * share(x, ranges[0]), TOP + height * (1.0 - share(y, ranges[1])));
     text(&mut svg, (LEFT + width / 2.0, 20.0), "middle", 15, title);
     for tick in 0..=5 {
-        let share = f64::from(tick) / 5.0;
-        let ((across, _), (_, down)) = (place((share, 0.0)), place((0.0, share)));
+        let at = |(low, high): (f64, f64)| low + (high - low) * f64::from(tick) / 5.0;
+        let [x, y] = ranges.map(at);
+        let (across, down) = place((x, y));
         let _ = write!(
             svg,
             r#"<path d="M{across:.1} {TOP}V{:.1}M{LEFT} {down:.1}H{:.1}" stroke="currentColor" stroke-opacity=".15"/>"#,
             TOP + height,
             LEFT + width
         );
-        text(&mut svg, (across, TOP + height + 16.0), "middle", 12, &format!("{share:.1}"));
-        text(&mut svg, (LEFT - 7.0, down + 4.0), "end", 12, &format!("{share:.1}"));
+        let [x, y] = [(x, ranges[0]), (y, ranges[1])].map(|(value, range)| tick_text(value, range));
+        text(&mut svg, (across, TOP + height + 16.0), "middle", 12, &x);
+        text(&mut svg, (LEFT - 7.0, down + 4.0), "end", 12, &y);
     }
     text(&mut svg, (LEFT + width / 2.0, HEIGHT - 12.0), "middle", 13, x);
     let _ = write!(svg, r#"<g transform="translate(15 {:.1}) rotate(-90)">"#, TOP + height / 2.0);
@@ -68,6 +78,12 @@ pub fn line_plot(title: &str, [x, y]: [&str; 2], series: &[Series]) -> String {
         text(&mut svg, (x + 21.0, y + 4.0), "start", 12, &line.name);
     }
     svg + "</svg>"
+}
+
+/// With as many digits as the range needs.
+fn tick_text(value: f64, (low, high): (f64, f64)) -> String {
+    let digits = (1.0 - ((high - low) / 2.0).log10().ceil()).clamp(0.0, 4.0) as usize;
+    format!("{value:.digits$}")
 }
 
 /// Counts of rows (detected) by columns (labelled); shades are shares of a column.

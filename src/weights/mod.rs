@@ -20,7 +20,7 @@ pub use error::{LacksDySample, Mismatch, WeightsError};
 pub use infer_config::infer_config;
 pub use lift::{LIFTED, LiftError, lifted, retarget};
 pub use random::random;
-pub use reconcile::reconcile;
+pub use reconcile::{architecture_for_classes, reconcile, reconciled_architecture};
 pub use training::{OffsetState, offset_states};
 
 use std::collections::BTreeMap;

@@ -26,7 +26,7 @@ fn parse_metadata(text: &str) -> anyhow::Result<(&str, &str)> {
 pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let metadata = args.metadata.iter().map(|text| parse_metadata(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let inputs = [args.input.as_str(), args.to.as_deref().unwrap_or_default()];
-    let output = output_path(args.output.as_deref(), "safetensors", args.exist_ok, &inputs)?;
+    let output = output_path(args.output.as_deref(), &["safetensors", "pt"], args.exist_ok, &inputs)?;
     let target = args.to.as_deref().map(open_config).transpose()?;
     let mut checkpoint = open_weights(&args.input, globals)?;
     let format = checkpoint.config_format();
@@ -53,7 +53,11 @@ pub(crate) fn run(args: &ConvertArgs, globals: &Globals) -> anyhow::Result<ExitS
     for (key, value) in metadata {
         checkpoint.set_metadata(key, value);
     }
-    let bytes = checkpoint.to_safetensors()?;
+    let is_torch = output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("pt"));
+    if is_torch && !args.metadata.is_empty() {
+        log::warn!("{}: a state dict of PyTorch has no place for --metadata", output.display());
+    }
+    let bytes = if is_torch { checkpoint.to_torch()? } else { checkpoint.to_safetensors()? };
     write_atomically(&output, &bytes)?;
     if let (Some(_), Some(lifted)) = (args.lift, checkpoint.metadata().extra.get(LIFTED)) {
         log::info!("{}: initialised {lifted}", output.display());

@@ -69,7 +69,7 @@ impl Subject {
 
 pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let inputs = [args.input.as_str(), args.config.as_deref().unwrap_or_default()];
-    let output = output_path(args.output.as_deref(), "onnx", args.exist_ok, &inputs)?;
+    let output = output_path(args.output.as_deref(), &["onnx"], args.exist_ok, &inputs)?;
     let options = options(args);
     if options.batch.is_none() && args.batch.is_some() {
         anyhow::bail!("--batch: the batch size is made dynamic by --dynamic; fix it, or leave it dynamic");

@@ -21,11 +21,13 @@ mod model;
 mod models;
 mod options;
 mod overwrite;
+mod page;
 mod remedy;
 mod report;
 mod run;
 mod settings_file;
 mod statistics;
+mod train;
 mod val;
 mod weights;
 
@@ -85,6 +87,7 @@ fn run(cli: Cli, mut plain: clap::Command, settings: &Settings) -> anyhow::Resul
         Command::Compare(args) => compare::run(&args, globals),
         Command::Explain(args) => explain::run(&args, globals),
         Command::Memory(args) => compare::memory(&args, globals),
+        Command::Train(args) => train::run(&args, globals),
         Command::Val(args) => val::run(&args, globals),
         Command::Merge(args) => merge::run(&args, globals),
         Command::Info(args) => info::run(&args, globals),

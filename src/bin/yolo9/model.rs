@@ -13,11 +13,11 @@ use crate::cli::{Globals, ModelArgs, NamesArg};
 use crate::overwrite::refuse_all;
 use crate::weights::{embedded_model, open_file};
 
-/// Where a result goes: as told, else the input's name with that extension in the working folder. Refuses a path that
-/// exists already, that is one of the inputs, or whose name says that it is something else.
+/// Where a result goes: as told, else the input's name with the first of the extensions in the working folder. Refuses a
+/// path that exists already, that is one of the inputs, or whose name says that it is something else.
 pub(crate) fn output_path(
     told: Option<&Path>,
-    extension: &str,
+    extensions: &[&str],
     exist_ok: bool,
     inputs: &[&str],
 ) -> anyhow::Result<PathBuf> {
@@ -25,19 +25,18 @@ pub(crate) fn output_path(
         (Some(path), _) => path.to_path_buf(),
         (None, input) => {
             let stem = Path::new(input.copied().unwrap_or_default()).file_stem().context("no name for the output")?;
-            Path::new(stem).with_added_extension(extension)
+            Path::new(stem).with_added_extension(extensions[0])
         }
     };
     let found = path.extension().map(|found| found.to_string_lossy().into_owned());
     match found.as_deref() {
-        Some(found) if !found.eq_ignore_ascii_case(extension) => {
+        Some(found) if !extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension)) => {
             let other = match found {
                 "onnx" => "; `yolo9 export` writes ONNX files",
-                "safetensors" => "; `yolo9 convert` writes safetensors files",
-                "pt" | "pth" => "; PyTorch files are not written, PyTorch reads safetensors",
+                "safetensors" | "pt" | "pth" => "; `yolo9 convert` writes .safetensors and .pt files",
                 _ => "",
             };
-            anyhow::bail!("{}: this command writes .{extension} files{other}", path.display());
+            anyhow::bail!("{}: this command writes .{} files{other}", path.display(), extensions.join(" and ."));
         }
         _ => {}
     }

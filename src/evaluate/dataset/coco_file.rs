@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Dataset, DatasetError, Labelled, Labels};
+use super::{Dataset, DatasetError, Labelled, Labels, Wrong};
 use crate::evaluate::{BoxXywh, GroundTruth};
 use crate::untrusted::{FileKind, read};
 
@@ -39,13 +39,18 @@ struct Category {
     name: String,
 }
 
-pub(super) fn open(data: &Path, images: Option<&Path>) -> Result<Dataset, DatasetError> {
+pub(super) fn open(data: &Path, images: Option<&Path>, problems: &mut Wrong<'_>) -> Result<Dataset, DatasetError> {
     let bytes = read(data, FileKind::Dataset).map_err(|reason| DatasetError::Read { path: data.into(), reason })?;
-    parse(data, &bytes, images)
+    parse(data, &bytes, images, problems)
 }
 
 /// As [`open`], of a file in memory that would be at `data`.
-pub(super) fn parse(data: &Path, bytes: &[u8], images: Option<&Path>) -> Result<Dataset, DatasetError> {
+pub(super) fn parse(
+    data: &Path,
+    bytes: &[u8],
+    images: Option<&Path>,
+    problems: &mut Wrong<'_>,
+) -> Result<Dataset, DatasetError> {
     let wrong = |message: String| DatasetError::Content { path: data.into(), message };
     let mut file: File = serde_json::from_slice(bytes).map_err(|error| {
         wrong(format!("not a COCO annotation file with images, annotations and categories: {error}"))
@@ -56,10 +61,15 @@ pub(super) fn parse(data: &Path, bytes: &[u8], images: Option<&Path>) -> Result<
     let places: HashMap<u64, usize> = file.images.iter().enumerate().map(|(n, image)| (image.id, n)).collect();
     let mut ground_truths: Vec<Vec<GroundTruth>> = vec![Vec::new(); file.images.len()];
     for (number, annotation) in file.annotations.iter().enumerate() {
-        let missing =
-            |what: &str, id: u64| wrong(format!("annotation {number} is of {what} {id}, which is not in the file"));
-        let class = *classes.get(&annotation.category_id).ok_or_else(|| missing("category", annotation.category_id))?;
-        let place = *places.get(&annotation.image_id).ok_or_else(|| missing("image", annotation.image_id))?;
+        let missing = |what: &str, id: u64| format!("annotation {number} is of {what} {id}, which is not in the file");
+        let Some(&class) = classes.get(&annotation.category_id) else {
+            problems.found(data, missing("category", annotation.category_id))?;
+            continue;
+        };
+        let Some(&place) = places.get(&annotation.image_id) else {
+            problems.found(data, missing("image", annotation.image_id))?;
+            continue;
+        };
         let [x, y, width, height] = annotation.bbox;
         let bbox = BoxXywh { x, y, width, height };
         let area = annotation.area.unwrap_or(bbox.area());
@@ -122,7 +132,7 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("val2017")).unwrap();
         std::fs::write(dir.path().join("val2017/a.jpg"), "").unwrap();
         let crowd = json!([{ "image_id": 9, "category_id": 90, "bbox": [1, 2, 3.5, 4], "area": 7.5, "iscrowd": 1 }]);
-        let dataset = open(&write(dir.path(), &crowd), None).unwrap();
+        let dataset = open(&write(dir.path(), &crowd), None, &mut Wrong::Refuse).unwrap();
         assert_eq!(
             (&dataset.class_names[..], &dataset.category_ids[..]),
             (&["cat".into(), "dog".into()][..], &[1, 90][..])
@@ -135,7 +145,7 @@ mod tests {
             (1, 7.5, true, 3.5)
         );
         let other = json!([{ "image_id": 4, "category_id": 90, "bbox": [1, 2, 3, 4] }]);
-        let error = open(&write(dir.path(), &other), None).unwrap_err().to_string();
+        let error = open(&write(dir.path(), &other), None, &mut Wrong::Refuse).unwrap_err().to_string();
         assert!(error.contains("annotation 0 is of image 4"), "{error}");
     }
 }

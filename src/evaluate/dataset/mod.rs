@@ -73,6 +73,42 @@ enum Labels {
     Shares(Vec<(usize, [f64; 4])>),
 }
 
+/// A label that is passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelProblem {
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// Where in the file, and what is wrong with it.
+    pub message: String,
+}
+
+/// What becomes of a label that is wrong.
+enum Wrong<'a> {
+    /// An evaluation that leaves labels out would flatter or mislead.
+    Refuse,
+    /// Training goes on without it.
+    Collect(&'a mut Vec<LabelProblem>),
+}
+
+impl Wrong<'_> {
+    fn found(&mut self, file: &Path, message: String) -> Result<(), DatasetError> {
+        match self {
+            Wrong::Refuse => Err(DatasetError::Content { path: file.into(), message }),
+            Wrong::Collect(problems) => {
+                problems.push(LabelProblem { file: file.into(), message });
+                Ok(())
+            }
+        }
+    }
+
+    /// What is odd, but not wrong enough to refuse the dataset.
+    fn noticed(&mut self, file: &Path, message: String) {
+        if let Wrong::Collect(problems) = self {
+            problems.push(LabelProblem { file: file.into(), message });
+        }
+    }
+}
+
 impl Dataset {
     /// Reads a data YAML with its label files, or a COCO annotation file (`.json`). `split` is the key of the YAML.
     /// `images` is where the images of an annotation file are, if not in one of the usual places beside it.
@@ -80,10 +116,29 @@ impl Dataset {
     /// # Errors
     /// [`DatasetError`] names the file, and the line of a label file.
     pub fn open(data: &Path, split: &str, images: Option<&Path>) -> Result<Self, DatasetError> {
+        Self::read(data, split, images, &mut Wrong::Refuse)
+    }
+
+    /// As [`Dataset::open`], without the labels that are wrong (of a class that does not exist, outside the image, not a
+    /// number, twice the same): they are listed, and so are images without a label file, which are backgrounds.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`], but for single labels.
+    pub fn open_lenient(
+        data: &Path,
+        split: &str,
+        images: Option<&Path>,
+    ) -> Result<(Self, Vec<LabelProblem>), DatasetError> {
+        let mut problems = Vec::new();
+        let dataset = Self::read(data, split, images, &mut Wrong::Collect(&mut problems))?;
+        Ok((dataset, problems))
+    }
+
+    fn read(data: &Path, split: &str, images: Option<&Path>, wrong: &mut Wrong<'_>) -> Result<Self, DatasetError> {
         let dataset = if data.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
-            coco_file::open(data, images)?
+            coco_file::open(data, images, wrong)?
         } else {
-            yolo_layout::open(data, split)?
+            yolo_layout::open(data, split, wrong)?
         };
         dataset.checked(data)
     }
@@ -93,7 +148,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::open`].
     pub fn from_coco_json(path: &Path, json: &[u8], images: Option<&Path>) -> Result<Self, DatasetError> {
-        coco_file::parse(path, json, images)?.checked(path)
+        coco_file::parse(path, json, images, &mut Wrong::Refuse)?.checked(path)
     }
 
     fn checked(self, data: &Path) -> Result<Self, DatasetError> {

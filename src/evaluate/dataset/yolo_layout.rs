@@ -5,12 +5,12 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Dataset, DatasetError, Labelled, Labels};
+use super::{Dataset, DatasetError, Labelled, Labels, Wrong};
 use crate::config::{DataConfig, coco_categories};
 use crate::image::EXTENSIONS;
 use crate::untrusted::{FileKind, read_text, shortened};
 
-pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
+pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result<Dataset, DatasetError> {
     let config = DataConfig::from_file(data)?;
     let wrong = |message: String| DatasetError::Content { path: data.into(), message };
     let (_, listed) = config.splits.iter().find(|(name, _)| name == split).ok_or_else(|| {
@@ -33,7 +33,7 @@ pub(super) fn open(data: &Path, split: &str) -> Result<Dataset, DatasetError> {
     let images = paths.into_iter().map(|path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let image_id = stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number));
-        let labels = Labels::Shares(labels_of(&path, classes)?);
+        let labels = Labels::Shares(labels_of(&path, classes, problems)?);
         Ok(Labelled { path, image_id, labels })
     });
     let images = images.collect::<Result<Vec<_>, DatasetError>>()?;
@@ -97,14 +97,52 @@ fn label_path(image: &Path) -> PathBuf {
 }
 
 /// Nothing of an image without a label file: a background. Equal lines count once, as in the training codes.
-fn labels_of(image: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
+fn labels_of(
+    image: &Path,
+    classes: usize,
+    problems: &mut Wrong<'_>,
+) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
     let path = label_path(image);
     let text = match read_text(&path, FileKind::Labels) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            problems.noticed(&path, "there is no such file; its image is a background".into());
+            return Ok(Vec::new());
+        }
         Err(reason) => return Err(DatasetError::Read { path, reason }),
     };
-    yolo_labels(&text, classes).map_err(|message| DatasetError::Content { path, message })
+    let mut labels = Vec::new();
+    for (number, line) in lines(&text, classes) {
+        match line {
+            Line::Label(label) => labels.push(label),
+            Line::Again => problems.noticed(&path, format!("line {number} repeats an earlier one")),
+            Line::Wrong(message) => problems.found(&path, format!("line {number}: {message}"))?,
+        }
+    }
+    Ok(labels)
+}
+
+/// A line of a label file.
+enum Line {
+    Label((usize, [f64; 4])),
+    /// The same as an earlier one.
+    Again,
+    Wrong(String),
+}
+
+/// The lines that are not empty, by number from 1.
+fn lines(text: &str, classes: usize) -> impl Iterator<Item = (usize, Line)> {
+    let mut seen = HashSet::new();
+    let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    filled.map(move |(number, line)| {
+        let is_new = seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let line = match parse(line, classes) {
+            _ if !is_new => Line::Again,
+            Ok(label) => Line::Label(label),
+            Err(message) => Line::Wrong(message),
+        };
+        (number + 1, line)
+    })
 }
 
 /// The labels of a file in YOLO's layout: for each line a class and a box, as centre, width and height in shares of the
@@ -113,12 +151,12 @@ fn labels_of(image: &Path, classes: usize) -> Result<Vec<(usize, [f64; 4])>, Dat
 /// # Errors
 /// Names the first line that is none, and what is wrong with it.
 pub fn yolo_labels(text: &str, classes: usize) -> Result<Vec<(usize, [f64; 4])>, String> {
-    let mut seen = HashSet::new();
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let lines = lines.filter(|(_, line)| seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" ")));
-    lines
-        .map(|(number, line)| parse(line, classes).map_err(|message| format!("line {}: {message}", number + 1)))
-        .collect()
+    let label = |(number, line)| match line {
+        Line::Label(label) => Some(Ok(label)),
+        Line::Again => None,
+        Line::Wrong(message) => Some(Err(format!("line {number}: {message}"))),
+    };
+    lines(text, classes).filter_map(label).collect()
 }
 
 /// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the image.
@@ -201,15 +239,20 @@ mod tests {
         write("data.yaml", "path: set\nval: images\ntest: list.txt\nnames: [cat, dog]\n");
         write("set/list.txt", "./images/2.jpg\n");
         let data = dir.path().join("data.yaml");
-        let dataset = open(&data, "val").unwrap();
+        let dataset = open(&data, "val", &mut Wrong::Refuse).unwrap();
         assert_eq!((dataset.images.len(), dataset.labels()), (2, 2));
         assert_eq!(dataset.images[0].image_id, json!(2));
         let truth = &dataset.images[0].ground_truths(Size::new(100, 50))[1];
         assert_eq!((truth.class, truth.bbox.x, truth.bbox.width, truth.area), (1, 0.0, 50.0, 2500.0));
-        assert_eq!(open(&data, "test").unwrap().images.len(), 1);
-        assert!(open(&data, "train").unwrap_err().to_string().contains("no split `train`; there is val, test"));
+        assert_eq!(open(&data, "test", &mut Wrong::Refuse).unwrap().images.len(), 1);
+        assert!(open(&data, "train", &mut Wrong::Refuse).unwrap_err().to_string().contains("no split `train`; there is val, test"));
         write("set/labels/2.txt", "0 0.5 0.5 0.5 0.5\n7 0 0 0 0");
-        let error = open(&data, "val").unwrap_err().to_string();
+        let error = open(&data, "val", &mut Wrong::Refuse).unwrap_err().to_string();
         assert!(error.contains("2.txt: line 2: there is no class 7"), "{error}");
+        let mut problems = Vec::new();
+        let dataset = open(&data, "val", &mut Wrong::Collect(&mut problems)).unwrap();
+        assert_eq!((dataset.images.len(), dataset.labels(), problems.len()), (2, 1, 2));
+        assert!(problems[0].message.starts_with("line 2: there is no class 7"), "{problems:?}");
+        assert!(problems[1].file.ends_with("labels/sub/1.txt"), "{problems:?}");
     }
 }

@@ -17,8 +17,9 @@ pub(crate) struct ConvertArgs {
     #[arg(value_name = "FILE")]
     pub(crate) input: String,
 
-    /// The file to write [default: the input's name with .safetensors, in the working folder].
-    #[arg(short, long, value_name = "FILE.safetensors")]
+    /// The file to write: a .safetensors file, or a .pt file with the bare tensors for PyTorch [default: the input's name with
+    /// .safetensors, in the working folder].
+    #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
     /// Fit the weights to this architecture, and store it with them: a YAML file, or a built-in name.

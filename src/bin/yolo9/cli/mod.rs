@@ -6,6 +6,7 @@ mod detect;
 mod files;
 mod habits;
 mod measure;
+mod train;
 mod values;
 
 pub(crate) use common::{DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs};
@@ -16,6 +17,7 @@ pub(crate) use files::{
 };
 pub(crate) use habits::{is_called, translate};
 pub(crate) use measure::{BenchArgs, CompareArgs, ExplainArgs, MemoryArgs, SideArg, ValArgs};
+pub(crate) use train::{Freeze, OptimizerArg, TrainArgs, TrainOnly};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     /// Run object detection on images and videos.
     #[command(alias = "predict")]
     Detect(Box<DetectArgs>),
+    /// Train a network, from weights or from random values.
+    Train(Box<TrainArgs>),
     /// Evaluate a model on a labelled dataset.
     Val(Box<ValArgs>),
     /// Compare two models: boxes, accuracy, size and time.
@@ -77,7 +81,7 @@ pub(crate) enum Command {
     Memory(MemoryArgs),
     /// Merge the output folders of `detect --shard 1/N` to `N/N`.
     Merge(MergeArgs),
-    /// Convert a checkpoint to a safetensors file that carries its config and class names.
+    /// Convert a checkpoint to a safetensors file that carries its config and class names, or to a .pt file for PyTorch.
     Convert(ConvertArgs),
     /// Show a model summary, or the difference of two models.
     Info(InfoArgs),
@@ -107,6 +111,7 @@ impl Command {
             Command::Detect(_) => Some("detect"),
             Command::Compare(_) => Some("compare"),
             Command::Explain(_) => Some("explain"),
+            Command::Train(_) => Some("train"),
             Command::Val(_) => Some("val"),
             Command::Bench(_) => Some("bench"),
             Command::Convert(_) => Some("convert"),

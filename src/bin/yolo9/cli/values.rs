@@ -2,6 +2,12 @@
 
 use yolo9::Size;
 
+/// The side of a square, in pixels.
+pub(super) fn parse_side(text: &str) -> Result<usize, String> {
+    let side = text.parse::<usize>().ok().filter(|side| (32..=4096).contains(side));
+    side.ok_or_else(|| format!("`{text}` is not a side of 32 to 4096 pixels"))
+}
+
 /// `640`, or height and width: `480x640`, `480,640`.
 pub(super) fn parse_size(text: &str) -> Result<Size, String> {
     let side = |text: &str| match text.trim().parse::<usize>() {

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use yolo9::compare::{Change, MOVED_BELOW, RESCORED_ABOVE};
 use yolo9::evaluate::Difference;
 use yolo9::output::{Series, escaped, line_plot};
@@ -10,16 +9,14 @@ use yolo9::output::{Series, escaped, line_plot};
 use super::images::Drawn;
 use super::summary::{accuracy_rows, counts, size_rows, stages, verdict};
 use super::{Comparison, RESAMPLES};
-
-const STYLE: &str = include_str!("report.css");
+use crate::page::{TABLE_END, figure, opened, row, table};
 
 pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     let [a, b] = comparison.sides.each_ref().map(|side| escaped(&side.name));
     let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{a} and {b}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<header><h1><span class=\"a\">A</span> {a} <small>and</small> \
+        "{}<header><h1><span class=\"a\">A</span> {a} <small>and</small> \
          <span class=\"b\">B</span> {b}</h1>\n<p>{}, input {}</p>\n</header>\n",
+        opened(&format!("{a} and {b}")),
         escaped(&comparison.subject),
         comparison.input
     );
@@ -56,25 +53,6 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     );
     page
 }
-
-/// Opens a table; the first column is the name of a row.
-fn table(page: &mut String, heads: &[&str]) {
-    *page += "<div class=\"wide\"><table>\n<tr>";
-    heads.iter().for_each(|head| {
-        let _ = write!(page, "<th>{head}</th>");
-    });
-    *page += "</tr>\n";
-}
-
-fn row(page: &mut String, cells: &[String]) {
-    *page += "<tr>";
-    cells.iter().for_each(|cell| {
-        let _ = write!(page, "<td>{cell}</td>");
-    });
-    *page += "</tr>\n";
-}
-
-const TABLE_END: &str = "</table></div>\n";
 
 fn accuracy(page: &mut String, comparison: &Comparison) {
     let Some(accuracy) = &comparison.accuracy else { return };
@@ -203,12 +181,7 @@ fn images(page: &mut String, drawn: &[Drawn]) {
     *page += "<section><h2>What differs most</h2>\n";
     for image in drawn {
         let file = escaped(&image.file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23"));
-        let _ = writeln!(
-            page,
-            "<figure><a href=\"{file}\"><img alt=\"\" src=\"data:image/jpeg;base64,{}\"></a><figcaption>{}</figcaption></figure>",
-            BASE64_STANDARD.encode(&image.small),
-            escaped(&image.caption)
-        );
+        figure(page, &file, &image.small, &image.caption);
     }
     *page += "</section>\n";
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use yolo9::detect::{Detection, DetectorOptions, Preset};
 use yolo9::evaluate::{BoxXywh, Dataset, EvalImage, MAX_OF_ONE, Prediction};
 use yolo9::image::{Image, ImageLimits};
-use yolo9::runtime::Runtime;
+use yolo9::runtime::{Runtime, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
 
@@ -33,6 +33,8 @@ use crate::statistics::Spread;
 use crate::{model, options};
 pub(crate) use classes::mapping;
 pub(crate) use scores::Scores;
+#[cfg(feature = "train")]
+pub(crate) use worst::draw as draw_worst;
 
 /// Images with labels and detections, and those that could not be processed.
 pub(crate) struct Evaluated {
@@ -102,64 +104,75 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
     }
     let letterbox = options::letterbox(&args.input, &model)?;
     let postprocess = options::postprocess(&args.thresholds, Preset::evaluation(), &model)?;
-    infer(args, globals, dataset, model, DetectorOptions::new(letterbox, postprocess))
+    let all = options::session(&args.runtime).spinning(false);
+    let inference = Inference {
+        runtime: Runtime::load(&options::library(&args.runtime, globals))?,
+        limits: options::image_limits(&args.input, all.threads),
+        session: all,
+        interrupt: Interrupt::install()?,
+        bar: if globals.quiet { ProgressBar::hidden() } else { progress_bar(dataset.images.len()) },
+    };
+    inference.run(dataset, model, DetectorOptions::new(letterbox, postprocess))
 }
 
-fn infer(
-    args: &ValArgs,
-    globals: &Globals,
-    dataset: &Dataset,
-    model: Model,
-    detector: DetectorOptions,
-) -> anyhow::Result<Evaluated> {
-    let classes = mapping(model.class_names(), &dataset.class_names)?;
-    let class_names = model.class_names().into();
-    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
-    let all = options::session(&args.runtime).spinning(false);
-    let workers = all.threads;
-    let count = options::session_count(all.threads).min(dataset.images.len().max(1));
-    let backends = model.into_sessions(&runtime, &options::shared_session(all, count), count)?;
-    let limits = options::image_limits(&args.input, workers);
-    let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: Vec::new() };
-    let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
-    let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
-    let interrupt = Interrupt::install()?;
-    let total = dataset.images.len();
-    let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(total) };
-    let mut times = Vec::new();
-    let mut evaluated = Evaluated { images: Vec::with_capacity(total), failed: Vec::new(), interrupted: false };
-    let planned = |(index, labelled): (usize, &yolo9::evaluate::Labelled)| {
-        Flow::<_, ()>::Image(Item::image(Planned::of(index, Source::of_file(labelled.path.clone()))))
-    };
-    let inputs = dataset.images.iter().enumerate().map(planned);
-    evaluated.interrupted = pipeline.run(
-        inputs,
-        || interrupt.requested(),
-        false,
-        |flow| {
-            let Flow::Image(done) = flow else { return Ok(ControlFlow::Continue(())) };
-            bar.inc(1);
-            match done.outcome {
-                Ok(written) => {
-                    let output = &written.output;
-                    times.push(output.timing.inference);
-                    evaluated.images.push(eval_image(dataset, done.index, output.image, &output.detections, &classes));
+/// How a model is run on a dataset.
+pub(crate) struct Inference {
+    pub(crate) runtime: Runtime,
+    /// With all threads that there are.
+    pub(crate) session: SessionOptions,
+    pub(crate) limits: ImageLimits,
+    pub(crate) interrupt: Interrupt,
+    /// Goes on by one for each image.
+    pub(crate) bar: ProgressBar,
+}
+
+impl Inference {
+    pub(crate) fn run(&self, dataset: &Dataset, model: Model, detector: DetectorOptions) -> anyhow::Result<Evaluated> {
+        let Self { runtime, session: all, limits, interrupt, bar } = self;
+        let classes = mapping(model.class_names(), &dataset.class_names)?;
+        let class_names = model.class_names().into();
+        let (all, limits, workers) = (all.clone(), *limits, all.threads);
+        let count = options::session_count(all.threads).min(dataset.images.len().max(1));
+        let backends = model.into_sessions(runtime, &options::shared_session(all, count), count)?;
+        let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: Vec::new() };
+        let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
+        let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
+        let total = dataset.images.len();
+        let mut times = Vec::new();
+        let mut evaluated = Evaluated { images: Vec::with_capacity(total), failed: Vec::new(), interrupted: false };
+        let planned = |(index, labelled): (usize, &yolo9::evaluate::Labelled)| {
+            Flow::<_, ()>::Image(Item::image(Planned::of(index, Source::of_file(labelled.path.clone()))))
+        };
+        let inputs = dataset.images.iter().enumerate().map(planned);
+        evaluated.interrupted = pipeline.run(
+            inputs,
+            || interrupt.requested(),
+            false,
+            |flow| {
+                let Flow::Image(done) = flow else { return Ok(ControlFlow::Continue(())) };
+                bar.inc(1);
+                match done.outcome {
+                    Ok(written) => {
+                        let output = &written.output;
+                        times.push(output.timing.inference);
+                        evaluated.images.push(eval_image(dataset, done.index, output.image, &output.detections, &classes));
+                    }
+                    Err(failure) => {
+                        evaluated.images.push(EvalImage::default());
+                        evaluated.failed.push((dataset.images[done.index].path.clone(), failure.reason));
+                    }
                 }
-                Err(failure) => {
-                    evaluated.images.push(EvalImage::default());
-                    evaluated.failed.push((dataset.images[done.index].path.clone(), failure.reason));
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        },
-    )?;
-    bar.finish_and_clear();
-    log::info!("Inference: {:.1} ms per image in each of {count} sessions (median)", Spread::of(&times).median);
-    let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
-    if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
-        anyhow::bail!("no image of the dataset can be read; the first one is {}: {reason}", path.display());
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        bar.finish_and_clear();
+        log::info!("Inference: {:.1} ms per image in each of {count} sessions (median)", Spread::of(&times).median);
+        let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
+        if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
+            anyhow::bail!("no image of the dataset can be read; the first one is {}: {reason}", path.display());
+        }
+        Ok(evaluated)
     }
-    Ok(evaluated)
 }
 
 /// Labels and detections of an image, in the classes of the dataset.

@@ -24,7 +24,7 @@ struct Mistakes {
 }
 
 /// Draws the `count` worst images into `worst/`, and all of them on one sheet.
-pub(super) fn draw(
+pub(crate) fn draw(
     folder: &Path,
     dataset: &Dataset,
     evaluated: &Evaluated,

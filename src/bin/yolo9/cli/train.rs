@@ -1,0 +1,152 @@
+//! `yolo9 train`. It can be typed in any build, so that one without training can say what is missing.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use yolo9::dysample::Lift;
+
+use super::values::parse_side;
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// Labelled dataset: a data YAML with `train` and `val`, or a COCO annotation file (.json) together with --val-data.
+    #[arg(short, long, value_name = "FILE", help_heading = "Dataset", required_unless_present = "resume")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Where the validation images are, if not in the split `val` of --data: a data YAML or a COCO annotation file.
+    #[arg(long, value_name = "FILE", help_heading = "Dataset")]
+    pub(crate) val_data: Option<PathBuf>,
+
+    /// Where the images of a COCO annotation file are [default: beside it, or where COCO has them].
+    #[arg(long, value_name = "FOLDER", help_heading = "Dataset")]
+    pub(crate) images: Option<PathBuf>,
+
+    /// Memory for training images, in megabytes; those that do not fit are read again in each epoch.
+    #[arg(long, value_name = "MB", default_value_t = 4000, hide_short_help = true, help_heading = "Dataset")]
+    pub(crate) cache: u64,
+
+    /// Weights to start from: a checkpoint of any YOLOv9 code, an embedded model, or the name of released weights. Without
+    /// them training starts from random values.
+    #[arg(short, long, alias = "model", value_name = "FILE|NAME", help_heading = "Model")]
+    pub(crate) weights: Option<String>,
+
+    /// Architecture, if not that of the weights: a YAML file, or a built-in name (see `yolo9 configs`). Weights that fit
+    /// are taken over, the rest starts from random values.
+    #[arg(long, alias = "cfg", value_name = "FILE|NAME", help_heading = "Model")]
+    pub(crate) config: Option<String>,
+
+    /// Initialise the DySample modules that the weights lack so that they do what this upsampler does.
+    #[arg(long, value_name = "nearest|bilinear", requires = "weights", requires = "config", help_heading = "Model")]
+    pub(crate) lift: Option<Lift>,
+
+    /// Keep layers as they are: the first N, or `backbone`.
+    #[arg(long, value_name = "N|backbone", help_heading = "Model")]
+    pub(crate) freeze: Option<Freeze>,
+
+    /// Train nothing but the DySample modules.
+    #[arg(long, value_enum, value_name = "dysample", conflicts_with = "freeze", help_heading = "Model")]
+    pub(crate) train_only: Option<TrainOnly>,
+
+    /// Epochs.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Training")]
+    pub(crate) epochs: u32,
+
+    /// Images in a batch; gradients are summed up to 64 images.
+    #[arg(short, long, alias = "batch-size", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Training")]
+    pub(crate) batch: u16,
+
+    /// Side of the square input; rounded up to the stride.
+    #[arg(long, alias = "img", alias = "img-size", value_name = "SIZE", default_value = "640", value_parser = parse_side, help_heading = "Training")]
+    pub(crate) imgsz: usize,
+
+    /// The optimiser.
+    #[arg(long, value_enum, value_name = "sgd|adamw", default_value_t = OptimizerArg::Sgd, ignore_case = true, help_heading = "Training")]
+    pub(crate) optimizer: OptimizerArg,
+
+    /// Hyperparameters: a YAML file of the official format, or single values (lr0=0.002); may be given several times.
+    #[arg(long, value_name = "FILE|KEY=VALUE", help_heading = "Training")]
+    pub(crate) hyp: Vec<String>,
+
+    /// Let learning rates fall along a cosine instead of a line.
+    #[arg(long, alias = "cos-lr", hide_short_help = true, help_heading = "Training")]
+    pub(crate) cosine: bool,
+
+    /// No mosaics in the last N epochs [default: 15, or a fifth of the epochs if that is less].
+    #[arg(long, value_name = "N", hide_short_help = true, help_heading = "Training")]
+    pub(crate) close_mosaic: Option<u32>,
+
+    /// Decides about everything random.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    pub(crate) seed: u64,
+
+    /// The folder of the run.
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Output", required_unless_present = "resume")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write into a folder that is not empty, replacing files of the same name.
+    #[arg(long, hide_short_help = true, help_heading = "Output")]
+    pub(crate) exist_ok: bool,
+
+    /// Continue the interrupted run of this folder, with the settings that it was started with.
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "imgsz", "optimizer", "hyp", "cosine", "close_mosaic", "seed", "out", "exist_ok"],
+        help_heading = "Output"
+    )]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Save the run every N minutes, besides after each epoch.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000), hide_short_help = true, help_heading = "Output")]
+    pub(crate) save_every: u32,
+
+    /// Where to train: cpu, or with builds for them cuda, wgpu or metal, with a number if there are several (cuda:1).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Performance")]
+    pub(crate) device: String,
+
+    /// Threads for the network [default: all that the system grants].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Performance")]
+    pub(crate) threads: Option<u16>,
+
+    /// Threads that prepare batches; the result does not depend on their number.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256), hide_short_help = true, help_heading = "Performance")]
+    pub(crate) workers: u16,
+
+    /// The ONNX Runtime library to validate with (also ORT_DYLIB_PATH) [default: found or fetched].
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = "Performance")]
+    pub(crate) onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OptimizerArg {
+    Sgd,
+    #[value(name = "adamw")]
+    AdamW,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TrainOnly {
+    #[value(name = "dysample")]
+    DySample,
+}
+
+/// Which layers stay as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freeze {
+    First(usize),
+    Backbone,
+}
+
+impl std::str::FromStr for Freeze {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "backbone" => Ok(Self::Backbone),
+            number => {
+                let first = number.parse().ok().filter(|first| *first > 0);
+                first.map(Self::First).ok_or_else(|| format!("`{text}` is neither a number of layers nor `backbone`"))
+            }
+        }
+    }
+}

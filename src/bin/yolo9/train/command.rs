@@ -1,0 +1,154 @@
+//! The command: what is checked before a run, and what is said after it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use yolo9::output::write_atomically;
+use yolo9::runtime::{Runtime, SessionOptions};
+use yolo9::runtime::library::LibraryOptions;
+use yolo9::train::{Schedule, State, Trainer, TrainingSet, open_device};
+use yolo9::untrusted::{FileKind, read};
+use yolo9::{Model, Size};
+
+use super::data::Data;
+use super::folder::{BEST, Folder, LAST, STATE};
+use super::run::Run;
+use super::settings::TrainSettings;
+use super::{report, start};
+use crate::cli::{Globals, TrainArgs};
+use crate::console::say;
+use crate::exit::ExitStatus;
+use crate::interrupt::Interrupt;
+use crate::overwrite::refuse_all;
+use crate::run::places::RunFolder;
+
+pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let state = args.resume.as_deref().map(read_state).transpose()?;
+    let settings = match (&state, &args.resume) {
+        (Some(state), Some(folder)) => TrainSettings::from_state(&folder.join(STATE), state.settings())?,
+        _ => TrainSettings::of(args, threads(args))?,
+    };
+    rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().context("threads for the network")?;
+    let device = open_device(&settings.device).with_context(|| format!("--device {}", settings.device))?;
+    let data = Data::open(&settings)?;
+    // Before the work: fetching may fail.
+    let library = LibraryOptions::default().path(args.onnxruntime.clone()).offline(globals.offline);
+    let runtime = Runtime::load(&library)?;
+    let interrupt = Interrupt::install()?;
+    let start = match &state {
+        Some(_) => None,
+        None => Some(start::open(&settings, data.training.class_names.len(), &device, globals)?),
+    };
+    let folder = folder(args, &settings, &data)?;
+    let cache = usize::try_from(args.cache.saturating_mul(1_000_000)).unwrap_or(usize::MAX);
+    let size = input_size(&settings, start.as_ref().map(|start| start.architecture.stride()));
+    let Some(set) = data.training_set(size, cache, &interrupt, globals)? else {
+        say!("Interrupted before the first batch");
+        return Ok(ExitStatus::Interrupted);
+    };
+    let schedule = schedule(&settings, &set)?;
+    let trainer = match (state, start) {
+        (Some(state), _) => resumed(state, schedule, &device, &data)?,
+        (None, Some(start)) => Trainer::new(start, data.training.class_names.clone(), schedule),
+        (None, None) => unreachable!("a run starts or goes on"),
+    };
+    let workers = usize::from(args.workers);
+    let save_every = Duration::from_secs(60 * u64::from(args.save_every));
+    let Data { validation, .. } = data;
+    let mut run = Run { settings: &settings, trainer, set, validation, folder, runtime, interrupt, workers, save_every, globals };
+    if args.resume.is_none() {
+        write_atomically(&run.folder.file("train.toml"), toml::to_string(&settings)?.as_bytes())?;
+    }
+    let status = run.train()?;
+    if status == ExitStatus::Done {
+        finish(&run)?;
+    }
+    Ok(status)
+}
+
+fn threads(args: &TrainArgs) -> usize {
+    args.threads.map_or(SessionOptions::default().threads, usize::from)
+}
+
+fn read_state(folder: &Path) -> anyhow::Result<State> {
+    let path = folder.join(STATE);
+    let bytes = read(&path, FileKind::Model).with_context(|| {
+        format!("--resume {}: {} cannot be read; it is in the folder of a run that has saved at least once", folder.display(), path.display())
+    })?;
+    Ok(State::read(&path.display().to_string(), &bytes)?)
+}
+
+fn folder(args: &TrainArgs, settings: &TrainSettings, data: &Data) -> anyhow::Result<Folder> {
+    if let Some(folder) = &args.resume {
+        return Ok(Folder(folder.clone()));
+    }
+    let mut inputs = data.files();
+    inputs.extend([Some(&settings.data), settings.val_data.as_ref()].into_iter().flatten().cloned());
+    inputs.extend([&settings.weights, &settings.config].into_iter().flatten().map(Into::into));
+    refuse_all(&inputs, &[], args.out.as_deref(), args.exist_ok)?;
+    let folder = RunFolder::create(args.out.as_deref(), args.exist_ok)?;
+    Ok(Folder(folder.path().to_path_buf()))
+}
+
+/// The side of the input, a multiple of the stride.
+fn input_size(settings: &TrainSettings, stride: Option<usize>) -> usize {
+    let stride = stride.unwrap_or(32).max(1);
+    let size = settings.imgsz.next_multiple_of(stride);
+    if size != settings.imgsz {
+        log::warn!("--imgsz {} is rounded up to {size}, a multiple of the stride {stride}", settings.imgsz);
+    }
+    size
+}
+
+fn schedule(settings: &TrainSettings, set: &TrainingSet) -> anyhow::Result<Schedule> {
+    Ok(Schedule {
+        batch: settings.batch,
+        batches: set.len().div_ceil(settings.batch),
+        epochs: settings.epochs,
+        decay: settings.decay(),
+        rule: settings.rule(),
+        hyperparameters: settings.hyperparameters()?,
+    })
+}
+
+fn resumed(state: State, schedule: Schedule, device: &yolo9::train::Device, data: &Data) -> anyhow::Result<Trainer> {
+    anyhow::ensure!(
+        state.class_names() == data.training.class_names,
+        "the dataset has other classes than when the run began: {} instead of {}",
+        data.training.class_names.join(", "),
+        state.class_names().join(", ")
+    );
+    let batches = schedule.batches;
+    let progress = state.progress();
+    anyhow::ensure!(
+        progress.batch <= batches,
+        "the dataset has fewer images than when the run began: an epoch has {batches} batches, {} are done",
+        progress.batch
+    );
+    log::info!("Going on in epoch {}, after {} batches of it", progress.epoch + 1, progress.batch);
+    Ok(state.resume(schedule, device)?)
+}
+
+/// The report, and where everything is.
+fn finish(run: &Run<'_>) -> anyhow::Result<()> {
+    let best = run.folder.file(BEST);
+    let model = Model::open(&best)?;
+    let Some(evaluated) = run.evaluate(model)? else { return Ok(()) };
+    report::write(run, &evaluated)?;
+    if let Some(record) = run.trainer.progress().best()
+        && let Some(scores) = record.scores
+        && !run.globals.quiet
+    {
+        say!(
+            "Best: epoch {}, mAP50 {:.3}, mAP50-95 {:.3}, at {}: {} ({}: {LAST})",
+            record.epoch,
+            scores.map50,
+            scores.map,
+            Size::square(run.settings.imgsz),
+            best.display(),
+            "of the last epoch"
+        );
+    }
+    Ok(())
+}

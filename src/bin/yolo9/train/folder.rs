@@ -1,0 +1,134 @@
+//! The files of a run.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use image::{ImageFormat, RgbImage, imageops};
+use yolo9::checkpoint::Checkpoint;
+use yolo9::detect::BoxXyxy;
+use yolo9::output::{Mark, class_colour, draw_marks, encode_image, write_atomically};
+use yolo9::train::{Batch, EpochRecord, Progress, Trainer};
+
+use super::settings::TrainSettings;
+
+/// What a run can be continued from.
+pub(super) const STATE: &str = "state.safetensors";
+/// Averaged weights of the best epoch.
+pub(super) const BEST: &str = "best.safetensors";
+/// Averaged weights of the last epoch.
+pub(super) const LAST: &str = "last.safetensors";
+
+/// Most images of a batch that are drawn.
+const DRAWN: usize = 16;
+/// Side of one of them, in pixels.
+const TILE: u32 = 320;
+
+/// The folder of a run.
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl Folder {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// The state, which replaces the earlier one when it is complete.
+    pub(super) fn save(&self, trainer: &Trainer, settings: &TrainSettings) -> anyhow::Result<()> {
+        let state = trainer.state(&serde_json::to_string(settings)?);
+        Ok(write_atomically(&self.file(STATE), &state)?)
+    }
+
+    /// The files of an epoch that has ended; the state last, so that a run that is killed in between does it again.
+    pub(super) fn end_epoch(&self, trainer: &Trainer, settings: &TrainSettings, is_best: bool) -> anyhow::Result<()> {
+        let bytes = weights(trainer, settings)?.to_safetensors()?;
+        write_atomically(&self.file(LAST), &bytes)?;
+        if is_best {
+            write_atomically(&self.file(BEST), &bytes)?;
+        }
+        write_atomically(&self.file("results.csv"), results(trainer.progress()).as_bytes())?;
+        self.save(trainer, settings)
+    }
+
+    /// An augmented batch with its boxes.
+    pub(super) fn draw(&self, number: usize, batch: &Batch, names: &[String]) -> anyhow::Result<()> {
+        let sheet = sheet(batch, names);
+        let bytes = encode_image(&sheet, ImageFormat::Jpeg)?;
+        Ok(write_atomically(&self.file(&format!("train-batch{number}.jpg")), &bytes)?)
+    }
+}
+
+/// The averaged weights, with what they come from.
+pub(super) fn weights(trainer: &Trainer, settings: &TrainSettings) -> anyhow::Result<Checkpoint> {
+    let mut checkpoint = trainer.averaged("the averaged weights");
+    let last = trainer.progress().history.last();
+    let mut set = |key: &str, value: &str| checkpoint.set_metadata(key, value);
+    set("trained_by", concat!("yolo9 ", env!("CARGO_PKG_VERSION")));
+    set("trained_from", settings.weights.as_deref().unwrap_or("random values"));
+    set("trained_on", &file_name(&settings.data));
+    set("trained_with", &serde_json::to_string(&public(settings))?);
+    if let Some(EpochRecord { epoch, scores: Some(scores), .. }) = last {
+        set("epoch", &epoch.to_string());
+        set("val_map50", &format!("{:.5}", scores.map50));
+        set("val_map50_95", &format!("{:.5}", scores.map));
+    }
+    Ok(checkpoint)
+}
+
+/// Settings without the places of a machine.
+fn public(settings: &TrainSettings) -> TrainSettings {
+    let name = |path: &PathBuf| PathBuf::from(file_name(path));
+    let text = |text: &String| file_name(Path::new(text));
+    TrainSettings {
+        data: name(&settings.data),
+        val_data: settings.val_data.as_ref().map(name),
+        images: None,
+        weights: settings.weights.as_ref().map(text),
+        config: settings.config.as_ref().map(text),
+        ..settings.clone()
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A line for each epoch, with the columns that people plot.
+fn results(progress: &Progress) -> String {
+    let mut text = String::from("epoch,box_loss,cls_loss,dfl_loss,lr,precision,recall,mAP50,mAP50-95\n");
+    for EpochRecord { epoch, loss, learning_rate, scores } in &progress.history {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{epoch},{:.5},{:.5},{:.5},{learning_rate:.8}", loss.bbox, loss.class, loss.dfl);
+        let _ = match scores {
+            Some(s) => writeln!(text, ",{:.5},{:.5},{:.5},{:.5}", s.precision, s.recall, s.map50, s.map),
+            None => writeln!(text, ",,,,"),
+        };
+    }
+    text
+}
+
+/// Four images in a row.
+fn sheet(batch: &Batch, names: &[String]) -> RgbImage {
+    let [count, _, height, width] = batch.shape;
+    let count = count.min(DRAWN);
+    let columns = 4.min(count) as u32;
+    let rows = (count as u32).div_ceil(columns.max(1));
+    let mut sheet = RgbImage::from_pixel(columns * TILE, rows * TILE, image::Rgb([245; 3]));
+    let area = height * width;
+    for number in 0..count {
+        let planes = &batch.images[number * 3 * area..(number + 1) * 3 * area];
+        let pixel = |x: u32, y: u32| {
+            let at = y as usize * width + x as usize;
+            image::Rgb([planes[at], planes[area + at], planes[2 * area + at]])
+        };
+        let mut image = RgbImage::from_fn(width as u32, height as u32, pixel);
+        let marks = batch.targets[number].iter().map(|target| {
+            let [x1, y1, x2, y2] = target.corners.map(|edge| edge as f32);
+            let text = names.get(target.class).cloned().unwrap_or_default();
+            Mark { bbox: BoxXyxy { x1, y1, x2, y2 }, text, colour: class_colour(target.class) }
+        });
+        draw_marks(&mut image, &marks.collect::<Vec<_>>(), None);
+        let tile = imageops::thumbnail(&image, TILE - 4, TILE - 4);
+        let place = number as u32;
+        imageops::replace(&mut sheet, &tile, i64::from(place % columns * TILE + 2), i64::from(place / columns * TILE + 2));
+    }
+    sheet
+}

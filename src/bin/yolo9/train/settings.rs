@@ -1,0 +1,173 @@
+//! What a run was started with: from the command line, or from its state when it goes on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use yolo9::train::{Decay, Hyperparameters, Rule};
+use yolo9::untrusted::{FileKind, read_text};
+
+use crate::cli::{Freeze, OptimizerArg, TrainArgs, TrainOnly};
+
+/// Everything that decides about the weights, besides the data itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct TrainSettings {
+    pub(super) data: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) val_data: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) images: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weights: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) config: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lift: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) freeze: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) train_only: Option<String>,
+    pub(super) epochs: usize,
+    pub(super) batch: usize,
+    pub(super) imgsz: usize,
+    pub(super) optimizer: Optimizer,
+    pub(super) cosine: bool,
+    pub(super) close_mosaic: usize,
+    pub(super) seed: u64,
+    pub(super) device: String,
+    /// The order of sums depends on it.
+    pub(super) threads: usize,
+    pub(super) hyp: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Optimizer {
+    Sgd,
+    AdamW,
+}
+
+impl TrainSettings {
+    pub(super) fn of(args: &TrainArgs, threads: usize) -> anyhow::Result<Self> {
+        let data = args.data.clone().context("--data is missing")?;
+        anyhow::ensure!(
+            args.weights.is_some() || args.config.is_some(),
+            "nothing to train: name weights to start from with --weights, or a config to train from random values with --config"
+        );
+        let epochs = args.epochs as usize;
+        let hyp = hyperparameters(&args.hyp)?;
+        Ok(Self {
+            data,
+            val_data: args.val_data.clone(),
+            images: args.images.clone(),
+            weights: args.weights.clone(),
+            config: args.config.clone(),
+            lift: args.lift.map(|lift| lift.to_string()),
+            freeze: args.freeze.map(|freeze| match freeze {
+                Freeze::First(layers) => layers.to_string(),
+                Freeze::Backbone => "backbone".into(),
+            }),
+            train_only: args.train_only.map(|TrainOnly::DySample| "dysample".into()),
+            epochs,
+            batch: usize::from(args.batch),
+            imgsz: args.imgsz,
+            optimizer: match args.optimizer {
+                OptimizerArg::Sgd => Optimizer::Sgd,
+                OptimizerArg::AdamW => Optimizer::AdamW,
+            },
+            cosine: args.cosine,
+            close_mosaic: args.close_mosaic.map_or(15.min(epochs / 5), |epochs| epochs as usize),
+            seed: args.seed,
+            device: args.device.clone(),
+            threads,
+            hyp: hyp.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        })
+    }
+
+    pub(super) fn rule(&self) -> Rule {
+        match self.optimizer {
+            Optimizer::Sgd => Rule::Sgd,
+            Optimizer::AdamW => Rule::AdamW,
+        }
+    }
+
+    pub(super) fn decay(&self) -> Decay {
+        if self.cosine { Decay::Cosine } else { Decay::Linear }
+    }
+
+    pub(super) fn hyperparameters(&self) -> anyhow::Result<Hyperparameters> {
+        let mut hyp = Hyperparameters::default();
+        for (key, value) in &self.hyp {
+            hyp.set(key, *value)?;
+        }
+        Ok(hyp)
+    }
+
+    /// From what a state holds: a file that somebody may have changed.
+    pub(super) fn from_state(state: &Path, text: &str) -> anyhow::Result<Self> {
+        let shown = state.display();
+        let settings: Self = serde_json::from_str(text).with_context(|| format!("{shown}: its settings are damaged"))?;
+        let in_range = (1..=100_000).contains(&settings.epochs)
+            && (1..=1024).contains(&settings.batch)
+            && (32..=4096).contains(&settings.imgsz)
+            && (1..=1024).contains(&settings.threads);
+        anyhow::ensure!(in_range, "{shown}: its settings are damaged: epochs, batch, imgsz or threads are out of range");
+        settings.hyperparameters().with_context(|| format!("{shown}: its settings are damaged"))?;
+        Ok(settings)
+    }
+}
+
+/// Values of files and of single keys, the later ones over the earlier.
+fn hyperparameters(given: &[String]) -> anyhow::Result<Hyperparameters> {
+    let mut hyp = Hyperparameters::default();
+    for text in given {
+        match text.split_once('=').filter(|_| !Path::new(text).exists()) {
+            Some((key, value)) => {
+                let value: f64 = value.parse().with_context(|| format!("--hyp {text}: `{value}` is not a number"))?;
+                let used = hyp.set(key.trim(), value).with_context(|| format!("--hyp {text}"))?;
+                if !used {
+                    log::warn!("--hyp {text}: changes nothing here");
+                }
+            }
+            None => from_file(&mut hyp, Path::new(text))?,
+        }
+    }
+    Ok(hyp)
+}
+
+fn from_file(hyp: &mut Hyperparameters, path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    let text = read_text(path, FileKind::Config).with_context(|| format!("--hyp {shown}: cannot be read"))?;
+    let entries = yolo9::config::numbers_of_yaml(&text).map_err(|message| anyhow::anyhow!("--hyp {shown}: {message}"))?;
+    let mut unused = Vec::new();
+    for (key, value) in entries {
+        if !hyp.set(&key, value).with_context(|| format!("--hyp {shown}"))? && value != 0.0 {
+            unused.push(key);
+        }
+    }
+    if !unused.is_empty() {
+        log::info!("{shown}: {} change nothing here", unused.join(", "));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_keys_are_taken_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hyp.yaml");
+        std::fs::write(&file, "lr0: 0.02  # first\nmosaic: 0.5\ncopy_paste: 0.3\nanchor_t: 5.0\n").unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        let hyp = hyperparameters(&[file.clone(), "lr0=0.001".into()]).unwrap();
+        assert_eq!((hyp.lr0, hyp.mosaic), (0.001, 0.5));
+        assert_eq!(hyperparameters(&["lr0=0.001".into(), file]).unwrap().lr0, 0.02);
+        for (wrong, message) in [("lr0=x", "is not a number"), ("lr=1", "did you mean `lr"), ("none.yaml", "cannot be read")] {
+            let error = format!("{:#}", hyperparameters(&[wrong.to_owned()]).unwrap_err());
+            assert!(error.contains(message), "{wrong}: {error}");
+        }
+    }
+}

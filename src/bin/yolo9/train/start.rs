@@ -1,0 +1,130 @@
+//! What a run starts from.
+
+use anyhow::Context;
+use yolo9::architecture::{Architecture, Layer, Role};
+use yolo9::checkpoint::Checkpoint;
+use yolo9::config::{ModelConfig, ModuleKind};
+use yolo9::dysample::Lift;
+use yolo9::model::resolve_config;
+use yolo9::train::{Device, Start};
+use yolo9::weights;
+
+use super::settings::TrainSettings;
+use crate::cli::Globals;
+use crate::model::open_config;
+use crate::report::counted;
+use crate::weights::open_weights;
+
+/// Names that are written out; of more the number is enough.
+const SHOWN: usize = 4;
+
+/// The network with its first values, and a line that says where they come from.
+pub(super) fn open(
+    settings: &TrainSettings,
+    classes: usize,
+    device: &Device,
+    globals: &Globals,
+) -> anyhow::Result<Start> {
+    let target = settings.config.as_deref().map(open_config).transpose()?;
+    let checkpoint = settings.weights.as_deref().map(|weights| open_weights(weights, globals)).transpose()?;
+    let (config, checkpoint) = match (target, checkpoint) {
+        (Some(config), None) => (config, None),
+        (target, Some(checkpoint)) => {
+            let (config, checkpoint) = fitted(target, checkpoint, settings)?;
+            (config, Some(checkpoint))
+        }
+        (None, None) => anyhow::bail!("neither weights nor a config to start from"),
+    };
+    let mut start = Start::new(&config, checkpoint.as_ref(), classes, settings.seed, device)?;
+    describe(&start, &config, checkpoint.as_ref(), settings);
+    freeze(&mut start, settings)?;
+    Ok(start)
+}
+
+fn fitted(
+    target: Option<ModelConfig>,
+    checkpoint: Checkpoint,
+    settings: &TrainSettings,
+) -> anyhow::Result<(ModelConfig, Checkpoint)> {
+    let config = match target {
+        Some(config) => config,
+        None => resolve_config(&checkpoint, None)?,
+    };
+    match &settings.lift {
+        Some(lift) => {
+            let lift: Lift = lift.parse().map_err(|message| anyhow::anyhow!("--lift {lift}: {message}"))?;
+            let lifted = weights::lifted(&checkpoint, &config, lift)?;
+            Ok((config, lifted))
+        }
+        None => Ok((config, checkpoint)),
+    }
+}
+
+fn describe(start: &Start, config: &ModelConfig, checkpoint: Option<&Checkpoint>, settings: &TrainSettings) {
+    let all = start.copied + start.fresh.len();
+    let Some(checkpoint) = checkpoint else {
+        log::info!("{}: {all} tensors from random values (seed {})", config.name, settings.seed);
+        return;
+    };
+    if start.fresh.is_empty() {
+        log::info!("{}: all {all} tensors of {} taken over", checkpoint.name(), config.name);
+        return;
+    }
+    let shown: Vec<&str> = start.fresh.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if start.fresh.len() > SHOWN { ", …" } else { "" };
+    log::warn!(
+        "{}: {} of {all} tensors of {} taken over; {} new, from random values: {}{more}",
+        checkpoint.name(),
+        start.copied,
+        config.name,
+        counted(start.fresh.len(), "tensor"),
+        shown.join(", ")
+    );
+    let lacks_dysample = start.fresh.iter().any(|name| name.ends_with(".offset.weight"));
+    if lacks_dysample && settings.lift.is_none() {
+        log::warn!("DySample starts from random offsets; --lift nearest would start from what the weights do now");
+    }
+}
+
+/// Keeps from moving what the settings say.
+fn freeze(start: &mut Start, settings: &TrainSettings) -> anyhow::Result<()> {
+    let Start { architecture, parameters, .. } = start;
+    if settings.train_only.is_some() {
+        let steps = architecture.steps().iter();
+        let modules: Vec<String> =
+            steps.filter_map(|step| Some(format!("{}.", step.operation.as_dysample()?.path))).collect();
+        anyhow::ensure!(!modules.is_empty(), "--train-only dysample: {} has no DySample", architecture.name());
+        parameters.freeze(|name| !modules.iter().any(|module| name.starts_with(module)));
+    } else if let Some(layers) = &settings.freeze {
+        let count = match layers.as_str() {
+            "backbone" => backbone(architecture),
+            number => number.parse().with_context(|| format!("--freeze {number}: not a number of layers"))?,
+        };
+        let all = architecture.layers().len();
+        anyhow::ensure!(count < all, "--freeze {layers}: {} has {all} layers; none would be left", architecture.name());
+        parameters.freeze(|name| layer_of(name).is_some_and(|layer| layer < count));
+    }
+    let frozen = parameters.learned.iter().filter(|learned| learned.frozen).count();
+    if frozen > 0 {
+        log::info!("{frozen} of {} tensors are frozen", parameters.learned.len());
+    }
+    Ok(())
+}
+
+/// The layer of `model.12.conv.weight`.
+fn layer_of(name: &str) -> Option<usize> {
+    name.strip_prefix("model.")?.split('.').next()?.parse().ok()
+}
+
+/// Layers before the first one of the main branch that pools in a pyramid or upsamples: where the neck begins.
+fn backbone(architecture: &Architecture) -> usize {
+    let begins_neck = |layer: &&Layer| {
+        let kind = layer.spec.module;
+        let is_of_neck = matches!(
+            kind,
+            ModuleKind::SppElan | ModuleKind::SppCspc | ModuleKind::Upsample | ModuleKind::DySample
+        );
+        layer.role == Role::Main && is_of_neck
+    };
+    architecture.layers().iter().find(begins_neck).map_or(0, |layer| layer.spec.index)
+}

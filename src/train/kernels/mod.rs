@@ -1,0 +1,55 @@
+//! Operations on the CPU with gradients of their own, where what burn composes them of would pass over memory many times
+//! more: convolution, normalisation with activation, and DySample's sampling. On other devices burn's own are used.
+
+mod convolution;
+mod normalise;
+mod real;
+mod sample;
+mod tiles;
+
+pub(super) use convolution::convolve;
+pub(super) use normalise::{EPSILON, Normalised, normalise};
+pub(super) use real::Real;
+pub(super) use sample::sample;
+
+use std::borrow::Cow;
+
+use burn_autodiff::Autodiff;
+use burn_backend::{DType, Shape, TensorData, TensorMetadata};
+use burn_flex::{Flex, FlexTensor};
+use burn_tensor::Tensor;
+
+/// A tensor of the CPU with its place in the graph of gradients.
+type Node = burn_autodiff::ops::NodeGuard;
+
+/// The tensor's numbers and its place in the graph, if it is on the CPU and gradients are recorded.
+fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> Option<(FlexTensor, Node)> {
+    let primitive = tensor.clone().try_into_primitive::<Autodiff<Flex>>().ok()?;
+    Some(primitive.into_parts())
+}
+
+/// The numbers, row-major.
+fn values<T: Real>(tensor: &FlexTensor) -> Cow<'_, [T]> {
+    let length = tensor.shape().num_elements();
+    if tensor.is_contiguous() {
+        let start = tensor.layout().start_offset();
+        return Cow::Borrowed(&tensor.storage::<T>()[start..start + length]);
+    }
+    let contiguous = tensor.to_contiguous();
+    let start = contiguous.layout().start_offset();
+    Cow::Owned(contiguous.storage::<T>()[start..start + length].to_vec())
+}
+
+fn tensor_of<T: Real>(values: Vec<T>, shape: Shape) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// The numbers of a gradient for writing into, without a copy if nobody else has them.
+fn into_vec<T: Real>(tensor: FlexTensor) -> Vec<T> {
+    let data = if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }.into_data();
+    data.try_into_vec::<T>().expect("the tensor has this kind of number")
+}
+
+fn is_double(tensor: &FlexTensor) -> bool {
+    tensor.dtype() == DType::F64
+}

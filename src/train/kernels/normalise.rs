@@ -1,0 +1,278 @@
+//! Batch normalisation and activation in one operation.
+//!
+//! With `m` values per channel, batch mean `μ` and biased variance `v`: `x̂ = (x − μ) / √(v + ε)`, `z = γ x̂ + β`,
+//! `y = act(z)`. Backwards, with `dz = act'(z) dy`: `dβ = Σ dz`, `dγ = Σ dz x̂` and
+//! `dx = γ / √(v + ε) · (dz − dβ/m − x̂ dγ/m)` (Ioffe and Szegedy, arXiv 1502.03167, section 3).
+
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_autodiff::Autodiff;
+use burn_backend::{Shape, TensorMetadata};
+use burn_flex::{Flex, FlexTensor};
+use burn_tensor::Tensor;
+use burn_tensor::module::{BatchNormTrainOutput, batch_norm_train};
+use rayon::prelude::*;
+
+use super::{Real, into_vec, is_double, on_cpu, tensor_of, values};
+use crate::config::Activation;
+use crate::train::activation::activate;
+
+/// Epsilon of every batch normalisation of YOLOv9.
+pub(in crate::train) const EPSILON: f64 = 1e-3;
+
+/// What a normalisation gives.
+pub(in crate::train) struct Normalised {
+    /// `act(γ x̂ + β)`, of the input's shape.
+    pub(in crate::train) output: Tensor<4>,
+    /// Mean of the batch, per channel; without gradients.
+    pub(in crate::train) mean: Tensor<1>,
+    /// Biased variance of the batch, per channel; without gradients.
+    pub(in crate::train) variance: Tensor<1>,
+}
+
+/// `x` normalised with the statistics of its batch, scaled by `gamma`, shifted by `beta` and activated.
+pub(in crate::train) fn normalise(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    activation: Activation,
+) -> Normalised {
+    let (Some(x_parts), Some(gamma_parts), Some(beta_parts)) = (on_cpu(&x), on_cpu(&gamma), on_cpu(&beta)) else {
+        let BatchNormTrainOutput { output, mean, variance } = batch_norm_train(x, gamma, beta, EPSILON);
+        return Normalised { output: activate(output, activation), mean, variance };
+    };
+    // The values are in the parts.
+    drop((x, gamma, beta));
+    let ((x, x_node), (gamma, gamma_node), (beta, beta_node)) = (x_parts, gamma_parts, beta_parts);
+    let run = if is_double(&x) { forward::<f64> } else { forward::<f32> };
+    let (output, state) = run(x, gamma, beta, activation);
+    let statistic = |values: &[f64], like: &FlexTensor| {
+        let values = values.to_vec();
+        let shape = Shape::new([values.len()]);
+        let tensor = match is_double(like) {
+            true => tensor_of(values, shape),
+            false => tensor_of(values.iter().map(|value| *value as f32).collect(), shape),
+        };
+        Tensor::<1>::from_primitive::<Flex>(tensor)
+    };
+    let (mean, variance) = (statistic(&state.mean, &state.x), statistic(&state.variance, &state.x));
+    let prepared = Normalisation
+        .prepare::<NoCheckpointing>([x_node, gamma_node, beta_node])
+        .compute_bound()
+        .stateful();
+    let output = match prepared {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    Normalised { output: Tensor::from_primitive::<Autodiff<Flex>>(output), mean, variance }
+}
+
+#[derive(Debug)]
+struct Normalisation;
+
+#[derive(Debug, Clone)]
+struct State {
+    x: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    activation: Activation,
+}
+
+impl Backward<Flex, 3> for Normalisation {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let run = if is_double(&gradient) { backward::<f64> } else { backward::<f32> };
+        let results = run(&ops.state, gradient);
+        for (parent, result) in ops.parents.into_iter().zip(results) {
+            if let Some(parent) = parent {
+                grads.register::<Flex>(parent.id, result);
+            }
+        }
+    }
+}
+
+/// Sizes of `[N, C, H, W]`: channels and positions of one plane.
+fn planes(x: &FlexTensor) -> (usize, usize) {
+    let shape = x.shape();
+    (shape[1], shape[2] * shape[3])
+}
+
+fn forward<T: Real>(
+    x: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    activation: Activation,
+) -> (FlexTensor, State) {
+    let (channels, area) = planes(&x);
+    let input = values::<T>(&x);
+    let count = input.len() / channels;
+    let sums = per_channel(input.par_chunks_exact(area).map(|plane| [sum(plane, |value| value), 0.0]), channels);
+    let mean: Vec<f64> = sums.iter().map(|[sum, _]| sum / count as f64).collect();
+    // A second pass around the mean: the difference of two large sums would lose digits.
+    let squares = input.par_chunks_exact(area).enumerate().map(|(plane, values)| {
+        let mean = T::of(mean[plane % channels]);
+        [sum(values, |value| (value - mean) * (value - mean)), 0.0]
+    });
+    let variance: Vec<f64> = per_channel(squares, channels).iter().map(|[sum, _]| sum / count as f64).collect();
+    let mut output = vec![T::zero(); input.len()];
+    let (gammas, betas) = (values::<T>(&gamma), values::<T>(&beta));
+    output.par_chunks_exact_mut(area).zip(input.par_chunks_exact(area)).enumerate().for_each(|(plane, (y, x))| {
+        let channel = plane % channels;
+        let scale = gammas[channel].wide() / (variance[channel] + EPSILON).sqrt();
+        let shift = betas[channel].wide() - mean[channel] * scale;
+        apply(x, y, T::of(scale), T::of(shift), activation);
+    });
+    let shape = x.shape();
+    drop((input, gammas, betas));
+    (tensor_of(output, shape), State { x, gamma, beta, mean, variance, activation })
+}
+
+fn backward<T: Real>(state: &State, gradient: FlexTensor) -> [FlexTensor; 3] {
+    let (channels, area) = planes(&state.x);
+    let shape = state.x.shape();
+    let input = values::<T>(&state.x);
+    let (gammas, betas) = (values::<T>(&state.gamma), values::<T>(&state.beta));
+    let inverse = |channel: usize| 1.0 / (state.variance[channel] + EPSILON).sqrt();
+    let mut gradient = into_vec::<T>(gradient);
+    let sums = gradient.par_chunks_exact_mut(area).zip(input.par_chunks_exact(area)).enumerate().map(
+        |(plane, (dz, x))| {
+            let channel = plane % channels;
+            let of = [state.mean[channel], inverse(channel), gammas[channel].wide(), betas[channel].wide()];
+            activation_gradient(x, dz, of.map(T::of), state.activation)
+        },
+    );
+    let sums = per_channel(sums, channels);
+    let count = (input.len() / channels) as f64;
+    gradient.par_chunks_exact_mut(area).zip(input.par_chunks_exact(area)).enumerate().for_each(|(plane, (dz, x))| {
+        let channel = plane % channels;
+        let [beta, gamma] = sums[channel];
+        let inverse = inverse(channel);
+        let scale = gammas[channel].wide() * inverse;
+        // dx = scale · (dz − dβ/m − (x − μ) · inverse · dγ/m) = scale · dz + a · x + b
+        let a = -scale * inverse * gamma / count;
+        let b = -scale * beta / count - a * state.mean[channel];
+        let (scale, a, b) = (T::of(scale), T::of(a), T::of(b));
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || dz.iter_mut().zip(x).for_each(|(dz, x)| *dz = scale * *dz + a * *x + b),
+        );
+    });
+    let vector = |part: usize| {
+        let values: Vec<T> = sums.iter().map(|sums| T::of(sums[part])).collect();
+        tensor_of(values, Shape::new([channels]))
+    };
+    [tensor_of(gradient, shape), vector(1), vector(0)]
+}
+
+/// Sums over the planes of each channel, in the order of the images whatever thread computed them.
+fn per_channel(planes: impl IndexedParallelIterator<Item = [f64; 2]>, channels: usize) -> Vec<[f64; 2]> {
+    let planes: Vec<[f64; 2]> = planes.collect();
+    let mut sums = vec![[0.0; 2]; channels];
+    for (plane, [first, second]) in planes.into_iter().enumerate() {
+        sums[plane % channels][0] += first;
+        sums[plane % channels][1] += second;
+    }
+    sums
+}
+
+/// Lanes of partial sums: what the widest vectors hold, and fewer values in one sum.
+const LANES: usize = 16;
+/// After that many values for each lane the partial sums go into f64.
+const BLOCK: usize = 64;
+
+fn sum<T: Real>(values: &[T], of: impl Fn(T) -> T) -> f64 {
+    pulp::Arch::new().dispatch(#[inline(always)] || {
+        let mut total = 0.0;
+        for block in values.chunks(LANES * BLOCK) {
+            let mut lanes = [T::zero(); LANES];
+            let chunks = block.chunks_exact(LANES);
+            for value in chunks.remainder() {
+                total += of(*value).wide();
+            }
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    lanes[lane] = lanes[lane] + of(chunk[lane]);
+                }
+            }
+            total += lanes.iter().map(|lane| lane.wide()).sum::<f64>();
+        }
+        total
+    })
+}
+
+fn apply<T: Real>(x: &[T], y: &mut [T], scale: T, shift: T, activation: Activation) {
+    match activation {
+        Activation::Silu => map(x, y, #[inline(always)] |x| {
+            let z = x * scale + shift;
+            z * sigmoid(z)
+        }),
+        Activation::Relu => map(x, y, #[inline(always)] |x| (x * scale + shift).max(T::zero())),
+        Activation::LeakyRelu { slope } => {
+            let slope = T::of(f64::from(slope));
+            map(x, y, #[inline(always)] |x| {
+                let z = x * scale + shift;
+                if z > T::zero() { z } else { z * slope }
+            });
+        }
+        Activation::Identity => map(x, y, #[inline(always)] |x| x * scale + shift),
+    }
+}
+
+fn map<T: Real>(x: &[T], y: &mut [T], of: impl Fn(T) -> T) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || y.iter_mut().zip(x).for_each(|(y, x)| *y = of(*x)),
+    );
+}
+
+#[inline(always)]
+fn sigmoid<T: Real>(z: T) -> T {
+    T::one() / (T::one() + (-z).exponential())
+}
+
+/// Turns the gradient of `y` into that of `z` and gives the sums of `dz` and `dz · x̂`.
+fn activation_gradient<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], activation: Activation) -> [f64; 2] {
+    match activation {
+        Activation::Silu => differentiate(x, dz, of, #[inline(always)] |z| {
+            let s = sigmoid(z);
+            s * (T::one() + z * (T::one() - s))
+        }),
+        Activation::Relu => {
+            differentiate(x, dz, of, #[inline(always)] |z| if z > T::zero() { T::one() } else { T::zero() })
+        }
+        Activation::LeakyRelu { slope } => {
+            let slope = T::of(f64::from(slope));
+            differentiate(x, dz, of, #[inline(always)] |z| if z > T::zero() { T::one() } else { slope })
+        }
+        Activation::Identity => differentiate(x, dz, of, #[inline(always)] |_| T::one()),
+    }
+}
+
+fn differentiate<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], slope: impl Fn(T) -> T) -> [f64; 2] {
+    let [mean, inverse, gamma, beta] = of;
+    pulp::Arch::new().dispatch(#[inline(always)] || {
+        let mut totals = [0.0; 2];
+        for (dz, x) in dz.chunks_mut(LANES * BLOCK).zip(x.chunks(LANES * BLOCK)) {
+            let (mut plain, mut weighted) = ([T::zero(); LANES], [T::zero(); LANES]);
+            for (dz, x) in dz.chunks_mut(LANES).zip(x.chunks(LANES)) {
+                for (lane, (dz, x)) in dz.iter_mut().zip(x).enumerate() {
+                    let normalised = (*x - mean) * inverse;
+                    *dz = *dz * slope(gamma * normalised + beta);
+                    plain[lane] = plain[lane] + *dz;
+                    weighted[lane] = weighted[lane] + *dz * normalised;
+                }
+            }
+            for lane in 0..LANES {
+                totals[0] += plain[lane].wide();
+                totals[1] += weighted[lane].wide();
+            }
+        }
+        totals
+    })
+}
