@@ -1,8 +1,8 @@
 //! Each primitive operation on tensors that record gradients: the third reading of the steps, beside shapes and the ONNX
 //! graph.
 
-use burn_tensor::module::{avg_pool2d, conv2d, interpolate, max_pool2d};
-use burn_tensor::ops::{AvgPoolOptions, ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
+use burn_tensor::module::{conv2d, interpolate, max_pool2d};
+use burn_tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions};
 use burn_tensor::{Tensor, TensorData};
 
 use super::kernels::{self, sample};
@@ -15,10 +15,6 @@ pub(super) fn convolve(x: Tensor<4>, convolution: &Convolution, weight: Tensor<4
         Some(bias) => y + bias.reshape([1, convolution.output, 1, 1]),
         None => y,
     }
-}
-
-pub(super) fn average_pool(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
-    avg_pool2d(x, AvgPoolOptions::new([kernel; 2]).with_stride([stride; 2]))
 }
 
 pub(super) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {

@@ -300,7 +300,10 @@ fn phases<T: Real>(weight: &[T], layout: &Layout) -> Vec<Phase<T>> {
                     weight[(output * layout.inputs + input) * kernel * kernel + place]
                 })
             });
-            phases.push(Phase { row, column, weights: weights.collect(), taps });
+            // A kernel that is smaller than the stride does not see all of the input.
+            if !taps.is_empty() {
+                phases.push(Phase { row, column, weights: weights.collect(), taps });
+            }
         }
     }
     phases

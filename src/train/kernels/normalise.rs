@@ -15,7 +15,7 @@ use burn_tensor::Tensor;
 use burn_tensor::module::{BatchNormTrainOutput, batch_norm_train};
 use rayon::prelude::*;
 
-use super::{Real, into_vec, is_double, on_cpu, tensor_of, values};
+use super::{Real, into_vec, is_double, on_cpu, tensor_of, values, vectorised};
 use crate::config::Activation;
 use crate::train::activation::activate;
 
@@ -158,9 +158,10 @@ fn backward<T: Real>(state: &State, gradient: FlexTensor) -> [FlexTensor; 3] {
         let a = -scale * inverse * gamma / count;
         let b = -scale * beta / count - a * state.mean[channel];
         let (scale, a, b) = (T::of(scale), T::of(a), T::of(b));
-        pulp::Arch::new().dispatch(
+        vectorised(
+            dz,
             #[inline(always)]
-            || dz.iter_mut().zip(x).for_each(|(dz, x)| *dz = scale * *dz + a * *x + b),
+            |dz| dz.iter_mut().zip(x).for_each(|(dz, x)| *dz = scale * *dz + a * *x + b),
         );
     });
     let vector = |part: usize| {
@@ -187,19 +188,17 @@ const LANES: usize = 16;
 const BLOCK: usize = 64;
 
 fn sum<T: Real>(values: &[T], of: impl Fn(T) -> T) -> f64 {
-    pulp::Arch::new().dispatch(#[inline(always)] || {
+    vectorised((), #[inline(always)] |()| {
         let mut total = 0.0;
         for block in values.chunks(LANES * BLOCK) {
             let mut lanes = [T::zero(); LANES];
-            let chunks = block.chunks_exact(LANES);
-            for value in chunks.remainder() {
-                total += of(*value).wide();
-            }
-            for chunk in chunks {
+            let (whole, rest) = block.as_chunks::<LANES>();
+            for chunk in whole {
                 for lane in 0..LANES {
                     lanes[lane] = lanes[lane] + of(chunk[lane]);
                 }
             }
+            total += rest.iter().map(|value| of(*value).wide()).sum::<f64>();
             total += lanes.iter().map(|lane| lane.wide()).sum::<f64>();
         }
         total
@@ -225,9 +224,10 @@ fn apply<T: Real>(x: &[T], y: &mut [T], scale: T, shift: T, activation: Activati
 }
 
 fn map<T: Real>(x: &[T], y: &mut [T], of: impl Fn(T) -> T) {
-    pulp::Arch::new().dispatch(
+    vectorised(
+        y,
         #[inline(always)]
-        || y.iter_mut().zip(x).for_each(|(y, x)| *y = of(*x)),
+        |y| y.iter_mut().zip(x).for_each(|(y, x)| *y = of(*x)),
     );
 }
 
@@ -256,17 +256,24 @@ fn activation_gradient<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], activation: A
 
 fn differentiate<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], slope: impl Fn(T) -> T) -> [f64; 2] {
     let [mean, inverse, gamma, beta] = of;
-    pulp::Arch::new().dispatch(#[inline(always)] || {
+    vectorised(dz, #[inline(always)] |dz: &mut [T]| {
         let mut totals = [0.0; 2];
         for (dz, x) in dz.chunks_mut(LANES * BLOCK).zip(x.chunks(LANES * BLOCK)) {
             let (mut plain, mut weighted) = ([T::zero(); LANES], [T::zero(); LANES]);
-            for (dz, x) in dz.chunks_mut(LANES).zip(x.chunks(LANES)) {
-                for (lane, (dz, x)) in dz.iter_mut().zip(x).enumerate() {
-                    let normalised = (*x - mean) * inverse;
-                    *dz = *dz * slope(gamma * normalised + beta);
-                    plain[lane] = plain[lane] + *dz;
-                    weighted[lane] = weighted[lane] + *dz * normalised;
+            let ((whole_dz, rest_dz), (whole_x, rest_x)) = (dz.as_chunks_mut::<LANES>(), x.as_chunks::<LANES>());
+            for (dz, x) in whole_dz.iter_mut().zip(whole_x) {
+                for lane in 0..LANES {
+                    let normalised = (x[lane] - mean) * inverse;
+                    dz[lane] = dz[lane] * slope(gamma * normalised + beta);
+                    plain[lane] = plain[lane] + dz[lane];
+                    weighted[lane] = weighted[lane] + dz[lane] * normalised;
                 }
+            }
+            for (lane, (dz, x)) in rest_dz.iter_mut().zip(rest_x).enumerate() {
+                let normalised = (*x - mean) * inverse;
+                *dz = *dz * slope(gamma * normalised + beta);
+                plain[lane] = plain[lane] + *dz;
+                weighted[lane] = weighted[lane] + *dz * normalised;
             }
             for lane in 0..LANES {
                 totals[0] += plain[lane].wide();

@@ -33,17 +33,19 @@ impl Real for f32 {
     fn exponential(self) -> Self {
         const LN2_HIGH: f32 = 0.693_359_4;
         const LN2_LOW: f32 = -2.121_944_4e-4;
-        let x = self.clamp(-87.0, 88.0);
-        // Adding and taking away 1.5 · 2^23 rounds to a whole number, without a call on machines that have no such
-        // instruction in their baseline.
-        let n = (x * std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+        // 1.5 · 2^23: adding it rounds to a whole number, which then stands in the lowest bits. Plain arithmetic, where
+        // a conversion would have to look after what does not fit.
+        const ROUND: f32 = 12_582_912.0;
+        let x = x_within(self);
+        let rounded = x * std::f32::consts::LOG2_E + ROUND;
+        let n = rounded - ROUND;
         let r = x - n * LN2_HIGH - n * LN2_LOW;
         let p = 1.987_569_1e-4 * r + 1.398_2e-3;
         let p = p * r + 8.333_452e-3;
         let p = p * r + 4.166_579_6e-2;
         let p = p * r + 1.666_666_5e-1;
         let p = p * r + 5e-1;
-        let power = f32::from_bits(((n as i32 + 127) as u32) << 23);
+        let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
         (p * r * r + r + 1.0) * power
     }
 
@@ -56,6 +58,13 @@ impl Real for f32 {
     fn wide(self) -> f64 {
         f64::from(self)
     }
+}
+
+/// Where `e^x` is a normal number.
+#[inline(always)]
+fn x_within(x: f32) -> f32 {
+    let x = if x < -87.0 { -87.0 } else { x };
+    if x > 88.0 { 88.0 } else { x }
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
 //! The two inner loops of a convolution, over tiles that stay in registers.
 //!
 //! Plain code over arrays of fixed length, which compilers turn into vector instructions of the set that `pulp` finds at run
-//! time: six outputs by sixteen positions are twelve registers of AVX2.
+//! time: four outputs by twenty-four positions are twelve registers of AVX2.
 
-use super::Real;
+use super::{Real, has_fused_multiply_add, vectorised};
 
 /// Outputs of a tile.
-pub(super) const OUTPUTS: usize = 6;
+pub(super) const OUTPUTS: usize = 4;
 /// Positions of a tile.
-pub(super) const WIDTH: usize = 16;
+pub(super) const WIDTH: usize = 24;
 
 /// Positions that are gone through for all outputs before the next ones: their sources stay in the cache.
-const CHUNK: usize = 64 * WIDTH;
+const CHUNK: usize = 40 * WIDTH;
 
 /// Dot products of a tile, and the lanes that each is summed in.
 const DOT_OUTPUTS: usize = 4;
@@ -40,17 +40,15 @@ pub(super) fn accumulate<T: Real>(
     result: &mut [T],
     (outputs, positions): (usize, usize),
 ) {
-    let arch = pulp::Arch::new();
-    if is_fused(arch) {
-        arch.dispatch(#[inline(always)] || accumulate_in::<T, true>(weights, taps, source, result, (outputs, positions)));
+    if has_fused_multiply_add() {
+        vectorised(result, #[inline(always)] |result| {
+            accumulate_in::<T, true>(weights, taps, source, result, (outputs, positions));
+        });
     } else {
-        arch.dispatch(#[inline(always)] || accumulate_in::<T, false>(weights, taps, source, result, (outputs, positions)));
+        vectorised(result, #[inline(always)] |result| {
+            accumulate_in::<T, false>(weights, taps, source, result, (outputs, positions));
+        });
     }
-}
-
-/// Whether multiplying and adding is one instruction, which it must be to be fast.
-fn is_fused(arch: pulp::Arch) -> bool {
-    cfg!(target_arch = "aarch64") || !matches!(arch, pulp::Arch::Scalar)
 }
 
 #[inline(always)]
@@ -67,6 +65,8 @@ fn accumulate_in<T: Real, const FUSED: bool>(
     (outputs, positions): (usize, usize),
 ) {
     let length = positions.max(WIDTH);
+    let last = taps.iter().max().map_or(0, |tap| tap + length);
+    assert!(last <= source.len(), "the source goes on for all positions after each tap");
     for chunk in (0..length).step_by(CHUNK) {
         let end = (chunk + CHUNK).min(length);
         for (group, weights) in weights.chunks_exact(taps.len()).enumerate() {
@@ -74,17 +74,7 @@ fn accumulate_in<T: Real, const FUSED: bool>(
             while start < end {
                 // The last tile goes back over positions that are done.
                 let at = start.min(length - WIDTH);
-                let mut sums = [[T::zero(); WIDTH]; OUTPUTS];
-                for (weights, tap) in weights.iter().zip(taps) {
-                    let from = tap + at;
-                    let values: &[T; WIDTH] =
-                        source[from..from + WIDTH].try_into().expect("the source goes on for a tile after each tap");
-                    for output in 0..OUTPUTS {
-                        for n in 0..WIDTH {
-                            sums[output][n] = multiply_add::<T, FUSED>(values[n], weights[output], sums[output][n]);
-                        }
-                    }
-                }
+                let sums = tile_of_sums::<T, FUSED>(weights, taps, &source[at..]);
                 for (output, sums) in sums.iter().enumerate().take(outputs - (group * OUTPUTS).min(outputs)) {
                     let to = (group * OUTPUTS + output) * length + at;
                     result[to..to + WIDTH].copy_from_slice(sums);
@@ -95,13 +85,31 @@ fn accumulate_in<T: Real, const FUSED: bool>(
     }
 }
 
+/// Nothing in here can panic, so that the sums stay in registers.
+#[inline(always)]
+fn tile_of_sums<T: Real, const FUSED: bool>(
+    weights: &[[T; OUTPUTS]],
+    taps: &[usize],
+    source: &[T],
+) -> [[T; WIDTH]; OUTPUTS] {
+    let mut sums = [[T::zero(); WIDTH]; OUTPUTS];
+    for (weights, tap) in weights.iter().zip(taps) {
+        let Some(values) = source.get(*tap..).and_then(<[T]>::first_chunk::<WIDTH>) else { break };
+        for output in 0..OUTPUTS {
+            for n in 0..WIDTH {
+                sums[output][n] = multiply_add::<T, FUSED>(values[n], weights[output], sums[output][n]);
+            }
+        }
+    }
+    sums
+}
+
 /// Adds to `result[a][b]` the products of `left[starts[a]..]` and `right[taps[b]..]` over `positions`.
 pub(super) fn dots<T: Real>(left: (&[T], &[usize]), right: (&[T], &[usize]), positions: usize, result: &mut [T]) {
-    let arch = pulp::Arch::new();
-    if is_fused(arch) {
-        arch.dispatch(#[inline(always)] || dots_in::<T, true>(left, right, positions, result));
+    if has_fused_multiply_add() {
+        vectorised(result, #[inline(always)] |result| dots_in::<T, true>(left, right, positions, result));
     } else {
-        arch.dispatch(#[inline(always)] || dots_in::<T, false>(left, right, positions, result));
+        vectorised(result, #[inline(always)] |result| dots_in::<T, false>(left, right, positions, result));
     }
 }
 
@@ -135,10 +143,15 @@ fn tile_of_dots<T: Real, const FUSED: bool>(a: [&[T]; DOT_OUTPUTS], b: [&[T]; DO
     let mut lanes = [[[T::zero(); LANES]; DOT_TAPS]; DOT_OUTPUTS];
     let count = a[0].len();
     let whole = count / LANES * LANES;
+    let lanes_of = |of: &[T], at: usize| of.get(at..).and_then(<[T]>::first_chunk::<LANES>).copied();
     let mut at = 0;
     while at < whole {
-        let values = |of: &[T]| -> [T; LANES] { *of[at..].first_chunk::<LANES>().expect("whole lanes are left") };
-        let (a, b) = (a.map(values), b.map(values));
+        let left = (lanes_of(a[0], at), lanes_of(a[1], at), lanes_of(a[2], at), lanes_of(a[3], at));
+        let right = (lanes_of(b[0], at), lanes_of(b[1], at), lanes_of(b[2], at));
+        // Never, but a panic in here would keep the sums out of registers.
+        let ((Some(a0), Some(a1), Some(a2), Some(a3)), (Some(b0), Some(b1), Some(b2))) = (left, right) else { break };
+        at += LANES;
+        let (a, b) = ([a0, a1, a2, a3], [b0, b1, b2]);
         for i in 0..DOT_OUTPUTS {
             for j in 0..DOT_TAPS {
                 for n in 0..LANES {
@@ -146,7 +159,6 @@ fn tile_of_dots<T: Real, const FUSED: bool>(a: [&[T]; DOT_OUTPUTS], b: [&[T]; DO
                 }
             }
         }
-        at += LANES;
     }
     let mut sums = [[T::zero(); DOT_TAPS]; DOT_OUTPUTS];
     for i in 0..DOT_OUTPUTS {

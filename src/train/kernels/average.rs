@@ -1,0 +1,122 @@
+//! Mean over a window that moves by one position, as in the down-sampling blocks.
+
+use burn_autodiff::Autodiff;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, Ops, OpsKind};
+use burn_backend::{Shape, TensorMetadata};
+use burn_flex::{Flex, FlexTensor};
+use burn_tensor::Tensor;
+use burn_tensor::module::avg_pool2d;
+use burn_tensor::ops::AvgPoolOptions;
+use rayon::prelude::*;
+
+use super::{Real, into_vec, is_double, on_cpu, tensor_of, values, vectorised};
+
+/// The mean of `x` over squares of `kernel` positions, without padding.
+pub(in crate::train) fn average_pool(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
+    let on_cpu = if stride == 1 { on_cpu(&x) } else { None };
+    let Some((x_values, x_node)) = on_cpu else {
+        return avg_pool2d(x, AvgPoolOptions::new([kernel; 2]).with_stride([stride; 2]));
+    };
+    drop(x);
+    let run = if is_double(&x_values) { forward::<f64> } else { forward::<f32> };
+    let (output, shape) = (run(&x_values, kernel), x_values.shape());
+    let output = match Averaging.prepare::<NoCheckpointing>([x_node]).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish((shape, kernel), output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    Tensor::from_primitive::<Autodiff<Flex>>(output)
+}
+
+#[derive(Debug)]
+struct Averaging;
+
+impl Backward<Flex, 1> for Averaging {
+    type State = (Shape, usize);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let (shape, kernel) = ops.state;
+        let run = if is_double(&gradient) { backward::<f64> } else { backward::<f32> };
+        let [parent] = ops.parents;
+        if let Some(parent) = parent {
+            grads.register::<Flex>(parent.id, run(gradient, shape, kernel));
+        }
+    }
+}
+
+/// Rows of the small map beside those rows of the large one that a place of the window meets, from its column on.
+fn pairs(kernel: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..kernel).flat_map(move |row| (0..kernel).map(move |column| (row, column)))
+}
+
+fn forward<T: Real>(x: &FlexTensor, kernel: usize) -> FlexTensor {
+    let shape = x.shape();
+    let (height, width) = (shape[2], shape[3]);
+    let (rows, columns) = (height + 1 - kernel, width + 1 - kernel);
+    let x = values::<T>(x);
+    let mut y = vec![T::zero(); shape[0] * shape[1] * rows * columns];
+    let share = T::of(1.0 / (kernel * kernel) as f64);
+    y.par_chunks_exact_mut(rows * columns).zip(x.par_chunks_exact(height * width)).for_each(|(y, x)| {
+        vectorised(y, #[inline(always)] |y: &mut [T]| {
+            for (row, y) in y.chunks_exact_mut(columns).enumerate() {
+                for (down, across) in pairs(kernel) {
+                    let x = &x[(row + down) * width + across..][..columns];
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = *y + *x);
+                }
+                y.iter_mut().for_each(|y| *y = *y * share);
+            }
+        });
+    });
+    tensor_of(y, Shape::new([shape[0], shape[1], rows, columns]))
+}
+
+fn backward<T: Real>(gradient: FlexTensor, shape: Shape, kernel: usize) -> FlexTensor {
+    let (height, width) = (shape[2], shape[3]);
+    let (rows, columns) = (height + 1 - kernel, width + 1 - kernel);
+    let dy = into_vec::<T>(gradient);
+    let mut dx = vec![T::zero(); shape.num_elements()];
+    let share = T::of(1.0 / (kernel * kernel) as f64);
+    dx.par_chunks_exact_mut(height * width).zip(dy.par_chunks_exact(rows * columns)).for_each(|(dx, dy)| {
+        vectorised(dx, #[inline(always)] |dx: &mut [T]| {
+            for (row, dy) in dy.chunks_exact(columns).enumerate() {
+                for (down, across) in pairs(kernel) {
+                    let dx = &mut dx[(row + down) * width + across..][..columns];
+                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = *dx + *dy * share);
+                }
+            }
+        });
+    });
+    tensor_of(dx, shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_tensor::{DType, Device, TensorData};
+
+    use super::*;
+
+    #[test]
+    fn results_and_gradients_are_those_of_burn() {
+        let numbers = |tensor: &Tensor<4>| tensor.to_data_as::<f64>().try_into_vec::<f64>().unwrap();
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut leaf = |shape: [usize; 4]| {
+            let values: Vec<f64> = (0..shape.iter().product()).map(|_| random.f64()).collect();
+            Tensor::<4>::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64)).require_grad()
+        };
+        for kernel in [2, 3] {
+            let x = leaf([2, 3, 9, 21]);
+            let theirs = avg_pool2d(x.clone(), AvgPoolOptions::new([kernel; 2]).with_stride([1; 2]));
+            let ours = average_pool(x.clone(), kernel, 1);
+            let dy = leaf(ours.dims()).detach();
+            let gradient = |y: Tensor<4>| x.grad_remove(&mut (y * dy.clone()).sum().backward()).unwrap();
+            let pairs = [(numbers(&ours), numbers(&theirs)), (numbers(&gradient(ours)), numbers(&gradient(theirs)))];
+            for (ours, theirs) in pairs {
+                assert_eq!(ours.len(), theirs.len());
+                assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-12));
+            }
+        }
+    }
+}
