@@ -1,5 +1,5 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint test doc parity built package fuzz
+.PHONY: check fmt lint test doc train parity built package fuzz
 
 check: fmt lint test doc
 
@@ -12,6 +12,11 @@ lint:
 
 test:
 	cargo test --locked
+
+# What is behind the feature `train`, with its own tests: minutes of build that nothing else needs.
+train:
+	cargo clippy --all-targets --features train --locked -- -D warnings
+	cargo test --features train --locked --lib --test train --test train_parity
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
@@ -30,6 +35,7 @@ package:
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
 	cargo test --locked --test parity --test evaluate --test kernels -- --ignored --nocapture
+	cargo test --features train --locked --test train_parity -- --ignored --nocapture
 
 # Every reader of untrusted input for half a minute (or SECONDS), within the bounds that are promised; docs/fuzzing.md.
 # Needs cargo-fuzz.

@@ -22,8 +22,8 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
 use yolo9::dysample::{Definition, DySampleStyle};
 use yolo9::train::{
-    Average, Gains, Loss, OffsetTensors, Optimiser, ParameterGradients, Parameters, RawMaps, Rule, StepSettings, Target,
-    clipped, dysample, forward, gradient_norm, images_tensor, loss,
+    Average, Gains, Loss, OffsetTensors, Optimiser, ParameterGradients, Parameters, RawMaps, Rule, StepSettings,
+    Target, clipped, dysample, forward, gradient_norm, images_tensor, loss,
 };
 
 /// Tensors of a file of the collection, by name, with their shapes.
@@ -97,7 +97,8 @@ impl Check {
         let difference = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         self.worst = self.worst.max(difference / allowed);
         if difference.is_nan() || difference > allowed {
-            let text = format!("{name}: differs by {difference:.3e}, allowed are {allowed:.3e} (largest {largest:.3e})");
+            let text =
+                format!("{name}: differs by {difference:.3e}, allowed are {allowed:.3e} (largest {largest:.3e})");
             self.wrong.push((difference / allowed, text));
         }
     }
@@ -192,8 +193,13 @@ fn check_case(folder: &Path, initial: &Path, dtype: DType) {
     }
     if steps == 3 {
         for (kind, parameters) in [("after3", &case.parameters), ("ema3", &average.parameters)] {
+            // The largest case has no averages in its file.
+            let stored = |name: &String| kind == "after3" || expected.0.contains_key(name);
             for learned in &parameters.learned {
                 let name = format!("{kind}.{}", learned.name);
+                if !stored(&name) {
+                    continue;
+                }
                 check.close(&name, &numbers(&learned.value), &expected, Allowed::Noise(8.0));
             }
         }
@@ -306,7 +312,8 @@ fn dysample_modules_have_pytorchs_gradients() {
         let (x, weight) = (leaf("x"), leaf("offset.weight"));
         let bias = expected.tensor::<1>("offset.bias", &device).require_grad();
         let scope = expected.0.contains_key("scope.weight").then(|| leaf("scope.weight"));
-        let offsets = OffsetTensors { weight: weight.clone(), bias: bias.clone(), scope: scope.clone().map(|w| (w, None)) };
+        let offsets =
+            OffsetTensors { weight: weight.clone(), bias: bias.clone(), scope: scope.clone().map(|w| (w, None)) };
         let y = dysample(x.clone(), &definition(&name, scope.is_some()), offsets);
         let mut gradients = (y * expected.tensor::<4>("dy", &device)).sum().backward();
         let mut found = vec![

@@ -27,6 +27,8 @@ mod torch_write;
 
 pub use error::{CheckpointError, Problem};
 pub use report::{GlobalUse, PickleReport, StorageUse, Treatment};
+#[cfg(feature = "train")]
+pub(crate) use safetensors::with_sorted_metadata;
 pub use tensor::{Dtype, StoredTensor};
 
 use tensor::Storage;

@@ -151,7 +151,7 @@ pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
 }
 
 /// The library writes the metadata in the order of a hash map; the same model should give the same bytes.
-fn with_sorted_metadata(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn with_sorted_metadata(bytes: &[u8]) -> Vec<u8> {
     let (length, rest) = bytes.split_first_chunk::<8>().expect("the library writes a header");
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
     let mut header: serde_json::Map<String, serde_json::Value> =

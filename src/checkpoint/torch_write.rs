@@ -94,7 +94,8 @@ impl Pickle {
     /// `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`.
     fn tensor(&mut self, number: usize, tensor: &StoredTensor) -> Result<(), String> {
         let shape = tensor.shape();
-        let name = storage_name(tensor.dtype()).ok_or_else(|| format!("PyTorch has no storage of {}", tensor.dtype()))?;
+        let name =
+            storage_name(tensor.dtype()).ok_or_else(|| format!("PyTorch has no storage of {}", tensor.dtype()))?;
         self.global("torch._utils", "_rebuild_tensor_v2");
         self.0.extend(b"((");
         self.text("storage");

@@ -37,8 +37,7 @@ pub fn curve_plot(title: &str, [x, y]: [&str; 2], series: &[Series], ranges: [(f
     let mut svg = opened(WIDTH, HEIGHT);
     let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM);
     let share = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let place =
-        |(x, y): (f64, f64)| (LEFT + width * share(x, ranges[0]), TOP + height * (1.0 - share(y, ranges[1])));
+    let place = |(x, y): (f64, f64)| (LEFT + width * share(x, ranges[0]), TOP + height * (1.0 - share(y, ranges[1])));
     text(&mut svg, (LEFT + width / 2.0, 20.0), "middle", 15, title);
     for tick in 0..=5 {
         let at = |(low, high): (f64, f64)| low + (high - low) * f64::from(tick) / 5.0;

@@ -91,7 +91,8 @@ const KEYS: &[Key] = &[
 ];
 
 /// Keys of official files that change nothing here unless they have another value than this.
-const WITHOUT_EFFECT: &[(&str, f64)] = &[("cls_pw", 1.0), ("fl_gamma", 0.0), ("perspective", 0.0), ("label_smoothing", 0.0)];
+const WITHOUT_EFFECT: &[(&str, f64)] =
+    &[("cls_pw", 1.0), ("fl_gamma", 0.0), ("perspective", 0.0), ("label_smoothing", 0.0)];
 
 /// Keys of official files that the loss of YOLOv9 does not use, or, `copy_paste`, that need outlines of objects.
 const UNUSED: &[&str] = &["obj", "obj_pw", "iou_t", "anchor_t", "anchors", "copy_paste"];
@@ -159,6 +160,13 @@ impl Default for Hyperparameters {
 }
 
 impl Hyperparameters {
+    /// Defaults for AdamW: its steps have the length of the learning rate whatever the gradient is, so 0.01 would throw
+    /// good weights away, and 0.1 in the warm-up of biases all the more.
+    #[must_use]
+    pub fn for_adam_w() -> Self {
+        Self { lr0: 0.002, momentum: 0.9, warmup_bias_lr: 0.0, ..Self::default() }
+    }
+
     /// Sets the value of a key of the official files. False if the key is known and changes nothing here.
     ///
     /// # Errors
@@ -202,7 +210,19 @@ impl Hyperparameters {
     /// Without anything random: each image as `detect` would see it.
     #[must_use]
     pub fn without_augmentation(mut self) -> Self {
-        let random = ["hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale", "shear", "flipud", "fliplr", "mosaic", "mixup"];
+        let random = [
+            "hsv_h",
+            "hsv_s",
+            "hsv_v",
+            "degrees",
+            "translate",
+            "scale",
+            "shear",
+            "flipud",
+            "fliplr",
+            "mosaic",
+            "mixup",
+        ];
         KEYS.iter().filter(|key| random.contains(&key.name)).for_each(|key| *(key.field)(&mut self) = 0.0);
         self
     }

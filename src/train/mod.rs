@@ -19,15 +19,15 @@ mod state;
 mod trainer;
 
 pub use burn_tensor::Device;
-pub use device::{DeviceError, open_device};
 pub use data::{Augmentation, Batch, Batches, Plan, Sample, TrainingSet, UnusedImage};
+pub use device::{DeviceError, open_device};
 pub use hyperparameters::{HyperparameterError, Hyperparameters};
 pub use loss::{Gains, Loss, LossItems, Positive, RawMaps, Target, loss};
 pub use network::{Forward, LevelMaps, forward, images_tensor};
 pub use operations::{OffsetTensors, dysample};
 pub use optimiser::{Average, Moments, Optimiser, ParameterGradients, Rule, StepSettings, clipped, gradient_norm};
 pub use parameters::{Group, Learned, Parameters, Statistics};
-pub use schedule::{Decay, NOMINAL_BATCH, Schedule};
+pub use schedule::{Decay, Schedule};
 pub use start::{Start, StartError};
 pub use state::{State, StateError};
 pub use trainer::{EpochRecord, EpochScores, Progress, TrainError, Trainer};

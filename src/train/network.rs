@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use burn_tensor::{Tensor, TensorData};
 
-use super::kernels::{EPSILON, Normalised, average_pool, normalise};
 use super::activation::activate;
+use super::kernels::{EPSILON, Normalised, average_pool, normalise};
 use super::operations::{OffsetTensors, convolve, dysample, fuse_nearest, max_pool, resize, split};
 use super::parameters::{Parameters, Statistics};
 use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, RepConvolution, Step, Value};

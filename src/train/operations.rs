@@ -9,7 +9,12 @@ use super::kernels::{self, sample};
 use crate::architecture::{Convolution, Interpolation};
 use crate::dysample::{Definition, DySampleStyle, init_pos};
 
-pub(super) fn convolve(x: Tensor<4>, convolution: &Convolution, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+pub(super) fn convolve(
+    x: Tensor<4>,
+    convolution: &Convolution,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<4> {
     let y = kernels::convolve(x, weight, convolution);
     match bias {
         Some(bias) => y + bias.reshape([1, convolution.output, 1, 1]),
@@ -86,15 +91,21 @@ pub fn dysample(x: Tensor<4>, definition: &Definition, parameters: OffsetTensors
 fn pixel_shuffle(x: Tensor<4>, scale: usize) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     let inner = channels / (scale * scale);
-    x.reshape([batch, inner, scale, scale, height, width])
-        .permute([0, 1, 4, 2, 5, 3])
-        .reshape([batch, inner, height * scale, width * scale])
+    x.reshape([batch, inner, scale, scale, height, width]).permute([0, 1, 4, 2, 5, 3]).reshape([
+        batch,
+        inner,
+        height * scale,
+        width * scale,
+    ])
 }
 
 fn pixel_unshuffle(x: Tensor<4>, scale: usize) -> Tensor<4> {
     let [batch, channels, rows, columns] = x.dims();
     let (height, width) = (rows / scale, columns / scale);
-    x.reshape([batch, channels, height, scale, width, scale])
-        .permute([0, 1, 3, 5, 2, 4])
-        .reshape([batch, channels * scale * scale, height, width])
+    x.reshape([batch, channels, height, scale, width, scale]).permute([0, 1, 3, 5, 2, 4]).reshape([
+        batch,
+        channels * scale * scale,
+        height,
+        width,
+    ])
 }

@@ -163,10 +163,13 @@ impl Average {
         let moved = |average: &Tensor<1>, value: &Tensor<1>| {
             average.clone().without_autodiff() * decay + value.clone().without_autodiff() * (1.0 - decay)
         };
-        for (average, learned) in self.parameters.learned.iter_mut().zip(&parameters.learned) {
+        // What is frozen keeps its bits.
+        let learned = self.parameters.learned.iter_mut().zip(&parameters.learned);
+        for (average, learned) in learned.filter(|(_, learned)| !learned.frozen) {
             average.value = moved(&average.value, &learned.value);
         }
-        for (average, statistics) in self.parameters.statistics.iter_mut().zip(&parameters.statistics) {
+        let statistics = self.parameters.statistics.iter_mut().zip(&parameters.statistics);
+        for (average, statistics) in statistics.filter(|(_, statistics)| !statistics.frozen) {
             average.mean = moved(&average.mean, &statistics.mean);
             average.variance = moved(&average.variance, &statistics.variance);
         }

@@ -91,13 +91,8 @@ impl Parameters {
         dtype: DType,
         mut value_of: impl FnMut(&Parameter) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
-        let mut parameters = Self {
-            device: device.clone(),
-            dtype,
-            learned: Vec::new(),
-            statistics: Vec::new(),
-            places: HashMap::new(),
-        };
+        let mut parameters =
+            Self { device: device.clone(), dtype, learned: Vec::new(), statistics: Vec::new(), places: HashMap::new() };
         for parameter in architecture.parameters() {
             if is_constant(&parameter) {
                 continue;

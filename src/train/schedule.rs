@@ -3,9 +3,6 @@
 use super::hyperparameters::Hyperparameters;
 use super::optimiser::{Rule, StepSettings};
 
-/// Gradients are summed until they are of that many images.
-pub const NOMINAL_BATCH: usize = 64;
-
 /// Shortest warm-up, in batches.
 const SHORTEST_WARM_UP: f64 = 100.0;
 
@@ -23,6 +20,8 @@ pub enum Decay {
 pub struct Schedule {
     /// Images in a batch.
     pub batch: usize,
+    /// Gradients are summed until they are of that many images; 64 in the official code.
+    pub nominal_batch: usize,
     /// Batches in an epoch.
     pub batches: usize,
     /// Epochs.
@@ -42,6 +41,11 @@ impl Schedule {
         if self.hyperparameters.warmup_epochs > 0.0 { asked.max(SHORTEST_WARM_UP) } else { 0.0 }
     }
 
+    /// Batches to a step after the warm-up.
+    fn usual(&self) -> f64 {
+        (self.nominal_batch as f64 / self.batch as f64).round().max(1.0)
+    }
+
     /// Share of the first learning rate in an epoch.
     fn factor(&self, epoch: usize) -> f64 {
         let (share, last) = (epoch as f64 / self.epochs as f64, self.hyperparameters.lrf);
@@ -54,7 +58,7 @@ impl Schedule {
     /// Batches whose gradients are summed for a step, at a batch counted from the beginning of the run.
     #[must_use]
     pub fn accumulate(&self, batch: usize) -> usize {
-        let usual = (NOMINAL_BATCH as f64 / self.batch as f64).round().max(1.0);
+        let usual = self.usual();
         let warm_up = self.warm_up();
         if batch as f64 > warm_up || warm_up == 0.0 {
             return usual as usize;
@@ -66,13 +70,13 @@ impl Schedule {
     #[must_use]
     pub fn settings(&self, batch: usize) -> StepSettings {
         let hyp = &self.hyperparameters;
-        let usual = (NOMINAL_BATCH as f64 / self.batch as f64).round().max(1.0);
+        let usual = self.usual();
         let learning_rate = hyp.lr0 * self.factor(batch / self.batches.max(1));
         let mut settings = StepSettings {
             learning_rate,
             bias_learning_rate: learning_rate,
             momentum: hyp.momentum,
-            weight_decay: hyp.weight_decay * self.batch as f64 * usual / NOMINAL_BATCH as f64,
+            weight_decay: hyp.weight_decay * self.batch as f64 * usual / self.nominal_batch as f64,
         };
         let warm_up = self.warm_up();
         if warm_up > 0.0 && batch as f64 <= warm_up {
@@ -94,7 +98,15 @@ mod tests {
 
     fn schedule(batch: usize) -> Schedule {
         let hyperparameters = Hyperparameters::default();
-        Schedule { batch, batches: 100, epochs: 10, decay: Decay::Linear, rule: Rule::Sgd, hyperparameters }
+        Schedule {
+            batch,
+            nominal_batch: 64,
+            batches: 100,
+            epochs: 10,
+            decay: Decay::Linear,
+            rule: Rule::Sgd,
+            hyperparameters,
+        }
     }
 
     #[test]

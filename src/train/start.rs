@@ -95,20 +95,21 @@ impl Start {
         let initial = Initial::new(&architecture);
         let mut random = Rng::with_seed(seed);
         let (mut copied, mut fresh) = (0, Vec::new());
-        let mut parameters = Parameters::new(&architecture, device, DType::F32, |parameter| -> Result<_, StartError> {
-            // Drawn in any case, so that a value does not depend on what else the checkpoint has.
-            let values = initial.values(parameter, &mut random);
-            match checkpoint.filter(|checkpoint| checkpoint.shape(&parameter.name) == Some(&parameter.shape)) {
-                Some(checkpoint) => {
-                    copied += 1;
-                    Ok(checkpoint.read_f32(&parameter.name)?)
+        let mut parameters =
+            Parameters::new(&architecture, device, DType::F32, |parameter| -> Result<_, StartError> {
+                // Drawn in any case, so that a value does not depend on what else the checkpoint has.
+                let values = initial.values(parameter, &mut random);
+                match checkpoint.filter(|checkpoint| checkpoint.shape(&parameter.name) == Some(&parameter.shape)) {
+                    Some(checkpoint) => {
+                        copied += 1;
+                        Ok(checkpoint.read_f32(&parameter.name)?)
+                    }
+                    None => {
+                        fresh.push(parameter.name.clone());
+                        Ok(values)
+                    }
                 }
-                None => {
-                    fresh.push(parameter.name.clone());
-                    Ok(values)
-                }
-            }
-        })?;
+            })?;
         if let Some(checkpoint) = checkpoint {
             if copied == 0 {
                 return Err(StartError::Foreign {
@@ -204,7 +205,9 @@ impl Initial {
         match name.rsplit_once('.') {
             Some((_, "bias")) if is_dysample => all(0.0),
             Some((path, "weight")) if is_dysample && path.ends_with(".scope") => all(0.0),
-            Some((_, "weight")) if is_dysample => (0..count).map(|_| (OFFSET_DEVIATION * normal(random)) as f32).collect(),
+            Some((_, "weight")) if is_dysample => {
+                (0..count).map(|_| (OFFSET_DEVIATION * normal(random)) as f32).collect()
+            }
             Some((path, "weight")) if path.ends_with(".bn") => all(1.0),
             Some((path, "bias")) if path.ends_with(".bn") => all(0.0),
             Some((_, "running_var")) => all(1.0),
@@ -259,7 +262,11 @@ mod tests {
         let other = Start::new(&config, Some(&checkpoint), classes + 1, 1, &device).unwrap();
         assert!(!other.fresh.is_empty());
         let head = other.architecture.head().main();
-        assert!(other.fresh.iter().all(|name| name.starts_with(&head.class_path) && name.contains(".2.")), "{:?}", other.fresh);
+        assert!(
+            other.fresh.iter().all(|name| name.starts_with(&head.class_path) && name.contains(".2.")),
+            "{:?}",
+            other.fresh
+        );
         let fused = crate::weights::fused(&checkpoint, &config).unwrap();
         assert!(matches!(Start::new(&config, Some(&fused), classes, 1, &device), Err(StartError::Fused { .. })));
     }

@@ -13,7 +13,7 @@ use super::parameters::Learned;
 use super::schedule::Schedule;
 use super::start::{Start, StartError};
 use super::trainer::{Progress, Trainer, checkpoint};
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::checkpoint::{Checkpoint, CheckpointError, with_sorted_metadata};
 use crate::config::ConfigError;
 
 /// What the file says that it is.
@@ -92,7 +92,8 @@ impl Trainer {
             tensors.extend(values.map(|(name, shape, values)| (format!("{kind}.{name}"), shape, values)));
         }
         let mut add = |kind: &str, learned: &Learned, tensor: Option<&Tensor<1>>| {
-            tensors.extend(tensor.map(|tensor| (format!("{kind}.{}", learned.name), learned.shape.clone(), read(tensor))));
+            tensors
+                .extend(tensor.map(|tensor| (format!("{kind}.{}", learned.name), learned.shape.clone(), read(tensor))));
         };
         for (place, learned) in self.parameters.learned.iter().enumerate() {
             let moments = self.optimiser.moments[place].as_ref();
@@ -100,7 +101,8 @@ impl Trainer {
             add(SECOND, learned, moments.and_then(|moments| moments.second.as_ref()));
             add(GRADIENT, learned, self.gradients.as_ref().and_then(|gradients| gradients[place].as_ref()));
         }
-        let frozen = self.parameters.learned.iter().filter(|learned| learned.frozen).map(|learned| learned.name.clone());
+        let frozen =
+            self.parameters.learned.iter().filter(|learned| learned.frozen).map(|learned| learned.name.clone());
         let fixed = self.parameters.statistics.iter().filter(|of| of.frozen).map(|of| of.path.clone());
         let head = Head {
             version: VERSION,
@@ -121,7 +123,7 @@ impl Trainer {
             let bytes = bytemuck::cast_slice(values);
             (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("values of that shape"))
         });
-        safetensors::serialize(views, Some(metadata)).expect("names are unique")
+        with_sorted_metadata(&safetensors::serialize(views, Some(metadata)).expect("names are unique"))
     }
 }
 

@@ -97,11 +97,7 @@ fn label_path(image: &Path) -> PathBuf {
 }
 
 /// Nothing of an image without a label file: a background. Equal lines count once, as in the training codes.
-fn labels_of(
-    image: &Path,
-    classes: usize,
-    problems: &mut Wrong<'_>,
-) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
+fn labels_of(image: &Path, classes: usize, problems: &mut Wrong<'_>) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
     let path = label_path(image);
     let text = match read_text(&path, FileKind::Labels) {
         Ok(text) => text,
@@ -245,7 +241,12 @@ mod tests {
         let truth = &dataset.images[0].ground_truths(Size::new(100, 50))[1];
         assert_eq!((truth.class, truth.bbox.x, truth.bbox.width, truth.area), (1, 0.0, 50.0, 2500.0));
         assert_eq!(open(&data, "test", &mut Wrong::Refuse).unwrap().images.len(), 1);
-        assert!(open(&data, "train", &mut Wrong::Refuse).unwrap_err().to_string().contains("no split `train`; there is val, test"));
+        assert!(
+            open(&data, "train", &mut Wrong::Refuse)
+                .unwrap_err()
+                .to_string()
+                .contains("no split `train`; there is val, test")
+        );
         write("set/labels/2.txt", "0 0.5 0.5 0.5 0.5\n7 0 0 0 0");
         let error = open(&data, "val", &mut Wrong::Refuse).unwrap_err().to_string();
         assert!(error.contains("2.txt: line 2: there is no class 7"), "{error}");

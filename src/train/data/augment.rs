@@ -3,9 +3,9 @@
 use fastrand::Rng;
 use image::RgbImage;
 
+use super::colour;
 use super::samples::{Sample, TrainingSet, UnusedImage};
 use super::warp::{Affine, GREY, moved, warped};
-use super::colour;
 use crate::train::hyperparameters::Hyperparameters;
 use crate::train::loss::Target;
 
@@ -43,11 +43,17 @@ impl Augmentation {
         let size = set.size() as f64;
         if random.f64() < hyp.flipud {
             image::imageops::flip_vertical_in_place(&mut sample.pixels);
-            sample.objects.iter_mut().for_each(|Target { corners: [_, y1, _, y2], .. }| (*y1, *y2) = (size - *y2, size - *y1));
+            sample
+                .objects
+                .iter_mut()
+                .for_each(|Target { corners: [_, y1, _, y2], .. }| (*y1, *y2) = (size - *y2, size - *y1));
         }
         if random.f64() < hyp.fliplr {
             image::imageops::flip_horizontal_in_place(&mut sample.pixels);
-            sample.objects.iter_mut().for_each(|Target { corners: [x1, _, x2, _], .. }| (*x1, *x2) = (size - *x2, size - *x1));
+            sample
+                .objects
+                .iter_mut()
+                .for_each(|Target { corners: [x1, _, x2, _], .. }| (*x1, *x2) = (size - *x2, size - *x1));
         }
         Ok(sample)
     }
@@ -61,8 +67,7 @@ impl Augmentation {
         image::imageops::replace(&mut canvas, &sample.pixels, left as i64, top as i64);
         let placed = Affine::translation(left as f64, top as f64);
         let transformation = self.transformation(size, size, random);
-        let pixels =
-            if transformation == Affine::IDENTITY { canvas } else { warped(&canvas, transformation, size) };
+        let pixels = if transformation == Affine::IDENTITY { canvas } else { warped(&canvas, transformation, size) };
         Sample { pixels, objects: moved(&sample.objects, placed.then(transformation), size) }
     }
 

@@ -58,7 +58,8 @@ impl TrainingSet {
         cache: usize,
         mut progress: impl FnMut(usize) -> bool,
     ) -> (Self, Vec<UnusedImage>, Vec<LabelProblem>) {
-        let (mut unused, mut problems, mut entries) = (Vec::new(), Vec::new(), Vec::with_capacity(dataset.images.len()));
+        let (mut unused, mut problems, mut entries) =
+            (Vec::new(), Vec::new(), Vec::with_capacity(dataset.images.len()));
         let mut kept = 0;
         for images in dataset.images.chunks(AT_A_TIME) {
             let read: Vec<_> = images.par_iter().map(|image| (image, open(&image.path, size))).collect();

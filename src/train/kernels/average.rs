@@ -60,15 +60,19 @@ fn forward<T: Real>(x: &FlexTensor, kernel: usize) -> FlexTensor {
     let mut y = vec![T::zero(); shape[0] * shape[1] * rows * columns];
     let share = T::of(1.0 / (kernel * kernel) as f64);
     y.par_chunks_exact_mut(rows * columns).zip(x.par_chunks_exact(height * width)).for_each(|(y, x)| {
-        vectorised(y, #[inline(always)] |y: &mut [T]| {
-            for (row, y) in y.chunks_exact_mut(columns).enumerate() {
-                for (down, across) in pairs(kernel) {
-                    let x = &x[(row + down) * width + across..][..columns];
-                    y.iter_mut().zip(x).for_each(|(y, x)| *y = *y + *x);
+        vectorised(
+            y,
+            #[inline(always)]
+            |y: &mut [T]| {
+                for (row, y) in y.chunks_exact_mut(columns).enumerate() {
+                    for (down, across) in pairs(kernel) {
+                        let x = &x[(row + down) * width + across..][..columns];
+                        y.iter_mut().zip(x).for_each(|(y, x)| *y = *y + *x);
+                    }
+                    y.iter_mut().for_each(|y| *y = *y * share);
                 }
-                y.iter_mut().for_each(|y| *y = *y * share);
-            }
-        });
+            },
+        );
     });
     tensor_of(y, Shape::new([shape[0], shape[1], rows, columns]))
 }
@@ -80,14 +84,18 @@ fn backward<T: Real>(gradient: FlexTensor, shape: Shape, kernel: usize) -> FlexT
     let mut dx = vec![T::zero(); shape.num_elements()];
     let share = T::of(1.0 / (kernel * kernel) as f64);
     dx.par_chunks_exact_mut(height * width).zip(dy.par_chunks_exact(rows * columns)).for_each(|(dx, dy)| {
-        vectorised(dx, #[inline(always)] |dx: &mut [T]| {
-            for (row, dy) in dy.chunks_exact(columns).enumerate() {
-                for (down, across) in pairs(kernel) {
-                    let dx = &mut dx[(row + down) * width + across..][..columns];
-                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = *dx + *dy * share);
+        vectorised(
+            dx,
+            #[inline(always)]
+            |dx: &mut [T]| {
+                for (row, dy) in dy.chunks_exact(columns).enumerate() {
+                    for (down, across) in pairs(kernel) {
+                        let dx = &mut dx[(row + down) * width + across..][..columns];
+                        dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = *dx + *dy * share);
+                    }
                 }
-            }
-        });
+            },
+        );
     });
     tensor_of(dx, shape)
 }
@@ -104,7 +112,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         let mut leaf = |shape: [usize; 4]| {
             let values: Vec<f64> = (0..shape.iter().product()).map(|_| random.f64()).collect();
-            Tensor::<4>::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64)).require_grad()
+            Tensor::<4>::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64))
+                .require_grad()
         };
         for kernel in [2, 3] {
             let x = leaf([2, 3, 9, 21]);

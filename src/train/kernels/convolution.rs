@@ -199,7 +199,9 @@ impl Layout {
         let planes = padded.chunks_exact_mut(self.gradient_plane());
         for (map, plane) in dy.chunks_exact(self.out_area()).zip(planes) {
             let rows = plane[self.gradient_start()..].chunks_mut(self.columns);
-            map.chunks_exact(self.out_width).zip(rows).for_each(|(line, row)| row[..self.out_width].copy_from_slice(line));
+            map.chunks_exact(self.out_width)
+                .zip(rows)
+                .for_each(|(line, row)| row[..self.out_width].copy_from_slice(line));
         }
     }
 
@@ -256,7 +258,9 @@ fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, layout: &Layout) -> Fle
                 let flats = flat.chunks_exact(positions.max(super::tiles::WIDTH));
                 for (y, flat) in y.chunks_exact_mut(layout.out_area()).zip(flats) {
                     let rows = flat.chunks(layout.columns);
-                    y.chunks_exact_mut(layout.out_width).zip(rows).for_each(|(y, row)| y.copy_from_slice(&row[..y.len()]));
+                    y.chunks_exact_mut(layout.out_width)
+                        .zip(rows)
+                        .for_each(|(y, row)| y.copy_from_slice(&row[..y.len()]));
                 }
             }
             scratch.flat = flat;
@@ -398,7 +402,6 @@ fn weight_gradient<T: Real>(padded: &[T], (source, taps): (&[T], &[usize]), dw: 
         (0..layout.outputs).map(|output| output * layout.gradient_plane() + layout.gradient_start()).collect();
     dots((padded, &starts), (source, taps), layout.positions(), dw);
 }
-
 
 #[cfg(test)]
 mod tests {

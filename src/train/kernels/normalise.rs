@@ -4,11 +4,11 @@
 //! `y = act(z)`. Backwards, with `dz = act'(z) dy`: `dβ = Σ dz`, `dγ = Σ dz x̂` and
 //! `dx = γ / √(v + ε) · (dz − dβ/m − x̂ dγ/m)` (Ioffe and Szegedy, arXiv 1502.03167, section 3).
 
+use burn_autodiff::Autodiff;
 use burn_autodiff::checkpoint::base::Checkpointer;
 use burn_autodiff::checkpoint::strategy::NoCheckpointing;
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
-use burn_autodiff::Autodiff;
 use burn_backend::{Shape, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 use burn_tensor::Tensor;
@@ -58,10 +58,7 @@ pub(in crate::train) fn normalise(
         Tensor::<1>::from_primitive::<Flex>(tensor)
     };
     let (mean, variance) = (statistic(&state.mean, &state.x), statistic(&state.variance, &state.x));
-    let prepared = Normalisation
-        .prepare::<NoCheckpointing>([x_node, gamma_node, beta_node])
-        .compute_bound()
-        .stateful();
+    let prepared = Normalisation.prepare::<NoCheckpointing>([x_node, gamma_node, beta_node]).compute_bound().stateful();
     let output = match prepared {
         OpsKind::Tracked(prepared) => prepared.finish(state, output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
@@ -103,12 +100,7 @@ fn planes(x: &FlexTensor) -> (usize, usize) {
     (shape[1], shape[2] * shape[3])
 }
 
-fn forward<T: Real>(
-    x: FlexTensor,
-    gamma: FlexTensor,
-    beta: FlexTensor,
-    activation: Activation,
-) -> (FlexTensor, State) {
+fn forward<T: Real>(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, activation: Activation) -> (FlexTensor, State) {
     let (channels, area) = planes(&x);
     let input = values::<T>(&x);
     let count = input.len() / channels;
@@ -140,13 +132,12 @@ fn backward<T: Real>(state: &State, gradient: FlexTensor) -> [FlexTensor; 3] {
     let (gammas, betas) = (values::<T>(&state.gamma), values::<T>(&state.beta));
     let inverse = |channel: usize| 1.0 / (state.variance[channel] + EPSILON).sqrt();
     let mut gradient = into_vec::<T>(gradient);
-    let sums = gradient.par_chunks_exact_mut(area).zip(input.par_chunks_exact(area)).enumerate().map(
-        |(plane, (dz, x))| {
+    let sums =
+        gradient.par_chunks_exact_mut(area).zip(input.par_chunks_exact(area)).enumerate().map(|(plane, (dz, x))| {
             let channel = plane % channels;
             let of = [state.mean[channel], inverse(channel), gammas[channel].wide(), betas[channel].wide()];
             activation_gradient(x, dz, of.map(T::of), state.activation)
-        },
-    );
+        });
     let sums = per_channel(sums, channels);
     let count = (input.len() / channels) as f64;
     gradient.par_chunks_exact_mut(area).zip(input.par_chunks_exact(area)).enumerate().for_each(|(plane, (dz, x))| {
@@ -188,38 +179,62 @@ const LANES: usize = 16;
 const BLOCK: usize = 64;
 
 fn sum<T: Real>(values: &[T], of: impl Fn(T) -> T) -> f64 {
-    vectorised((), #[inline(always)] |()| {
-        let mut total = 0.0;
-        for block in values.chunks(LANES * BLOCK) {
-            let mut lanes = [T::zero(); LANES];
-            let (whole, rest) = block.as_chunks::<LANES>();
-            for chunk in whole {
-                for lane in 0..LANES {
-                    lanes[lane] = lanes[lane] + of(chunk[lane]);
+    vectorised(
+        (),
+        #[inline(always)]
+        |()| {
+            let mut total = 0.0;
+            for block in values.chunks(LANES * BLOCK) {
+                let mut lanes = [T::zero(); LANES];
+                let (whole, rest) = block.as_chunks::<LANES>();
+                for chunk in whole {
+                    for lane in 0..LANES {
+                        lanes[lane] = lanes[lane] + of(chunk[lane]);
+                    }
                 }
+                total += rest.iter().map(|value| of(*value).wide()).sum::<f64>();
+                total += lanes.iter().map(|lane| lane.wide()).sum::<f64>();
             }
-            total += rest.iter().map(|value| of(*value).wide()).sum::<f64>();
-            total += lanes.iter().map(|lane| lane.wide()).sum::<f64>();
-        }
-        total
-    })
+            total
+        },
+    )
 }
 
 fn apply<T: Real>(x: &[T], y: &mut [T], scale: T, shift: T, activation: Activation) {
     match activation {
-        Activation::Silu => map(x, y, #[inline(always)] |x| {
-            let z = x * scale + shift;
-            z * sigmoid(z)
-        }),
-        Activation::Relu => map(x, y, #[inline(always)] |x| (x * scale + shift).max(T::zero())),
+        Activation::Silu => map(
+            x,
+            y,
+            #[inline(always)]
+            |x| {
+                let z = x * scale + shift;
+                z * sigmoid(z)
+            },
+        ),
+        Activation::Relu => map(
+            x,
+            y,
+            #[inline(always)]
+            |x| (x * scale + shift).max(T::zero()),
+        ),
         Activation::LeakyRelu { slope } => {
             let slope = T::of(f64::from(slope));
-            map(x, y, #[inline(always)] |x| {
-                let z = x * scale + shift;
-                if z > T::zero() { z } else { z * slope }
-            });
+            map(
+                x,
+                y,
+                #[inline(always)]
+                |x| {
+                    let z = x * scale + shift;
+                    if z > T::zero() { z } else { z * slope }
+                },
+            );
         }
-        Activation::Identity => map(x, y, #[inline(always)] |x| x * scale + shift),
+        Activation::Identity => map(
+            x,
+            y,
+            #[inline(always)]
+            |x| x * scale + shift,
+        ),
     }
 }
 
@@ -239,47 +254,73 @@ fn sigmoid<T: Real>(z: T) -> T {
 /// Turns the gradient of `y` into that of `z` and gives the sums of `dz` and `dz · x̂`.
 fn activation_gradient<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], activation: Activation) -> [f64; 2] {
     match activation {
-        Activation::Silu => differentiate(x, dz, of, #[inline(always)] |z| {
-            let s = sigmoid(z);
-            s * (T::one() + z * (T::one() - s))
-        }),
-        Activation::Relu => {
-            differentiate(x, dz, of, #[inline(always)] |z| if z > T::zero() { T::one() } else { T::zero() })
-        }
+        Activation::Silu => differentiate(
+            x,
+            dz,
+            of,
+            #[inline(always)]
+            |z| {
+                let s = sigmoid(z);
+                s * (T::one() + z * (T::one() - s))
+            },
+        ),
+        Activation::Relu => differentiate(
+            x,
+            dz,
+            of,
+            #[inline(always)]
+            |z| if z > T::zero() { T::one() } else { T::zero() },
+        ),
         Activation::LeakyRelu { slope } => {
             let slope = T::of(f64::from(slope));
-            differentiate(x, dz, of, #[inline(always)] |z| if z > T::zero() { T::one() } else { slope })
+            differentiate(
+                x,
+                dz,
+                of,
+                #[inline(always)]
+                |z| if z > T::zero() { T::one() } else { slope },
+            )
         }
-        Activation::Identity => differentiate(x, dz, of, #[inline(always)] |_| T::one()),
+        Activation::Identity => differentiate(
+            x,
+            dz,
+            of,
+            #[inline(always)]
+            |_| T::one(),
+        ),
     }
 }
 
 fn differentiate<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], slope: impl Fn(T) -> T) -> [f64; 2] {
     let [mean, inverse, gamma, beta] = of;
-    vectorised(dz, #[inline(always)] |dz: &mut [T]| {
-        let mut totals = [0.0; 2];
-        for (dz, x) in dz.chunks_mut(LANES * BLOCK).zip(x.chunks(LANES * BLOCK)) {
-            let (mut plain, mut weighted) = ([T::zero(); LANES], [T::zero(); LANES]);
-            let ((whole_dz, rest_dz), (whole_x, rest_x)) = (dz.as_chunks_mut::<LANES>(), x.as_chunks::<LANES>());
-            for (dz, x) in whole_dz.iter_mut().zip(whole_x) {
+    vectorised(
+        dz,
+        #[inline(always)]
+        |dz: &mut [T]| {
+            let mut totals = [0.0; 2];
+            for (dz, x) in dz.chunks_mut(LANES * BLOCK).zip(x.chunks(LANES * BLOCK)) {
+                let (mut plain, mut weighted) = ([T::zero(); LANES], [T::zero(); LANES]);
+                let ((whole_dz, rest_dz), (whole_x, rest_x)) = (dz.as_chunks_mut::<LANES>(), x.as_chunks::<LANES>());
+                for (dz, x) in whole_dz.iter_mut().zip(whole_x) {
+                    for lane in 0..LANES {
+                        let normalised = (x[lane] - mean) * inverse;
+                        dz[lane] = dz[lane] * slope(gamma * normalised + beta);
+                        plain[lane] = plain[lane] + dz[lane];
+                        weighted[lane] = weighted[lane] + dz[lane] * normalised;
+                    }
+                }
+                for (lane, (dz, x)) in rest_dz.iter_mut().zip(rest_x).enumerate() {
+                    let normalised = (*x - mean) * inverse;
+                    *dz = *dz * slope(gamma * normalised + beta);
+                    plain[lane] = plain[lane] + *dz;
+                    weighted[lane] = weighted[lane] + *dz * normalised;
+                }
                 for lane in 0..LANES {
-                    let normalised = (x[lane] - mean) * inverse;
-                    dz[lane] = dz[lane] * slope(gamma * normalised + beta);
-                    plain[lane] = plain[lane] + dz[lane];
-                    weighted[lane] = weighted[lane] + dz[lane] * normalised;
+                    totals[0] += plain[lane].wide();
+                    totals[1] += weighted[lane].wide();
                 }
             }
-            for (lane, (dz, x)) in rest_dz.iter_mut().zip(rest_x).enumerate() {
-                let normalised = (*x - mean) * inverse;
-                *dz = *dz * slope(gamma * normalised + beta);
-                plain[lane] = plain[lane] + *dz;
-                weighted[lane] = weighted[lane] + *dz * normalised;
-            }
-            for lane in 0..LANES {
-                totals[0] += plain[lane].wide();
-                totals[1] += weighted[lane].wide();
-            }
-        }
-        totals
-    })
+            totals
+        },
+    )
 }

@@ -3,7 +3,9 @@
 use burn_backend::Element;
 
 /// f32, or f64 for tests: mistakes of a gradient show in f64 that rounding hides in f32.
-pub(in crate::train) trait Real: num_traits::Float + bytemuck::Pod + Element + Send + Sync + 'static {
+pub(in crate::train) trait Real:
+    num_traits::Float + bytemuck::Pod + Element + Send + Sync + 'static
+{
     /// `e^x` in a form that compilers turn into vector code.
     fn exponential(self) -> Self;
 

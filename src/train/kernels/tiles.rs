@@ -41,13 +41,21 @@ pub(super) fn accumulate<T: Real>(
     (outputs, positions): (usize, usize),
 ) {
     if has_fused_multiply_add() {
-        vectorised(result, #[inline(always)] |result| {
-            accumulate_in::<T, true>(weights, taps, source, result, (outputs, positions));
-        });
+        vectorised(
+            result,
+            #[inline(always)]
+            |result| {
+                accumulate_in::<T, true>(weights, taps, source, result, (outputs, positions));
+            },
+        );
     } else {
-        vectorised(result, #[inline(always)] |result| {
-            accumulate_in::<T, false>(weights, taps, source, result, (outputs, positions));
-        });
+        vectorised(
+            result,
+            #[inline(always)]
+            |result| {
+                accumulate_in::<T, false>(weights, taps, source, result, (outputs, positions));
+            },
+        );
     }
 }
 
@@ -107,9 +115,17 @@ fn tile_of_sums<T: Real, const FUSED: bool>(
 /// Adds to `result[a][b]` the products of `left[starts[a]..]` and `right[taps[b]..]` over `positions`.
 pub(super) fn dots<T: Real>(left: (&[T], &[usize]), right: (&[T], &[usize]), positions: usize, result: &mut [T]) {
     if has_fused_multiply_add() {
-        vectorised(result, #[inline(always)] |result| dots_in::<T, true>(left, right, positions, result));
+        vectorised(
+            result,
+            #[inline(always)]
+            |result| dots_in::<T, true>(left, right, positions, result),
+        );
     } else {
-        vectorised(result, #[inline(always)] |result| dots_in::<T, false>(left, right, positions, result));
+        vectorised(
+            result,
+            #[inline(always)]
+            |result| dots_in::<T, false>(left, right, positions, result),
+        );
     }
 }
 
@@ -139,7 +155,10 @@ fn dots_in<T: Real, const FUSED: bool>(
 }
 
 #[inline(always)]
-fn tile_of_dots<T: Real, const FUSED: bool>(a: [&[T]; DOT_OUTPUTS], b: [&[T]; DOT_TAPS]) -> [[T; DOT_TAPS]; DOT_OUTPUTS] {
+fn tile_of_dots<T: Real, const FUSED: bool>(
+    a: [&[T]; DOT_OUTPUTS],
+    b: [&[T]; DOT_TAPS],
+) -> [[T; DOT_TAPS]; DOT_OUTPUTS] {
     let mut lanes = [[[T::zero(); LANES]; DOT_TAPS]; DOT_OUTPUTS];
     let count = a[0].len();
     let whole = count / LANES * LANES;

@@ -2,8 +2,8 @@
 
 use burn_tensor::{DType, Tensor};
 
-use super::assign::Predictions;
 use super::Point;
+use super::assign::Predictions;
 use crate::architecture::REG_MAX;
 use crate::train::kernels::Real;
 use crate::train::network::LevelMaps;
@@ -207,8 +207,7 @@ impl<T: Real> ImageMaps<'_, T> {
     pub(super) fn sides(&self, point: usize) -> [Side; 4] {
         let (level, at) = self.place(point);
         let (area, boxes) = (self.areas[level], self.boxes[level]);
-        [0, 1, 2, 3]
-            .map(|side| Side::new(std::array::from_fn(|bin| boxes[(side * REG_MAX + bin) * area + at].wide())))
+        [0, 1, 2, 3].map(|side| Side::new(std::array::from_fn(|bin| boxes[(side * REG_MAX + bin) * area + at].wide())))
     }
 }
 

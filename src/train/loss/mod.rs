@@ -233,7 +233,8 @@ fn box_terms<T: Real>(
                 Some(1) => weights[1],
                 _ => 0.0,
             };
-            let slope = by_distance * probability * (bin as f64 - sides[side].distance) + by_bin * (probability - wanted);
+            let slope =
+                by_distance * probability * (bin as f64 - sides[side].distance) + by_bin * (probability - wanted);
             gradient.add_box(maps, (positive.point, side * REG_MAX + bin), slope);
         }
     }

@@ -51,9 +51,13 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Training")]
     pub(crate) epochs: u32,
 
-    /// Images in a batch; gradients are summed up to 64 images.
+    /// Images in a batch.
     #[arg(short, long, alias = "batch-size", value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Training")]
     pub(crate) batch: u16,
+
+    /// Images whose gradients are summed for a step of the optimiser. Small datasets want less.
+    #[arg(long, alias = "nbs", value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true, help_heading = "Training")]
+    pub(crate) nominal_batch: u16,
 
     /// Side of the square input; rounded up to the stride.
     #[arg(long, alias = "img", alias = "img-size", value_name = "SIZE", default_value = "640", value_parser = parse_side, help_heading = "Training")]
@@ -91,7 +95,7 @@ pub(crate) struct TrainArgs {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "imgsz", "optimizer", "hyp", "cosine", "close_mosaic", "seed", "out", "exist_ok"],
+        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "cosine", "close_mosaic", "seed", "out", "exist_ok"],
         help_heading = "Output"
     )]
     pub(crate) resume: Option<PathBuf>,

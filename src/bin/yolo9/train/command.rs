@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use yolo9::output::write_atomically;
-use yolo9::runtime::{Runtime, SessionOptions};
 use yolo9::runtime::library::LibraryOptions;
+use yolo9::runtime::{Runtime, SessionOptions};
 use yolo9::train::{Schedule, State, Trainer, TrainingSet, open_device};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
@@ -21,6 +21,7 @@ use crate::console::say;
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
 use crate::overwrite::refuse_all;
+use crate::report::counted;
 use crate::run::places::RunFolder;
 
 pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
@@ -56,7 +57,8 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
     let workers = usize::from(args.workers);
     let save_every = Duration::from_secs(60 * u64::from(args.save_every));
     let Data { validation, .. } = data;
-    let mut run = Run { settings: &settings, trainer, set, validation, folder, runtime, interrupt, workers, save_every, globals };
+    let mut run =
+        Run { settings: &settings, trainer, set, validation, folder, runtime, interrupt, workers, save_every, globals };
     if args.resume.is_none() {
         write_atomically(&run.folder.file("train.toml"), toml::to_string(&settings)?.as_bytes())?;
     }
@@ -74,7 +76,11 @@ fn threads(args: &TrainArgs) -> usize {
 fn read_state(folder: &Path) -> anyhow::Result<State> {
     let path = folder.join(STATE);
     let bytes = read(&path, FileKind::Model).with_context(|| {
-        format!("--resume {}: {} cannot be read; it is in the folder of a run that has saved at least once", folder.display(), path.display())
+        format!(
+            "--resume {}: {} cannot be read; it is in the folder of a run that has saved at least once",
+            folder.display(),
+            path.display()
+        )
     })?;
     Ok(State::read(&path.display().to_string(), &bytes)?)
 }
@@ -102,9 +108,19 @@ fn input_size(settings: &TrainSettings, stride: Option<usize>) -> usize {
 }
 
 fn schedule(settings: &TrainSettings, set: &TrainingSet) -> anyhow::Result<Schedule> {
+    let batches = set.len().div_ceil(settings.batch);
+    let to_a_step = settings.nominal_batch / settings.batch;
+    if batches * settings.epochs < 2 * to_a_step {
+        log::warn!(
+            "{} of {} make few steps of the optimiser: gradients are summed over {to_a_step} batches (--nominal-batch)",
+            counted(batches * settings.epochs, "batch").replace("batchs", "batches"),
+            counted(settings.batch, "image"),
+        );
+    }
     Ok(Schedule {
         batch: settings.batch,
-        batches: set.len().div_ceil(settings.batch),
+        nominal_batch: settings.nominal_batch,
+        batches,
         epochs: settings.epochs,
         decay: settings.decay(),
         rule: settings.rule(),

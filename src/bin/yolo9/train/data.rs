@@ -78,7 +78,11 @@ impl Data {
         if set.is_empty() {
             anyhow::bail!("no training image can be read; the first one is {}", first.context("there is none")?);
         }
-        anyhow::ensure!(labels > 0, "no usable label in {}: there is nothing to learn", counted(set.len(), "training image"));
+        anyhow::ensure!(
+            labels > 0,
+            "no usable label in {}: there is nothing to learn",
+            counted(set.len(), "training image")
+        );
         let backgrounds = (0..set.len()).filter(|image| set.objects(*image).is_empty()).count();
         log::info!(
             "{}, {} of {}, {} without objects; validation: {}, {}",
@@ -90,7 +94,12 @@ impl Data {
             counted(self.validation.labels(), "object"),
         );
         if set.cached() < set.len() {
-            log::info!("{} of {} images fit into --cache {} MB; the others are read in each epoch", set.cached(), set.len(), cache / 1_000_000);
+            log::info!(
+                "{} of {} images fit into --cache {} MB; the others are read in each epoch",
+                set.cached(),
+                set.len(),
+                cache / 1_000_000
+            );
         }
         Ok(Some(Arc::new(set)))
     }

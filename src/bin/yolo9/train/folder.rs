@@ -128,7 +128,12 @@ fn sheet(batch: &Batch, names: &[String]) -> RgbImage {
         draw_marks(&mut image, &marks.collect::<Vec<_>>(), None);
         let tile = imageops::thumbnail(&image, TILE - 4, TILE - 4);
         let place = number as u32;
-        imageops::replace(&mut sheet, &tile, i64::from(place % columns * TILE + 2), i64::from(place / columns * TILE + 2));
+        imageops::replace(
+            &mut sheet,
+            &tile,
+            i64::from(place % columns * TILE + 2),
+            i64::from(place / columns * TILE + 2),
+        );
     }
     sheet
 }

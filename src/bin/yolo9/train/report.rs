@@ -95,7 +95,8 @@ fn curves(page: &mut String, history: &[EpochRecord]) {
     let largest = losses.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
     let losses = curve_plot("Loss", ["epoch", "weighted terms"], &losses, [epochs, (0.0, largest.max(1e-3))]);
     let scores = curve_plot("Scores on the validation split", ["epoch", "score"], &scores, [epochs, (0.0, 1.0)]);
-    let _ = writeln!(page, "<section><h2>Curves</h2>\n<figure>{losses}</figure>\n<figure>{scores}</figure>\n</section>");
+    let _ =
+        writeln!(page, "<section><h2>Curves</h2>\n<figure>{losses}</figure>\n<figure>{scores}</figure>\n</section>");
 }
 
 /// Objects to learn from, and what came of it.

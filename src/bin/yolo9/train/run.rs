@@ -136,7 +136,8 @@ impl Run<'_> {
             interrupt: self.interrupt.clone(),
             bar: ProgressBar::hidden(),
         };
-        let evaluated = inference.run(&self.validation, model, DetectorOptions::new(letterbox, Preset::evaluation()))?;
+        let evaluated =
+            inference.run(&self.validation, model, DetectorOptions::new(letterbox, Preset::evaluation()))?;
         Ok(Some(evaluated).filter(|evaluated| !evaluated.interrupted))
     }
 
@@ -144,7 +145,11 @@ impl Run<'_> {
         if self.globals.quiet || logs_json() || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let template = format!("epoch {}/{} {{bar:24}} {{pos}}/{{len}} {{msg}}  {{images}} ETA {{eta}}", epoch + 1, self.settings.epochs);
+        let template = format!(
+            "epoch {}/{} {{bar:24}} {{pos}}/{{len}} {{msg}}  {{images}} ETA {{eta}}",
+            epoch + 1,
+            self.settings.epochs
+        );
         let images = self.settings.batch as f64;
         let rate = move |state: &indicatif::ProgressState, text: &mut dyn std::fmt::Write| {
             // A bar that cannot be written is no reason to stop.
@@ -162,7 +167,8 @@ impl Run<'_> {
             return;
         }
         if logs_json() {
-            let scores = scores.map(|s| json!({ "precision": s.precision, "recall": s.recall, "mAP50": s.map50, "mAP50_95": s.map }));
+            let scores = scores
+                .map(|s| json!({ "precision": s.precision, "recall": s.recall, "mAP50": s.map50, "mAP50_95": s.map }));
             return event(
                 "info",
                 "epoch",

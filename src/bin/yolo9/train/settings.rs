@@ -30,6 +30,7 @@ pub(super) struct TrainSettings {
     pub(super) train_only: Option<String>,
     pub(super) epochs: usize,
     pub(super) batch: usize,
+    pub(super) nominal_batch: usize,
     pub(super) imgsz: usize,
     pub(super) optimizer: Optimizer,
     pub(super) cosine: bool,
@@ -56,7 +57,11 @@ impl TrainSettings {
             "nothing to train: name weights to start from with --weights, or a config to train from random values with --config"
         );
         let epochs = args.epochs as usize;
-        let hyp = hyperparameters(&args.hyp)?;
+        let defaults = match args.optimizer {
+            OptimizerArg::Sgd => Hyperparameters::default(),
+            OptimizerArg::AdamW => Hyperparameters::for_adam_w(),
+        };
+        let hyp = hyperparameters(defaults, &args.hyp)?;
         Ok(Self {
             data,
             val_data: args.val_data.clone(),
@@ -71,6 +76,7 @@ impl TrainSettings {
             train_only: args.train_only.map(|TrainOnly::DySample| "dysample".into()),
             epochs,
             batch: usize::from(args.batch),
+            nominal_batch: usize::from(args.nominal_batch),
             imgsz: args.imgsz,
             optimizer: match args.optimizer {
                 OptimizerArg::Sgd => Optimizer::Sgd,
@@ -107,20 +113,25 @@ impl TrainSettings {
     /// From what a state holds: a file that somebody may have changed.
     pub(super) fn from_state(state: &Path, text: &str) -> anyhow::Result<Self> {
         let shown = state.display();
-        let settings: Self = serde_json::from_str(text).with_context(|| format!("{shown}: its settings are damaged"))?;
+        let settings: Self =
+            serde_json::from_str(text).with_context(|| format!("{shown}: its settings are damaged"))?;
         let in_range = (1..=100_000).contains(&settings.epochs)
             && (1..=1024).contains(&settings.batch)
+            && (1..=1024).contains(&settings.nominal_batch)
             && (32..=4096).contains(&settings.imgsz)
             && (1..=1024).contains(&settings.threads);
-        anyhow::ensure!(in_range, "{shown}: its settings are damaged: epochs, batch, imgsz or threads are out of range");
+        anyhow::ensure!(
+            in_range,
+            "{shown}: its settings are damaged: epochs, batch, imgsz or threads are out of range"
+        );
         settings.hyperparameters().with_context(|| format!("{shown}: its settings are damaged"))?;
         Ok(settings)
     }
 }
 
-/// Values of files and of single keys, the later ones over the earlier.
-fn hyperparameters(given: &[String]) -> anyhow::Result<Hyperparameters> {
-    let mut hyp = Hyperparameters::default();
+/// Values of files and of single keys over the defaults, the later ones over the earlier.
+fn hyperparameters(defaults: Hyperparameters, given: &[String]) -> anyhow::Result<Hyperparameters> {
+    let mut hyp = defaults;
     for text in given {
         match text.split_once('=').filter(|_| !Path::new(text).exists()) {
             Some((key, value)) => {
@@ -139,7 +150,8 @@ fn hyperparameters(given: &[String]) -> anyhow::Result<Hyperparameters> {
 fn from_file(hyp: &mut Hyperparameters, path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     let text = read_text(path, FileKind::Config).with_context(|| format!("--hyp {shown}: cannot be read"))?;
-    let entries = yolo9::config::numbers_of_yaml(&text).map_err(|message| anyhow::anyhow!("--hyp {shown}: {message}"))?;
+    let entries =
+        yolo9::config::numbers_of_yaml(&text).map_err(|message| anyhow::anyhow!("--hyp {shown}: {message}"))?;
     let mut unused = Vec::new();
     for (key, value) in entries {
         if !hyp.set(&key, value).with_context(|| format!("--hyp {shown}"))? && value != 0.0 {
@@ -162,10 +174,13 @@ mod tests {
         let file = dir.path().join("hyp.yaml");
         std::fs::write(&file, "lr0: 0.02  # first\nmosaic: 0.5\ncopy_paste: 0.3\nanchor_t: 5.0\n").unwrap();
         let file = file.to_str().unwrap().to_owned();
+        let hyperparameters = |given: &[String]| hyperparameters(Hyperparameters::default(), given);
         let hyp = hyperparameters(&[file.clone(), "lr0=0.001".into()]).unwrap();
         assert_eq!((hyp.lr0, hyp.mosaic), (0.001, 0.5));
         assert_eq!(hyperparameters(&["lr0=0.001".into(), file]).unwrap().lr0, 0.02);
-        for (wrong, message) in [("lr0=x", "is not a number"), ("lr=1", "did you mean `lr"), ("none.yaml", "cannot be read")] {
+        for (wrong, message) in
+            [("lr0=x", "is not a number"), ("lr=1", "did you mean `lr"), ("none.yaml", "cannot be read")]
+        {
             let error = format!("{:#}", hyperparameters(&[wrong.to_owned()]).unwrap_err());
             assert!(error.contains(message), "{wrong}: {error}");
         }

@@ -120,10 +120,8 @@ fn layer_of(name: &str) -> Option<usize> {
 fn backbone(architecture: &Architecture) -> usize {
     let begins_neck = |layer: &&Layer| {
         let kind = layer.spec.module;
-        let is_of_neck = matches!(
-            kind,
-            ModuleKind::SppElan | ModuleKind::SppCspc | ModuleKind::Upsample | ModuleKind::DySample
-        );
+        let is_of_neck =
+            matches!(kind, ModuleKind::SppElan | ModuleKind::SppCspc | ModuleKind::Upsample | ModuleKind::DySample);
         layer.role == Role::Main && is_of_neck
     };
     architecture.layers().iter().find(begins_neck).map_or(0, |layer| layer.spec.index)

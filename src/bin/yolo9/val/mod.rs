@@ -41,6 +41,8 @@ pub(crate) struct Evaluated {
     pub(crate) images: Vec<EvalImage>,
     pub(crate) failed: Vec<(PathBuf, String)>,
     pub(crate) interrupted: bool,
+    /// How long inference took, in words; empty if there was none.
+    speed: String,
 }
 
 pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
@@ -112,7 +114,9 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
         interrupt: Interrupt::install()?,
         bar: if globals.quiet { ProgressBar::hidden() } else { progress_bar(dataset.images.len()) },
     };
-    inference.run(dataset, model, DetectorOptions::new(letterbox, postprocess))
+    let evaluated = inference.run(dataset, model, DetectorOptions::new(letterbox, postprocess))?;
+    log::info!("Inference: {}", evaluated.speed);
+    Ok(evaluated)
 }
 
 /// How a model is run on a dataset.
@@ -139,7 +143,12 @@ impl Inference {
         let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
         let total = dataset.images.len();
         let mut times = Vec::new();
-        let mut evaluated = Evaluated { images: Vec::with_capacity(total), failed: Vec::new(), interrupted: false };
+        let mut evaluated = Evaluated {
+            images: Vec::with_capacity(total),
+            failed: Vec::new(),
+            interrupted: false,
+            speed: String::new(),
+        };
         let planned = |(index, labelled): (usize, &yolo9::evaluate::Labelled)| {
             Flow::<_, ()>::Image(Item::image(Planned::of(index, Source::of_file(labelled.path.clone()))))
         };
@@ -155,7 +164,13 @@ impl Inference {
                     Ok(written) => {
                         let output = &written.output;
                         times.push(output.timing.inference);
-                        evaluated.images.push(eval_image(dataset, done.index, output.image, &output.detections, &classes));
+                        evaluated.images.push(eval_image(
+                            dataset,
+                            done.index,
+                            output.image,
+                            &output.detections,
+                            &classes,
+                        ));
                     }
                     Err(failure) => {
                         evaluated.images.push(EvalImage::default());
@@ -166,7 +181,7 @@ impl Inference {
             },
         )?;
         bar.finish_and_clear();
-        log::info!("Inference: {:.1} ms per image in each of {count} sessions (median)", Spread::of(&times).median);
+        evaluated.speed = format!("{:.1} ms per image in each of {count} sessions (median)", Spread::of(&times).median);
         let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
         if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
             anyhow::bail!("no image of the dataset can be read; the first one is {}: {reason}", path.display());
@@ -236,5 +251,5 @@ fn evaluate_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
             entry.image_id
         );
     }
-    Ok(Evaluated { images, failed: Vec::new(), interrupted: false })
+    Ok(Evaluated { images, failed: Vec::new(), interrupted: false, speed: String::new() })
 }
