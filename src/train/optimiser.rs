@@ -115,6 +115,9 @@ fn adam_w(
 }
 
 /// The Euclidean norm of all gradients.
+///
+/// # Panics
+/// Never: a sum of numbers is one number.
 #[must_use]
 pub fn gradient_norm(gradients: &ParameterGradients) -> f64 {
     let squares: Vec<Tensor<1>> =

@@ -173,6 +173,9 @@ impl Parameters {
     }
 
     /// All tensors by name, with shape, in f32: learned parameters, then running statistics.
+    ///
+    /// # Panics
+    /// Never: every kind of number can be read as f32.
     #[must_use]
     pub fn values(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let read = |tensor: &Tensor<1>| tensor.to_data_as::<f32>().try_into_vec::<f32>().expect("f32 was asked for");

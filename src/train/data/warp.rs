@@ -92,12 +92,13 @@ pub(super) fn moved(objects: &[Target], transformation: Affine, size: usize) -> 
     let scale = transformation.scale();
     let moved = objects.iter().filter_map(|object| {
         let [x1, y1, x2, y2] = object.corners;
-        let corners = [(x1, y1), (x2, y1), (x1, y2), (x2, y2)].map(|(x, y)| transformation.point(x, y));
-        let along = |of: fn(&(f64, f64)) -> f64, better: fn(f64, f64) -> f64| {
-            corners.iter().map(of).reduce(better).unwrap_or_default().clamp(0.0, limit)
+        let points = [(x1, y1), (x2, y1), (x1, y2), (x2, y2)].map(|(x, y)| transformation.point(x, y));
+        let range = |values: [f64; 4]| {
+            let ends = values.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+            (ends.0.clamp(0.0, limit), ends.1.clamp(0.0, limit))
         };
-        let (x, y): (fn(&(f64, f64)) -> f64, fn(&(f64, f64)) -> f64) = (|point| point.0, |point| point.1);
-        let corners = [along(x, f64::min), along(y, f64::min), along(x, f64::max), along(y, f64::max)];
+        let ((left, right), (top, bottom)) = (range(points.map(|point| point.0)), range(points.map(|point| point.1)));
+        let corners = [left, top, right, bottom];
         let before = (x2 - x1) * (y2 - y1) * scale * scale;
         is_left(corners, before).then_some(Target { corners, ..*object })
     });

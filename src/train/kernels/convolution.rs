@@ -18,7 +18,8 @@ use burn_tensor::module::conv2d;
 use burn_tensor::ops::ConvOptions;
 use rayon::prelude::*;
 
-use super::tiles::{OUTPUTS, accumulate, dots, packed};
+use super::layout::Layout;
+use super::tiles::{OUTPUTS, WIDTH, accumulate, dots, packed};
 use super::{Real, into_vec, is_double, on_cpu, tensor_of, values};
 use crate::architecture::Convolution;
 
@@ -67,149 +68,6 @@ impl Backward<Flex, 2> for Convolving {
     }
 }
 
-/// Sizes, and where everything lies in the padded planes.
-#[derive(Debug, Clone)]
-struct Layout {
-    batch: usize,
-    groups: usize,
-    /// Channels of a group.
-    inputs: usize,
-    outputs: usize,
-    height: usize,
-    width: usize,
-    out_height: usize,
-    out_width: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    dilation: usize,
-    /// How many positions a tap can lie beyond the first one, along an axis of a phase.
-    reach: usize,
-    /// Rows and columns of a padded plane.
-    rows: usize,
-    columns: usize,
-}
-
-impl Layout {
-    fn new([batch, channels, height, width]: [usize; 4], of: &Convolution) -> Self {
-        let Convolution { output, kernel, stride, padding, dilation, groups, .. } = *of;
-        let span = (kernel - 1) * dilation;
-        let out = |side: usize| (side + 2 * padding - span - 1) / stride + 1;
-        let reach = span / stride;
-        let plane = |side: usize| (out(side) + reach).max((side + 2 * padding).div_ceil(stride));
-        Self {
-            batch,
-            groups,
-            inputs: channels / groups,
-            outputs: output / groups,
-            height,
-            width,
-            out_height: out(height),
-            out_width: out(width),
-            kernel,
-            stride,
-            padding,
-            dilation,
-            reach,
-            rows: plane(height),
-            columns: plane(width),
-        }
-    }
-
-    fn area(&self) -> usize {
-        self.height * self.width
-    }
-
-    fn out_area(&self) -> usize {
-        self.out_height * self.out_width
-    }
-
-    /// Positions of a padded plane.
-    fn plane(&self) -> usize {
-        self.rows * self.columns
-    }
-
-    /// Output positions in the width of a plane, those between rows included.
-    fn positions(&self) -> usize {
-        (self.out_height - 1) * self.columns + self.out_width
-    }
-
-    /// Whether a plane is the map itself.
-    fn is_plain(&self) -> bool {
-        self.kernel == 1 && self.stride == 1 && self.padding == 0
-    }
-
-    /// Places of the kernel along an axis: the phase, and the distance within it.
-    fn places(&self) -> Vec<(usize, usize)> {
-        (0..self.kernel).map(|k| (k * self.dilation % self.stride, k * self.dilation / self.stride)).collect()
-    }
-
-    /// Where the taps of a group lie in the padded image.
-    fn taps(&self) -> Vec<usize> {
-        let places = self.places();
-        let mut taps = Vec::with_capacity(self.inputs * places.len() * places.len());
-        for channel in 0..self.inputs {
-            for (row_phase, row) in &places {
-                for (column_phase, column) in &places {
-                    let plane = (channel * self.stride + row_phase) * self.stride + column_phase;
-                    taps.push(plane * self.plane() + row * self.columns + column);
-                }
-            }
-        }
-        taps
-    }
-
-    /// Copies the channels of a group into padded planes by phase. What lies around them is zero already.
-    fn pad<T: Real>(&self, x: &[T], padded: &mut [T]) {
-        let (s, plane) = (self.stride, self.plane());
-        for (channel, map) in x.chunks_exact(self.area()).enumerate() {
-            for (y, line) in map.chunks_exact(self.width).enumerate() {
-                let (row, phase) = ((y + self.padding) / s, (y + self.padding) % s);
-                let start = (channel * s + phase) * s * plane + row * self.columns;
-                if s == 1 {
-                    padded[start + self.padding..][..self.width].copy_from_slice(line);
-                    continue;
-                }
-                for column_phase in 0..s {
-                    let first = (column_phase + s - self.padding % s) % s;
-                    let to = start + column_phase * plane + (first + self.padding) / s;
-                    let values = line.iter().skip(first).step_by(s);
-                    padded[to..].iter_mut().zip(values).for_each(|(to, value)| *to = *value);
-                }
-            }
-        }
-    }
-
-    /// Length of all padded planes of a group; a tile more, for tiles that begin near the end.
-    fn padded_length(&self) -> usize {
-        self.inputs * self.stride * self.stride * self.plane() + super::tiles::WIDTH
-    }
-
-    /// The padded gradient of a group: rows and columns of zeros before each plane's own.
-    fn gradient_plane(&self) -> usize {
-        (self.rows + self.reach + 1) * self.columns
-    }
-
-    /// Where the first value lies in a padded plane of the gradient.
-    fn gradient_start(&self) -> usize {
-        self.reach * self.columns + self.reach
-    }
-
-    fn pad_gradient<T: Real>(&self, dy: &[T], padded: &mut [T]) {
-        let planes = padded.chunks_exact_mut(self.gradient_plane());
-        for (map, plane) in dy.chunks_exact(self.out_area()).zip(planes) {
-            let rows = plane[self.gradient_start()..].chunks_mut(self.columns);
-            map.chunks_exact(self.out_width)
-                .zip(rows)
-                .for_each(|(line, row)| row[..self.out_width].copy_from_slice(line));
-        }
-    }
-
-    fn padded_gradient_length(&self) -> usize {
-        self.outputs * self.gradient_plane() + super::tiles::WIDTH + self.reach
-    }
-}
-
 /// Memory of a thread, reused from image to image: what is zero stays zero.
 struct Scratch<T> {
     padded: Vec<T>,
@@ -225,7 +83,7 @@ impl<T: Real> Scratch<T> {
 
     /// A group of an image in padded planes, without a copy where they are the same.
     fn source<'a>(&'a mut self, x: &'a [T], layout: &Layout) -> &'a [T] {
-        if layout.is_plain() && layout.positions() >= super::tiles::WIDTH {
+        if layout.is_plain() && layout.positions() >= WIDTH {
             return x;
         }
         self.padded.resize(layout.padded_length(), T::zero());
@@ -250,12 +108,12 @@ fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, layout: &Layout) -> Fle
             let mut flat = std::mem::take(&mut scratch.flat);
             let source = scratch.source(x, layout);
             let positions = layout.positions();
-            if layout.is_plain() && positions >= super::tiles::WIDTH {
+            if layout.is_plain() && positions >= WIDTH {
                 accumulate(weights, &taps, source, y, (layout.outputs, positions));
             } else {
-                flat.resize(layout.outputs * positions.max(super::tiles::WIDTH), T::zero());
+                flat.resize(layout.outputs * positions.max(WIDTH), T::zero());
                 accumulate(weights, &taps, source, &mut flat, (layout.outputs, positions));
-                let flats = flat.chunks_exact(positions.max(super::tiles::WIDTH));
+                let flats = flat.chunks_exact(positions.max(WIDTH));
                 for (y, flat) in y.chunks_exact_mut(layout.out_area()).zip(flats) {
                     let rows = flat.chunks(layout.columns);
                     y.chunks_exact_mut(layout.out_width)
@@ -375,7 +233,7 @@ fn input_gradient<T: Real>(
 ) {
     let (s, padding) = (layout.stride, layout.padding);
     let positions = layout.plane();
-    let length = positions.max(super::tiles::WIDTH);
+    let length = positions.max(WIDTH);
     flat.resize(layout.inputs * length, T::zero());
     for phase in phases {
         accumulate(&phase.weights[group], &phase.taps, padded, flat, (layout.inputs, positions));
@@ -464,8 +322,7 @@ mod tests {
                 let dy = random(ours.dims(), 3).detach();
                 let gradients = |y: Tensor<4>| {
                     let mut gradients = (y * dy.clone()).sum().backward();
-                    let of = [&x, &weight].map(|leaf| leaf.grad_remove(&mut gradients).unwrap());
-                    of
+                    [&x, &weight].map(|leaf| leaf.grad_remove(&mut gradients).unwrap())
                 };
                 let ([dx, dw], [their_dx, their_dw]) = (gradients(ours), gradients(theirs));
                 same(&format!("{name}: input"), &dx, &their_dx);

@@ -3,6 +3,7 @@
 
 mod average;
 mod convolution;
+mod layout;
 mod normalise;
 mod real;
 mod sample;

@@ -17,7 +17,9 @@ pub(crate) use files::{
 };
 pub(crate) use habits::{is_called, translate};
 pub(crate) use measure::{BenchArgs, CompareArgs, ExplainArgs, MemoryArgs, SideArg, ValArgs};
-pub(crate) use train::{Freeze, OptimizerArg, TrainArgs, TrainOnly};
+pub(crate) use train::TrainArgs;
+#[cfg(feature = "train")]
+pub(crate) use train::{Freeze, OptimizerArg, TrainOnly};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 

@@ -1,4 +1,5 @@
 //! `yolo9 train`. It can be typed in any build, so that one without training can say what is missing.
+#![cfg_attr(not(feature = "train"), allow(dead_code, reason = "what was typed is read by the builds that can train"))]
 
 use std::path::PathBuf;
 
