@@ -86,3 +86,10 @@ fn names_of_files_are_derived() {
     let output = place.succeeds("bench my.onnx --vs codes-nearest --runs 3 --different-sizes");
     assert!(stdout(&output).contains("B takes "));
 }
+
+#[cfg(not(feature = "train"))]
+#[test]
+fn training_says_what_it_takes() {
+    let place = Workdir::new();
+    place.fails("train --data data.yaml --config gelan-t --out x", 1);
+}

@@ -33,7 +33,7 @@ pub(crate) fn output_path(
         Some(found) if !extensions.iter().any(|extension| found.eq_ignore_ascii_case(extension)) => {
             let other = match found {
                 "onnx" => "; `yolo9 export` writes ONNX files",
-                "safetensors" | "pt" | "pth" => "; `yolo9 convert` writes .safetensors and .pt files",
+                "safetensors" | "pt" => "; `yolo9 convert` writes .safetensors and .pt files",
                 _ => "",
             };
             anyhow::bail!("{}: this command writes .{} files{other}", path.display(), extensions.join(" and ."));

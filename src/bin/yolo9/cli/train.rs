@@ -96,7 +96,7 @@ pub(crate) struct TrainArgs {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "cosine", "close_mosaic", "seed", "out", "exist_ok"],
+        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "cosine", "close_mosaic", "seed", "out", "exist_ok", "device", "threads"],
         help_heading = "Output"
     )]
     pub(crate) resume: Option<PathBuf>,
