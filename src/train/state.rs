@@ -12,7 +12,7 @@ use super::optimiser::{Average, Moments, Optimiser};
 use super::parameters::Learned;
 use super::schedule::Schedule;
 use super::start::{Start, StartError};
-use super::trainer::{Progress, Trainer, checkpoint};
+use super::trainer::{Progress, Trainer, stored_config};
 use crate::checkpoint::{Checkpoint, CheckpointError, with_sorted_metadata};
 use crate::config::ConfigError;
 
@@ -107,7 +107,7 @@ impl Trainer {
         let head = Head {
             version: VERSION,
             class_names: self.class_names.clone(),
-            config: checkpoint("state", &self.parameters, self).metadata().config.clone().unwrap_or_default(),
+            config: stored_config(&self.config),
             progress: self.progress.clone(),
             steps: self.optimiser.steps,
             updates: self.average.updates,

@@ -253,14 +253,18 @@ impl Trainer {
     }
 }
 
+/// The text of a config as it is stored with weights. One that says another activation than these were trained with would
+/// mislead.
+pub(super) fn stored_config(config: &ModelConfig) -> String {
+    match ModelConfig::from_yaml(&config.name, &config.source) {
+        Ok(stored) if stored.activation == config.activation => config.source_with_classes(config.classes),
+        _ => config.to_yaml(),
+    }
+}
+
 /// All tensors of a checkpoint: what is learned and measured from `parameters`, constants from the architecture.
-pub(super) fn checkpoint(name: &str, parameters: &Parameters, of: &Trainer) -> Checkpoint {
-    // A config whose text says another activation than the weights were trained with would mislead.
-    let config = match ModelConfig::from_yaml(&of.config.name, &of.config.source) {
-        Ok(stored) if stored.activation == of.config.activation => of.config.source_with_classes(of.config.classes),
-        _ => of.config.to_yaml(),
-    };
-    let mut checkpoint = Checkpoint::new(name, config, of.class_names.clone());
+fn checkpoint(name: &str, parameters: &Parameters, of: &Trainer) -> Checkpoint {
+    let mut checkpoint = Checkpoint::new(name, stored_config(&of.config), of.class_names.clone());
     for (name, shape, values) in parameters.values() {
         checkpoint.insert_f32(&name, &shape, &values);
     }

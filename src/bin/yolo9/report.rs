@@ -234,7 +234,12 @@ pub(crate) fn progress_bar(total: usize) -> ProgressBar {
 
 /// A number of things, in words.
 pub(crate) fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    let ending = match count {
+        1 => "",
+        _ if what.ends_with(['s', 'x']) || what.ends_with("ch") => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{ending}")
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -248,5 +253,6 @@ mod tests {
     #[test]
     fn one_is_not_many() {
         assert_eq!(counted(1, "box") + &counted(2, "label"), "1 box2 labels");
+        assert_eq!(counted(2, "class") + &counted(0, "batch"), "2 classes0 batches");
     }
 }

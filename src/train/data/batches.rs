@@ -44,14 +44,11 @@ impl Plan {
         self.set.len().div_ceil(self.batch)
     }
 
-    /// A batch of an epoch, both counted from 0: the same whenever and wherever it is made.
-    ///
-    /// # Errors
-    /// When an image cannot be read any more.
-    pub fn batch(&self, epoch: usize, number: usize) -> Result<Batch, UnusedImage> {
+    /// The images in the order of an epoch, counted from 0.
+    fn order(&self, epoch: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.set.len()).collect();
         random(self.seed, epoch, 0).shuffle(&mut order);
-        self.batch_of(&order, epoch, number)
+        order
     }
 
     fn batch_of(&self, order: &[usize], epoch: usize, number: usize) -> Result<Batch, UnusedImage> {
@@ -107,8 +104,7 @@ impl Batches {
             let (sender, receiver) = sync_channel(1);
             let (plan, numbers) = (plan.clone(), numbers.clone().skip(worker).step_by(workers));
             std::thread::spawn(move || {
-                let mut order: Vec<usize> = (0..plan.set.len()).collect();
-                random(plan.seed, epoch, 0).shuffle(&mut order);
+                let order = plan.order(epoch);
                 for number in numbers {
                     // Nobody waits for it any more once the run has ended.
                     if sender.send(plan.batch_of(&order, epoch, number)).is_err() {

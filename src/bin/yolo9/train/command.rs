@@ -113,7 +113,7 @@ fn schedule(settings: &TrainSettings, set: &TrainingSet) -> anyhow::Result<Sched
     if batches * settings.epochs < 2 * to_a_step {
         log::warn!(
             "{} of {} make few steps of the optimiser: gradients are summed over {to_a_step} batches (--nominal-batch)",
-            counted(batches * settings.epochs, "batch").replace("batchs", "batches"),
+            counted(batches * settings.epochs, "batch"),
             counted(settings.batch, "image"),
         );
     }

@@ -88,7 +88,7 @@ impl Data {
             "{}, {} of {}, {} without objects; validation: {}, {}",
             counted(set.len(), "training image"),
             counted(labels, "object"),
-            counted(self.training.class_names.len(), "class").replace("classs", "classes"),
+            counted(self.training.class_names.len(), "class"),
             backgrounds,
             counted(self.validation.images.len(), "image"),
             counted(self.validation.labels(), "object"),

@@ -121,7 +121,7 @@ impl Run<'_> {
     }
 
     /// Detections of the averaged weights on the validation split; nothing if somebody asked to stop.
-    pub(super) fn validate(&self) -> anyhow::Result<Option<Evaluated>> {
+    fn validate(&self) -> anyhow::Result<Option<Evaluated>> {
         let checkpoint = weights(&self.trainer, self.settings)?;
         self.evaluate(Model::new("the averaged weights", ModelFile::Checkpoint(checkpoint), None, None)?)
     }
@@ -196,7 +196,7 @@ fn losses(items: &LossItems) -> String {
 }
 
 /// By the rules of the official val.py. An image that cannot be read has no detections.
-pub(super) fn scores(evaluated: &Evaluated, dataset: &Dataset) -> EpochScores {
+fn scores(evaluated: &Evaluated, dataset: &Dataset) -> EpochScores {
     let metrics = yolo_metrics(&evaluated.images, dataset.class_names.len(), MetricStyle::Official);
     let known = |value: f64| if value.is_nan() { 0.0 } else { value };
     EpochScores {
