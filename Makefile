@@ -21,15 +21,14 @@ train:
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
 
-# What nobody runs every day must build all the same. Fuzz targets need a C++ compiler.
+# What nobody runs every day must build all the same: benchmarks do in `lint`. Fuzz targets need a C++ compiler.
 built:
-	cargo bench --locked --no-run
 	RUSTC_BOOTSTRAP=1 cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
-# The library alone, and the published package with its own tests.
+# The library alone, and the published package with its own tests, which build it: so no build to verify it before.
 package:
 	cargo test --locked --lib --no-default-features
-	cargo package --locked --allow-dirty
+	cargo package --locked --allow-dirty --no-verify
 	cargo test --locked --manifest-path target/package/yolo9-$$(cargo pkgid | sed 's/.*[#@]//')/Cargo.toml --target-dir target
 
 # Needs YOLO9_REFERENCE: the folder with the reference collection.

@@ -53,8 +53,7 @@ fn dataset(place: &Workdir) {
     place.write("tiny.yaml", CONFIG.as_bytes());
 }
 
-const PLAIN: &str = "--hyp mosaic=0 --hyp mixup=0 --hyp scale=0 --hyp translate=0 --hyp hsv_h=0 --hyp hsv_s=0 --hyp hsv_v=0 \
-                     --hyp fliplr=0 --hyp warmup_epochs=0";
+const PLAIN: &str = "--no-augmentation --hyp warmup_epochs=0";
 
 /// The scores of the last line of results.csv.
 fn last_scores(place: &Workdir, folder: &str) -> Vec<f64> {
@@ -158,16 +157,23 @@ fn only_dysample_moves_if_that_is_asked_for() {
         CONFIG.replace("nn.Upsample, [None, 2, 'nearest']", "DySample, [2, 'lp', 4, False]").as_bytes(),
     );
     place.succeeds("-q train --data data.yaml --config tiny.yaml --epochs 1 --batch 64 --imgsz 96 --out first");
-    place.succeeds(
-        "-q train --data data.yaml --weights first/last.safetensors --config dysample.yaml --lift nearest --train-only dysample \
-         --epochs 2 --batch 64 --imgsz 96 --hyp warmup_epochs=0 --out second",
-    );
+    let only_dysample = "train --data data.yaml --weights first/last.safetensors --config dysample.yaml --lift nearest \
+                         --train-only dysample --epochs 2 --batch 3 --nominal-batch 3 --imgsz 96";
+    place.succeeds(&format!("{only_dysample} {PLAIN} --out second"));
     let (first, second) = (open(&place, "first/last.safetensors"), open(&place, "second/last.safetensors"));
     for name in first.tensors().keys().filter(|name| !name.ends_with(".num_batches_tracked")) {
         assert!(first.same_numbers(&second, name).unwrap(), "{name} moved");
     }
     let weight = second.read_f32("model.8.offset.weight").unwrap();
     assert!(weight.iter().any(|weight| *weight != 0.0), "no offset moved");
+    // Maps of frozen layers are kept from epoch to epoch unless there is no room, and that changes nothing.
+    let output = place.succeeds(&format!("{only_dysample} {PLAIN} --cache 0 --out without-cache"));
+    assert!(stderr(&output).contains("computed once per image"), "{}", stderr(&output));
+    assert!(
+        bytes(&place.path("second"), "last.safetensors") == bytes(&place.path("without-cache"), "last.safetensors")
+    );
+    let augmented = place.succeeds(&format!("{only_dysample} --out augmented"));
+    assert!(stderr(&augmented).contains("with --no-augmentation"), "{}", stderr(&augmented));
     place.succeeds(
         "-q train --data data.yaml --weights first/last.safetensors --freeze backbone --epochs 1 --batch 64 --imgsz 96 \
          --hyp warmup_epochs=0 --out third",

@@ -6,6 +6,7 @@
 mod activation;
 mod data;
 mod device;
+mod front;
 mod hyperparameters;
 mod kernels;
 mod loss;

@@ -1,7 +1,7 @@
 //! The network in training: the same steps that become the ONNX graph, with batch statistics, unfused branches and all
 //! heads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn_tensor::{Tensor, TensorData};
 
@@ -48,32 +48,51 @@ struct Measured {
 struct Pass<'a> {
     parameters: &'a Parameters,
     measured: Vec<Measured>,
+    /// Maps that later steps read, by the number of the value.
+    maps: BTreeMap<usize, Tensor<4>>,
+    /// How often each will be read.
+    remaining: HashMap<usize, usize>,
 }
 
 /// Runs the network on `images` `[N, C, H, W]`, 0 to 1.
 pub fn forward(architecture: &Architecture, parameters: &Parameters, images: Tensor<4>) -> Forward {
-    let mut remaining = uses(architecture);
-    let mut maps: HashMap<usize, Tensor<4>> = HashMap::from([(0, images)]);
-    let mut pass = Pass { parameters, measured: Vec::new() };
-    for step in architecture.steps() {
-        let inputs = step.inputs.iter().map(|input| take(&mut maps, &mut remaining, *input)).collect();
-        for (output, map) in step.outputs.iter().zip(pass.run(step, inputs)) {
-            maps.insert(output.id, map);
-        }
-    }
+    forward_from(architecture, parameters, 0, BTreeMap::from([(0, images)]))
+}
+
+/// The maps that step `end` and later ones read, by the number of the value.
+pub(super) fn maps_before(
+    architecture: &Architecture,
+    parameters: &Parameters,
+    end: usize,
+    images: Tensor<4>,
+) -> BTreeMap<usize, Tensor<4>> {
+    let mut pass = Pass::new(architecture, parameters, 0, BTreeMap::from([(0, images)]));
+    architecture.steps()[..end].iter().for_each(|step| pass.step(step));
+    pass.maps
+}
+
+/// As [`forward`], from step `start` on.
+pub(super) fn forward_from(
+    architecture: &Architecture,
+    parameters: &Parameters,
+    start: usize,
+    maps: BTreeMap<usize, Tensor<4>>,
+) -> Forward {
+    let mut pass = Pass::new(architecture, parameters, start, maps);
+    architecture.steps()[start..].iter().for_each(|step| pass.step(step));
     let mut level = |level: &crate::architecture::HeadLevel| LevelMaps {
         stride: level.stride,
-        boxes: take(&mut maps, &mut remaining, level.boxes),
-        classes: take(&mut maps, &mut remaining, level.classes),
+        boxes: pass.take(level.boxes),
+        classes: pass.take(level.classes),
     };
     let branches = architecture.head().branches.iter().map(|branch| branch.levels.iter().map(&mut level).collect());
     Forward { branches: branches.collect(), measured: pass.measured }
 }
 
-/// How often each value is read.
-fn uses(architecture: &Architecture) -> HashMap<usize, usize> {
+/// How often each value is read by steps from `start` on, and by the head.
+fn uses(architecture: &Architecture, start: usize) -> HashMap<usize, usize> {
     let mut uses = HashMap::new();
-    let read = architecture.steps().iter().flat_map(|step| &step.inputs);
+    let read = architecture.steps()[start..].iter().flat_map(|step| &step.inputs);
     let levels = architecture.head().branches.iter().flat_map(|branch| &branch.levels);
     for value in read.chain(levels.flat_map(|level| [&level.boxes, &level.classes])) {
         *uses.entry(value.id).or_default() += 1;
@@ -81,15 +100,30 @@ fn uses(architecture: &Architecture) -> HashMap<usize, usize> {
     uses
 }
 
-/// A map for one of its readers; the last one gets it whole.
-fn take(maps: &mut HashMap<usize, Tensor<4>>, remaining: &mut HashMap<usize, usize>, value: Value) -> Tensor<4> {
-    let left = remaining.get_mut(&value.id).expect("every value that is read was counted");
-    *left -= 1;
-    let map = if *left == 0 { maps.remove(&value.id) } else { maps.get(&value.id).cloned() };
-    map.expect("steps are in the order of their wires")
-}
+impl<'a> Pass<'a> {
+    fn new(
+        architecture: &Architecture,
+        parameters: &'a Parameters,
+        start: usize,
+        maps: BTreeMap<usize, Tensor<4>>,
+    ) -> Self {
+        Self { parameters, measured: Vec::new(), maps, remaining: uses(architecture, start) }
+    }
 
-impl Pass<'_> {
+    fn step(&mut self, step: &Step) {
+        let inputs = step.inputs.iter().map(|input| self.take(*input)).collect();
+        let outputs = self.run(step, inputs);
+        self.maps.extend(step.outputs.iter().map(|output| output.id).zip(outputs));
+    }
+
+    /// A map for one of its readers; the last one gets it whole.
+    fn take(&mut self, value: Value) -> Tensor<4> {
+        let left = self.remaining.get_mut(&value.id).expect("every value that is read was counted");
+        *left -= 1;
+        let map = if *left == 0 { self.maps.remove(&value.id) } else { self.maps.get(&value.id).cloned() };
+        map.expect("steps are in the order of their wires")
+    }
+
     fn run(&mut self, step: &Step, mut inputs: Vec<Tensor<4>>) -> Vec<Tensor<4>> {
         if let Operation::Concat = step.operation {
             return vec![Tensor::cat(inputs, 1)];

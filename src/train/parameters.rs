@@ -133,6 +133,14 @@ impl Parameters {
         self.statistics.iter_mut().for_each(|statistics| statistics.frozen = is_frozen(&statistics.path));
     }
 
+    /// Whether anything moves of what lies under this path.
+    pub(super) fn learns(&self, path: &str) -> bool {
+        let is_under = |name: &str| name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        let learned = self.learned.iter().map(|learned| (&learned.name, learned.frozen));
+        let statistics = self.statistics.iter().map(|statistics| (&statistics.path, statistics.frozen));
+        learned.chain(statistics).any(|(name, frozen)| !frozen && is_under(name))
+    }
+
     /// Values on the device, without gradients.
     pub(super) fn tensor(&self, values: Vec<f32>) -> Tensor<1> {
         let data = TensorData::new(values.clone(), [values.len()]);

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::data::Batch;
+use super::front::FrozenFront;
 use super::loss::{LossItems, RawMaps, loss};
-use super::network::{forward, images_tensor};
+use super::network::{Forward, forward, forward_from, images_tensor};
 use super::optimiser::{Average, Optimiser, ParameterGradients, clipped, gradient_norm};
 use super::parameters::{Parameters, is_constant};
 use super::schedule::Schedule;
@@ -125,6 +126,7 @@ pub struct Trainer {
     pub(super) gradients: Option<ParameterGradients>,
     pub(super) schedule: Schedule,
     pub(super) progress: Progress,
+    pub(super) front: Option<FrozenFront>,
 }
 
 impl Trainer {
@@ -140,6 +142,7 @@ impl Trainer {
             average: Average::new(&parameters),
             optimiser: Optimiser::new(schedule.rule, &parameters),
             gradients: None,
+            front: None,
             progress: Progress::default(),
             architecture,
             config,
@@ -165,6 +168,15 @@ impl Trainer {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Keeps the feature maps of the frozen layers before the first one that learns, of images that come unchanged, up to
+    /// `bytes`: the same weights, sooner. Gives the number of these layers.
+    pub fn keep_features(&mut self, bytes: usize) -> usize {
+        let front = FrozenFront::new(&self.architecture, &self.parameters, bytes);
+        let layers = self.architecture.steps().get(front.steps).map_or(0, |step| step.layer);
+        self.front = Some(front).filter(|front| front.steps > 0);
+        layers
     }
 
     /// Learns from the next batch. Gives the loss of the batch.
@@ -202,8 +214,7 @@ impl Trainer {
     }
 
     fn gradients_of(&mut self, batch: &Batch) -> Result<(LossItems, ParameterGradients), TrainError> {
-        let images = images_tensor(&self.parameters, &batch.images, batch.shape);
-        let mut pass = forward(&self.architecture, &self.parameters, images);
+        let mut pass = self.forward(batch);
         let raw: Vec<RawMaps> = pass.branches.iter().map(|levels| RawMaps::read(levels)).collect();
         let mut loss = loss(&raw, &batch.targets, &self.schedule.hyperparameters.gains());
         if !loss.items.total().is_finite() {
@@ -218,6 +229,22 @@ impl Trainer {
         let learned = self.parameters.learned.iter();
         let of = learned.map(|l| if l.frozen { None } else { l.value.grad_remove(&mut gradients) });
         Ok((loss.items, of.collect()))
+    }
+
+    fn forward(&mut self, batch: &Batch) -> Forward {
+        let Self { architecture, parameters, front, .. } = self;
+        let [_, channels, height, width] = batch.shape;
+        let (Some(front), Some(images)) = (front, &batch.unchanged) else {
+            let images = images_tensor(parameters, &batch.images, batch.shape);
+            return forward(architecture, parameters, images);
+        };
+        let pixels = |places: &[usize]| {
+            let of_image = |place: &usize| batch.images.chunks_exact(channels * height * width).nth(*place);
+            let chosen: Vec<&[u8]> = places.iter().filter_map(of_image).collect();
+            images_tensor(parameters, &chosen.concat(), [places.len(), channels, height, width])
+        };
+        let maps = front.maps((architecture, parameters), images, pixels);
+        forward_from(architecture, parameters, front.steps, maps)
     }
 
     fn not_finite(&self, what: &'static str, batch: &Batch) -> TrainError {

@@ -19,6 +19,16 @@ pub struct Augmentation {
 }
 
 impl Augmentation {
+    /// Whether anything is changed by chance.
+    #[must_use]
+    pub fn is_random(&self) -> bool {
+        let mut hyp = self.hyperparameters.clone();
+        if !self.mosaic {
+            (hyp.mosaic, hyp.mixup) = (0.0, 0.0);
+        }
+        !hyp.is_without_augmentation()
+    }
+
     /// An image of a training set as the network sees it: a square of the set's size.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub struct Batch {
     pub targets: Vec<Vec<Target>>,
     /// The file of each image, of a mosaic that of its first one.
     pub sources: Vec<PathBuf>,
+    /// Their numbers in the set, if nothing was changed by chance: then an image is the same each time.
+    pub unchanged: Option<Vec<usize>>,
 }
 
 /// Which batches an epoch has.
@@ -54,11 +56,13 @@ impl Plan {
     fn batch_of(&self, order: &[usize], epoch: usize, number: usize) -> Result<Batch, UnusedImage> {
         let size = self.set.size();
         let places = number * self.batch..((number + 1) * self.batch).min(order.len());
+        let unchanged = (!self.augmentation.is_random()).then(|| order[places.clone()].to_vec());
         let mut batch = Batch {
             images: Vec::with_capacity(places.len() * 3 * size * size),
             shape: [places.len(), 3, size, size],
             targets: Vec::with_capacity(places.len()),
             sources: Vec::with_capacity(places.len()),
+            unchanged,
         };
         for place in places {
             let Sample { pixels, objects } =

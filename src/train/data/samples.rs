@@ -100,6 +100,12 @@ impl TrainingSet {
         self.entries.iter().filter(|entry| entry.pixels.is_some()).count()
     }
 
+    /// Bytes that these take.
+    #[must_use]
+    pub fn cached_bytes(&self) -> usize {
+        self.entries.iter().filter_map(|entry| Some(entry.pixels.as_ref()?.as_raw().len())).sum()
+    }
+
     /// The longer side of the images, in pixels.
     #[must_use]
     pub fn size(&self) -> usize {

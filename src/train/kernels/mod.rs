@@ -60,9 +60,7 @@ fn values<T: Real>(tensor: &FlexTensor) -> Cow<'_, [T]> {
         let start = tensor.layout().start_offset();
         return Cow::Borrowed(&tensor.storage::<T>()[start..start + length]);
     }
-    let contiguous = tensor.to_contiguous();
-    let start = contiguous.layout().start_offset();
-    Cow::Owned(contiguous.storage::<T>()[start..start + length].to_vec())
+    Cow::Owned(into_vec(tensor.to_contiguous()))
 }
 
 fn tensor_of<T: Real>(values: Vec<T>, shape: Shape) -> FlexTensor {

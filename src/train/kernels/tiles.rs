@@ -162,19 +162,23 @@ fn tile_of_dots<T: Real, const FUSED: bool>(
     let mut lanes = [[[T::zero(); LANES]; DOT_TAPS]; DOT_OUTPUTS];
     let count = a[0].len();
     let whole = count / LANES * LANES;
-    let lanes_of = |of: &[T], at: usize| of.get(at..).and_then(<[T]>::first_chunk::<LANES>).copied();
     let mut at = 0;
-    while at < whole {
-        let left = (lanes_of(a[0], at), lanes_of(a[1], at), lanes_of(a[2], at), lanes_of(a[3], at));
-        let right = (lanes_of(b[0], at), lanes_of(b[1], at), lanes_of(b[2], at));
-        // Never, but a panic in here would keep the sums out of registers.
-        let ((Some(a0), Some(a1), Some(a2), Some(a3)), (Some(b0), Some(b1), Some(b2))) = (left, right) else { break };
+    'positions: while at < whole {
+        // None is missing, but a panic in here would keep the sums out of registers.
+        let (mut left, mut right) = ([[T::zero(); LANES]; DOT_OUTPUTS], [[T::zero(); LANES]; DOT_TAPS]);
+        for (left, a) in left.iter_mut().zip(a) {
+            let Some(values) = a.get(at..).and_then(<[T]>::first_chunk) else { break 'positions };
+            *left = *values;
+        }
+        for (right, b) in right.iter_mut().zip(b) {
+            let Some(values) = b.get(at..).and_then(<[T]>::first_chunk) else { break 'positions };
+            *right = *values;
+        }
         at += LANES;
-        let (a, b) = ([a0, a1, a2, a3], [b0, b1, b2]);
         for i in 0..DOT_OUTPUTS {
             for j in 0..DOT_TAPS {
                 for n in 0..LANES {
-                    lanes[i][j][n] = multiply_add::<T, FUSED>(a[i][n], b[j][n], lanes[i][j][n]);
+                    lanes[i][j][n] = multiply_add::<T, FUSED>(left[i][n], right[j][n], lanes[i][j][n]);
                 }
             }
         }
@@ -182,7 +186,8 @@ fn tile_of_dots<T: Real, const FUSED: bool>(
     let mut sums = [[T::zero(); DOT_TAPS]; DOT_OUTPUTS];
     for i in 0..DOT_OUTPUTS {
         for j in 0..DOT_TAPS {
-            let mut sum = lanes[i][j].iter().fold(T::zero(), |sum, lane| sum + *lane);
+            let [a0, a1, a2, a3, a4, a5, a6, a7] = lanes[i][j];
+            let mut sum = ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7));
             for n in whole..count {
                 sum = multiply_add::<T, FUSED>(a[i][n], b[j][n], sum);
             }

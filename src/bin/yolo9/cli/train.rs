@@ -72,6 +72,11 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE|KEY=VALUE", help_heading = "Training")]
     pub(crate) hyp: Vec<String>,
 
+    /// Images as they are, letterboxed: no mosaics, moves, flips or changes of colour. With frozen first layers, their
+    /// feature maps are then computed once per image.
+    #[arg(long, hide_short_help = true, help_heading = "Training")]
+    pub(crate) no_augmentation: bool,
+
     /// Let learning rates fall along a cosine instead of a line.
     #[arg(long, alias = "cos-lr", hide_short_help = true, help_heading = "Training")]
     pub(crate) cosine: bool,
@@ -96,7 +101,7 @@ pub(crate) struct TrainArgs {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "cosine", "close_mosaic", "seed", "out", "exist_ok", "device", "threads"],
+        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "no_augmentation", "cosine", "close_mosaic", "seed", "out", "exist_ok", "device", "threads"],
         help_heading = "Output"
     )]
     pub(crate) resume: Option<PathBuf>,

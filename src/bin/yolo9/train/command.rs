@@ -54,11 +54,19 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
         (None, Some(start)) => Trainer::new(start, data.training.class_names.clone(), schedule),
         (None, None) => unreachable!("a run starts or goes on"),
     };
-    let workers = usize::from(args.workers);
-    let save_every = Duration::from_secs(60 * u64::from(args.save_every));
-    let Data { validation, .. } = data;
-    let mut run =
-        Run { settings: &settings, trainer, set, validation, folder, runtime, interrupt, workers, save_every, globals };
+    let mut run = Run {
+        settings: &settings,
+        trainer,
+        set,
+        validation: data.validation,
+        folder,
+        runtime,
+        interrupt,
+        workers: usize::from(args.workers),
+        save_every: Duration::from_secs(60 * u64::from(args.save_every)),
+        globals,
+    };
+    keep_features(&mut run, cache)?;
     if args.resume.is_none() {
         write_atomically(&run.folder.file("train.toml"), toml::to_string(&settings)?.as_bytes())?;
     }
@@ -67,6 +75,21 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
         finish(&run)?;
     }
     Ok(status)
+}
+
+/// What frozen first layers make of the images is kept in what these leave of the cache.
+fn keep_features(run: &mut Run<'_>, cache: usize) -> anyhow::Result<()> {
+    let is_random = run.plan(run.settings.epochs - 1)?.augmentation.is_random();
+    let layers = run.trainer.keep_features(cache.saturating_sub(run.set.cached_bytes()));
+    let (are, their) = if layers == 1 { ("layer is", "its") } else { ("layers are", "their") };
+    match (layers, is_random) {
+        (0, _) => {}
+        (_, false) => log::info!("The first {layers} {are} frozen: {their} feature maps are computed once per image"),
+        (_, true) => log::info!(
+            "The first {layers} {are} frozen; with --no-augmentation {their} feature maps would be computed once per image"
+        ),
+    }
+    Ok(())
 }
 
 fn threads(args: &TrainArgs) -> usize {

@@ -62,9 +62,10 @@ pub(super) fn weights(trainer: &Trainer, settings: &TrainSettings) -> anyhow::Re
     let last = trainer.progress().history.last();
     let mut set = |key: &str, value: &str| checkpoint.set_metadata(key, value);
     set("trained_by", concat!("yolo9 ", env!("CARGO_PKG_VERSION")));
-    set("trained_from", settings.weights.as_deref().unwrap_or("random values"));
-    set("trained_on", &file_name(&settings.data));
-    set("trained_with", &serde_json::to_string(&public(settings))?);
+    let public = public(settings);
+    set("trained_from", public.weights.as_deref().unwrap_or("random values"));
+    set("trained_on", &public.data.to_string_lossy());
+    set("trained_with", &serde_json::to_string(&public)?);
     if let Some(EpochRecord { epoch, scores: Some(scores), .. }) = last {
         set("epoch", &epoch.to_string());
         set("val_map50", &format!("{:.5}", scores.map50));

@@ -1,6 +1,7 @@
 //! `report.html`: how a run went, on one page.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use yolo9::evaluate::{MetricStyle, YoloMetrics, yolo_metrics};
 use yolo9::output::{Series, curve_plot, escaped, write_atomically};
@@ -23,7 +24,9 @@ pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> 
     draw_worst(&run.folder.0, &run.validation, evaluated, metrics.confidence, WORST)?;
     let settings = run.settings;
     let history = &run.trainer.progress().history;
-    let title = escaped(&format!("Training of {}", run.trainer.architecture().name()));
+    let of = settings.config.as_ref().or(settings.weights.as_ref()).map(Path::new);
+    let of = of.and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let title = escaped(&format!("Training of {of}"));
     let mut page = opened(&title);
     let _ = writeln!(
         page,
@@ -91,12 +94,15 @@ fn curves(page: &mut String, history: &[EpochRecord]) {
         .iter()
         .map(|(name, colour, of)| series(name, colour, scored().map(|(epoch, scores)| (epoch, of(&scores))).collect()))
         .collect();
-    let epochs = (1.0, (history.len() as f64).max(2.0));
+    // An axis has five parts: each a whole number of epochs.
+    let epochs = (0.0, history.len().next_multiple_of(5).max(5) as f64);
     let largest = losses.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
     let losses = curve_plot("Loss", ["epoch", "weighted terms"], &losses, [epochs, (0.0, largest.max(1e-3))]);
     let scores = curve_plot("Scores on the validation split", ["epoch", "score"], &scores, [epochs, (0.0, 1.0)]);
-    let _ =
-        writeln!(page, "<section><h2>Curves</h2>\n<figure>{losses}</figure>\n<figure>{scores}</figure>\n</section>");
+    let _ = writeln!(
+        page,
+        "<section><h2>Curves</h2>\n<div class=\"pair\"><figure>{losses}</figure>\n<figure>{scores}</figure></div>\n</section>"
+    );
 }
 
 /// Objects to learn from, and what came of it.

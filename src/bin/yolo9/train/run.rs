@@ -113,7 +113,7 @@ impl Run<'_> {
         Ok(true)
     }
 
-    fn plan(&self, epoch: usize) -> anyhow::Result<Plan> {
+    pub(super) fn plan(&self, epoch: usize) -> anyhow::Result<Plan> {
         let mosaic = epoch + self.settings.close_mosaic < self.settings.epochs;
         let augmentation = Augmentation { hyperparameters: self.settings.hyperparameters()?, mosaic };
         let Self { set, settings, .. } = self;

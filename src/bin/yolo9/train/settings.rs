@@ -61,7 +61,10 @@ impl TrainSettings {
             OptimizerArg::Sgd => Hyperparameters::default(),
             OptimizerArg::AdamW => Hyperparameters::for_adam_w(),
         };
-        let hyp = hyperparameters(defaults, &args.hyp)?;
+        let mut hyp = hyperparameters(defaults, &args.hyp)?;
+        if args.no_augmentation {
+            hyp = hyp.without_augmentation();
+        }
         Ok(Self {
             data,
             val_data: args.val_data.clone(),

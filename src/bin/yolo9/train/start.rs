@@ -67,7 +67,7 @@ fn describe(start: &Start, config: &ModelConfig, checkpoint: Option<&Checkpoint>
         return;
     };
     if start.fresh.is_empty() {
-        log::info!("{}: all {all} tensors of {} taken over", checkpoint.name(), config.name);
+        log::info!("{}: all {all} tensors taken over", checkpoint.name());
         return;
     }
     let shown: Vec<&str> = start.fresh.iter().take(SHOWN).map(String::as_str).collect();
