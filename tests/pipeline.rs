@@ -166,7 +166,7 @@ echo '{"streams": [{"avg_frame_rate": "10/1"}], "format": {"duration": "0.3"}}'
         assert_eq!(second["image"], "clip.avi#2");
         let label = std::fs::read_to_string(place.path("out/labels/clip.mp4/000003.txt")).unwrap();
         assert_eq!(label.lines().count(), SAMPLE_DETECTIONS);
-        assert!(place.path("out/crops/aruco/clip.mp4/000001.1.jpg").is_file());
+        assert!(place.path("out/crops/aztec/clip.mp4/000001.1.jpg").is_file());
         let film = std::fs::metadata(place.path("out/clip.mp4")).unwrap();
         assert_eq!(film.len(), u64::from(3 * 3 * width * height), "three frames of RGB");
         let arguments = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();

@@ -34,10 +34,10 @@ fn what_is_nearer_goes_before_what_is_farther() {
     // The folder, then the command line.
     place.write(
         "yolo9.toml",
-        b"[detect]\nconf = 0.94 # of the sample, two\nclasses = [\"qr\", 5]\n[bench]\nimgsz = 320\n",
+        b"[detect]\nconf = 0.94 # of the sample, three\nclasses = [\"qr\", 5]\n[bench]\nimgsz = 320\n",
     );
     let output = run(&place, "detect");
-    assert_eq!(rows(&output), 2);
+    assert_eq!(rows(&output), 3);
     assert!(
         stderr(&output).contains("yolo9.toml: conf = 0.94, classes = [\"qr\", 5] (--no-config"),
         "{}",
