@@ -84,7 +84,9 @@ fn keep_features(run: &mut Run<'_>, cache: usize) -> anyhow::Result<()> {
     let (are, their) = if layers == 1 { ("layer is", "its") } else { ("layers are", "their") };
     match (layers, is_random) {
         (0, _) => {}
-        (_, false) => log::info!("The first {layers} {are} frozen: {their} feature maps are computed once per image"),
+        (_, false) => log::info!(
+            "The first {layers} {are} frozen: {their} feature maps are computed once per image, as far as --cache goes"
+        ),
         (_, true) => log::info!(
             "The first {layers} {are} frozen; with --no-augmentation {their} feature maps would be computed once per image"
         ),
