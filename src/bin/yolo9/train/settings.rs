@@ -37,7 +37,7 @@ pub(super) struct TrainSettings {
     pub(super) close_mosaic: usize,
     pub(super) seed: u64,
     pub(super) device: String,
-    /// The order of sums depends on it.
+    /// The order of sums in burn may depend on it.
     pub(super) threads: usize,
     pub(super) hyp: BTreeMap<String, f64>,
 }
