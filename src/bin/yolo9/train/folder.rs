@@ -88,7 +88,7 @@ fn public(settings: &TrainSettings) -> TrainSettings {
     }
 }
 
-fn file_name(path: &Path) -> String {
+pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 

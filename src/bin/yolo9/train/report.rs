@@ -8,7 +8,7 @@ use yolo9::output::{Series, curve_plot, escaped, write_atomically};
 use yolo9::train::{EpochRecord, EpochScores, LossItems, TrainingSet};
 use yolo9::untrusted::{FileKind, read};
 
-use super::folder::BEST;
+use super::folder::{BEST, file_name};
 use super::run::Run;
 use crate::page::{TABLE_END, figure, opened, row, table};
 use crate::report::counted;
@@ -24,9 +24,8 @@ pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> 
     draw_worst(&run.folder.0, &run.validation, evaluated, metrics.confidence, WORST)?;
     let settings = run.settings;
     let history = &run.trainer.progress().history;
-    let of = settings.config.as_ref().or(settings.weights.as_ref()).map(Path::new);
-    let of = of.and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    let title = escaped(&format!("Training of {of}"));
+    let of = settings.config.as_deref().or(settings.weights.as_deref()).unwrap_or_default();
+    let title = escaped(&format!("Training of {}", file_name(Path::new(of))));
     let mut page = opened(&title);
     let _ = writeln!(
         page,
