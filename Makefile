@@ -25,11 +25,15 @@ doc:
 built:
 	RUSTC_BOOTSTRAP=1 cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
-# The library alone, and the published package with its own tests, which build it: so no build to verify it before.
+# The library alone, and the published package with its own tests, which build it: so no build to verify it before,
+# and cargo unpacks it only for that.
+PACKAGE = yolo9-$(shell cargo pkgid | sed 's/.*[\#@]//')
+
 package:
 	cargo test --locked --lib --no-default-features
 	cargo package --locked --allow-dirty --no-verify
-	cargo test --locked --manifest-path target/package/yolo9-$$(cargo pkgid | sed 's/.*[#@]//')/Cargo.toml --target-dir target
+	tar -xzf target/package/$(PACKAGE).crate -C target/package
+	cargo test --locked --manifest-path target/package/$(PACKAGE)/Cargo.toml --target-dir target
 
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
