@@ -149,6 +149,39 @@ fn interrupted_runs_go_on_within_the_epoch() {
 }
 
 #[test]
+fn a_new_run_leaves_nothing_of_an_earlier_one() {
+    let place = Workdir::new();
+    dataset(&place);
+    let options = format!("--config tiny.yaml --batch 4 --imgsz 64 {PLAIN} --out run");
+    place.succeeds(&format!("train --data data.yaml --epochs 1 {options}"));
+    // Whoever has the lock is at work.
+    let lock = std::fs::File::open(place.path("run/train.lock")).unwrap();
+    lock.lock().unwrap();
+    place.fails(&format!("train --data data.yaml --epochs 1 {options} --exist-ok"), 1);
+    drop(lock);
+    // Interrupted before anything is saved: there is nothing to resume, least of all the earlier run.
+    place.write("set/labels/0.txt", b"0 0.5 0.5 0.3 0.3\n7 0.5 0.5 0.3 0.3\n");
+    std::fs::remove_file(place.path("set/images/1.png")).unwrap();
+    place.write("set/images/1.png", b"no image");
+    let output = place.succeeds(&format!("train --data data.yaml --epochs 1 --hyp lr0=0 {options} --exist-ok"));
+    let said = stderr(&output);
+    for part in [
+        "1 training image left out, which cannot be read",
+        "1 problem in the training labels",
+        "1 problem in the validation labels",
+        "1 validation image left out, which cannot be read",
+        "training and validation are the same images",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    place.write("data2.yaml", b"path: set\ntrain: images\nval: broken\nnames: [square, bar]\n");
+    place.write("set/broken/0.png", b"no image");
+    place.write("set/broken/0.txt", b"0 0.5 0.5 0.3 0.3\n");
+    place.fails("train --data data2.yaml --config tiny.yaml --imgsz 64 --epochs 1 --out other", 1);
+    assert!(!place.path("other").exists());
+}
+
+#[test]
 fn only_dysample_moves_if_that_is_asked_for() {
     let place = Workdir::new();
     dataset(&place);

@@ -36,6 +36,15 @@ impl DataConfig {
         let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;
         let Node::Map(entries) = root else { return Err(failed("not a map".into())) };
         let value = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| &value.value);
+        match value("nc") {
+            None | Some(Node::Null) => {}
+            Some(Node::Int(count)) if usize::try_from(*count) == Ok(class_names.len()) => {}
+            Some(other) => log::warn!(
+                "data YAML {shown}: `nc` is {}, and there are {} names, which decide",
+                other.describe(),
+                class_names.len()
+            ),
+        }
         let mut splits = Vec::new();
         for split in SPLITS {
             let listed = match value(split) {

@@ -67,6 +67,9 @@ impl YoloClass {
 /// Points along the axis of confidence.
 const CONFIDENCES: usize = 1000;
 
+/// Points along the axis of recall.
+const RECALLS: usize = 101;
+
 /// A detection of a class: its confidence and a bit for each threshold at which it is right.
 type Marked = (f64, u16);
 
@@ -129,6 +132,18 @@ fn mark(eval_image: &EvalImage, style: MetricStyle) -> Vec<u16> {
 }
 
 fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle) -> YoloClass {
+    if detections.is_empty() {
+        // The curve would be its ends only, a ramp from (0, 1) to (1, 0); both codes pass such a class over, with zeros.
+        return YoloClass {
+            class,
+            labels,
+            ap50: 0.0,
+            ap: 0.0,
+            precision_by_recall: vec![0.0; RECALLS],
+            precision_by_confidence: vec![0.0; CONFIDENCES],
+            recall_by_confidence: vec![0.0; CONFIDENCES],
+        };
+    }
     let curve = |threshold: usize| {
         let mut right = 0usize;
         let points = detections.iter().enumerate().map(|(n, (_, bits))| {
@@ -163,17 +178,18 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle)
 
 /// Area below the curve by the trapezoid rule over 101 recalls, and the curve there.
 fn average_precision(recall: &[f64], precision: &[f64], style: MetricStyle) -> (f64, Vec<f64>) {
-    let end: &[f64] = match (style, recall.last()) {
-        (MetricStyle::Official, _) => &[1.0],
-        (MetricStyle::Ultralytics, Some(last)) => &[*last, 1.0],
-        (MetricStyle::Ultralytics, None) => &[1.0, 1.0],
+    let last = recall.last().copied().unwrap_or(1.0);
+    let end: &[f64] = match style {
+        MetricStyle::Official => &[1.0],
+        MetricStyle::Ultralytics => &[last, 1.0],
     };
     let recall = [&[0.0], recall, end].concat();
     let mut precision = [&[1.0], precision, &vec![0.0; end.len()][..]].concat();
     for n in (1..precision.len()).rev() {
         precision[n - 1] = precision[n - 1].max(precision[n]);
     }
-    let curve: Vec<f64> = (0..=100).map(|n| interpolate(f64::from(n) / 100.0, &recall, &precision, 1.0)).collect();
+    let at = |n: usize| interpolate(n as f64 / 100.0, &recall, &precision, 1.0);
+    let curve: Vec<f64> = (0..RECALLS).map(at).collect();
     let area = curve.windows(2).map(|pair| (pair[0] + pair[1]) / 2.0 * 0.01).sum();
     (area, curve)
 }
@@ -232,6 +248,16 @@ mod tests {
         assert!((map50(MetricStyle::Official) - 0.75).abs() < 1e-9);
         assert!((map50(MetricStyle::Ultralytics) - 0.495).abs() < 1e-9);
         assert!((CocoEvaluation::new(&images, 1).metrics().ap50 - 0.505).abs() < 5e-4);
+    }
+
+    /// The training codes leave the zeros of such a class as they are.
+    #[test]
+    fn a_class_that_is_never_detected_scores_nothing() {
+        let images = [EvalImage { ground_truths: vec![truth(0.0)], predictions: Vec::new() }];
+        for style in [MetricStyle::Official, MetricStyle::Ultralytics] {
+            let metrics = yolo_metrics(&images, 1, style);
+            assert_eq!([metrics.map50, metrics.map, metrics.precision, metrics.recall], [0.0; 4], "{style:?}");
+        }
     }
 
     /// Two labels side by side: both detections prefer the first one.

@@ -160,8 +160,8 @@ impl Default for Hyperparameters {
 }
 
 impl Hyperparameters {
-    /// Defaults for AdamW: its steps have the length of the learning rate whatever the gradient is, so 0.01 would throw
-    /// good weights away, and 0.1 in the warm-up of biases all the more.
+    /// Defaults for AdamW from trained weights: its steps have the length of the learning rate whatever the gradient is, so
+    /// 0.01 would throw good weights away, and 0.1 in the warm-up of biases all the more. From random values that 0.1 helps.
     #[must_use]
     pub fn for_adam_w() -> Self {
         Self { lr0: 0.002, momentum: 0.9, warmup_bias_lr: 0.0, ..Self::default() }

@@ -236,7 +236,7 @@ pub(crate) fn progress_bar(total: usize) -> ProgressBar {
 pub(crate) fn counted(count: usize, what: &str) -> String {
     let ending = match count {
         1 => "",
-        _ if what.ends_with(['s', 'x']) || what.ends_with("ch") => "es",
+        _ if what.ends_with(['s', 'x']) || what.ends_with("tch") => "es",
         _ => "s",
     };
     format!("{count} {what}{ending}")

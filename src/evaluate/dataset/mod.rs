@@ -80,6 +80,8 @@ pub struct LabelProblem {
     pub file: PathBuf,
     /// Where in the file, and what is wrong with it.
     pub message: String,
+    /// Whether the file is missing, so that its image is a background.
+    pub missing: bool,
 }
 
 /// What becomes of a label that is wrong.
@@ -95,16 +97,16 @@ impl Wrong<'_> {
         match self {
             Wrong::Refuse => Err(DatasetError::Content { path: file.into(), message }),
             Wrong::Collect(problems) => {
-                problems.push(LabelProblem { file: file.into(), message });
+                problems.push(LabelProblem { file: file.into(), message, missing: false });
                 Ok(())
             }
         }
     }
 
     /// What is odd, but not wrong enough to refuse the dataset.
-    fn noticed(&mut self, file: &Path, message: String) {
+    fn noticed(&mut self, file: &Path, message: String, missing: bool) {
         if let Wrong::Collect(problems) = self {
-            problems.push(LabelProblem { file: file.into(), message });
+            problems.push(LabelProblem { file: file.into(), message, missing });
         }
     }
 }

@@ -17,6 +17,9 @@ pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result
         let there: Vec<&str> = config.splits.iter().map(|(name, _)| name.as_str()).collect();
         wrong(format!("it has no split `{split}`; there is {}", there.join(", ")))
     })?;
+    if let Some(root) = config.root.as_deref().filter(|root| !beside(data).join(root).exists() && !root.exists()) {
+        log::warn!("{}: path `{}` does not exist; the folder of the file is taken", data.display(), root.display());
+    }
     let mut paths = Vec::new();
     for place in listed {
         let place = found(data, config.root.as_deref(), place).ok_or_else(|| {
@@ -44,9 +47,13 @@ pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result
     Ok(Dataset { category_ids, class_names: config.class_names, images })
 }
 
+fn beside(data: &Path) -> &Path {
+    data.parent().unwrap_or(Path::new(""))
+}
+
 /// `place` below `root`, which is relative to the folder of the YAML or to the working folder.
 fn found(data: &Path, root: Option<&Path>, place: &Path) -> Option<PathBuf> {
-    let beside = data.parent().unwrap_or(Path::new(""));
+    let beside = beside(data);
     let root = root.unwrap_or(Path::new(""));
     let candidates = [beside.join(root).join(place), root.join(place), beside.join(place)];
     candidates.into_iter().find(|candidate| candidate.exists())
@@ -102,7 +109,11 @@ fn labels_of(image: &Path, classes: usize, problems: &mut Wrong<'_>) -> Result<V
     let text = match read_text(&path, FileKind::Labels) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            problems.noticed(&path, "there is no such file; its image is a background".into());
+            problems.noticed(&path, "there is no such file; its image is a background".into(), true);
+            return Ok(Vec::new());
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            problems.found(&path, format!("it is no text: {error}"))?;
             return Ok(Vec::new());
         }
         Err(reason) => return Err(DatasetError::Read { path, reason }),
@@ -111,7 +122,7 @@ fn labels_of(image: &Path, classes: usize, problems: &mut Wrong<'_>) -> Result<V
     for (number, line) in lines(&text, classes) {
         match line {
             Line::Label(label) => labels.push(label),
-            Line::Again => problems.noticed(&path, format!("line {number} repeats an earlier one")),
+            Line::Again => problems.noticed(&path, format!("line {number} repeats an earlier one"), false),
             Line::Wrong(message) => problems.found(&path, format!("line {number}: {message}"))?,
         }
     }
@@ -129,7 +140,8 @@ enum Line {
 /// The lines that are not empty, by number from 1.
 fn lines(text: &str, classes: usize) -> impl Iterator<Item = (usize, Line)> {
     let mut seen = HashSet::new();
-    let filled = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    // Editors on Windows begin files with a byte order mark.
+    let filled = text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     filled.map(move |(number, line)| {
         let is_new = seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" "));
         let line = match parse(line, classes) {

@@ -172,7 +172,7 @@ fn objects(image: &Labelled, original: Size, pixels: &RgbImage, problems: &mut V
                 "a box of {} by {} pixels at {}, {} has no area in its image of {original}",
                 b.width, b.height, b.x, b.y
             );
-            problems.push(LabelProblem { file: image.path.clone(), message });
+            problems.push(LabelProblem { file: image.path.clone(), message, missing: false });
         }
         has_area.then_some(Target { class: truth.class, corners })
     });

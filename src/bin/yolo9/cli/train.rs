@@ -18,9 +18,13 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE", help_heading = "Dataset")]
     pub(crate) val_data: Option<PathBuf>,
 
-    /// Where the images of a COCO annotation file are [default: beside it, or where COCO has them].
+    /// Where the images of the COCO annotation file --data are [default: beside it, or where COCO has them].
     #[arg(long, value_name = "FOLDER", help_heading = "Dataset")]
     pub(crate) images: Option<PathBuf>,
+
+    /// Where the images of the COCO annotation file --val-data are [default: beside it, or where COCO has them].
+    #[arg(long, value_name = "FOLDER", requires = "val_data", hide_short_help = true, help_heading = "Dataset")]
+    pub(crate) val_images: Option<PathBuf>,
 
     /// Memory for training images, in megabytes; those that do not fit are read again in each epoch.
     #[arg(long, value_name = "MB", default_value_t = 4000, hide_short_help = true, help_heading = "Dataset")]
@@ -101,7 +105,7 @@ pub(crate) struct TrainArgs {
     #[arg(
         long,
         value_name = "FOLDER",
-        conflicts_with_all = ["data", "val_data", "images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "no_augmentation", "cosine", "close_mosaic", "seed", "out", "exist_ok", "device", "threads"],
+        conflicts_with_all = ["data", "val_data", "images", "val_images", "weights", "config", "lift", "freeze", "train_only", "epochs", "batch", "nominal_batch", "imgsz", "optimizer", "hyp", "no_augmentation", "cosine", "close_mosaic", "seed", "out", "exist_ok", "device", "threads"],
         help_heading = "Output"
     )]
     pub(crate) resume: Option<PathBuf>,

@@ -11,7 +11,7 @@ use yolo9::train::{Schedule, State, Trainer, TrainingSet, open_device};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
 
-use super::data::Data;
+use super::data::{Data, Fingerprint, fingerprint};
 use super::folder::{BEST, Folder, LAST, STATE};
 use super::run::Run;
 use super::settings::TrainSettings;
@@ -26,28 +26,35 @@ use crate::run::places::RunFolder;
 
 pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let state = args.resume.as_deref().map(read_state).transpose()?;
-    let settings = match (&state, &args.resume) {
+    let mut settings = match (&state, &args.resume) {
         (Some(state), Some(folder)) => TrainSettings::from_state(&folder.join(STATE), state.settings())?,
         _ => TrainSettings::of(args, threads(args))?,
     };
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().context("threads for the network")?;
     let device = open_device(&settings.device).with_context(|| format!("--device {}", settings.device))?;
     let data = Data::open(&settings)?;
+    data.check_validation()?;
     // Before the work: fetching may fail.
     let library = LibraryOptions::default().path(args.onnxruntime.clone()).offline(globals.offline);
     let runtime = Runtime::load(&library)?;
     let interrupt = Interrupt::install()?;
     let start = match &state {
         Some(_) => None,
-        None => Some(start::open(&settings, data.training.class_names.len(), &device, globals)?),
+        None => Some(start::open(&settings, &data.training.class_names, &device, globals)?),
     };
     let folder = folder(args, &settings, &data)?;
+    if let Some(state) = &state {
+        check_resumable(&folder, state, &settings)?;
+    }
     let cache = usize::try_from(args.cache.saturating_mul(1_000_000)).unwrap_or(usize::MAX);
-    let size = input_size(&settings, start.as_ref().map(|start| start.architecture.stride()));
-    let Some(set) = data.training_set(size, cache, &interrupt, globals)? else {
+    settings.imgsz = input_size(&settings, start.as_ref().map(|start| start.architecture.stride()));
+    let Some(set) = data.training_set(settings.imgsz, cache, &interrupt, globals)? else {
         say!("Interrupted before the first batch");
         return Ok(ExitStatus::Interrupted);
     };
+    let found = fingerprint(&set);
+    compare_data(settings.dataset.as_ref(), &found);
+    settings.dataset = Some(found);
     let schedule = schedule(&settings, &set)?;
     let trainer = match (state, start) {
         (Some(state), _) => resumed(state, schedule, &device, &data)?,
@@ -65,9 +72,11 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
         workers: usize::from(args.workers),
         save_every: Duration::from_secs(60 * u64::from(args.save_every)),
         globals,
+        has_warned: false,
     };
     keep_features(&mut run, cache)?;
     if args.resume.is_none() {
+        run.folder.clear()?;
         write_atomically(&run.folder.file("train.toml"), toml::to_string(&settings)?.as_bytes())?;
     }
     let status = run.train()?;
@@ -81,15 +90,15 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
 fn keep_features(run: &mut Run<'_>, cache: usize) -> anyhow::Result<()> {
     let is_random = run.plan(run.settings.epochs - 1)?.augmentation.is_random();
     let layers = run.trainer.keep_features(cache.saturating_sub(run.set.cached_bytes()));
-    let (are, their) = if layers == 1 { ("layer is", "its") } else { ("layers are", "their") };
-    match (layers, is_random) {
-        (0, _) => {}
-        (_, false) => log::info!(
-            "The first {layers} {are} frozen: {their} feature maps are computed once per image, as far as --cache goes"
-        ),
-        (_, true) => log::info!(
-            "The first {layers} {are} frozen; with --no-augmentation {their} feature maps would be computed once per image"
-        ),
+    let (layers, their) = match layers {
+        0 => return Ok(()),
+        1 => ("first layer is".to_owned(), "its"),
+        layers => (format!("first {layers} layers are"), "their"),
+    };
+    if is_random {
+        log::info!("The {layers} frozen; with --no-augmentation {their} feature maps would be computed once per image");
+    } else {
+        log::info!("The {layers} frozen: {their} feature maps are computed once per image, as far as --cache goes");
     }
     Ok(())
 }
@@ -102,7 +111,8 @@ fn read_state(folder: &Path) -> anyhow::Result<State> {
     let path = folder.join(STATE);
     let bytes = read(&path, FileKind::Model).with_context(|| {
         format!(
-            "--resume {}: {} cannot be read; it is in the folder of a run that has saved at least once",
+            "--resume {}: {} cannot be read; a run that ended before it had saved anything is started again, with \
+             --exist-ok",
             folder.display(),
             path.display()
         )
@@ -112,14 +122,42 @@ fn read_state(folder: &Path) -> anyhow::Result<State> {
 
 fn folder(args: &TrainArgs, settings: &TrainSettings, data: &Data) -> anyhow::Result<Folder> {
     if let Some(folder) = &args.resume {
-        return Ok(Folder(folder.clone()));
+        return Folder::lock(folder.clone());
     }
     let mut inputs = data.files();
     inputs.extend([Some(&settings.data), settings.val_data.as_ref()].into_iter().flatten().cloned());
     inputs.extend([&settings.weights, &settings.config].into_iter().flatten().map(Into::into));
     refuse_all(&inputs, &[], args.out.as_deref(), args.exist_ok)?;
     let folder = RunFolder::create(args.out.as_deref(), args.exist_ok)?;
-    Ok(Folder(folder.path().to_path_buf()))
+    Folder::lock(folder.path().to_path_buf())
+}
+
+/// Says if the images or objects are not those of the beginning.
+fn compare_data(before: Option<&Fingerprint>, found: &Fingerprint) {
+    if let Some(before) = before.filter(|before| *before != found) {
+        log::warn!(
+            "the training data are not those that the run began with: {} with {} then, {} with {} now, or others; the \
+             results will not be those of a run that was not interrupted",
+            counted(before.images, "image"),
+            counted(before.objects, "object"),
+            counted(found.images, "image"),
+            counted(found.objects, "object"),
+        );
+    }
+}
+
+/// What a resumed run will need at its end.
+fn check_resumable(folder: &Folder, state: &State, settings: &TrainSettings) -> anyhow::Result<()> {
+    let (best, progress) = (folder.file(BEST), state.progress());
+    anyhow::ensure!(
+        progress.best().is_none() || best.is_file(),
+        "{}: it is missing, and no later epoch may be better; put it back, or start again",
+        best.display()
+    );
+    if progress.epoch >= settings.epochs {
+        log::info!("The run is complete after {}: only its report is made again", counted(settings.epochs, "epoch"));
+    }
+    Ok(())
 }
 
 /// The side of the input, a multiple of the stride.
@@ -167,7 +205,9 @@ fn resumed(state: State, schedule: Schedule, device: &yolo9::train::Device, data
         "the dataset has fewer images than when the run began: an epoch has {batches} batches, {} are done",
         progress.batch
     );
-    log::info!("Going on in epoch {}, after {} batches of it", progress.epoch + 1, progress.batch);
+    if progress.epoch < schedule.epochs {
+        log::info!("Going on in epoch {}, after {} of it", progress.epoch + 1, counted(progress.batch, "batch"));
+    }
     Ok(state.resume(schedule, device)?)
 }
 
@@ -179,7 +219,6 @@ fn finish(run: &Run<'_>) -> anyhow::Result<()> {
     report::write(run, &evaluated)?;
     if let Some(record) = run.trainer.progress().best()
         && let Some(scores) = record.scores
-        && !run.globals.quiet
     {
         say!(
             "Best: epoch {}, mAP50 {:.3}, mAP50-95 {:.3}, at {}: {} ({}: {LAST})",

@@ -1,11 +1,14 @@
 //! The images that a run learns from, and those that it is validated on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use yolo9::evaluate::{Dataset, LabelProblem};
 use yolo9::train::{TrainingSet, UnusedImage};
+use yolo9::{Image, hexadecimal};
 
 use super::settings::TrainSettings;
 use crate::cli::Globals;
@@ -20,21 +23,30 @@ const SHOWN: usize = 10;
 pub(super) struct Data {
     pub(super) training: Dataset,
     pub(super) validation: Dataset,
-    problems: Vec<LabelProblem>,
+    problems: [Vec<LabelProblem>; 2],
+}
+
+/// What a resumed run compares with what it was started on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fingerprint {
+    pub(super) images: usize,
+    pub(super) objects: usize,
+    /// SHA-256 over the images' file names and their objects.
+    pub(super) sha256: String,
 }
 
 impl Data {
     pub(super) fn open(settings: &TrainSettings) -> anyhow::Result<Self> {
-        let TrainSettings { data, val_data, images, .. } = settings;
+        let TrainSettings { data, val_data, images, val_images, .. } = settings;
         let (training, problems) = Dataset::open_lenient(data, "train", images.as_deref())?;
         let is_json = |path: &PathBuf| path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
-        let validation = match val_data {
-            Some(path) => Dataset::open_lenient(path, "val", None)?.0,
+        let (validation, of_validation) = match val_data {
+            Some(path) => Dataset::open_lenient(path, "val", val_images.as_deref())?,
             None if is_json(data) => anyhow::bail!(
                 "{}: a COCO annotation file has one split; name another one for validation with --val-data",
                 data.display()
             ),
-            None => Dataset::open_lenient(data, "val", None)?.0,
+            None => Dataset::open_lenient(data, "val", None)?,
         };
         anyhow::ensure!(
             training.class_names == validation.class_names,
@@ -43,12 +55,39 @@ impl Data {
             validation.class_names.join(", ")
         );
         anyhow::ensure!(validation.labels() > 0, "the validation split has no label: nothing could be measured");
-        Ok(Self { training, validation, problems })
+        let same = training.images.iter().zip(&validation.images).all(|(a, b)| a.path == b.path);
+        if same && training.images.len() == validation.images.len() {
+            log::warn!(
+                "training and validation are the same images: the scores say how well they are learned by heart"
+            );
+        }
+        let mut names = training.class_names.clone();
+        names.sort();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            log::warn!("two classes are called `{}`; by its name only the first of them can be told", twice[0]);
+        }
+        Ok(Self { training, validation, problems: [problems, of_validation] })
     }
 
     /// Files that the run reads, which it must not write over.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         self.training.images.iter().chain(&self.validation.images).map(|image| image.path.clone()).collect()
+    }
+
+    /// Looks for a validation image that can be read, before an epoch is spent on finding out.
+    pub(super) fn check_validation(&self) -> anyhow::Result<()> {
+        let open = |path: &Path| Image::open(path).err().map(|reason| format!("{}: {reason}", path.display()));
+        let mut first = None;
+        for image in &self.validation.images {
+            match open(&image.path) {
+                None => return Ok(()),
+                Some(reason) => first = first.or(Some(reason)),
+            }
+        }
+        anyhow::bail!(
+            "no validation image can be read; the first one is {}",
+            first.context("there is no validation image")?
+        )
     }
 
     /// Reads all training images; says what is left out. Nothing if somebody asked to stop.
@@ -71,8 +110,9 @@ impl Data {
             return Ok(None);
         }
         list_images(&unused);
-        let problems: Vec<&LabelProblem> = self.problems.iter().chain(&more).collect();
-        list_labels(&problems);
+        let [of_training, of_validation] = &self.problems;
+        list_labels("training", &of_training.iter().chain(&more).collect::<Vec<_>>());
+        list_labels("validation", &of_validation.iter().collect::<Vec<_>>());
         let labels: usize = (0..set.len()).map(|image| set.objects(image).len()).sum();
         let first = unused.first().map(|unused| format!("{}: {}", unused.path.display(), unused.reason));
         if set.is_empty() {
@@ -105,24 +145,52 @@ impl Data {
     }
 }
 
+/// Of the images and objects that a run learns from; pixels are not looked at.
+pub(super) fn fingerprint(set: &TrainingSet) -> Fingerprint {
+    let mut hasher = Sha256::new();
+    let mut objects = 0;
+    for image in 0..set.len() {
+        hasher.update(set.path(image).file_name().unwrap_or_default().as_encoded_bytes());
+        hasher.update([0]);
+        for object in set.objects(image) {
+            hasher.update(object.class.to_le_bytes());
+            object.corners.iter().for_each(|edge| hasher.update(edge.to_le_bytes()));
+            objects += 1;
+        }
+    }
+    Fingerprint { images: set.len(), objects, sha256: hexadecimal(&hasher.finalize()) }
+}
+
 fn list_images(unused: &[UnusedImage]) {
     if unused.is_empty() {
         return;
     }
-    say!("warning: {} cannot be read and are left out:", counted(unused.len(), "training image"));
+    say!("warning: {} left out, which cannot be read:", counted(unused.len(), "training image"));
     unused.iter().take(SHOWN).for_each(|image| say!("  {}: {}", image.path.display(), image.reason));
     if unused.len() > SHOWN {
         say!("  and {} more", unused.len() - SHOWN);
     }
 }
 
-fn list_labels(problems: &[&LabelProblem]) {
+/// Backgrounds by their number, the rest in full with -v.
+fn list_labels(split: &str, problems: &[&LabelProblem]) {
+    let (missing, problems): (Vec<&LabelProblem>, Vec<_>) =
+        problems.iter().copied().partition(|problem| problem.missing);
+    if let Some(first) = missing.first() {
+        let are = if missing.len() == 1 {
+            "image has no label file: it is a background"
+        } else {
+            "images have no label file: they are backgrounds"
+        };
+        log::info!("{} {split} {are} ({})", missing.len(), first.file.display());
+    }
     if problems.is_empty() {
         return;
     }
-    say!("warning: {} in the training labels, passed over:", counted(problems.len(), "problem"));
-    problems.iter().take(SHOWN).for_each(|problem| say!("  {}: {}", problem.file.display(), problem.message));
-    if problems.len() > SHOWN {
-        say!("  and {} more", problems.len() - SHOWN);
+    say!("warning: {} in the {split} labels, passed over:", counted(problems.len(), "problem"));
+    let shown = if log::log_enabled!(log::Level::Debug) { problems.len() } else { SHOWN };
+    problems.iter().take(shown).for_each(|problem| say!("  {}: {}", problem.file.display(), problem.message));
+    if problems.len() > shown {
+        say!("  and {} more (-v lists them all)", problems.len() - shown);
     }
 }

@@ -1,13 +1,17 @@
 //! The files of a run.
 
 use std::fmt::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use image::{ImageFormat, RgbImage, imageops};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::detect::BoxXyxy;
 use yolo9::output::{Mark, class_colour, draw_marks, encode_image, write_atomically};
 use yolo9::train::{Batch, EpochRecord, Progress, Trainer};
+use yolo9::untrusted::open_own;
 
 use super::settings::TrainSettings;
 
@@ -18,15 +22,57 @@ pub(super) const BEST: &str = "best.safetensors";
 /// Averaged weights of the last epoch.
 pub(super) const LAST: &str = "last.safetensors";
 
+/// A line for each epoch.
+const RESULTS: &str = "results.csv";
+/// The page about it.
+pub(super) const REPORT: &str = "report.html";
+
 /// Most images of a batch that are drawn.
 const DRAWN: usize = 16;
 /// Side of one of them, in pixels.
 const TILE: u32 = 320;
 
-/// The folder of a run.
-pub(super) struct Folder(pub(super) PathBuf);
+/// The folder of a run, for this process alone as long as it lives.
+pub(super) struct Folder(pub(super) PathBuf, #[allow(dead_code, reason = "held for its lock")] File);
+
+/// Whose lock says that a run is at work.
+const LOCK: &str = "train.lock";
 
 impl Folder {
+    pub(super) fn lock(folder: PathBuf) -> anyhow::Result<Self> {
+        let path = folder.join(LOCK);
+        let file = open_own(&path, OpenOptions::new().create(true).truncate(false).write(true))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                anyhow::bail!(
+                    "{}: another run is at work in this folder; wait for it, or take another --out",
+                    folder.display()
+                )
+            }
+            // File systems without locks are no reason to do nothing.
+            Err(TryLockError::Error(error)) => log::debug!("{}: cannot be locked: {error}", path.display()),
+        }
+        Ok(Self(folder, file))
+    }
+
+    /// Removes what an earlier run left, so that nothing of it is taken for the new one's. The state goes first: what is
+    /// left after an interruption cannot be resumed.
+    pub(super) fn clear(&self) -> anyhow::Result<()> {
+        for name in [STATE, BEST, LAST, RESULTS, REPORT] {
+            let path = self.file(name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(error)
+                        .with_context(|| format!("{} of an earlier run cannot be removed", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
@@ -44,7 +90,7 @@ impl Folder {
         if is_best {
             write_atomically(&self.file(BEST), &bytes)?;
         }
-        write_atomically(&self.file("results.csv"), results(trainer.progress()).as_bytes())?;
+        write_atomically(&self.file(RESULTS), results(trainer.progress()).as_bytes())?;
         self.save(trainer, settings)
     }
 
@@ -79,9 +125,11 @@ fn public(settings: &TrainSettings) -> TrainSettings {
     let name = |path: &PathBuf| PathBuf::from(file_name(path));
     let text = |text: &String| file_name(Path::new(text));
     TrainSettings {
+        started_in: PathBuf::new(),
         data: name(&settings.data),
         val_data: settings.val_data.as_ref().map(name),
         images: None,
+        val_images: None,
         weights: settings.weights.as_ref().map(text),
         config: settings.config.as_ref().map(text),
         ..settings.clone()

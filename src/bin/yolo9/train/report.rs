@@ -8,7 +8,7 @@ use yolo9::output::{Series, curve_plot, escaped, write_atomically};
 use yolo9::train::{EpochRecord, EpochScores, LossItems, TrainingSet};
 use yolo9::untrusted::{FileKind, read};
 
-use super::folder::{BEST, file_name};
+use super::folder::{BEST, REPORT, file_name};
 use super::run::Run;
 use crate::page::{TABLE_END, figure, opened, row, table};
 use crate::report::counted;
@@ -30,8 +30,8 @@ pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> 
     let _ = writeln!(
         page,
         "<header><h1>{title}</h1>\n<p>{}, from {}, {}, batches of {}, {}x{}, seed {}</p>\n</header>",
-        escaped(&settings.data.display().to_string()),
-        escaped(settings.weights.as_deref().unwrap_or("random values")),
+        escaped(&file_name(&settings.data)),
+        escaped(&settings.weights.as_deref().map_or_else(|| "random values".into(), |name| file_name(Path::new(name)))),
         counted(settings.epochs, "epoch"),
         settings.batch,
         settings.imgsz,
@@ -60,7 +60,7 @@ pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> 
          Losses are means over the images of an epoch.</footer>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION")
     );
-    Ok(write_atomically(&run.folder.file("report.html"), page.as_bytes())?)
+    Ok(write_atomically(&run.folder.file(REPORT), page.as_bytes())?)
 }
 
 /// Losses and scores by epoch.

@@ -1,6 +1,7 @@
 //! The epochs of a run.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::cli::Globals;
 use crate::console::{event, logs_json, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
+use crate::report::counted;
 use crate::val::{Evaluated, Inference};
 
 /// What a run works with.
@@ -35,6 +37,16 @@ pub(super) struct Run<'a> {
     pub(super) workers: usize,
     pub(super) save_every: Duration,
     pub(super) globals: &'a Globals,
+    /// Whether validation images that cannot be read have been listed.
+    pub(super) has_warned: bool,
+}
+
+/// Of validation images that are left out.
+fn warn_of(failed: &[(PathBuf, String)]) {
+    if let Some((path, reason)) = failed.first() {
+        let count = counted(failed.len(), "validation image");
+        log::warn!("{count} left out, which cannot be read; the first is {}: {reason}", path.display());
+    }
 }
 
 /// Batches that are drawn.
@@ -49,9 +61,14 @@ impl Run<'_> {
             if !self.epoch(&mut saved)? {
                 return self.interrupted();
             }
-            let images = (self.trainer.progress().batch - before) * self.settings.batch;
+            // The last batch of an epoch may have fewer.
+            let images = self.set.len().saturating_sub(before * self.settings.batch);
             let rate = images as f64 / start.elapsed().as_secs_f64();
             let Some(evaluated) = self.validate()? else { return self.interrupted() };
+            if !self.has_warned {
+                self.has_warned = true;
+                warn_of(&evaluated.failed);
+            }
             let scores = scores(&evaluated, &self.validation);
             let is_best = self.trainer.end_epoch(Some(scores));
             self.folder.end_epoch(&self.trainer, self.settings, is_best)?;

@@ -8,16 +8,22 @@ use serde::{Deserialize, Serialize};
 use yolo9::train::{Decay, Hyperparameters, Rule};
 use yolo9::untrusted::{FileKind, read_text};
 
+use super::data::Fingerprint;
 use crate::cli::{Freeze, OptimizerArg, TrainArgs, TrainOnly};
 
 /// Everything that decides about the weights, besides the data itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct TrainSettings {
+    /// What relative paths are relative to.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub(super) started_in: PathBuf,
     pub(super) data: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) val_data: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) images: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) val_images: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) weights: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +45,9 @@ pub(super) struct TrainSettings {
     pub(super) device: String,
     /// The order of sums in burn may depend on it.
     pub(super) threads: usize,
+    /// Of the images, once they have been read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dataset: Option<Fingerprint>,
     pub(super) hyp: BTreeMap<String, f64>,
 }
 
@@ -57,18 +66,26 @@ impl TrainSettings {
             "nothing to train: name weights to start from with --weights, or a config to train from random values with --config"
         );
         let epochs = args.epochs as usize;
-        let defaults = match args.optimizer {
-            OptimizerArg::Sgd => Hyperparameters::default(),
-            OptimizerArg::AdamW => Hyperparameters::for_adam_w(),
+        let defaults = match (args.optimizer, &args.weights) {
+            (OptimizerArg::Sgd, _) => Hyperparameters::default(),
+            (OptimizerArg::AdamW, Some(_)) => Hyperparameters::for_adam_w(),
+            // Random biases have to go far, and there is nothing to throw away.
+            (OptimizerArg::AdamW, None) => {
+                let mut hyp = Hyperparameters::for_adam_w();
+                hyp.warmup_bias_lr = Hyperparameters::default().warmup_bias_lr;
+                hyp
+            }
         };
         let mut hyp = hyperparameters(defaults, &args.hyp)?;
         if args.no_augmentation {
             hyp = hyp.without_augmentation();
         }
         Ok(Self {
+            started_in: std::env::current_dir().unwrap_or_default(),
             data,
             val_data: args.val_data.clone(),
             images: args.images.clone(),
+            val_images: args.val_images.clone(),
             weights: args.weights.clone(),
             config: args.config.clone(),
             lift: args.lift.map(|lift| lift.to_string()),
@@ -90,6 +107,7 @@ impl TrainSettings {
             seed: args.seed,
             device: args.device.clone(),
             threads,
+            dataset: None,
             hyp: hyp.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         })
     }
@@ -116,7 +134,7 @@ impl TrainSettings {
     /// From what a state holds: a file that somebody may have changed.
     pub(super) fn from_state(state: &Path, text: &str) -> anyhow::Result<Self> {
         let shown = state.display();
-        let settings: Self =
+        let mut settings: Self =
             serde_json::from_str(text).with_context(|| format!("{shown}: its settings are damaged"))?;
         let in_range = (1..=100_000).contains(&settings.epochs)
             && (1..=1024).contains(&settings.batch)
@@ -128,8 +146,17 @@ impl TrainSettings {
             "{shown}: its settings are damaged: epochs, batch, imgsz or threads are out of range"
         );
         settings.hyperparameters().with_context(|| format!("{shown}: its settings are damaged"))?;
+        if std::env::current_dir().is_ok_and(|here| here != settings.started_in) {
+            let Self { started_in, data, val_data, images, val_images, .. } = &mut settings;
+            let paths = [Some(data), val_data.as_mut(), images.as_mut(), val_images.as_mut()];
+            paths.into_iter().flatten().for_each(|path| *path = started_in.join(&*path));
+        }
         Ok(settings)
     }
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// Values of files and of single keys over the defaults, the later ones over the earlier.

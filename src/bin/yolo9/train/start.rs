@@ -21,7 +21,7 @@ const SHOWN: usize = 4;
 /// The network with its first values, and a line that says where they come from.
 pub(super) fn open(
     settings: &TrainSettings,
-    classes: usize,
+    names: &[String],
     device: &Device,
     globals: &Globals,
 ) -> anyhow::Result<Start> {
@@ -35,8 +35,11 @@ pub(super) fn open(
         }
         (None, None) => anyhow::bail!("neither weights nor a config to start from"),
     };
-    let mut start = Start::new(&config, checkpoint.as_ref(), classes, settings.seed, device)?;
+    let mut start = Start::new(&config, checkpoint.as_ref(), names.len(), settings.seed, device)?;
     describe(&start, &config, checkpoint.as_ref(), settings);
+    if let Some(theirs) = checkpoint.as_ref().and_then(|checkpoint| checkpoint.metadata().class_names.as_ref()) {
+        warn_of_other_classes(theirs, names);
+    }
     freeze(&mut start, settings)?;
     Ok(start)
 }
@@ -67,22 +70,41 @@ fn describe(start: &Start, config: &ModelConfig, checkpoint: Option<&Checkpoint>
         return;
     };
     if start.fresh.is_empty() {
-        log::info!("{}: all {all} tensors taken over", checkpoint.name());
+        let lifted = settings
+            .lift
+            .as_ref()
+            .map_or_else(String::new, |lift| format!("; DySample initialised to compute what {lift} upsampling does"));
+        log::info!("{}: all {all} tensors taken over{lifted}", checkpoint.name());
         return;
     }
     let shown: Vec<&str> = start.fresh.iter().take(SHOWN).map(String::as_str).collect();
     let more = if start.fresh.len() > SHOWN { ", …" } else { "" };
     log::warn!(
-        "{}: {} of {all} tensors of {} taken over; {} new, from random values: {}{more}",
+        "{}: {} of {all} tensors of the network taken over; {} new, from random values: {}{more}",
         checkpoint.name(),
         start.copied,
-        config.name,
         counted(start.fresh.len(), "tensor"),
         shown.join(", ")
     );
     let lacks_dysample = start.fresh.iter().any(|name| name.ends_with(".offset.weight"));
     if lacks_dysample && settings.lift.is_none() {
         log::warn!("DySample starts from random offsets; --lift nearest would start from what the weights do now");
+    }
+}
+
+/// The output of a class goes on as that of the class with its number, whatever that is called.
+fn warn_of_other_classes(theirs: &[String], ours: &[String]) {
+    if theirs.len() != ours.len() {
+        return;
+    }
+    let other = |(theirs, ours): &(&String, &String)| !theirs.eq_ignore_ascii_case(ours);
+    if let Some((was, is)) = theirs.iter().zip(ours).find(other) {
+        let count = theirs.iter().zip(ours).filter(other).count();
+        log::warn!(
+            "{} of the weights called otherwise than in the dataset, beginning with `{was}`, which goes on as `{is}`: classes \
+             meet by their numbers",
+            if count == 1 { "1 class is".to_owned() } else { format!("{count} classes are") }
+        );
     }
 }
 
@@ -93,7 +115,7 @@ fn freeze(start: &mut Start, settings: &TrainSettings) -> anyhow::Result<()> {
         let steps = architecture.steps().iter();
         let modules: Vec<String> =
             steps.filter_map(|step| Some(format!("{}.", step.operation.as_dysample()?.path))).collect();
-        anyhow::ensure!(!modules.is_empty(), "--train-only dysample: {} has no DySample", architecture.name());
+        anyhow::ensure!(!modules.is_empty(), "--train-only dysample: the network has no DySample");
         parameters.freeze(|name| !modules.iter().any(|module| name.starts_with(module)));
     } else if let Some(layers) = &settings.freeze {
         let count = match layers.as_str() {
@@ -101,7 +123,7 @@ fn freeze(start: &mut Start, settings: &TrainSettings) -> anyhow::Result<()> {
             number => number.parse().with_context(|| format!("--freeze {number}: not a number of layers"))?,
         };
         let all = architecture.layers().len();
-        anyhow::ensure!(count < all, "--freeze {layers}: {} has {all} layers; none would be left", architecture.name());
+        anyhow::ensure!(count < all, "--freeze {layers}: the network has {all} layers; none would be left");
         parameters.freeze(|name| layer_of(name).is_some_and(|layer| layer < count));
     }
     let frozen = parameters.learned.iter().filter(|learned| learned.frozen).count();

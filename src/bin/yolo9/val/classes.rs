@@ -22,7 +22,7 @@ pub(crate) fn mapping(model: &[String], dataset: &[String]) -> anyhow::Result<Ve
         by_name.iter().zip(model).filter(|(id, _)| id.is_none()).map(|(_, name)| &**name).collect();
     if !without.is_empty() {
         let some = without.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        log::warn!("{} classes of the model are not in the dataset and are not eval_image: {some}", without.len());
+        log::warn!("{} classes of the model are not in the dataset and are not evaluated: {some}", without.len());
     }
     Ok(by_name)
 }
