@@ -37,7 +37,7 @@ package:
 
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
-	cargo test --locked --test parity --test evaluate --test kernels -- --ignored --nocapture
+	cargo test --locked --test parity --test evaluate --test kernels --test openvino -- --ignored --nocapture
 	cargo test --features train --locked --test train_parity -- --ignored --nocapture
 
 # Every reader of untrusted input for half a minute (or SECONDS), within the bounds that are promised; docs/fuzzing.md.

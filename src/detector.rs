@@ -11,7 +11,7 @@ use crate::detect::{BoxXyxy, DetectError, DetectOutput, Detection, DetectorOptio
 use crate::image::{Image, InputShape};
 use crate::model::{ClassNames, Model, ModelError, ModelFile};
 use crate::runtime::library::LibraryOptions;
-use crate::runtime::{OrtBackend, Runtime, RuntimeError, SessionOptions};
+use crate::runtime::{Device, OrtBackend, Precision, Runtime, RuntimeError, SessionOptions};
 
 /// Why a detector cannot be built.
 #[derive(Debug, Error)]
@@ -331,6 +331,20 @@ impl DetectorBuilder {
         self
     }
 
+    /// Where inference runs. Default: the CPU. What the device needs is fetched.
+    #[must_use]
+    pub fn device(mut self, device: Device) -> Self {
+        self.session.device = device;
+        self
+    }
+
+    /// The numbers of convolutions. Default: f32.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.session.precision = precision;
+        self
+    }
+
     /// All options of the session.
     #[must_use]
     pub fn session(mut self, options: SessionOptions) -> Self {
@@ -368,7 +382,8 @@ impl DetectorBuilder {
         postprocess.nms.max_detections = self.max_detections.unwrap_or(postprocess.nms.max_detections);
         postprocess.nms.class_agnostic = self.class_agnostic;
         postprocess.classes = self.classes;
-        let runtime = Runtime::load(&self.library)?;
+        let package = self.session.device.package().unwrap_or(self.library.package);
+        let runtime = Runtime::load(&self.library.package(package))?;
         Ok(Detector::from_model(model, DetectorOptions::new(letterbox, postprocess), &runtime, &self.session)?)
     }
 }

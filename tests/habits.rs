@@ -34,7 +34,7 @@ fn options_of_other_tools_do_what_they_do_there() {
 fn what_cannot_be_done_as_there_is_refused_with_a_reason() {
     let place = place();
     for arguments in
-        ["detect in --device cuda", "detect in --half", "detect in --names coco", "detect in --weights yolov9c.pt"]
+        ["detect in --device tpu", "detect in --half", "detect in --names coco", "detect in --weights yolov9c.pt"]
     {
         place.fails(arguments, 1);
         assert!(!place.path("runs").exists(), "{arguments}");

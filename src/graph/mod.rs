@@ -67,6 +67,17 @@ impl OnnxModel {
         inline_dysample(&mut self.proto);
     }
 
+    /// Turns weights and feature maps to f16, for devices that compute in it. Input and outputs stay f32, and so does
+    /// DySample, whose coordinates need it.
+    ///
+    /// # Errors
+    /// [`ExportError::Half`] when a weight does not fit.
+    pub fn narrow(&mut self) -> Result<(), ExportError> {
+        let names: Vec<&str> =
+            self.head.levels.iter().flat_map(|level| [level.boxes.as_str(), level.classes.as_str()]).collect();
+        export::convert_between(&mut self.proto, &names)
+    }
+
     /// The bytes of the `.onnx` file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -206,6 +206,12 @@ impl OnnxFile {
         })
     }
 
+    /// Whether feature maps are integers somewhere.
+    #[must_use]
+    pub fn is_quantised(&self) -> bool {
+        ["QuantizeLinear", "QLinearConv", "ConvInteger"].iter().any(|name| self.operators.contains_key(*name))
+    }
+
     /// Names by class id, if the file has them.
     #[must_use]
     pub fn class_names(&self) -> Option<Vec<String>> {

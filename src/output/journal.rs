@@ -102,6 +102,10 @@ pub struct RunSettings {
     pub classes: Option<Vec<usize>>,
     pub max_pixels: u64,
     pub native_dysample: bool,
+    /// Name of the device that runs inference, without its number.
+    pub device: String,
+    /// The numbers of its convolutions.
+    pub precision: String,
     pub line_width: Option<u32>,
     pub hide_labels: bool,
     pub hide_confidence: bool,

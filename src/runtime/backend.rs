@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use ndarray::{Array4, ArrayView4, Axis, CowArray, Ix4, s};
 
+use super::device::{DeviceProblem, Precision};
 use super::outputs::{self, Expected};
 use super::session::{OrtSession, SessionOptions};
 use super::{Runtime, RuntimeError};
 use crate::detect::{Backend, BackendError, HeadOutput};
-use crate::graph::{HeadLayout, OnnxModel};
+use crate::graph::{ExportError, HeadLayout, OnnxModel};
 use crate::onnx::{OnnxFile, OnnxHead};
 
 /// A [`Backend`] that ONNX Runtime executes: a graph that we built, or an `.onnx` file.
@@ -36,7 +37,7 @@ impl OrtBackend {
     /// Hands a graph to ONNX Runtime, which optimises it.
     ///
     /// # Errors
-    /// [`RuntimeError::Load`] with ONNX Runtime's message.
+    /// As [`OrtSession::new`].
     pub fn new(runtime: &Runtime, model: OnnxModel, options: &SessionOptions) -> Result<Self, RuntimeError> {
         Ok(Self::several(runtime, model, options, 1)?.remove(0))
     }
@@ -47,11 +48,20 @@ impl OrtBackend {
     /// As [`OrtBackend::new`].
     pub fn several(
         runtime: &Runtime,
-        model: OnnxModel,
+        mut model: OnnxModel,
         options: &SessionOptions,
         count: usize,
     ) -> Result<Vec<Self>, RuntimeError> {
+        let (device, precision) = (options.device, options.precision);
+        let unusable = |problem| RuntimeError::Device { device, problem };
         let name = model.proto.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
+        if precision == Precision::Int8 {
+            return Err(unusable(DeviceProblem::NotQuantised { model: name }));
+        }
+        if precision == Precision::F16 && device.takes_f16_graphs() {
+            let lacks = |error: ExportError| DeviceProblem::Precision { precision, why: error.to_string() };
+            model.narrow().map_err(|error| unusable(lacks(error)))?;
+        }
         let outputs = Outputs::Levels(model.head.clone());
         let bytes = model.to_bytes();
         // The weights exist twice now; ONNX Runtime makes copies of its own.
@@ -63,7 +73,7 @@ impl OrtBackend {
     /// id of its results will be beyond `classes`.
     ///
     /// # Errors
-    /// [`RuntimeError::Load`] with ONNX Runtime's message, for example that it does not know an operator.
+    /// As [`OrtSession::new`]; [`RuntimeError::Device`] too when the file has other numbers than those that are asked for.
     pub fn of_file(
         runtime: &Runtime,
         file: &OnnxFile,
@@ -71,6 +81,15 @@ impl OrtBackend {
         options: &SessionOptions,
         count: usize,
     ) -> Result<Vec<Self>, RuntimeError> {
+        let (device, precision) = (options.device, options.precision);
+        let problem = match precision {
+            Precision::Int8 if !file.is_quantised() => Some(DeviceProblem::NotQuantised { model: file.name.clone() }),
+            Precision::F16 if device.takes_f16_graphs() => Some(DeviceProblem::Exported { precision }),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            return Err(RuntimeError::Device { device, problem });
+        }
         let outputs = Outputs::Decoded { head: file.head.clone(), strides: file.strides.clone(), classes };
         sessions(runtime, (&file.name, &file.bytes), options, (&outputs, file.input.batch), count)
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::device::{Device, DeviceProblem};
 use crate::cache::NoCacheFolder;
 
 /// Why ONNX Runtime cannot be had, or failed.
@@ -22,9 +23,12 @@ pub enum RuntimeError {
     },
     /// No usable library, and fetching is forbidden.
     #[error(
-        "no ONNX Runtime library found, and fetching is switched off; looked {looked} for {file} 1.{minor} or later"
+        "no ONNX Runtime library found ({package}), and fetching is switched off; looked {looked} for {file} 1.{minor} or \
+         later"
     )]
     Offline {
+        /// The package that has what is needed.
+        package: &'static str,
         /// Where it was looked for, with what was wrong there.
         looked: String,
         /// Name of the library on this platform.
@@ -33,9 +37,11 @@ pub enum RuntimeError {
         minor: u32,
     },
     /// Fetching failed.
-    #[error("ONNX Runtime {version} could not be fetched: {reason}")]
+    #[error("{package} {version} could not be fetched: {reason}")]
     Fetch {
-        /// The pinned version.
+        /// The package.
+        package: &'static str,
+        /// Its pinned version.
         version: &'static str,
         /// What went wrong.
         reason: String,
@@ -50,6 +56,14 @@ pub enum RuntimeError {
         path: PathBuf,
         /// The operating system's reason.
         reason: String,
+    },
+    /// A device cannot be used.
+    #[error("device {device} cannot be used: {problem}")]
+    Device {
+        /// The device.
+        device: Device,
+        /// Why.
+        problem: DeviceProblem,
     },
     /// ONNX Runtime does not accept the model.
     #[error("ONNX Runtime does not accept the model {model}: {reason}")]

@@ -5,20 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use half::f16;
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue, SessionOutputs as OrtOutputs};
 use ort::value::{Shape, Tensor, TensorElementType, TensorRef, ValueType};
 use prost::Message;
 
-use super::{Runtime, RuntimeError, operator};
+use super::device::{Device, DeviceProblem, Precision};
+use super::{Runtime, RuntimeError, operator, providers};
 use crate::onnx::{Dim, GraphProto, ModelProto, Opset, import, node, value_info};
 use crate::setters::setters;
 
 /// What computes the nodes `yolo9:DySample`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DySampleBackend {
-    /// Our operator.
+    /// What suits the device: [`Device::dysample`].
     #[default]
+    Auto,
+    /// Our operator.
     Native,
     /// The body of standard operators that the model carries for runtimes without our operator.
     Onnx,
@@ -30,6 +33,12 @@ pub enum DySampleBackend {
 pub struct SessionOptions {
     /// Threads that one run may use. The default is what the system grants this process (affinity and cgroup quota).
     pub threads: usize,
+    /// What computes the network.
+    pub device: Device,
+    /// The numbers of its convolutions.
+    pub precision: Precision,
+    /// Whether the CPU takes over, with a warning, where the device cannot be used.
+    pub fallback: bool,
     /// What computes DySample.
     pub dysample: DySampleBackend,
     /// Whether threads that wait for work use up their core. Makes a run a little shorter, and takes the core from
@@ -43,11 +52,36 @@ pub struct SessionOptions {
 impl Default for SessionOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { threads, dysample: DySampleBackend::default(), spinning: true, profile: None }
+        Self {
+            threads,
+            device: Device::default(),
+            precision: Precision::default(),
+            fallback: false,
+            dysample: DySampleBackend::default(),
+            spinning: true,
+            profile: None,
+        }
     }
 }
 
-setters!(SessionOptions { threads: usize, dysample: DySampleBackend, spinning: bool, profile: Option<PathBuf> });
+setters!(SessionOptions {
+    threads: usize,
+    device: Device,
+    precision: Precision,
+    fallback: bool,
+    dysample: DySampleBackend,
+    spinning: bool,
+    profile: Option<PathBuf>,
+});
+
+impl SessionOptions {
+    /// Whether our operator computes DySample.
+    #[must_use]
+    pub fn native_dysample(&self) -> bool {
+        let chosen = if self.dysample == DySampleBackend::Auto { self.device.dysample() } else { self.dysample };
+        chosen == DySampleBackend::Native
+    }
+}
 
 /// Any graph of floating point tensors that ONNX Runtime executes.
 #[derive(Debug)]
@@ -59,11 +93,17 @@ impl OrtSession {
     /// Hands the bytes of an `.onnx` file to ONNX Runtime, which optimises the graph. Errors call it `name`.
     ///
     /// # Errors
-    /// [`RuntimeError::Load`] with ONNX Runtime's message.
+    /// [`RuntimeError::Load`] with ONNX Runtime's message; [`RuntimeError::Device`] when the device cannot be used, or
+    /// would leave convolutions to the CPU.
     pub fn new(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptions) -> Result<Self, RuntimeError> {
-        let session = session(runtime, bytes, options)
-            .map_err(|error| RuntimeError::Load { model: name.into(), reason: error.to_string() })?;
-        Ok(Self { session })
+        match on_device(runtime, name, bytes, options) {
+            Err(error @ RuntimeError::Device { .. }) if options.fallback && options.device != Device::Cpu => {
+                log::warn!("{error}; running on the CPU");
+                on_device(runtime, name, bytes, &options.clone().device(Device::Cpu))
+            }
+            other => other,
+        }
+        .map(|session| Self { session })
     }
 
     /// Names of the graph's outputs.
@@ -92,22 +132,40 @@ impl OrtSession {
     }
 }
 
-fn session(runtime: &Runtime, bytes: &[u8], options: &SessionOptions) -> ort::Result<Session> {
+fn on_device(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptions) -> Result<Session, RuntimeError> {
+    let unusable = |problem| RuntimeError::Device { device: options.device, problem };
+    providers::check(runtime, options).map_err(unusable)?;
+    let failed = |error: ort::Error| RuntimeError::Load { model: name.into(), reason: error.to_string() };
+    let builder = builder(runtime, options).map_err(failed)?;
+    let refused = |error: ort::Error| unusable(DeviceProblem::Provider { reason: providers::reason(&error) });
+    let mut builder = providers::register(builder, options).map_err(refused)?;
+    let session = builder.commit_from_memory(bytes).map_err(if options.device == Device::Cpu {
+        &failed as &dyn Fn(ort::Error) -> RuntimeError
+    } else {
+        &refused
+    })?;
+    providers::verify(&session, name, options.device).map_err(unusable)?;
+    Ok(session)
+}
+
+fn builder(runtime: &Runtime, options: &SessionOptions) -> ort::Result<SessionBuilder> {
     let threads = options.threads.max(1);
+    // Other providers have threads of their own.
+    let own = if options.device == Device::Cpu { threads } else { 1 };
     let mut builder = Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
-        .with_intra_threads(threads)?
+        .with_intra_threads(own)?
         .with_intra_op_spinning(options.spinning)?;
     if let Some(profile) = &options.profile {
         builder = builder.with_profiling(profile)?;
     }
-    if options.dysample == DySampleBackend::Native {
+    if options.native_dysample() {
         #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
         let domain = Arc::new(operator::domain(threads)?);
         builder = builder.with_operators(domain)?;
         introduce_domain(runtime)?;
     }
-    builder.commit_from_memory(bytes)
+    Ok(builder)
 }
 
 /// Makes ONNX Runtime know our domain: the first session with operators of a domain adds it to a table of the process,

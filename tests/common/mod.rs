@@ -92,7 +92,7 @@ pub fn all_predictions(model: &mut OrtBackend, input: &Array4<f32>) -> Array2<f3
 }
 
 /// Largest differences of boxes (pixels) and of scores.
-fn differences(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> (f32, f32) {
+pub fn differences(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> (f32, f32) {
     assert_eq!(a.dim(), b.dim(), "number of classes and predictions");
     let largest = |rows: Slice| {
         let (a, b) = (a.slice_axis(Axis(0), rows), b.slice_axis(Axis(0), rows));
@@ -102,7 +102,7 @@ fn differences(a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>) -> (f32, f32) {
 }
 
 /// The input with every value moved by at most half of f32's last bit, differently for each seed.
-fn nudged(input: &Array4<f32>, seed: u32) -> Array4<f32> {
+pub fn nudged(input: &Array4<f32>, seed: u32) -> Array4<f32> {
     let mut state = 0x9e37_79b9_u32.wrapping_mul(seed + 1);
     input.mapv(|value| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -113,8 +113,8 @@ fn nudged(input: &Array4<f32>, seed: u32) -> Array4<f32> {
 /// How much more than a nudge of the input the whole difference may be: a nudge is the rounding of one tensor, a run
 /// rounds after each of about a hundred convolutions, in the reference as well as here. (Seen: at most 2.5 on one kind
 /// of processor; others sum in another order.)
-const NOISE: f32 = 8.0;
-const SEEDS: std::ops::Range<u32> = 0..4;
+pub const NOISE: f32 = 8.0;
+pub const SEEDS: std::ops::Range<u32> = 0..4;
 
 /// Asserts that a network computes what the original PyTorch code did: boxes within 0.02 px, scores within 1e-4.
 ///

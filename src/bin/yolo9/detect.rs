@@ -8,7 +8,7 @@ use serde_json::json;
 use yolo9::detect::DetectorOptions;
 use yolo9::image::{EXTENSIONS, ImageLimits};
 use yolo9::output::{Header, Shard};
-use yolo9::runtime::{OrtBackend, Runtime};
+use yolo9::runtime::{OrtBackend, SessionOptions};
 use yolo9::untrusted::printable;
 
 use crate::cli::{DetectArgs, Globals, OthersArgs};
@@ -27,7 +27,7 @@ use crate::run::recorder::{Recorder, begin};
 use crate::run::sink::{Opening, Sinks, check_files};
 use crate::run::sources::{self, Source};
 use crate::weights::embedded_model;
-use crate::{model, options};
+use crate::{devices, model, options};
 
 pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     take_habits(args)?;
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<Ex
     let plan = RunPlan::new(sources, args.output.has_named_files(), args.shard);
     refuse_video(args, &plan)?;
     let ready = Ready::new(args, globals, &plan)?;
-    let header = plan.header(args, globals, (&ready.detector, ready.limits), &ready.class_names)?;
+    let header = plan.header(args, globals, (&ready.detector, ready.limits, &ready.session), &ready.class_names)?;
     // Places for results before the first image, so that a wrong path costs no work; and after everything else that can go
     // wrong, so that a run that cannot start leaves no folder.
     check_files(&args.output.formats, args.output.out.as_deref(), args.output.exist_ok || args.resume)?;
@@ -78,6 +78,8 @@ pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<Ex
 /// Everything that a run needs besides its inputs and outputs.
 struct Ready {
     backends: Vec<OrtBackend>,
+    /// Of which each session is a share.
+    session: SessionOptions,
     detector: DetectorOptions,
     class_names: Arc<[String]>,
     workers: usize,
@@ -91,23 +93,25 @@ impl Ready {
         let letterbox = options::letterbox(&args.input, &model)?;
         let postprocess = options::postprocess(&args.thresholds, options::preset(&args.input).postprocess(), &model)?;
         let class_names = model.class_names().into();
-        let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+        let runtime = devices::runtime(&args.runtime, globals)?;
         log::debug!("ONNX Runtime: {}", runtime.library().path.display());
         let all = options::session(&args.runtime);
         let threads = all.threads;
-        let count = args.sessions.map_or(options::session_count(threads), usize::from).min(plan.at_least());
+        let count = args.sessions.map_or_else(|| options::session_count(&all), usize::from).min(plan.at_least());
         // Beside a single image there is nothing else to do.
         let spinning = all.spinning && plan.at_least() == 1;
-        let backends = model.into_sessions(&runtime, &options::shared_session(all, count).spinning(spinning), count)?;
+        let each = options::shared_session(all.clone(), count).spinning(spinning);
+        let backends = model.into_sessions(&runtime, &each, count)?;
         let workers = args.workers.map_or(threads, usize::from);
         let limits = options::image_limits(&args.input, workers);
-        Ok(Self { backends, detector: DetectorOptions::new(letterbox, postprocess), class_names, workers, limits })
+        let detector = DetectorOptions::new(letterbox, postprocess);
+        Ok(Self { backends, session: all, detector, class_names, workers, limits })
     }
 }
 
 /// Takes all images through the network and into the outputs. Gives whether the run was interrupted.
 fn process(recorder: &mut Recorder, ready: Ready, plan: RunPlan, args: &DetectArgs) -> anyhow::Result<bool> {
-    let Ready { backends, detector, class_names, workers, limits } = ready;
+    let Ready { backends, detector, class_names, workers, limits, .. } = ready;
     let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: recorder.sinks.writers() };
     let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
     let bounds = Limits { workers, batch: args.batch.into(), memory: limits.max_bytes };
@@ -253,16 +257,7 @@ fn is_image_name(path: &Path) -> bool {
 /// Options of other tools that are no options here.
 fn take_habits(args: &mut DetectArgs) -> anyhow::Result<()> {
     args.inputs.append(&mut args.source);
-    let OthersArgs { device, half, augment, visualize, view_img, update, dnn } = &args.others;
-    let device = device.as_deref().unwrap_or_default();
-    anyhow::ensure!(
-        device.is_empty() || device.eq_ignore_ascii_case("cpu"),
-        "--device {device}: inference runs on the CPU only; leave the option out"
-    );
-    anyhow::ensure!(
-        !half,
-        "--half: inference on the CPU is in f32; leave the option out (`yolo9 export --half` writes an f16 file)"
-    );
+    let OthersArgs { augment, visualize, view_img, update, dnn } = &args.others;
     let unsupported = [
         ("--augment", augment, "augmented inference is not supported"),
         ("--visualize", visualize, "feature maps are not drawn (`yolo9 explain` draws those of DySample)"),

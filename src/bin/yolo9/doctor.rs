@@ -1,5 +1,6 @@
 //! `yolo9 doctor`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -8,13 +9,13 @@ use yolo9::detect::{DetectorOptions, Preset};
 use yolo9::dysample::Kernel;
 use yolo9::image::{ImageLimits, InputShape};
 use yolo9::model::ModelFile;
-use yolo9::runtime::{DySampleBackend, Runtime, SessionOptions};
+use yolo9::runtime::{Device, DeviceProblem, Precision, Runtime, SessionOptions};
 use yolo9::{Detector, Image, Model, embedded};
 
 use crate::cli::{DoctorArgs, Globals};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
-use crate::options;
+use crate::{devices, options};
 
 pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
@@ -24,17 +25,53 @@ pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitSt
         SessionOptions::default().threads,
         options::session(&args.runtime).threads
     );
+    let cache = cache_folder()?;
+    print_line!("devices");
+    for device in Device::KINDS {
+        print_line!("  {:<12} {}", device.name(), availability(device, &cache));
+    }
     let start = Instant::now();
-    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+    let runtime = devices::runtime(&args.runtime, globals)?;
     let library = runtime.library();
     print_line!("ONNX Runtime   {}", library.path.display());
     print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
     print_line!("  build        {}", runtime.build_info());
-    match options::session(&args.runtime).dysample {
-        DySampleBackend::Native => print_line!("DySample       native operator, {} kernel", Kernel::best()),
-        DySampleBackend::Onnx => print_line!("DySample       standard ONNX operators"),
+    if options::session(&args.runtime).native_dysample() {
+        print_line!("DySample       native operator, {} kernel", Kernel::best());
+    } else {
+        print_line!("DySample       standard ONNX operators");
     }
+    print_line!("device         {} in {}", devices::device(&args.runtime), devices::precision(&args.runtime));
     self_check(args, &runtime).context("self-check")
+}
+
+/// What can be said of a device without starting it; `--device` does that.
+fn availability(device: Device, cache: &Path) -> String {
+    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let Some(package) = device.package().filter(|package| package.is_published()) else {
+        return DeviceProblem::Unpublished { os, arch }.to_string();
+    };
+    if matches!(device, Device::Cuda(_) | Device::TensorRt(_)) && !devices::has_nvidia_driver() {
+        return "there is no NVIDIA driver".into();
+    }
+    let (can, cannot): (Vec<Precision>, Vec<_>) =
+        Precision::ALL.into_iter().partition(|precision| device.check(*precision).is_ok());
+    let can: Vec<String> = can.iter().map(ToString::to_string).collect();
+    // Those that its execution provider has on no machine go without saying.
+    let cannot = cannot.into_iter().filter_map(|precision| match device.check(precision) {
+        Err(DeviceProblem::Precision { precision, why }) if why.starts_with("this processor") => {
+            let why = why.split(':').next().unwrap_or_default();
+            Some(format!("; not {precision}: {why}"))
+        }
+        _ => None,
+    });
+    let fetched = match package.megabytes() {
+        Some(megabytes) if !package.is_fetched(cache) => {
+            format!("; {} is fetched at first use, {megabytes} MB", package.name)
+        }
+        _ => String::new(),
+    };
+    format!("{}{}{fetched}", can.join(", "), cannot.collect::<String>())
 }
 
 /// The embedded model on the embedded image: a wrong library, a broken CPU feature or a damaged program shows here.

@@ -8,6 +8,7 @@ mod configs;
 mod console;
 mod convert;
 mod detect;
+mod devices;
 mod doctor;
 mod exit;
 mod explain;

@@ -4,10 +4,10 @@ use anyhow::Context;
 use yolo9::Model;
 use yolo9::detect::{NmsOptions, PostprocessOptions, Preset};
 use yolo9::image::{ImageLimits, InputShape, LetterboxOptions};
-use yolo9::runtime::library::LibraryOptions;
 use yolo9::runtime::{DySampleBackend, SessionOptions};
 
-use crate::cli::{DySampleArg, Globals, InputArgs, PresetArg, RuntimeArgs, ThresholdArgs};
+use crate::cli::{DeviceArg, DySampleArg, InputArgs, PresetArg, RuntimeArgs, ThresholdArgs};
+use crate::devices;
 
 pub(crate) fn preset(input: &InputArgs) -> Preset {
     match input.preset {
@@ -99,12 +99,9 @@ fn class_ids(wanted: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> 
     wanted.iter().map(id_of).collect()
 }
 
-pub(crate) fn library(runtime: &RuntimeArgs, globals: &Globals) -> LibraryOptions {
-    LibraryOptions::default().path(runtime.onnxruntime.clone()).offline(globals.offline)
-}
-
 pub(crate) fn dysample(argument: DySampleArg) -> DySampleBackend {
     match argument {
+        DySampleArg::Auto => DySampleBackend::Auto,
         DySampleArg::Native => DySampleBackend::Native,
         DySampleArg::Onnx => DySampleBackend::Onnx,
     }
@@ -123,7 +120,13 @@ pub(crate) fn session(runtime: &RuntimeArgs) -> SessionOptions {
     }
     // Threads that wait for work by spinning keep those from working that have no core.
     let spinning = defaults.spinning && threads <= granted;
-    defaults.threads(threads).dysample(dysample(runtime.dysample)).spinning(spinning)
+    defaults
+        .threads(threads)
+        .device(devices::device(runtime))
+        .precision(devices::precision(runtime))
+        .fallback(runtime.device == DeviceArg::Auto)
+        .dysample(dysample(runtime.dysample))
+        .spinning(spinning)
 }
 
 /// A session for a comparison of times: where the threads of a session run decides about its times, more than networks
@@ -132,9 +135,9 @@ pub(crate) fn compared_session(runtime: &RuntimeArgs) -> SessionOptions {
     session(runtime).threads(runtime.threads.map_or(1, usize::from)).spinning(false)
 }
 
-/// How many sessions share so many threads. More than four only if asked for: each has a copy of the weights.
-pub(crate) fn session_count(threads: usize) -> usize {
-    threads.clamp(1, 4)
+/// How many sessions share the threads of one. More than four only if asked for: each has a copy of the weights.
+pub(crate) fn session_count(all: &SessionOptions) -> usize {
+    if all.device.takes_one_session() { 1 } else { all.threads.clamp(1, 4) }
 }
 
 /// Each of `count` sessions that share the threads of one.

@@ -5,7 +5,7 @@ use yolo9::hub::HubError;
 use yolo9::image::ImageError;
 use yolo9::model::{ModelError, ModelFileError};
 use yolo9::onnx::{OnnxFileError, OnnxProblem};
-use yolo9::runtime::RuntimeError;
+use yolo9::runtime::{Device, DeviceProblem, Precision, RuntimeError};
 use yolo9::weights::{LiftError, WeightsError};
 
 /// A continuation of an error's message, or nothing.
@@ -58,7 +58,40 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             "check the network and that `python3 -m pip` works, or give the path of the library with --onnxruntime or \
              ORT_DYLIB_PATH",
         ),
+        RuntimeError::Device { device, problem } => Some(of_device(*device, problem)),
         _ => None,
+    }
+}
+
+fn of_device(device: Device, problem: &DeviceProblem) -> String {
+    let others = "`yolo9 doctor` lists what works here";
+    match problem {
+        DeviceProblem::Precision { .. } => format!("ask for another --precision or --device ({others})"),
+        DeviceProblem::Unpublished { .. } | DeviceProblem::NotInLibrary { .. } => match device.package() {
+            Some(package) if package.is_published() => format!(
+                "leave out --onnxruntime and ORT_DYLIB_PATH, so that yolo9 fetches {}, or take another --device",
+                package.name
+            ),
+            _ => format!("name a library that has it with --onnxruntime, or take another --device ({others})"),
+        },
+        DeviceProblem::Provider { .. } => format!(
+            "check that the device exists and that its driver and libraries are installed, or take another --device \
+             ({others})"
+        ),
+        DeviceProblem::Fallback { .. } => {
+            format!(
+                "a network in parts is slower than on the CPU as a whole: leave out --dysample native, or take another \
+                 --device ({others})"
+            )
+        }
+        DeviceProblem::Exported { precision } => format!(
+            "leave out --precision{}",
+            if *precision == Precision::F16 { ", or write the file with `yolo9 export --half`" } else { "" }
+        ),
+        DeviceProblem::NotQuantised { .. } => {
+            "`yolo9 quantize` makes one of it; leave out --precision for others".into()
+        }
+        _ => others.into(),
     }
 }
 

@@ -7,6 +7,7 @@ mod decode;
 mod half;
 mod nms;
 
+pub(super) use half::convert_between;
 use thiserror::Error;
 
 use super::{INPUT, OnnxModel, build};

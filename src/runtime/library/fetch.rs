@@ -1,72 +1,98 @@
-//! Fetches the pinned library through the machine's own `pip download`, so that a configured mirror or proxy is used.
+//! Fetches a package's library through the machine's own `pip download`, so that a configured mirror or proxy is used.
 
 use std::fs::File;
-use std::io::{Cursor, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::pinned::{self, Pinned};
+use super::packages::{Build, FOLDER, Package};
 use super::python::{INTERPRETERS, isolated};
-use super::{Candidate, Library, Origin, VERSION};
+use super::{Candidate, Library, Origin};
 use crate::cache::hexadecimal;
 use crate::runtime::RuntimeError;
-use crate::untrusted::{FileKind, open_own, read};
+use crate::untrusted::{open_own, open_regular};
 
-fn folder(cache: &Path) -> PathBuf {
-    cache.join(format!("onnxruntime-{VERSION}"))
+/// Each package in a folder of its own: they have files of the same names.
+fn folder(cache: &Path, package: &Package) -> PathBuf {
+    cache.join(format!("{}-{}", package.name, package.version))
 }
 
-fn target(cache: &Path, pinned: &Pinned) -> PathBuf {
-    folder(cache).join(pinned.entry.rsplit('/').next().unwrap_or(pinned.entry))
+/// The fetched library, if it and what it loads are whole.
+pub(super) fn cached(cache: &Path, package: &Package) -> Candidate {
+    let Some(build) = package.build() else { return Ok(None) };
+    whole(&folder(cache, package), build)
 }
 
-/// The fetched library, if it is whole.
-pub(super) fn cached(cache: &Path) -> Candidate {
-    let Some(pinned) = pinned::for_this_platform() else { return Ok(None) };
-    let path = target(cache, pinned);
-    match std::fs::metadata(&path).map(|metadata| metadata.len()) {
-        // Mapping a damaged library ends in a signal; hashing it takes some 20 ms.
-        Ok(length) if length == pinned.length => {
-            let library = read(&path, FileKind::Model).map_err(|error| format!("{}: {error}", path.display()))?;
-            verify(&library, pinned).map_err(|reason| format!("{} is damaged: {reason}", path.display()))?;
-            Ok(Some(Library { path, origin: Origin::Cache }))
+fn whole(folder: &Path, build: &Build) -> Candidate {
+    let path = folder.join(build.library.name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    for (name, expected) in build.files() {
+        let file = folder.join(name);
+        match std::fs::metadata(&file) {
+            Ok(metadata) if metadata.len() == expected => {}
+            Ok(metadata) => {
+                return Err(format!("{} is damaged: {} bytes of {expected}", file.display(), metadata.len()));
+            }
+            Err(error) => return Err(format!("{}: {error}", file.display())),
         }
-        Ok(length) => Err(format!("{} is damaged: {length} bytes of {}", path.display(), pinned.length)),
-        Err(_) => Ok(None),
+    }
+    // Mapping a damaged library ends in a signal; hashing it takes some 20 ms.
+    let found = hash(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if found != build.library.sha256 {
+        let expected = build.library.sha256;
+        return Err(format!("{} is damaged: it has sha256 {found}, expected {expected}", path.display()));
+    }
+    Ok(Some(Library { path, origin: Origin::Cache }))
+}
+
+fn hash(path: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let (mut file, mut buffer) = (open_regular(path)?, vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hasher.finalize())),
+            read => hasher.update(&buffer[..read]),
+        }
     }
 }
 
-/// Fetches, verifies, and puts the library into the cache. Processes that come at the same time wait for each other.
-pub(super) fn fetch(cache: &Path) -> Result<Library, RuntimeError> {
-    let failed = |reason: String| RuntimeError::Fetch { version: VERSION, reason };
-    let pinned = pinned::for_this_platform().ok_or_else(|| {
+/// Fetches, verifies, and puts the files into the cache. Processes that come at the same time wait for each other.
+pub(super) fn fetch(cache: &Path, package: &'static Package) -> Result<Library, RuntimeError> {
+    let failed = |reason: String| RuntimeError::Fetch { package: package.name, version: package.version, reason };
+    let build = package.build().ok_or_else(|| {
         failed(format!("no build for {} on {} is known", std::env::consts::OS, std::env::consts::ARCH))
     })?;
-    let folder = folder(cache);
+    let folder = folder(cache, package);
     let cache_error =
-        |path: &Path, error: std::io::Error| RuntimeError::Cache { path: path.into(), reason: error.to_string() };
+        |path: &Path, error: io::Error| RuntimeError::Cache { path: path.into(), reason: error.to_string() };
     std::fs::create_dir_all(&folder).map_err(|error| cache_error(&folder, error))?;
     let lock_path = folder.join("lock");
     let lock = open_own(&lock_path, File::options().create(true).write(true))
         .map_err(|error| cache_error(&lock_path, error))?;
     lock.lock().map_err(|error| cache_error(&lock_path, error))?;
-    if let Ok(Some(library)) = cached(cache) {
+    if let Ok(Some(library)) = cached(cache, package) {
         return Ok(library);
     }
-    log::info!("Fetching ONNX Runtime {VERSION} (about 24 MB, once) with pip into {}", folder.display());
+    log::info!(
+        "Fetching {} {} (about {} MB, once) with pip into {}",
+        package.name,
+        package.version,
+        build.megabytes,
+        folder.display()
+    );
     let downloads = tempfile::tempdir_in(&folder).map_err(|error| cache_error(&folder, error))?;
-    let wheel = download(pinned, downloads.path()).map_err(failed)?;
-    let library = extract(&wheel, pinned.entry).map_err(failed)?;
-    verify(&library, pinned).map_err(failed)?;
-    let path = target(cache, pinned);
-    store(&library, &path).map_err(|error| cache_error(&path, error))?;
-    Ok(Library { path, origin: Origin::Cache })
+    let wheel = download(package, build, downloads.path()).map_err(failed)?;
+    unpack(&wheel, build, downloads.path(), &folder).map_err(failed)?;
+    let library = whole(&folder, build).map_err(failed)?;
+    library.ok_or_else(|| failed(format!("{} is not in {}", build.library.name, folder.display())))
 }
 
 /// The wheel for this platform. The interpreter's own version does not matter: the tags are given.
-fn download(pinned: &Pinned, folder: &Path) -> Result<Vec<u8>, String> {
-    let requirement = format!("onnxruntime=={VERSION}");
+fn download(package: &Package, build: &Build, folder: &Path) -> Result<PathBuf, String> {
+    let requirement = format!("{}=={}", package.name, package.version);
     // Python stands in the folder for downloads.
     let folder = &std::path::absolute(folder).map_err(|error| error.to_string())?;
     let destination = folder.to_string_lossy();
@@ -86,7 +112,7 @@ fn download(pinned: &Pinned, folder: &Path) -> Result<Vec<u8>, String> {
         "--abi",
         "cp312",
         "--platform",
-        pinned.platform,
+        build.platform,
         "--dest",
         &destination,
         &requirement,
@@ -94,7 +120,7 @@ fn download(pinned: &Pinned, folder: &Path) -> Result<Vec<u8>, String> {
     let mut reasons = Vec::new();
     for python in INTERPRETERS {
         match isolated(python, folder).args(arguments).output() {
-            Ok(output) if output.status.success() => return read_wheel(folder),
+            Ok(output) if output.status.success() => return wheel_in(folder),
             Ok(output) => {
                 let message = String::from_utf8_lossy(&output.stderr);
                 let last = message.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
@@ -106,59 +132,101 @@ fn download(pinned: &Pinned, folder: &Path) -> Result<Vec<u8>, String> {
     Err(reasons.join("; "))
 }
 
-fn read_wheel(folder: &Path) -> Result<Vec<u8>, String> {
+fn wheel_in(folder: &Path) -> Result<PathBuf, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| error.to_string())?;
     let wheel = entries.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
-    let wheel = wheel.ok_or("pip reported success but wrote no wheel")?;
-    read(&wheel, FileKind::Model).map_err(|error| error.to_string())
+    wheel.ok_or_else(|| "pip reported success but wrote no wheel".into())
 }
 
-fn extract(wheel: &[u8], entry: &str) -> Result<Vec<u8>, String> {
-    let mut zip = zip::ZipArchive::new(Cursor::new(wheel)).map_err(|error| format!("the wheel is damaged: {error}"))?;
-    let mut file = zip.by_name(entry).map_err(|error| format!("the wheel has no {entry}: {error}"))?;
-    let mut library = Vec::new();
-    file.read_to_end(&mut library).map_err(|error| format!("the wheel is damaged: {error}"))?;
-    Ok(library)
-}
-
-fn verify(library: &[u8], pinned: &Pinned) -> Result<(), String> {
-    let found = hexadecimal(&Sha256::digest(library));
-    if found == pinned.sha256 {
-        return Ok(());
+/// Takes the files out of a wheel that is the published one. Each appears in `folder` only when complete, the library
+/// last.
+fn unpack(wheel: &Path, build: &Build, temporary: &Path, folder: &Path) -> Result<(), String> {
+    let found = hash(wheel).map_err(|error| error.to_string())?;
+    if found != build.sha256 {
+        let name = wheel.file_name().unwrap_or_default().to_string_lossy();
+        return Err(format!(
+            "{name} has sha256 {found}, expected {}; it is not the file that was published",
+            build.sha256
+        ));
     }
-    Err(format!("the library has sha256 {found}, expected {}; it is not the file that was published", pinned.sha256))
-}
-
-/// The file appears under its name only when complete.
-fn store(bytes: &[u8], path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    // A cache may be shared between users.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    let damaged = |error: zip::result::ZipError| format!("the wheel is damaged: {error}");
+    let file = open_regular(wheel).map_err(|error| error.to_string())?;
+    let mut zip = zip::ZipArchive::new(io::BufReader::new(file)).map_err(damaged)?;
+    for (name, length) in build.files() {
+        let entry = zip.by_name(&format!("{FOLDER}/{name}")).map_err(|error| format!("{name}: {}", damaged(error)))?;
+        let unpacked = temporary.join(name);
+        let store = || -> io::Result<u64> {
+            let mut file = File::create_new(&unpacked)?;
+            let copied = io::copy(&mut entry.take(length + 1), &mut file)?;
+            file.sync_all()?;
+            Ok(copied)
+        };
+        let copied = store().map_err(|error| format!("{}: {error}", folder.join(name).display()))?;
+        if copied != length {
+            return Err(format!("the wheel's {name} has not the {length} bytes that were published"));
+        }
+        std::fs::rename(&unpacked, folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use super::super::packages::{LibraryFile, OPENVINO};
     use super::*;
 
-    #[test]
-    fn another_file_is_refused() {
-        if let Some(pinned) = pinned::for_this_platform() {
-            assert!(verify(b"something else", pinned).unwrap_err().contains("expected"));
+    /// A wheel of two small files, and what it should be.
+    fn wheel(folder: &Path, files: &[(&str, &[u8])]) -> (PathBuf, Build) {
+        let path = folder.join("small-1.0-py3-none-any.whl");
+        let mut zip = zip::ZipWriter::new(File::create(&path).unwrap());
+        for (name, bytes) in files {
+            zip.start_file(format!("{FOLDER}/{name}"), zip::write::SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
         }
+        zip.finish().unwrap();
+        let library = LibraryFile { name: "libmain.so", length: 4, sha256: leak(&Sha256::digest(b"main")) };
+        let build = Build::of(leak(&Sha256::digest(std::fs::read(&path).unwrap())), library, &[("libother.so", 5)]);
+        (path, build)
+    }
+
+    fn leak(hash: &[u8]) -> &'static str {
+        hexadecimal(hash).leak()
     }
 
     #[test]
-    fn an_incomplete_file_in_the_cache_is_not_used() {
-        let Some(pinned) = pinned::for_this_platform() else { return };
-        let cache = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder(cache.path())).unwrap();
-        store(b"\x7fELF and then the disk was full", &target(cache.path(), pinned)).unwrap();
-        assert!(cached(cache.path()).unwrap_err().contains("is damaged: 31 bytes of"));
+    fn all_files_of_a_package_are_taken_or_none_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, cache) = (dir.path().join("t"), dir.path().join("c"));
+        [&temporary, &cache].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+        let (path, build) = wheel(dir.path(), &[("libmain.so", b"main"), ("libother.so", b"other")]);
+        assert_eq!(whole(&cache, &build), Ok(None));
+        unpack(&path, &build, &temporary, &cache).unwrap();
+        assert!(whole(&cache, &build).unwrap().is_some());
+        std::fs::write(cache.join("libmain.so"), "mine").unwrap();
+        assert!(whole(&cache, &build).unwrap_err().contains("is damaged: it has sha256"));
+        std::fs::write(cache.join("libmain.so"), "ma").unwrap();
+        assert!(whole(&cache, &build).unwrap_err().ends_with("libmain.so is damaged: 2 bytes of 4"));
+        std::fs::remove_file(cache.join("libother.so")).unwrap();
+        assert!(whole(&cache, &build).unwrap_err().contains("libother.so: No such file"));
+    }
+
+    #[test]
+    fn another_wheel_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, build) = wheel(dir.path(), &[("libmain.so", b"main")]);
+        let reason = unpack(&path, &build, dir.path(), dir.path()).unwrap_err();
+        assert!(reason.starts_with("libother.so: the wheel is damaged"), "{reason}");
+        assert_eq!(whole(dir.path(), &build), Ok(None));
+        std::fs::write(&path, "something else").unwrap();
+        let reason = unpack(&path, &build, dir.path(), dir.path()).unwrap_err();
+        assert!(reason.ends_with("it is not the file that was published"), "{reason}");
+    }
+
+    #[test]
+    fn packages_do_not_share_a_folder() {
+        let cache = Path::new("cache");
+        assert_eq!(folder(cache, &OPENVINO), cache.join("onnxruntime-openvino-1.24.1"));
     }
 }

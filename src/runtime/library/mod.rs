@@ -1,15 +1,15 @@
-//! Finds the ONNX Runtime library, or fetches it once.
+//! Finds the ONNX Runtime library, or fetches it once. Which execution providers it has depends on its [`Package`].
 //!
-//! Order: an explicit path; `ORT_DYLIB_PATH`; beside the executable; the cache folder; an installed Python
-//! `onnxruntime`; fetched. A path that the user named must work; anything found on the way is skipped, with a note,
+//! Order: an explicit path; `ORT_DYLIB_PATH`; beside the executable; the cache folder; an installed Python package;
+//! fetched. A path that the user named must work; anything found on the way is skipped, with a note,
 //! when it does not.
 
 mod fetch;
 mod inspect;
-mod pinned;
+mod packages;
 mod python;
 
-pub use pinned::{MIN_MINOR, VERSION};
+pub use packages::{DIRECTML, GPU, MIN_MINOR, ONNXRUNTIME, OPENVINO, Package};
 
 use std::path::{Path, PathBuf};
 
@@ -18,16 +18,32 @@ use crate::cache::{cache_folder, offline_by_variable};
 use crate::setters::setters;
 
 /// How to find the library.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LibraryOptions {
     /// A path that the user gave.
     pub path: Option<PathBuf>,
     /// Whether fetching is forbidden. `YOLO9_OFFLINE` forbids it too.
     pub offline: bool,
+    /// Of which package it is, where no path is given: see [`Device::package`](super::Device::package).
+    pub package: &'static Package,
 }
 
-setters!(LibraryOptions { path: Option<PathBuf>, offline: bool });
+impl Default for LibraryOptions {
+    fn default() -> Self {
+        Self { path: None, offline: false, package: &ONNXRUNTIME }
+    }
+}
+
+setters!(LibraryOptions { path: Option<PathBuf>, offline: bool, package: &'static Package });
+
+impl LibraryOptions {
+    /// Whether the user says which library it is, by the path or by `ORT_DYLIB_PATH`.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        named(self).is_some()
+    }
+}
 
 /// Where a library was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +69,7 @@ impl Origin {
             Origin::Variable => "ORT_DYLIB_PATH",
             Origin::Executable => "beside the executable",
             Origin::Cache => "cache folder",
-            Origin::Python => "Python package onnxruntime",
+            Origin::Python => "installed Python package",
         }
     }
 }
@@ -100,11 +116,13 @@ pub fn find<T>(
         };
     }
     let cache = cache_folder()?;
+    let package = options.package;
+    let python = format!("for a Python package {}", package.name);
     let mut looked = Vec::new();
     let places: [(&str, &dyn Fn() -> Candidate); 3] = [
-        ("beside the executable", &|| Ok(beside_executable())),
-        ("in the cache folder", &|| fetch::cached(&cache)),
-        ("for a Python package onnxruntime", &python::installed),
+        ("beside the executable", &|| Ok(beside_executable(package))),
+        ("in the cache folder", &|| fetch::cached(&cache, package)),
+        (&python, &|| python::installed(package)),
     ];
     for (place, candidate) in places {
         let unusable = match candidate() {
@@ -123,12 +141,12 @@ pub fn find<T>(
     }
     if options.offline || offline_by_variable() {
         let looked = looked.join(", ");
-        return Err(RuntimeError::Offline { looked, file: file_name(), minor: MIN_MINOR });
+        return Err(RuntimeError::Offline { looked, package: package.name, file: file_name(), minor: MIN_MINOR });
     }
-    let library = fetch::fetch(&cache)?;
+    let library = fetch::fetch(&cache, package)?;
     match inspect::check(&library.path).and_then(|()| load(&library)) {
         Ok(loaded) => Ok((library, loaded)),
-        Err(reason) => Err(RuntimeError::Fetch { version: VERSION, reason }),
+        Err(reason) => Err(RuntimeError::Fetch { package: package.name, version: package.version, reason }),
     }
 }
 
@@ -140,9 +158,10 @@ fn named(options: &LibraryOptions) -> Option<Library> {
     Some(Library { path: variable.into(), origin: Origin::Variable })
 }
 
-fn beside_executable() -> Option<Library> {
+fn beside_executable(package: &Package) -> Option<Library> {
     let path = std::env::current_exe().ok()?.parent()?.join(file_name());
-    path.is_file().then_some(Library { path, origin: Origin::Executable })
+    let is_there = path.is_file() && path.parent().is_some_and(|folder| package.may_be_in(folder));
+    is_there.then_some(Library { path, origin: Origin::Executable })
 }
 
 /// `ort` would take a relative path as relative to the executable.

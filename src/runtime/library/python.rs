@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::{Candidate, Library, MIN_MINOR, Origin};
+use super::{Candidate, Library, MIN_MINOR, Origin, Package};
 use crate::untrusted::{FileKind, read};
 
 /// Names under which Python is installed.
@@ -17,8 +17,8 @@ pub(super) const INTERPRETERS: &[&str] = &["python3", "python"];
 /// For each library of an installed distribution: the hash that its RECORD states (PEP 376), and where it is. Nothing of
 /// the distribution is imported.
 const LOCATE: &str = "\
-import importlib.metadata as m
-for name in ('onnxruntime', 'onnxruntime-gpu'):
+import importlib.metadata as m, sys
+for name in sys.argv[1:]:
     try: files = m.distribution(name).files or []
     except m.PackageNotFoundError: continue
     for f in files:
@@ -43,12 +43,12 @@ struct Installed {
     hash: String,
 }
 
-/// The library of an installed `onnxruntime` package, if it is recent enough and what the package's own RECORD says.
-pub(super) fn installed() -> Candidate {
+/// The library of an installed package, if it is recent enough and what the package's own RECORD says.
+pub(super) fn installed(package: &Package) -> Candidate {
     // A folder in which nobody else can put modules.
     let Ok(neutral) = tempfile::tempdir() else { return Err("no temporary folder to run Python in".into()) };
     let output = INTERPRETERS.iter().find_map(|python| {
-        let output = isolated(python, neutral.path()).args(["-c", LOCATE]).stderr(Stdio::null()).output();
+        let output = isolated(python, neutral.path()).args(["-c", LOCATE, package.name]).stderr(Stdio::null()).output();
         output.ok().filter(|output| output.status.success())
     });
     let Some(output) = output else { return Ok(None) };

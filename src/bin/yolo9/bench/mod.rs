@@ -20,9 +20,9 @@ use crate::console::print_line;
 use crate::exit::ExitStatus;
 use crate::logging::quietly;
 use crate::model::load_or_random;
-use crate::options;
 use crate::report::counted;
 use crate::statistics::{Interleaved, Spread, alternately, interleaved};
+use crate::{devices, options};
 
 /// Threads of one network that spin would take the cores from the other.
 fn session(args: &BenchArgs) -> SessionOptions {
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         None => embedded::SAMPLE_IMAGE.to_vec(),
     };
     let image = Image::decode(&bytes, &options::image_limits(&args.input, 1)).context("the image cannot be used")?;
-    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+    let runtime = devices::runtime(&args.runtime, globals)?;
     let bench = Bench { args, globals, runtime };
     let session = session(args);
     let mut subject = bench.subject(&args.model, &session)?;
@@ -177,7 +177,7 @@ impl Bench<'_> {
     /// Images per second of inference alone: in one session with all threads, in as many sessions as `yolo9 detect` has by
     /// default, and, if asked for, the latter with batches.
     fn throughput(&self, prepared: &Prepared) -> anyhow::Result<Value> {
-        let count = options::session_count(session(self.args).threads);
+        let count = options::session_count(&session(self.args));
         let mut variants = vec![(1, 1), (count, 1)];
         variants.dedup();
         variants.extend(self.args.batch.map(|batch| (count, usize::from(batch))));

@@ -1,11 +1,13 @@
 //! Options that several commands have.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 use yolo9::Size;
+use yolo9::runtime::{Device, DeviceParseError, Precision};
 
-use super::values::{parse_size, parse_unit};
+use super::values::{parse_precision, parse_size, parse_unit};
 
 /// Which network.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -132,8 +134,23 @@ pub(crate) struct RuntimeArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
-    /// What computes DySample: our operator, or the standard ONNX operators that other runtimes use.
-    #[arg(long, value_enum, value_name = "native|onnx", default_value_t = DySampleArg::Native, hide_short_help = true)]
+    /// Where inference runs: cpu, openvino (also openvino:GPU, openvino:NPU), cuda:N, tensorrt:N, coreml, directml:N,
+    /// xnnpack; a number is cuda:N. auto takes a GPU if there is one, and the CPU otherwise. What a device needs is fetched
+    /// once; `yolo9 doctor` says what works here.
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceArg::Fixed(Device::Cpu))]
+    pub(crate) device: DeviceArg,
+
+    /// Numbers of the convolutions. bf16 and f16 need a device that has them, int8 a file of `yolo9 quantize`.
+    #[arg(long, value_name = "f32|bf16|f16|int8", default_value_t = Precision::F32, value_parser = parse_precision)]
+    pub(crate) precision: Precision,
+
+    /// As `--precision f16`, as in other tools.
+    #[arg(long, hide = true, conflicts_with = "precision")]
+    pub(crate) half: bool,
+
+    /// What computes DySample: our operator, or the standard ONNX operators that other runtimes use. auto is the operator
+    /// on the device cpu, and the standard ones elsewhere.
+    #[arg(long, value_enum, value_name = "auto|native|onnx", default_value_t = DySampleArg::Auto, hide_short_help = true)]
     pub(crate) dysample: DySampleArg,
 
     /// The ONNX Runtime library to load (also ORT_DYLIB_PATH) [default: found or fetched].
@@ -143,6 +160,39 @@ pub(crate) struct RuntimeArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DySampleArg {
+    Auto,
     Native,
     Onnx,
+}
+
+/// Where inference runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceArg {
+    /// What works.
+    Auto,
+    Fixed(Device),
+}
+
+impl FromStr for DeviceArg {
+    type Err = DeviceParseError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceParseError> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            // As other tools number GPUs.
+            number if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!("cuda:{number}").parse().map(Self::Fixed)
+            }
+            _ => text.parse().map(Self::Fixed),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceArg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Fixed(device) => device.fmt(f),
+        }
+    }
 }

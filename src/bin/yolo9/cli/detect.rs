@@ -86,14 +86,6 @@ pub(crate) struct DetectArgs {
 /// Options of other tools that are refused with a reason.
 #[derive(Debug, Args)]
 pub(crate) struct OthersArgs {
-    /// Where inference runs.
-    #[arg(long, value_name = "cpu", hide = true)]
-    pub(crate) device: Option<String>,
-
-    /// Half precision.
-    #[arg(long, hide = true)]
-    pub(crate) half: bool,
-
     #[arg(long, hide = true)]
     pub(crate) augment: bool,
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use yolo9::runtime::{Device, Precision};
 use yolo9::{Size, embedded};
 
 use super::common::{DySampleArg, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
-use super::values::parse_size;
+use super::values::{parse_precision, parse_size};
 
 /// A labelled dataset.
 #[derive(Debug, Args)]
@@ -70,7 +71,7 @@ pub(crate) struct ValArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// The first side: a model file, embedded model or released weights, with options of its own after commas
-    /// (best.pt,config=my.yaml,imgsz=320,dysample=onnx); or a config alone, which is compared in size and time only.
+    /// (best.pt,config=my.yaml,imgsz=320,device=openvino,precision=bf16); or a config alone, which is compared in size and time only.
     #[arg(value_name = "A")]
     pub(crate) a: SideArg,
 
@@ -123,7 +124,7 @@ pub(crate) struct CompareArgs {
     pub(crate) runtime: RuntimeArgs,
 }
 
-/// A model or config, then options of its own: `best.pt,config=my.yaml,imgsz=320,dysample=onnx`.
+/// A model or config, then options of its own: `best.pt,config=my.yaml,imgsz=320,device=openvino,precision=bf16`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SideArg {
     /// As it was typed.
@@ -131,6 +132,8 @@ pub(crate) struct SideArg {
     pub(crate) model: ModelArgs,
     pub(crate) imgsz: Option<Size>,
     pub(crate) dysample: Option<DySampleArg>,
+    pub(crate) device: Option<Device>,
+    pub(crate) precision: Option<Precision>,
 }
 
 impl std::str::FromStr for SideArg {
@@ -139,18 +142,20 @@ impl std::str::FromStr for SideArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(',');
         let model = ModelArgs::of(parts.next().unwrap_or_default());
-        let mut side = Self { text: text.into(), model, imgsz: None, dysample: None };
+        let mut side = Self { text: text.into(), model, imgsz: None, dysample: None, device: None, precision: None };
         for part in parts {
             match part.split_once('=') {
                 Some(("config", value)) => side.model.config = Some(value.into()),
                 Some(("names", value)) => side.model.names = Some(NamesArg::from(value)),
                 Some(("imgsz", value)) => side.imgsz = Some(parse_size(value)?),
+                Some(("device", value)) => side.device = Some(value.parse::<Device>().map_err(|e| e.to_string())?),
+                Some(("precision", value)) => side.precision = Some(parse_precision(value)?),
                 Some(("dysample", "native")) => side.dysample = Some(DySampleArg::Native),
                 Some(("dysample", "onnx")) => side.dysample = Some(DySampleArg::Onnx),
                 _ => {
                     return Err(format!(
-                        "`{part}` is no option of a side; expected config=FILE, names=FILE, imgsz=SIZE, dysample=native or \
-                         dysample=onnx"
+                        "`{part}` is no option of a side; expected config=FILE, names=FILE, imgsz=SIZE, device=DEVICE, \
+                         precision=f32|bf16|f16|int8, dysample=native or dysample=onnx"
                     ));
                 }
             }
@@ -251,8 +256,11 @@ mod tests {
         let side: SideArg = "best.pt,config=my.yaml,imgsz=320,dysample=onnx".parse().unwrap();
         assert_eq!((side.model.weights.as_str(), side.model.config.as_deref()), ("best.pt", Some("my.yaml")));
         assert_eq!((side.imgsz, side.dysample), (Some(Size::square(320)), Some(DySampleArg::Onnx)));
+        let side: SideArg = "a.onnx,device=openvino,precision=bf16".parse().unwrap();
+        assert_eq!(side.device, Some("openvino".parse().unwrap()));
+        assert_eq!(side.precision, Some(Precision::Bf16));
         assert_eq!("a".parse::<SideArg>().unwrap().imgsz, None);
-        for wrong in ["a,b", "a,dysample=fast", "a,imgsz=x"] {
+        for wrong in ["a,b", "a,dysample=fast", "a,imgsz=x", "a,device=tpu", "a,precision=f8"] {
             assert!(wrong.parse::<SideArg>().is_err(), "{wrong}");
         }
     }

@@ -9,7 +9,9 @@ mod measure;
 mod train;
 mod values;
 
-pub(crate) use common::{DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs};
+pub(crate) use common::{
+    DeviceArg, DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs,
+};
 pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OthersArgs, OutputArgs};
 pub(crate) use files::{
     CompletionsArgs, ConfigArgs, ConfigsArgs, ConvertArgs, DoctorArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs,

@@ -1,6 +1,7 @@
 //! Values that several options take.
 
 use yolo9::Size;
+use yolo9::runtime::Precision;
 
 /// The side of a square, in pixels.
 pub(super) fn parse_side(text: &str) -> Result<usize, String> {
@@ -26,6 +27,16 @@ pub(super) fn parse_unit(text: &str) -> Result<f32, String> {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err(format!("`{text}` is not a number from 0 to 1")),
     }
+}
+
+/// Numbers of convolutions.
+pub(super) fn parse_precision(text: &str) -> Result<Precision, String> {
+    let names = match text.to_ascii_lowercase().as_str() {
+        "fp32" => Some(Precision::F32),
+        "fp16" => Some(Precision::F16),
+        name => Precision::ALL.into_iter().find(|precision| precision.to_string() == name),
+    };
+    names.ok_or_else(|| format!("`{text}` is no precision; expected f32, bf16, f16 or int8"))
 }
 
 #[cfg(test)]

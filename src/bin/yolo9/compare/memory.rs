@@ -3,18 +3,18 @@
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-use yolo9::runtime::Runtime;
+use clap::ValueEnum;
 
-use super::side::{Common, Side, peak_memory};
-use crate::cli::{CompareArgs, DySampleArg, Globals, MemoryArgs, SideArg};
+use super::side::{Common, Side, computed, peak_memory};
+use crate::cli::{CompareArgs, Globals, MemoryArgs, SideArg};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
-use crate::options;
+use crate::{devices, options};
 
 /// Opens a side, runs it once, and prints the most memory that took, in bytes.
 pub(crate) fn run(args: &MemoryArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
-    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
     let session = options::compared_session(&args.runtime);
+    let runtime = devices::runtime_for(&args.runtime, globals, &[computed(&args.side, &session)])?;
     Side::open(&args.side, &Common { globals, runtime: &runtime, session, input: &args.input })?;
     if let Some(bytes) = peak_memory() {
         print_line!("{bytes}");
@@ -35,9 +35,10 @@ pub(super) fn of_side(side: &SideArg, args: &CompareArgs, globals: &Globals) -> 
     if let Some(threads) = args.runtime.threads {
         arguments.extend(["--threads".into(), threads.to_string().into()]);
     }
-    if args.runtime.dysample == DySampleArg::Onnx {
-        arguments.extend(["--dysample".into(), "onnx".into()]);
-    }
+    let dysample = args.runtime.dysample.to_possible_value().expect("none is hidden");
+    arguments.extend(["--dysample".into(), dysample.get_name().into()]);
+    arguments.extend(["--device".into(), args.runtime.device.to_string().into()]);
+    arguments.extend(["--precision".into(), devices::precision(&args.runtime).to_string().into()]);
     if globals.is_offline() {
         arguments.push("--offline".into());
     }

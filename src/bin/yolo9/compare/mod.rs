@@ -13,21 +13,20 @@ use indicatif::ProgressBar;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
 use yolo9::image::ImageLimits;
 use yolo9::output::write_atomically;
-use yolo9::runtime::Runtime;
 
 use crate::cli::{CompareArgs, Globals};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
-use crate::options;
 use crate::overwrite::refuse_all;
 use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
 use crate::run::sources::{self, Source};
 use crate::val::Scores;
+use crate::{devices, options};
 use measure::{MeasurePlan, Measured};
 pub(crate) use memory::run as memory;
-use side::{Common, Side};
+use side::{Common, Side, computed};
 
 /// Draws of the bootstrap.
 const RESAMPLES: usize = 1000;
@@ -75,10 +74,10 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     inputs.extend(sources.iter().filter_map(|source| source.path().map(Path::to_path_buf)));
     refuse_all(&inputs, &[("--json", args.json.as_deref())], args.out.as_deref(), args.exist_ok)?;
     let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
-    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
     // With several threads a session can be a fifth slower or faster than another one of the same model for as long as it
     // lives, by where its threads run; with one, two sessions of a model are equal within a percent.
     let session = options::compared_session(&args.runtime);
+    let runtime = devices::runtime_for(&args.runtime, globals, &[&args.a, &args.b].map(|arg| computed(arg, &session)))?;
     let threads = session.threads;
     if threads > 1 {
         log::warn!(

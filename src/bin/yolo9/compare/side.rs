@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use yolo9::architecture::Form;
 use yolo9::detect::{DetectorOptions, Engine};
 use yolo9::model::{ModelContent, ModelFile, Network};
-use yolo9::runtime::{OrtBackend, Runtime, SessionOptions};
+use yolo9::runtime::{Device, OrtBackend, Precision, Runtime, SessionOptions};
 use yolo9::weights::{OffsetState, offset_states};
 
 use crate::cli::{Globals, InputArgs, SideArg};
@@ -84,7 +84,9 @@ impl Side {
         }
         let class_names = model.class_names().to_vec();
         let dysample = arg.dysample.map_or(common.session.dysample, options::dysample);
-        let backend = model.into_sessions(common.runtime, &common.session.clone().dysample(dysample), 1)?.remove(0);
+        let (device, precision) = computed(arg, &common.session);
+        let session = common.session.clone().device(device).precision(precision).dysample(dysample);
+        let backend = model.into_sessions(common.runtime, &session, 1)?.remove(0);
         let postprocess = options::preset(common.input).postprocess();
         let mut engine = Engine::new(backend, DetectorOptions::new(letterbox, postprocess));
         let grey = image::RgbImage::new(letterbox.target.width as u32, letterbox.target.height as u32);
@@ -92,6 +94,11 @@ impl Side {
         let side = Self { name: arg.text.clone(), class_names, has_weights, size, input: letterbox.target, notes };
         Ok((side, engine))
     }
+}
+
+/// Where a side runs, and with which numbers: its own, or those of the command.
+pub(super) fn computed(arg: &SideArg, common: &SessionOptions) -> (Device, Precision) {
+    (arg.device.unwrap_or(common.device), arg.precision.unwrap_or(common.precision))
 }
 
 /// Whether its DySample modules compute something of their own.

@@ -13,14 +13,14 @@ use yolo9::dysample::{init_pos, upsample};
 use yolo9::graph::DySampleValues;
 use yolo9::model::ModelContent;
 use yolo9::output::{encode_image, write_atomically};
-use yolo9::runtime::{OrtBackend, Runtime};
+use yolo9::runtime::OrtBackend;
 
 use crate::cli::{ExplainArgs, Globals};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
 use crate::overwrite::refuse_all;
 use crate::run::sources::Source;
-use crate::{model, options};
+use crate::{devices, model, options};
 
 /// What one DySample module does to an image.
 struct Explained {
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<ExitS
         args.model.weights
     );
     let prepared = Prepared::new(&image.pixels, &letterbox);
-    let runtime = Runtime::load(&options::library(&args.runtime, globals))?;
+    let runtime = devices::runtime(&args.runtime, globals)?;
     let mut model = OrtBackend::new(&runtime, network.onnx, &options::session(&args.runtime))?;
     let maps = model.run_all(prepared.tensor())?;
     let map = |name: &String| maps.get(name).with_context(|| format!("the network does not give its value {name}"));

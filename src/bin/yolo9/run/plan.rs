@@ -8,11 +8,12 @@ use yolo9::detect::DetectorOptions;
 use yolo9::hexadecimal;
 use yolo9::image::ImageLimits;
 use yolo9::output::{Header, RunSettings, Shard};
+use yolo9::runtime::SessionOptions;
 use yolo9::untrusted::{FileKind, read};
 
 use super::places::Places;
 use super::sources::{Source, Sources};
-use crate::cli::{DetectArgs, DySampleArg, Globals};
+use crate::cli::{DetectArgs, Globals};
 use crate::weights::provenance;
 
 /// An image or video of the run. Small: a run may have millions of them.
@@ -102,7 +103,7 @@ impl RunPlan {
         &self,
         args: &DetectArgs,
         globals: &Globals,
-        (options, limits): (&DetectorOptions, ImageLimits),
+        (options, limits, session): (&DetectorOptions, ImageLimits, &SessionOptions),
         class_names: &[String],
     ) -> anyhow::Result<Option<Header>> {
         if !args.output.needs_folder() || self.video().is_some() {
@@ -112,7 +113,7 @@ impl RunPlan {
             journal: Header::VERSION,
             yolo9: env!("CARGO_PKG_VERSION").into(),
             model: model_of(args, globals)?,
-            settings: settings(args, options, limits),
+            settings: settings(args, options, limits, session),
             written: args.output.image_files().map(|files| files.name.to_owned()).collect(),
             inputs: self.inputs.clone(),
             total: self.total,
@@ -137,7 +138,12 @@ fn model_of(args: &DetectArgs, globals: &Globals) -> anyhow::Result<String> {
 
 /// What decides about results. How much memory there is decides which images fail, not what is detected; and every machine
 /// has its own.
-fn settings(args: &DetectArgs, options: &DetectorOptions, limits: ImageLimits) -> RunSettings {
+fn settings(
+    args: &DetectArgs,
+    options: &DetectorOptions,
+    limits: ImageLimits,
+    session: &SessionOptions,
+) -> RunSettings {
     let (letterbox, postprocess, output) = (&options.letterbox, &options.postprocess, &args.output);
     RunSettings {
         input: [letterbox.target.width, letterbox.target.height],
@@ -150,7 +156,9 @@ fn settings(args: &DetectArgs, options: &DetectorOptions, limits: ImageLimits) -
         class_agnostic: postprocess.nms.class_agnostic,
         classes: postprocess.classes.clone(),
         max_pixels: limits.max_pixels,
-        native_dysample: args.runtime.dysample == DySampleArg::Native,
+        native_dysample: session.native_dysample(),
+        device: session.device.name().into(),
+        precision: session.precision.to_string(),
         line_width: output.line_width,
         hide_labels: output.hide_labels,
         hide_confidence: output.hide_conf,

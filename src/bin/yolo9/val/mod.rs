@@ -30,7 +30,7 @@ use crate::run::pipeline::{Flow, Limits, Pipeline};
 use crate::run::plan::Planned;
 use crate::run::sources::Source;
 use crate::statistics::Spread;
-use crate::{model, options};
+use crate::{devices, model, options};
 pub(crate) use classes::mapping;
 pub(crate) use scores::Scores;
 #[cfg(feature = "train")]
@@ -108,7 +108,7 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
     let postprocess = options::postprocess(&args.thresholds, Preset::evaluation(), &model)?;
     let all = options::session(&args.runtime).spinning(false);
     let inference = Inference {
-        runtime: Runtime::load(&options::library(&args.runtime, globals))?,
+        runtime: devices::runtime(&args.runtime, globals)?,
         limits: options::image_limits(&args.input, all.threads),
         session: all,
         interrupt: Interrupt::install()?,
@@ -136,7 +136,7 @@ impl Inference {
         let classes = mapping(model.class_names(), &dataset.class_names)?;
         let class_names = model.class_names().into();
         let (all, limits, workers) = (all.clone(), *limits, all.threads);
-        let count = options::session_count(all.threads).min(dataset.images.len().max(1));
+        let count = options::session_count(&all).min(dataset.images.len().max(1));
         let backends = model.into_sessions(runtime, &options::shared_session(all, count), count)?;
         let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: Vec::new() };
         let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();

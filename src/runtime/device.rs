@@ -1,0 +1,336 @@
+//! Where a network runs, and with which numbers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use super::DySampleBackend;
+use super::library::{DIRECTML, GPU, ONNXRUNTIME, OPENVINO, Package};
+
+/// What computes a network: one of ONNX Runtime's execution providers, with the part of the machine that it uses.
+///
+/// As text: `cpu`, `openvino`, `openvino:GPU`, `openvino:GPU.1`, `openvino:NPU`, `cuda`, `cuda:1`, `tensorrt:0`, `coreml`,
+/// `directml:0`, `xnnpack`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Device {
+    /// ONNX Runtime's own kernels.
+    #[default]
+    Cpu,
+    /// Intel's OpenVINO, which runs on processors of AMD too.
+    OpenVino(OpenVinoPart),
+    /// NVIDIA's CUDA, on the GPU of that number.
+    Cuda(u32),
+    /// NVIDIA's TensorRT, on the GPU of that number.
+    TensorRt(u32),
+    /// Apple's Core ML.
+    CoreMl,
+    /// Microsoft's DirectML, on the adapter of that number.
+    DirectMl(u32),
+    /// Google's XNNPACK, on the CPU.
+    Xnnpack,
+}
+
+/// What OpenVINO uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OpenVinoPart {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An Intel GPU; the first one, if no number is given.
+    Gpu(Option<u32>),
+    /// An Intel NPU.
+    Npu,
+}
+
+impl fmt::Display for OpenVinoPart {
+    /// As OpenVINO calls it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("CPU"),
+            Self::Gpu(None) => f.write_str("GPU"),
+            Self::Gpu(Some(number)) => write!(f, "GPU.{number}"),
+            Self::Npu => f.write_str("NPU"),
+        }
+    }
+}
+
+/// The numbers that convolutions are computed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// 16 bits, with the range of f32 and 8 bits of significand.
+    Bf16,
+    /// 16 bits, up to 65504 and with 11 bits of significand.
+    F16,
+    /// 8-bit integers, of a network that was quantised.
+    Int8,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::F32, Self::Bf16, Self::F16, Self::Int8];
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+/// A text that is no device.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "`{text}` is no device; expected cpu, openvino (or openvino:GPU, openvino:GPU.N, openvino:NPU), cuda:N, tensorrt:N, \
+     coreml, directml:N or xnnpack"
+)]
+pub struct DeviceParseError {
+    text: String,
+}
+
+impl FromStr for Device {
+    type Err = DeviceParseError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceParseError> {
+        let lower = text.to_ascii_lowercase();
+        let (name, part) = lower.split_once(':').map_or((lower.as_str(), None), |(name, part)| (name, Some(part)));
+        // Numbers that an `int` of the providers' options holds.
+        let number = |part: &str| part.parse::<u32>().ok().filter(|number| i32::try_from(*number).is_ok());
+        let numbered = |device: fn(u32) -> Self| part.map_or(Some(0), number).map(device);
+        let device = match (name, part) {
+            ("cpu", None) => Some(Self::Cpu),
+            ("coreml", None) => Some(Self::CoreMl),
+            ("xnnpack", None) => Some(Self::Xnnpack),
+            ("openvino", None | Some("cpu")) => Some(Self::OpenVino(OpenVinoPart::Cpu)),
+            ("openvino", Some("gpu")) => Some(Self::OpenVino(OpenVinoPart::Gpu(None))),
+            ("openvino", Some("npu")) => Some(Self::OpenVino(OpenVinoPart::Npu)),
+            ("openvino", Some(part)) => {
+                part.strip_prefix("gpu.").and_then(number).map(|number| Self::OpenVino(OpenVinoPart::Gpu(Some(number))))
+            }
+            ("cuda", _) => numbered(Self::Cuda),
+            ("tensorrt", _) => numbered(Self::TensorRt),
+            ("directml", _) => numbered(Self::DirectMl),
+            _ => None,
+        };
+        device.ok_or_else(|| DeviceParseError { text: text.into() })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Cpu | Self::CoreMl | Self::Xnnpack | Self::OpenVino(OpenVinoPart::Cpu) => Ok(()),
+            Self::OpenVino(part) => write!(f, ":{part}"),
+            Self::Cuda(number) | Self::TensorRt(number) | Self::DirectMl(number) => write!(f, ":{number}"),
+        }
+    }
+}
+
+impl Device {
+    /// One of each kind, with its default part.
+    pub const KINDS: [Self; 7] = [
+        Self::Cpu,
+        Self::OpenVino(OpenVinoPart::Cpu),
+        Self::Cuda(0),
+        Self::TensorRt(0),
+        Self::CoreMl,
+        Self::DirectMl(0),
+        Self::Xnnpack,
+    ];
+
+    /// Its name without a number or a part, such as `cuda`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::OpenVino(_) => "openvino",
+            Self::Cuda(_) => "cuda",
+            Self::TensorRt(_) => "tensorrt",
+            Self::CoreMl => "coreml",
+            Self::DirectMl(_) => "directml",
+            Self::Xnnpack => "xnnpack",
+        }
+    }
+
+    /// The package whose library has the execution provider; nothing if none is published.
+    #[must_use]
+    pub fn package(self) -> Option<&'static Package> {
+        match self {
+            Self::Cpu => Some(&ONNXRUNTIME),
+            Self::CoreMl => cfg!(target_os = "macos").then_some(&ONNXRUNTIME),
+            Self::OpenVino(_) => Some(&OPENVINO),
+            Self::Cuda(_) | Self::TensorRt(_) => Some(&GPU),
+            Self::DirectMl(_) => Some(&DIRECTML),
+            Self::Xnnpack => None,
+        }
+    }
+
+    /// Whether images go through one session after the other: a GPU computes one of them as fast as it can.
+    #[must_use]
+    pub fn takes_one_session(self) -> bool {
+        !matches!(self, Self::Cpu | Self::OpenVino(OpenVinoPart::Cpu) | Self::Xnnpack)
+    }
+
+    /// What computes DySample there, unless something else is asked for. Our operator runs on the CPU: between the parts of
+    /// a network that another provider took it costs two copies, and in OpenVINO more than it saves.
+    #[must_use]
+    pub fn dysample(self) -> DySampleBackend {
+        if self == Self::Cpu { DySampleBackend::Native } else { DySampleBackend::Onnx }
+    }
+
+    /// Whether a network becomes f16 before the provider gets it; others compute a network of f32 so.
+    pub(super) fn takes_f16_graphs(self) -> bool {
+        matches!(self, Self::Cuda(_) | Self::CoreMl | Self::DirectMl(_))
+    }
+
+    /// Looks at what can be known before a library is loaded.
+    ///
+    /// # Errors
+    /// When the device has not that precision, or this processor has not.
+    pub fn check(self, precision: Precision) -> Result<(), DeviceProblem> {
+        let lacks = |why: String| Err(DeviceProblem::Precision { precision, why });
+        match (self, precision) {
+            (Self::OpenVino(OpenVinoPart::Npu), Precision::F32) => lacks("it computes in f16 only".into()),
+            (_, Precision::F32) | (Self::Cpu | Self::OpenVino(_) | Self::TensorRt(_), Precision::Int8) => Ok(()),
+            (Self::TensorRt(_), Precision::Bf16 | Precision::F16)
+            | (Self::OpenVino(OpenVinoPart::Gpu(_) | OpenVinoPart::Npu), Precision::F16)
+            | (Self::Cuda(_) | Self::CoreMl | Self::DirectMl(_), Precision::F16) => Ok(()),
+            (Self::OpenVino(OpenVinoPart::Cpu), Precision::Bf16) if processor::has_bf16() => Ok(()),
+            (Self::OpenVino(OpenVinoPart::Cpu), Precision::F16) if processor::has_f16() => Ok(()),
+            (Self::OpenVino(OpenVinoPart::Cpu), Precision::Bf16 | Precision::F16) => lacks(format!(
+                "this processor has no {}: its kernels would convert every value to f32 and back, which takes longer than \
+                 f32",
+                if precision == Precision::Bf16 { "AVX512-BF16 and no AMX" } else { "AVX512-FP16 and no AMX-FP16" }
+            )),
+            (Self::Cpu, _) => lacks("ONNX Runtime's own kernels compute convolutions in f32 or int8 only".into()),
+            _ => lacks("its execution provider has it not, or not for convolutions".into()),
+        }
+    }
+}
+
+mod processor {
+    //! What the processor has.
+
+    /// A dot product of bf16 in an instruction.
+    pub(super) fn has_bf16() -> bool {
+        has(&["avx512_bf16", "amx_bf16"])
+    }
+
+    /// Arithmetic in f16.
+    pub(super) fn has_f16() -> bool {
+        has(&["avx512_fp16", "amx_fp16"])
+    }
+
+    /// OpenVINO comes for Linux only, where the system lists the features: the standard library's macro has not all of them.
+    fn has(any_of: &[&str]) -> bool {
+        let Ok(info) = std::fs::read_to_string("/proc/cpuinfo") else { return false };
+        let flags = info.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+        flags.split_whitespace().any(|flag| any_of.contains(&flag))
+    }
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeviceProblem {
+    /// It has not the precision.
+    #[error("it cannot compute in {precision}: {why}")]
+    Precision {
+        /// What was asked for.
+        precision: Precision,
+        /// What lacks it.
+        why: String,
+    },
+    /// Nobody publishes a library for it.
+    #[error("no published ONNX Runtime library has its execution provider on {os} ({arch})")]
+    Unpublished {
+        /// The operating system.
+        os: &'static str,
+        /// The processor's architecture.
+        arch: &'static str,
+    },
+    /// The library is another build.
+    #[error("the library {library} has not its execution provider, only {has}")]
+    NotInLibrary {
+        /// The library's file.
+        library: String,
+        /// What it has.
+        has: String,
+    },
+    /// The execution provider does not start: no driver, no such device, a library of it that is missing.
+    #[error("its execution provider does not start: {reason}")]
+    Provider {
+        /// Its message.
+        reason: String,
+    },
+    /// ONNX Runtime would run a part of the network on the CPU.
+    #[error("it takes {taken} of {all} nodes only; the CPU would run the rest, {example} among them")]
+    Fallback {
+        /// Nodes that it takes.
+        taken: usize,
+        /// All of them.
+        all: usize,
+        /// An operator that it does not take.
+        example: String,
+    },
+    /// The network is in a file that has other numbers.
+    #[error("the network is an ONNX file whose numbers are those that it was exported with, not {precision}")]
+    Exported {
+        /// What was asked for.
+        precision: Precision,
+    },
+    /// The network was not quantised.
+    #[error("int8 needs a quantised network, and {model} is none")]
+    NotQuantised {
+        /// The model.
+        model: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_written_as_they_are_read() {
+        for text in
+            ["cpu", "openvino", "openvino:GPU", "openvino:GPU.1", "openvino:NPU", "cuda:3", "tensorrt:0", "coreml"]
+        {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
+        }
+        assert_eq!("CUDA".parse(), Ok(Device::Cuda(0)));
+        for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:9999999999", "openvino:gpu.", "openvino:TPU", "0"] {
+            let error = wrong.parse::<Device>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{wrong}` is no device; expected cpu, openvino")), "{error}");
+        }
+        assert!(Device::KINDS.iter().all(|device| device.to_string().parse() == Ok(*device)));
+    }
+
+    #[test]
+    fn what_a_device_cannot_is_known_before_anything_is_fetched() {
+        assert!(Device::KINDS.iter().all(|device| device.check(Precision::F32).is_ok()));
+        assert!(Device::OpenVino(OpenVinoPart::Npu).check(Precision::F32).is_err());
+        assert!(Device::Cuda(0).check(Precision::F16).is_ok() && Device::Cpu.check(Precision::Int8).is_ok());
+        let said = |device: Device, precision| device.check(precision).unwrap_err().to_string();
+        assert!(
+            said(Device::Cpu, Precision::Bf16).starts_with("it cannot compute in bf16: ONNX Runtime's own kernels")
+        );
+        assert!(said(Device::Xnnpack, Precision::F16).contains("its execution provider has it not"));
+        let bf16 = Device::OpenVino(OpenVinoPart::Cpu).check(Precision::Bf16);
+        assert_eq!(bf16.is_ok(), processor::has_bf16());
+    }
+
+    #[test]
+    fn our_operator_stays_on_the_cpu() {
+        let native = Device::KINDS.into_iter().filter(|device| device.dysample() == DySampleBackend::Native);
+        assert_eq!(native.collect::<Vec<_>>(), [Device::Cpu]);
+    }
+}
