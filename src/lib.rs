@@ -48,6 +48,7 @@ pub mod image;
 pub mod model;
 pub mod onnx;
 pub mod output;
+pub mod quantise;
 pub mod runtime;
 mod setters;
 mod size;

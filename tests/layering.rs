@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("graph", &["size", "setters", "onnx", "config", "dysample", "architecture", "weights", "detect"]),
     ("runtime", &["untrusted", "cache", "setters", "onnx", "dysample", "graph", "detect"]),
     ("model", &["size", "onnx", "config", "architecture", "checkpoint", "weights", "graph", "image", "runtime"]),
+    ("quantise", &["graph", "runtime"]),
     ("output", &["untrusted", "size", "setters", "config", "image", "detect"]),
     ("detector", &["size", "config", "detect", "image", "model", "output", "runtime"]),
     ("compare", &["detect"]),
@@ -68,6 +69,10 @@ const PROGRAM_MAY_IMPORT: &[(&str, &[&str])] = &[
             "statistics",
             "weights",
         ],
+    ),
+    (
+        "quantize",
+        &["val", "cli", "console", "devices", "exit", "interrupt", "model", "options", "report", "run", "weights"],
     ),
     (
         "train",

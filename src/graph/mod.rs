@@ -10,10 +10,12 @@ mod builder;
 mod export;
 mod expose;
 mod lower;
+mod quantise;
 
 pub use builder::{build, layers_of_values};
 pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, export};
 pub use expose::DySampleValues;
+pub use quantise::{ActivationRange, QuantisableConvolution, Quantisation};
 
 use prost::Message;
 

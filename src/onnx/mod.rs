@@ -18,7 +18,7 @@ pub use messages::{
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 pub use node::{
-    Attribute, Dim, Element, float_tensor, import, int_scalar, int_tensor, node, value_info, value_info_of,
+    Attribute, Dim, Element, float_tensor, import, int_scalar, int_tensor, node, raw_tensor, value_info, value_info_of,
 };
 
 /// Opset of the standard domain that a graph uses, 16 (the first with `GridSample`) to 20.

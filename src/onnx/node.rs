@@ -22,6 +22,12 @@ pub enum Element {
     Int64,
     /// f16.
     Float16,
+    /// u8.
+    Uint8,
+    /// i8.
+    Int8,
+    /// i32.
+    Int32,
 }
 
 impl Element {
@@ -32,6 +38,9 @@ impl Element {
             Element::Float => 1,
             Element::Int64 => 7,
             Element::Float16 => 10,
+            Element::Uint8 => 2,
+            Element::Int8 => 3,
+            Element::Int32 => 6,
         }
     }
 }
@@ -117,6 +126,17 @@ pub fn int_tensor(name: &str, values: &[i64]) -> TensorProto {
         data_type: Some(Element::Int64.number() as i32),
         name: Some(name.to_owned()),
         raw_data: Some(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()),
+    }
+}
+
+/// A constant tensor of any kind, from its little-endian bytes.
+#[must_use]
+pub fn raw_tensor(name: &str, element: Element, shape: &[usize], bytes: Vec<u8>) -> TensorProto {
+    TensorProto {
+        dims: shape.iter().map(|n| *n as i64).collect(),
+        data_type: Some(element.number() as i32),
+        name: Some(name.to_owned()),
+        raw_data: Some(bytes.into()),
     }
 }
 

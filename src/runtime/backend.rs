@@ -56,7 +56,7 @@ impl OrtBackend {
         let unusable = |problem| RuntimeError::Device { device, problem };
         let name = model.proto.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
         if precision == Precision::Int8 {
-            return Err(unusable(DeviceProblem::NotQuantised { model: name }));
+            return Err(unusable(DeviceProblem::NotQuantised));
         }
         if precision == Precision::F16 && device.takes_f16_graphs() {
             let lacks = |error: ExportError| DeviceProblem::Precision { precision, why: error.to_string() };
@@ -83,7 +83,7 @@ impl OrtBackend {
     ) -> Result<Vec<Self>, RuntimeError> {
         let (device, precision) = (options.device, options.precision);
         let problem = match precision {
-            Precision::Int8 if !file.is_quantised() => Some(DeviceProblem::NotQuantised { model: file.name.clone() }),
+            Precision::Int8 if !file.is_quantised() => Some(DeviceProblem::NotQuantised),
             Precision::F16 if device.takes_f16_graphs() => Some(DeviceProblem::Exported { precision }),
             _ => None,
         };

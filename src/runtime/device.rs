@@ -288,11 +288,8 @@ pub enum DeviceProblem {
         precision: Precision,
     },
     /// The network was not quantised.
-    #[error("int8 needs a quantised network, and {model} is none")]
-    NotQuantised {
-        /// The model.
-        model: String,
-    },
+    #[error("int8 needs a quantised network, and this one is none")]
+    NotQuantised,
 }
 
 #[cfg(test)]

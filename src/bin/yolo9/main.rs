@@ -23,6 +23,7 @@ mod models;
 mod options;
 mod overwrite;
 mod page;
+mod quantize;
 mod remedy;
 mod report;
 mod run;
@@ -95,6 +96,7 @@ fn run(cli: Cli, mut plain: clap::Command, settings: &Settings) -> anyhow::Resul
         Command::Models(args) => models::run(&args, globals),
         Command::Convert(args) => convert::run(&args, globals),
         Command::Export(args) => export::run(&args, globals),
+        Command::Quantize(args) => quantize::run(&args, globals),
         Command::Config(args) => settings_file::run(&args, &plain, settings),
         Command::Configs(args) => configs::run(&args),
         Command::Completions(args) => manual::completions(&args, &mut plain),

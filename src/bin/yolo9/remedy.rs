@@ -88,9 +88,7 @@ fn of_device(device: Device, problem: &DeviceProblem) -> String {
             "leave out --precision{}",
             if *precision == Precision::F16 { ", or write the file with `yolo9 export --half`" } else { "" }
         ),
-        DeviceProblem::NotQuantised { .. } => {
-            "`yolo9 quantize` makes one of it; leave out --precision for others".into()
-        }
+        DeviceProblem::NotQuantised => "`yolo9 quantize` makes one of it; leave out --precision for others".into(),
         _ => others.into(),
     }
 }

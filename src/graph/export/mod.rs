@@ -10,7 +10,7 @@ mod nms;
 pub(super) use half::convert_between;
 use thiserror::Error;
 
-use super::{INPUT, OnnxModel, build};
+use super::{INPUT, OnnxModel, Quantisation, build};
 use crate::Size;
 use crate::architecture::Architecture;
 use crate::detect::NmsOptions;
@@ -46,6 +46,8 @@ pub struct ExportOptions {
     /// Whether DySample stays one node with its body as a function, which yolo9 runs on its own operator, instead of
     /// its body of standard operators in the graph, which every runtime knows.
     pub dysample_function: bool,
+    /// Which convolutions are on 8-bit integers; not together with `half`.
+    pub quantisation: Option<Quantisation>,
 }
 
 impl Default for ExportOptions {
@@ -60,6 +62,7 @@ impl Default for ExportOptions {
             nms: None,
             confidence_threshold: 0.25,
             dysample_function: false,
+            quantisation: None,
         }
     }
 }
@@ -73,6 +76,7 @@ setters!(ExportOptions {
     nms: Option<NmsOptions>,
     confidence_threshold: f32,
     dysample_function: bool,
+    quantisation: Option<Quantisation>,
 });
 
 /// Why a network cannot be exported so.
@@ -95,6 +99,9 @@ pub enum ExportError {
         /// The value.
         value: f32,
     },
+    /// Two numbers at once.
+    #[error("a file is either in f16 or on 8-bit integers")]
+    HalfAndQuantised,
 }
 
 /// Builds the file. `notes` are added to its metadata.
@@ -118,6 +125,13 @@ pub fn export(
         return Err(ExportError::Size { size, stride });
     }
     let mut model = build(architecture, weights, options.opset);
+    if let Some(quantisation) = &options.quantisation {
+        if options.half {
+            return Err(ExportError::HalfAndQuantised);
+        }
+        let convolutions = model.quantisable(architecture);
+        model.quantise(quantisation, &convolutions);
+    }
     if options.half {
         half::convert(&mut model.proto)?;
     }

@@ -145,7 +145,7 @@ pub(crate) enum DySampleForm {
     Function,
 }
 
-fn parse_opset(text: &str) -> Result<i64, String> {
+pub(super) fn parse_opset(text: &str) -> Result<i64, String> {
     let (first, last) = (Opset::SUPPORTED.start(), Opset::SUPPORTED.end());
     let number = text.parse().ok().filter(|number| Opset::new(*number).is_some());
     number.ok_or_else(|| format!("`{text}` is not an opset from {first} (the first with GridSample) to {last}"))

@@ -6,6 +6,7 @@ mod detect;
 mod files;
 mod habits;
 mod measure;
+mod quantize;
 mod train;
 mod values;
 
@@ -19,6 +20,7 @@ pub(crate) use files::{
 };
 pub(crate) use habits::{is_called, translate};
 pub(crate) use measure::{BenchArgs, CompareArgs, ExplainArgs, MemoryArgs, SideArg, ValArgs};
+pub(crate) use quantize::{MethodArg, QuantizeArgs};
 pub(crate) use train::TrainArgs;
 #[cfg(feature = "train")]
 pub(crate) use train::{Freeze, OptimizerArg, TrainOnly};
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Models(ModelsArgs),
     /// Export a network as an ONNX file for other runtimes.
     Export(ExportArgs),
+    /// Write a network on 8-bit integers, calibrated on images, as an ONNX file.
+    Quantize(Box<QuantizeArgs>),
     /// Measure the time of each stage, or the ratio of two networks' times.
     #[command(alias = "benchmark")]
     Bench(BenchArgs),
@@ -120,6 +124,7 @@ impl Command {
             Command::Bench(_) => Some("bench"),
             Command::Convert(_) => Some("convert"),
             Command::Export(_) => Some("export"),
+            Command::Quantize(_) => Some("quantize"),
             Command::Merge(_) => Some("merge"),
             Command::Memory(_)
             | Command::Info(_)

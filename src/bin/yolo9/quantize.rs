@@ -1,0 +1,323 @@
+//! `yolo9 quantize`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use ndarray::Array4;
+use yolo9::architecture::Architecture;
+use yolo9::compare::{Change, compare_detections};
+use yolo9::detect::{DetectorOptions, Engine, Prepared, Preset};
+use yolo9::evaluate::{Dataset, ap_differences};
+use yolo9::graph::{self, ExportOptions, QuantisableConvolution, Quantisation, export};
+use yolo9::image::{Image, ImageLimits, InputShape, LetterboxOptions};
+use yolo9::model::{ModelFile, placeholder_names, resolve_config};
+use yolo9::onnx::{OnnxFile, Opset, StringStringEntryProto};
+use yolo9::output::write_atomically;
+use yolo9::quantise::{Calibration, RangeMethod, sensitivities};
+use yolo9::runtime::{OrtBackend, Precision, Runtime};
+use yolo9::weights::{self, Weights};
+use yolo9::{Model, Size};
+
+use crate::cli::{Globals, MethodArg, QuantizeArgs};
+use crate::console::{print_line, say};
+use crate::exit::ExitStatus;
+use crate::interrupt::Interrupt;
+use crate::model::{open_config, open_names, output_path};
+use crate::report::{counted, progress_bar};
+use crate::run::sources::{self, Source};
+use crate::val::{Inference, Scores};
+use crate::weights::{open_file, provenance};
+use crate::{devices, options};
+
+/// Of all noise: a convolution that alone makes more stays f32.
+const LARGEST_SHARE: f64 = 0.05;
+/// All values but a ten-thousandth.
+const PERCENTILE: f64 = 0.9999;
+/// Draws of the bootstrap.
+const RESAMPLES: usize = 1000;
+
+/// The network before anything is done to it.
+struct Subject {
+    architecture: Architecture,
+    weights: Weights,
+    class_names: Vec<String>,
+    notes: Vec<(String, String)>,
+}
+
+pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    let subject = subject(args, globals)?;
+    let default = format!("{}-int8.onnx", Path::new(&args.input).file_stem().unwrap_or_default().to_string_lossy());
+    let output = args.output.as_deref().unwrap_or(Path::new(&default));
+    let inputs = [args.input.as_str(), args.config.as_deref().unwrap_or_default()];
+    let output = output_path(Some(output), &["onnx"], args.exist_ok, &inputs)?;
+    let open = |data: &Path| Dataset::open(data, &args.split, None);
+    let dataset = args.data.as_deref().map(open).transpose()?;
+    let runtime = devices::runtime(&args.runtime, globals)?;
+    let interrupt = Interrupt::install()?;
+    let letterbox = LetterboxOptions::new(
+        args.imgsz,
+        subject.architecture.stride(),
+        InputShape::Square,
+        Preset::default().box_rescaling(),
+    );
+    let images = images(args, globals)?;
+    let prepared: Vec<Prepared> = images.iter().map(|image| Prepared::new(&image.pixels, &letterbox)).collect();
+    let tensors: Vec<Array4<f32>> = prepared.iter().map(|prepared| prepared.tensor().to_owned()).collect();
+    let work = Work { args, globals, runtime: &runtime, interrupt: &interrupt };
+    let Some(quantisation) = work.quantisation(&subject, &tensors)? else {
+        say!("Interrupted: nothing is written");
+        return Ok(ExitStatus::Interrupted);
+    };
+    let bytes = exported(args, subject, quantisation)?;
+    write_atomically(&output, &bytes)?;
+    let shown = output.display().to_string();
+    let file = OnnxFile::from_bytes(&shown, bytes)?;
+    say!("{shown}: {} bytes", file.bytes.len());
+    let before = Model::new(&args.input, open_file(&args.input, globals)?, config(args)?.as_ref(), None)?;
+    let after = Model::new(&shown, ModelFile::Exported(file), None, None)?;
+    match dataset {
+        Some(dataset) => work.accuracy(before, after, &dataset)?,
+        None => work.changes([before, after], &images, letterbox)?,
+    }
+    Ok(ExitStatus::Done)
+}
+
+fn config(args: &QuantizeArgs) -> anyhow::Result<Option<yolo9::config::ModelConfig>> {
+    args.config.as_deref().map(open_config).transpose()
+}
+
+fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Subject> {
+    let checkpoint = match open_file(&args.input, globals)? {
+        ModelFile::Checkpoint(checkpoint) => checkpoint,
+        ModelFile::Exported(file) if file.is_quantised() => {
+            anyhow::bail!("{}: is quantised already; give the checkpoint that it was made from", args.input)
+        }
+        ModelFile::Exported(_) => {
+            anyhow::bail!(
+                "{}: is an ONNX file, a finished network; give the checkpoint that it was exported from",
+                args.input
+            )
+        }
+    };
+    let (architecture, weights) = weights::bind(&resolve_config(&checkpoint, config(args)?.as_ref())?, &checkpoint)?;
+    let classes = architecture.head().classes;
+    let named = args.names.as_ref().map(open_names).transpose()?.map(|given| given.names);
+    let class_names = named.or(checkpoint.metadata().class_names.clone()).unwrap_or_else(|| placeholder_names(classes));
+    anyhow::ensure!(
+        class_names.len() == classes,
+        "{} class names for {classes} classes; expected one name per class (--names)",
+        class_names.len()
+    );
+    let stride = architecture.stride();
+    let Size { width, height } = args.imgsz;
+    anyhow::ensure!(
+        width.is_multiple_of(stride) && height.is_multiple_of(stride),
+        "--imgsz {}: both sides must be multiples of the stride {stride}",
+        args.imgsz
+    );
+    for layer in &args.keep {
+        let layers = architecture.layers().len();
+        anyhow::ensure!(*layer < layers, "--keep {layer}: the network has the layers 0 to {}", layers - 1);
+    }
+    let (source, hash) = provenance(&args.input, globals)?;
+    let notes = vec![("source".to_owned(), source), ("source_sha256".to_owned(), hash)];
+    Ok(Subject { architecture, weights, class_names, notes })
+}
+
+/// Images for calibration, evenly from all that there are; what cannot be read is said and left out.
+fn images(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Vec<Image>> {
+    let options =
+        sources::Options { recursive: true, videos: false, out: Path::new("."), offline: globals.is_offline() };
+    let found = sources::expand(&args.images, options);
+    for (path, reason) in &found.failed {
+        log::warn!("{}: {reason}", path.display());
+    }
+    let all: Vec<&Source> = found.images.iter().filter(|source| source.video().is_none()).collect();
+    let count = all.len().min(args.count as usize);
+    let mut images = Vec::with_capacity(count);
+    for source in (0..count).map(|n| all[n * all.len() / count]) {
+        match source.open(&ImageLimits::default()) {
+            Ok(image) => images.push(image),
+            Err(failure) => log::warn!("{}: {}; it is left out", source.name(), failure.reason),
+        }
+    }
+    anyhow::ensure!(
+        !images.is_empty(),
+        "--images: no image to calibrate on can be read in {}",
+        args.images.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    );
+    log::info!("Calibrating on {}", counted(images.len(), "image"));
+    Ok(images)
+}
+
+/// What all steps have in common.
+struct Work<'a> {
+    args: &'a QuantizeArgs,
+    globals: &'a Globals,
+    runtime: &'a Runtime,
+    interrupt: &'a Interrupt,
+}
+
+impl Work<'_> {
+    fn bar(&self, length: usize, message: &'static str) -> ProgressBar {
+        let bar = if self.globals.quiet { ProgressBar::hidden() } else { progress_bar(length) };
+        bar.set_message(message);
+        bar
+    }
+
+    /// What is computed in integers; nothing if somebody asked to stop.
+    fn quantisation(&self, subject: &Subject, inputs: &[Array4<f32>]) -> anyhow::Result<Option<Quantisation>> {
+        let Subject { architecture, weights, .. } = subject;
+        let threads = options::session(&self.args.runtime).threads;
+        let model = graph::build(architecture, weights.clone(), Opset::new(self.args.opset).unwrap_or_default());
+        let all = model.quantisable(architecture);
+        let names: BTreeSet<String> =
+            all.iter().flat_map(|convolution| [convolution.input.clone(), convolution.output.clone()]).collect();
+        let (method, passes) = match self.args.calibration {
+            MethodArg::MinMax => (RangeMethod::MinMax, 1),
+            MethodArg::Percentile => (RangeMethod::Percentile(PERCENTILE), 2),
+        };
+        let bar = self.bar(passes * inputs.len(), "calibration");
+        let ranges = Calibration::new(self.runtime, &model, &names, threads)?.ranges(inputs, method, || bar.inc(1))?;
+        bar.finish_and_clear();
+        if self.interrupt.requested() {
+            return Ok(None);
+        }
+        let wanted: Vec<&QuantisableConvolution> =
+            all.iter().filter(|convolution| !self.args.keep.contains(&convolution.layer)).collect();
+        let mut quantisation = Quantisation {
+            ranges,
+            convolutions: wanted.iter().map(|convolution| convolution.path.clone()).collect(),
+            weight_bits: if self.args.full_range { 8 } else { 7 },
+        };
+        let tried = &inputs[..inputs.len().min(self.args.sensitivity as usize)];
+        if !tried.is_empty() {
+            let bar = self.bar(all.len(), "sensitivity");
+            let noise = sensitivities(self.runtime, &model, (&all, &quantisation), tried, threads, || {
+                bar.inc(1);
+                !self.interrupt.requested()
+            })?;
+            bar.finish_and_clear();
+            if self.interrupt.requested() {
+                return Ok(None);
+            }
+            keep_loud(&mut quantisation, &all, &noise);
+        }
+        log::info!(
+            "{} of {} convolutions on 8-bit integers; those of the head's outputs and of DySample stay f32",
+            quantisation.convolutions.len(),
+            all.len()
+        );
+        Ok(Some(quantisation))
+    }
+
+    /// AP before and after.
+    fn accuracy(&self, before: Model, after: Model, dataset: &Dataset) -> anyhow::Result<()> {
+        let all = options::session(&self.args.runtime).spinning(false);
+        let of = |model: Model, precision: Precision| {
+            let inference = Inference {
+                runtime: self.runtime.clone(),
+                limits: ImageLimits::default(),
+                session: all.clone().precision(precision),
+                interrupt: self.interrupt.clone(),
+                bar: self.bar(dataset.images.len(), "accuracy"),
+            };
+            // Both pad to the same input, or the letterbox would be a part of the difference.
+            let shape = if self.args.fixed { InputShape::Square } else { InputShape::Rectangular };
+            let letterbox = model.letterbox(Some(self.args.imgsz), shape, Preset::default().box_rescaling())?;
+            inference.run(dataset, model, DetectorOptions::new(letterbox, Preset::evaluation()))
+        };
+        let (a, b) = (of(before, Precision::F32)?, of(after, Precision::Int8)?);
+        if a.interrupted || b.interrupted {
+            say!("Interrupted: the file is written, its accuracy was not measured");
+            return Ok(());
+        }
+        let [a, b] = [&a.images, &b.images].map(|images| Scores::of(images, dataset));
+        let [difference, ..] = ap_differences(&a.evaluation, &b.evaluation, dataset.images.len(), RESAMPLES, 1);
+        print_line!(
+            "AP    {:.4} in f32, {:.4} in int8: {:+.4}{}",
+            a.coco.ap,
+            b.coco.ap,
+            b.coco.ap - a.coco.ap,
+            interval(&difference)
+        );
+        print_line!("AP50  {:.4} in f32, {:.4} in int8: {:+.4}", a.coco.ap50, b.coco.ap50, b.coco.ap50 - a.coco.ap50);
+        Ok(())
+    }
+
+    /// What becomes of the boxes of the calibration images.
+    fn changes(&self, models: [Model; 2], images: &[Image], letterbox: LetterboxOptions) -> anyhow::Result<()> {
+        let options = options::session(&self.args.runtime);
+        let detector = DetectorOptions::new(letterbox, Preset::default().postprocess());
+        let [a, b] = models;
+        let engine = |model: Model, precision| -> anyhow::Result<Engine<OrtBackend>> {
+            let session = options.clone().precision(precision);
+            Ok(Engine::new(model.into_sessions(self.runtime, &session, 1)?.remove(0), detector.clone()))
+        };
+        let (mut a, mut b) = (engine(a, Precision::F32)?, engine(b, Precision::Int8)?);
+        let mut counts: BTreeMap<Change, usize> = BTreeMap::new();
+        for image in images {
+            let found = [a.detect(&image.pixels)?.detections, b.detect(&image.pixels)?.detections];
+            for compared in compare_detections(&found[0], &found[1]) {
+                *counts.entry(compared.change).or_default() += 1;
+            }
+        }
+        let count = |change| counts.get(&change).copied().unwrap_or_default();
+        let both = counts.values().sum::<usize>() - count(Change::OnlyB);
+        print_line!(
+            "Of {} in f32 on {}: {} the same, {} moved, {} with another confidence, {} lost; {} new",
+            counted(both, "box"),
+            counted(images.len(), "calibration image"),
+            count(Change::Same),
+            count(Change::Moved),
+            count(Change::Rescored),
+            count(Change::OnlyA),
+            count(Change::OnlyB)
+        );
+        print_line!("Give --data for what that does to AP");
+        Ok(())
+    }
+}
+
+fn interval(difference: &yolo9::evaluate::Difference) -> String {
+    let [low, high] = difference.interval;
+    // Too few images have none.
+    if low.is_nan() { String::new() } else { format!(" (95 % interval {low:+.4} to {high:+.4})") }
+}
+
+/// Leaves those in f32 that alone make much of the noise.
+fn keep_loud(quantisation: &mut Quantisation, all: &[QuantisableConvolution], noise: &[f64]) {
+    let total: f64 = noise.iter().sum();
+    let loud = all.iter().zip(noise).filter(|(_, noise)| **noise > LARGEST_SHARE * total);
+    for (convolution, noise) in loud {
+        if quantisation.convolutions.remove(&convolution.path) {
+            log::info!("{} stays f32: {:.0} % of the noise", convolution.path, 100.0 * noise / total);
+        }
+    }
+}
+
+fn exported(args: &QuantizeArgs, subject: Subject, quantisation: Quantisation) -> anyhow::Result<Vec<u8>> {
+    let Subject { architecture, weights, class_names, mut notes } = subject;
+    let integers = quantisation.convolutions.clone();
+    notes.push(("description".into(), "YOLOv9 detector on 8-bit integers, quantised by yolo9".into()));
+    let options = ExportOptions::default()
+        .batch(args.fixed.then_some(1))
+        .size(args.fixed.then_some(args.imgsz))
+        .usual_size(args.imgsz)
+        .opset(Opset::new(args.opset).unwrap_or_default())
+        .quantisation(Some(quantisation));
+    let mut proto = export(&architecture, weights, &options, &class_names, &notes).context("quantised file")?;
+    let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
+    let convolutions: Vec<&str> =
+        nodes.filter(|node| node.op_type.as_deref() == Some("Conv")).filter_map(|node| node.name.as_deref()).collect();
+    let real: Vec<&str> = convolutions.iter().copied().filter(|name| !integers.contains(*name)).collect();
+    // What `info` shows.
+    let counts = format!("{} of {} convolutions on 8-bit integers", integers.len(), convolutions.len());
+    let entries = [("int8", counts), ("f32", real.join(", "))];
+    proto
+        .metadata_props
+        .extend(entries.map(|(key, value)| StringStringEntryProto { key: Some(key.into()), value: Some(value) }));
+    Ok(prost::Message::encode_to_vec(&proto))
+}
