@@ -53,6 +53,9 @@ impl<'a> Calibration<'a> {
     ///
     /// # Errors
     /// As [`OrtSession::run`].
+    ///
+    /// # Panics
+    /// Never: both passes see the same names.
     pub fn ranges(
         &mut self,
         inputs: &[Array4<f32>],
