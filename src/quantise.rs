@@ -48,8 +48,8 @@ impl<'a> Calibration<'a> {
         Ok(Self { session: OrtSession::new(runtime, "the network", &model.to_bytes(), &options)?, names })
     }
 
-    /// The range of each value over the inputs, `[1, 3, H, W]` in 0 to 1. `progress` is called after each run, of which there
-    /// are as many as inputs, or twice as many for percentiles.
+    /// The range of each value over the inputs, `[1, 3, H, W]` in 0 to 1. `go_on` is asked after each run, of which there are
+    /// as many as inputs, or twice as many for percentiles; if it says no, the ranges are those so far.
     ///
     /// # Errors
     /// As [`OrtSession::run`].
@@ -60,7 +60,7 @@ impl<'a> Calibration<'a> {
         &mut self,
         inputs: &[Array4<f32>],
         method: RangeMethod,
-        mut progress: impl FnMut(),
+        mut go_on: impl FnMut() -> bool,
     ) -> Result<BTreeMap<String, ActivationRange>, RuntimeError> {
         let mut ranges: BTreeMap<String, ActivationRange> = BTreeMap::new();
         for input in inputs {
@@ -71,7 +71,9 @@ impl<'a> Calibration<'a> {
                     (range.low, range.high) = (range.low.min(*value), range.high.max(*value));
                 }
             })?;
-            progress();
+            if !go_on() {
+                return Ok(ranges);
+            }
         }
         let RangeMethod::Percentile(share) = method else { return Ok(ranges) };
         let mut histograms: BTreeMap<String, Vec<u64>> =
@@ -84,7 +86,9 @@ impl<'a> Calibration<'a> {
                     histogram[(((value - range.low) * per_bin) as usize).min(BINS - 1)] += 1;
                 }
             })?;
-            progress();
+            if !go_on() {
+                return Ok(ranges);
+            }
         }
         for (name, range) in &mut ranges {
             *range = trimmed(*range, &histograms[name], share);

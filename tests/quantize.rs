@@ -39,6 +39,8 @@ fn a_quantised_network_detects_nearly_the_same() {
     std::fs::create_dir(place.path("empty")).unwrap();
     place.fails("quantize codes-dysample --images empty -o x.onnx", 1);
     place.fails("quantize codes-dysample --images in --keep 99 -o x.onnx", 1);
+    let all = (0..23).map(|layer| layer.to_string()).collect::<Vec<_>>().join(",");
+    place.fails(&format!("quantize codes-dysample --images in --imgsz 64 --keep {all} -o x.onnx"), 1);
     place.fails("quantize codes-dysample --images in --imgsz 100 -o x.onnx", 1);
     assert!(!place.path("x.onnx").exists());
 }

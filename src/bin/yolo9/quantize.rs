@@ -180,13 +180,18 @@ impl Work<'_> {
             MethodArg::Percentile => (RangeMethod::Percentile(PERCENTILE), 2),
         };
         let bar = self.bar(passes * inputs.len(), "calibration");
-        let ranges = Calibration::new(self.runtime, &model, &names, threads)?.ranges(inputs, method, || bar.inc(1))?;
+        let go_on = || {
+            bar.inc(1);
+            !self.interrupt.requested()
+        };
+        let ranges = Calibration::new(self.runtime, &model, &names, threads)?.ranges(inputs, method, go_on)?;
         bar.finish_and_clear();
         if self.interrupt.requested() {
             return Ok(None);
         }
         let wanted: Vec<&QuantisableConvolution> =
             all.iter().filter(|convolution| !self.args.keep.contains(&convolution.layer)).collect();
+        anyhow::ensure!(!wanted.is_empty(), "--keep: no convolution is left to quantise");
         let mut quantisation = Quantisation {
             ranges,
             convolutions: wanted.iter().map(|convolution| convolution.path.clone()).collect(),
