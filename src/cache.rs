@@ -1,6 +1,11 @@
 //! Fetched files: the folder that they live in, how their checksums are written.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::untrusted::open_regular;
 
 /// `YOLO9_CACHE`, else `yolo9` in the user's cache folder (XDG on Linux).
 ///
@@ -27,6 +32,21 @@ pub struct NoCacheFolder {
 #[must_use]
 pub fn offline_by_variable() -> bool {
     std::env::var_os("YOLO9_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// The SHA-256 of a regular file, as `sha256sum` prints it.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn sha256_of_file(path: &Path) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    let (mut file, mut buffer) = (open_regular(path)?, vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hexadecimal(&hasher.finalize())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
 }
 
 /// Two lowercase hexadecimal digits per byte, as `sha256sum` prints a checksum.

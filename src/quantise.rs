@@ -142,14 +142,12 @@ pub fn sensitivities(
     mut go_on: impl FnMut() -> bool,
 ) -> Result<Vec<f64>, RuntimeError> {
     let options = SessionOptions::default().threads(threads).dysample(DySampleBackend::Native);
-    let heads: Vec<&str> =
-        model.head.levels.iter().flat_map(|level| [level.boxes.as_str(), level.classes.as_str()]).collect();
     let run = |model: &OnnxModel| -> Result<Vec<Vec<f32>>, RuntimeError> {
         let mut session = OrtSession::new(runtime, "the network", &model.to_bytes(), &options)?;
         let mut values = Vec::new();
         for input in inputs {
             let outputs = session.run(&[input.view().into_dyn()])?;
-            for head in &heads {
+            for head in model.head.outputs() {
                 values.push(outputs.get(head)?.iter().copied().collect());
             }
         }

@@ -9,7 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("untrusted", &[]),
     ("size", &[]),
     ("setters", &[]),
-    ("cache", &[]),
+    ("cache", &["untrusted"]),
     ("onnx", &["untrusted"]),
     ("dysample", &["onnx"]),
     ("config", &["untrusted"]),

@@ -35,11 +35,7 @@ fn f32_is_that_of_the_cpu() {
         };
         let on_cpu = |input: &ndarray::Array4<f32>| run(Device::Cpu, DySampleBackend::Native, input).unwrap();
         let expected = on_cpu(&input);
-        let moved = common::SEEDS.map(|seed| {
-            let nudged = on_cpu(&common::nudged(&input, seed));
-            common::differences(expected.view(), nudged.view())
-        });
-        let moved = moved.fold((0.0f32, 0.0f32), |a, b| (a.0.max(b.0), a.1.max(b.1)));
+        let moved = common::moved_by_nudges(expected.view(), &input, on_cpu);
         for dysample in [DySampleBackend::Native, DySampleBackend::Onnx] {
             let found = match run(OPENVINO_CPU, dysample, &input) {
                 Ok(found) => found,

@@ -61,6 +61,12 @@ fn last_scores(place: &Workdir, folder: &str) -> Vec<f64> {
     text.lines().last().unwrap().split(',').skip(5).map(|number| number.parse().unwrap()).collect()
 }
 
+/// Asserts that each part stands in what was said.
+fn says_all(output: &std::process::Output, parts: &[&str]) {
+    let said = stderr(output);
+    parts.iter().for_each(|part| assert!(said.contains(part), "{part}: {said}"));
+}
+
 #[test]
 fn eight_images_are_learned_by_heart() {
     let place = Workdir::new();
@@ -164,16 +170,16 @@ fn a_new_run_leaves_nothing_of_an_earlier_one() {
     std::fs::remove_file(place.path("set/images/1.png")).unwrap();
     place.write("set/images/1.png", b"no image");
     let output = place.succeeds(&format!("train --data data.yaml --epochs 1 --hyp lr0=0 {options} --exist-ok"));
-    let said = stderr(&output);
-    for part in [
-        "1 training image left out, which cannot be read",
-        "1 problem in the training labels",
-        "1 problem in the validation labels",
-        "1 validation image left out, which cannot be read",
-        "training and validation are the same images",
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
+    says_all(
+        &output,
+        &[
+            "1 training image left out, which cannot be read",
+            "1 problem in the training labels",
+            "1 problem in the validation labels",
+            "1 validation image left out, which cannot be read",
+            "training and validation are the same images",
+        ],
+    );
     place.write("data2.yaml", b"path: set\ntrain: images\nval: broken\nnames: [square, bar]\n");
     place.write("set/broken/0.png", b"no image");
     place.write("set/broken/0.txt", b"0 0.5 0.5 0.3 0.3\n");
@@ -239,17 +245,17 @@ fn what_cannot_be_trained_is_said_before_the_work() {
     place.fails("train --resume broken", 1);
     // What is wrong with single images and labels is listed, and the rest is trained on.
     let output = place.succeeds(&format!("{common} --config tiny.yaml --batch 8 --out run"));
-    let text = stderr(&output);
-    for part in [
-        "1.png",
-        "line 2 repeats",
-        "there is no class 7",
-        "`nan` is not a number",
-        "3 is not a share",
-        "7 training images",
-    ] {
-        assert!(text.contains(part), "{part}: {text}");
-    }
+    says_all(
+        &output,
+        &[
+            "1.png",
+            "line 2 repeats",
+            "there is no class 7",
+            "`nan` is not a number",
+            "3 is not a share",
+            "7 training images",
+        ],
+    );
     place.write("empty.yaml", b"path: nowhere\ntrain: images\nval: images\nnames: [square, bar]\n");
     place.fails("train --data empty.yaml --config tiny.yaml --out y", 1);
 }

@@ -47,6 +47,12 @@ impl OnnxModel {
         exposed
     }
 
+    /// Makes values of those names outputs of the graph too.
+    pub fn expose<'a>(&mut self, names: impl IntoIterator<Item = &'a String>) {
+        let Some(graph) = &mut self.proto.graph else { return };
+        names.into_iter().for_each(|name| declare(graph, name));
+    }
+
     /// Makes input, offsets and output of every DySample node outputs of the graph too.
     pub fn expose_dysample(&mut self, architecture: &Architecture) -> Vec<DySampleValues> {
         let Some(graph) = &mut self.proto.graph else { return Vec::new() };

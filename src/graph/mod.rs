@@ -46,6 +46,11 @@ pub struct HeadLayout {
 }
 
 impl HeadLayout {
+    /// Names of the outputs: boxes and classes of each level.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.levels.iter().flat_map(|level| [level.boxes.as_str(), level.classes.as_str()])
+    }
+
     /// The largest stride: input sizes are multiples of it.
     #[must_use]
     pub fn stride(&self) -> usize {
@@ -75,9 +80,7 @@ impl OnnxModel {
     /// # Errors
     /// [`ExportError::Half`] when a weight does not fit.
     pub fn narrow(&mut self) -> Result<(), ExportError> {
-        let names: Vec<&str> =
-            self.head.levels.iter().flat_map(|level| [level.boxes.as_str(), level.classes.as_str()]).collect();
-        export::convert_between(&mut self.proto, &names)
+        export::convert_between(&mut self.proto, self.head.outputs())
     }
 
     /// The bytes of the `.onnx` file.

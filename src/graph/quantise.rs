@@ -7,11 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::OnnxModel;
-use crate::architecture::{Architecture, Operation};
+use crate::architecture::{Architecture, Convolution, Operation};
 use crate::config::Activation;
-use crate::onnx::{
-    Attribute, Dim, Element, GraphProto, NodeProto, TensorProto, float_tensor, node, raw_tensor, value_info,
-};
+use crate::onnx::{Attribute, Element, GraphProto, NodeProto, TensorProto, float_tensor, node, raw_tensor};
 
 /// The smallest and the largest value of a feature map.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,20 +56,18 @@ impl OnnxModel {
     #[must_use]
     pub fn quantisable(&self, architecture: &Architecture) -> Vec<QuantisableConvolution> {
         let Some(graph) = &self.proto.graph else { return Vec::new() };
-        let last: Vec<&str> =
-            self.head.levels.iter().flat_map(|level| [level.boxes.as_str(), level.classes.as_str()]).collect();
         let nodes: HashMap<&str, &NodeProto> =
             graph.node.iter().filter_map(|node| Some((node.name.as_deref()?, node))).collect();
         let convolutions = architecture.main_steps().filter_map(|step| {
-            let (path, activation) = match &step.operation {
-                Operation::Convolution(convolution) => (convolution.path.clone(), convolution.activation),
-                Operation::RepConvolution(rep) => (rep.merged().path, rep.merged().activation),
+            let Convolution { path, activation, .. } = match &step.operation {
+                Operation::Convolution(convolution) => convolution.clone(),
+                Operation::RepConvolution(rep) => rep.merged(),
                 _ => return None,
             };
             let node = nodes.get(path.as_str())?;
             let (input, output) = (node.input.first()?.clone(), node.output.first()?.clone());
             let silu = activation == Activation::Silu;
-            (!last.contains(&output.as_str())).then_some(QuantisableConvolution {
+            (!self.head.outputs().any(|last| last == output)).then_some(QuantisableConvolution {
                 path,
                 layer: step.layer,
                 input,
@@ -82,30 +78,17 @@ impl OnnxModel {
         convolutions.collect()
     }
 
-    /// Makes values of the network outputs of the graph too.
-    pub fn expose(&mut self, names: &BTreeSet<String>) {
-        let Some(graph) = &mut self.proto.graph else { return };
-        let known: BTreeSet<String> = graph.output.iter().filter_map(|output| output.name.clone()).collect();
-        for name in names.iter().filter(|name| !known.contains(*name)) {
-            let axis = |axis: &str| format!("{axis} of {name}");
-            let (channels, height, width) = (axis("channels"), axis("height"), axis("width"));
-            let dims = [Dim::Named("batch"), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
-            graph.output.push(value_info(name, &dims));
-        }
-    }
-
     /// Puts the convolutions on integers.
     ///
     /// # Panics
     /// If a range is missing, or a convolution is not of this network.
     pub fn quantise(&mut self, quantisation: &Quantisation, convolutions: &[QuantisableConvolution]) {
         let Some(graph) = &mut self.proto.graph else { return };
-        let mut weights: HashMap<String, TensorProto> = std::mem::take(&mut graph.initializer)
+        // In an order that does not depend on a hash.
+        let mut weights: BTreeMap<String, TensorProto> = std::mem::take(&mut graph.initializer)
             .into_iter()
             .map(|tensor| (tensor.name.clone().unwrap_or_default(), tensor))
             .collect();
-        let mut order: Vec<String> = weights.keys().cloned().collect();
-        order.sort();
         let by_path: HashMap<&str, &QuantisableConvolution> =
             convolutions.iter().map(|convolution| (convolution.path.as_str(), convolution)).collect();
         let mut rewrite =
@@ -122,9 +105,7 @@ impl OnnxModel {
             let parameters = [1, 2].map(|n| weights.remove(&node.input[n]).expect("a convolution has weight and bias"));
             rewrite.convolution(node, Scale::of(input), Scale::of(output), parameters);
         }
-        // In an order that does not depend on the map's.
-        let rest = order.iter().filter_map(|name| weights.remove(name));
-        rewrite.graph.initializer.extend(rest);
+        rewrite.graph.initializer.extend(weights.into_values());
     }
 }
 
@@ -173,8 +154,8 @@ impl Rewrite<'_> {
         let (factor, zero) = (format!("{bytes}.scale"), format!("{bytes}.zero"));
         self.graph.initializer.push(float_tensor(&factor, &[], vec![scale.scale]));
         self.graph.initializer.push(raw_tensor(&zero, Element::Uint8, &[], vec![scale.zero]));
-        self.graph.node.push(node_named("QuantizeLinear", &[from, &factor, &zero], bytes, None));
-        self.graph.node.push(node_named("DequantizeLinear", &[bytes, &factor, &zero], to, None));
+        self.graph.node.push(node("QuantizeLinear", &[from, &factor, &zero], &[bytes], &[]));
+        self.graph.node.push(node("DequantizeLinear", &[bytes, &factor, &zero], &[to], &[]));
     }
 
     fn parameters(&mut self, name: &str, input: f32, weight: &[f32], dims: &[i64], bias: &[f32]) {
@@ -204,14 +185,10 @@ impl Rewrite<'_> {
             self.graph.initializer.push(raw_tensor(&integer, element, &shape, bytes));
             self.graph.initializer.push(float_tensor(&factor, &[channels], scales));
             self.graph.initializer.push(raw_tensor(&zero, element, &[channels], zeros));
-            self.graph.node.push(node_named("DequantizeLinear", &[&integer, &factor, &zero], &real, Some(0)));
+            let per_channel = [("axis", Attribute::Int(0))];
+            self.graph.node.push(node("DequantizeLinear", &[&integer, &factor, &zero], &[&real], &per_channel));
         }
     }
-}
-
-fn node_named(operator: &str, inputs: &[&str], output: &str, axis: Option<i64>) -> NodeProto {
-    let axis: Vec<(&str, Attribute<'_>)> = axis.map(|axis| ("axis", Attribute::Int(axis))).into_iter().collect();
-    node(operator, inputs, &[output], &axis)
 }
 
 fn floats(tensor: &TensorProto) -> Vec<f32> {

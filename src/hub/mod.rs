@@ -15,9 +15,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use crate::cache::{cache_folder, hexadecimal, offline_by_variable};
+use crate::cache::{cache_folder, offline_by_variable, sha256_of_file};
 use crate::untrusted::{FileKind, open_own, open_regular, read_text};
 use transfer::{Failure, Part};
 
@@ -73,7 +71,7 @@ impl Hub {
         if !path.is_file() {
             return Ok(None);
         }
-        let found = sha256(&path).map_err(|reason| HubError::Cache { path: path.clone(), reason })?;
+        let found = sha256_of_file(&path).map_err(|reason| HubError::Cache { path: path.clone(), reason })?;
         let expected = self.expected(release);
         match expected {
             Some(expected) if expected != found => Err(HubError::Changed { name: release.name, path, expected, found }),
@@ -167,7 +165,7 @@ impl Hub {
         let mut start = Vec::new();
         open_regular(&part.path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(cache_error)?;
         let length = std::fs::metadata(&part.path).map_err(cache_error)?.len();
-        let hash = sha256(&part.path).map_err(cache_error)?;
+        let hash = sha256_of_file(&part.path).map_err(cache_error)?;
         let reason = match (self.expected(release), release.known) {
             _ if start.is_empty() => "it is empty".into(),
             _ if !start.starts_with(ZIP) => {
@@ -216,16 +214,4 @@ impl Hub {
 fn is_whole_zip(path: &Path) -> Result<(), String> {
     let file = open_regular(path).map_err(|error| error.to_string())?;
     zip::ZipArchive::new(std::io::BufReader::new(file)).map(drop).map_err(|error| error.to_string())
-}
-
-fn sha256(path: &Path) -> std::io::Result<String> {
-    let mut file = open_regular(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(&hasher.finalize())),
-            count => hasher.update(&buffer[..count]),
-        }
-    }
 }

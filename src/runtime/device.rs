@@ -173,6 +173,15 @@ impl Device {
         }
     }
 
+    /// The package that is published for this machine.
+    ///
+    /// # Errors
+    /// [`DeviceProblem::Unpublished`].
+    pub fn published_package(self) -> Result<&'static Package, DeviceProblem> {
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        self.package().filter(|package| package.is_published()).ok_or(DeviceProblem::Unpublished { os, arch })
+    }
+
     /// Whether images go through one session after the other: a GPU computes one of them as fast as it can.
     #[must_use]
     pub fn takes_one_session(self) -> bool {
@@ -205,11 +214,12 @@ impl Device {
             | (Self::Cuda(_) | Self::CoreMl | Self::DirectMl(_), Precision::F16) => Ok(()),
             (Self::OpenVino(OpenVinoPart::Cpu), Precision::Bf16) if processor::has_bf16() => Ok(()),
             (Self::OpenVino(OpenVinoPart::Cpu), Precision::F16) if processor::has_f16() => Ok(()),
-            (Self::OpenVino(OpenVinoPart::Cpu), Precision::Bf16 | Precision::F16) => lacks(format!(
-                "this processor has no {}: its kernels would convert every value to f32 and back, which takes longer than \
-                 f32",
-                if precision == Precision::Bf16 { "AVX512-BF16 and no AMX" } else { "AVX512-FP16 and no AMX-FP16" }
-            )),
+            (Self::OpenVino(OpenVinoPart::Cpu), Precision::Bf16) => {
+                Err(DeviceProblem::Processor { precision, lacks: "AVX512-BF16 and no AMX" })
+            }
+            (Self::OpenVino(OpenVinoPart::Cpu), Precision::F16) => {
+                Err(DeviceProblem::Processor { precision, lacks: "AVX512-FP16 and no AMX-FP16" })
+            }
             (Self::Cpu, _) => lacks("ONNX Runtime's own kernels compute convolutions in f32 or int8 only".into()),
             _ => lacks("its execution provider has it not, or not for convolutions".into()),
         }
@@ -248,6 +258,17 @@ pub enum DeviceProblem {
         precision: Precision,
         /// What lacks it.
         why: String,
+    },
+    /// It would have the precision on another processor.
+    #[error(
+        "it cannot compute in {precision}: this processor has no {lacks}: its kernels would convert every value to f32 and \
+         back, which takes longer than f32"
+    )]
+    Processor {
+        /// What was asked for.
+        precision: Precision,
+        /// The instructions.
+        lacks: &'static str,
     },
     /// Nobody publishes a library for it.
     #[error("no published ONNX Runtime library has its execution provider on {os} ({arch})")]

@@ -139,11 +139,9 @@ fn on_device(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptio
     let builder = builder(runtime, options).map_err(failed)?;
     let refused = |error: ort::Error| unusable(DeviceProblem::Provider { reason: providers::reason(&error) });
     let mut builder = providers::register(builder, options).map_err(refused)?;
-    let session = builder.commit_from_memory(bytes).map_err(if options.device == Device::Cpu {
-        &failed as &dyn Fn(ort::Error) -> RuntimeError
-    } else {
-        &refused
-    })?;
+    let committed = builder.commit_from_memory(bytes);
+    let session =
+        committed.map_err(|error| if options.device == Device::Cpu { failed(error) } else { refused(error) })?;
     providers::verify(&session, name, options.device).map_err(unusable)?;
     Ok(session)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use yolo9::runtime::library::{LibraryOptions, ONNXRUNTIME, Package};
-use yolo9::runtime::{Device, DeviceProblem, OpenVinoPart, Precision, Runtime, RuntimeError};
+use yolo9::runtime::{Device, OpenVinoPart, Precision, Runtime, RuntimeError};
 
 use crate::cli::{DeviceArg, Globals, RuntimeArgs};
 
@@ -29,7 +29,7 @@ fn likely(precision: Precision) -> Device {
         (Device::DirectMl(0), cfg!(windows)),
         (Device::OpenVino(OpenVinoPart::Cpu), precision == Precision::Bf16),
     ];
-    let fits = |device: Device| device.package().is_some_and(Package::is_published) && device.check(precision).is_ok();
+    let fits = |device: Device| device.published_package().is_ok() && device.check(precision).is_ok();
     candidates.into_iter().find(|(device, there)| *there && fits(*device)).map_or(Device::Cpu, |(device, _)| device)
 }
 
@@ -56,9 +56,8 @@ pub(crate) fn runtime_for(
     for (device, precision) in used {
         let unusable = |problem| RuntimeError::Device { device: *device, problem };
         device.check(*precision).map_err(unusable)?;
-        if !is_named && !device.package().is_some_and(Package::is_published) {
-            let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-            return Err(unusable(DeviceProblem::Unpublished { os, arch }).into());
+        if !is_named {
+            device.published_package().map_err(unusable)?;
         }
     }
     let mut packages: Vec<&'static Package> = used.iter().filter_map(|(device, _)| device.package()).collect();

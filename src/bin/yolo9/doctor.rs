@@ -19,13 +19,13 @@ use crate::{devices, options};
 
 pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
-    print_line!("cache folder   {}", cache_folder()?.display());
+    let cache = cache_folder()?;
+    print_line!("cache folder   {}", cache.display());
     print_line!(
         "threads        {} granted, {} used",
         SessionOptions::default().threads,
         options::session(&args.runtime).threads
     );
-    let cache = cache_folder()?;
     print_line!("devices");
     for device in Device::KINDS {
         print_line!("  {:<12} {}", device.name(), availability(device, &cache));
@@ -47,31 +47,31 @@ pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitSt
 
 /// What can be said of a device without starting it; `--device` does that.
 fn availability(device: Device, cache: &Path) -> String {
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    let Some(package) = device.package().filter(|package| package.is_published()) else {
-        return DeviceProblem::Unpublished { os, arch }.to_string();
+    let package = match device.published_package() {
+        Ok(package) => package,
+        Err(problem) => return problem.to_string(),
     };
     if matches!(device, Device::Cuda(_) | Device::TensorRt(_)) && !devices::has_nvidia_driver() {
         return "there is no NVIDIA driver".into();
     }
-    let (can, cannot): (Vec<Precision>, Vec<_>) =
-        Precision::ALL.into_iter().partition(|precision| device.check(*precision).is_ok());
-    let can: Vec<String> = can.iter().map(ToString::to_string).collect();
-    // Those that its execution provider has on no machine go without saying.
-    let cannot = cannot.into_iter().filter_map(|precision| match device.check(precision) {
-        Err(DeviceProblem::Precision { precision, why }) if why.starts_with("this processor") => {
-            let why = why.split(':').next().unwrap_or_default();
-            Some(format!("; not {precision}: {why}"))
+    let (mut can, mut cannot) = (Vec::new(), String::new());
+    for precision in Precision::ALL {
+        match device.check(precision) {
+            Ok(()) => can.push(precision.to_string()),
+            Err(DeviceProblem::Processor { precision, lacks }) => {
+                cannot += &format!("; not {precision}: this processor has no {lacks}");
+            }
+            // What it has on no machine goes without saying.
+            Err(_) => {}
         }
-        _ => None,
-    });
+    }
     let fetched = match package.megabytes() {
         Some(megabytes) if !package.is_fetched(cache) => {
             format!("; {} is fetched at first use, {megabytes} MB", package.name)
         }
         _ => String::new(),
     };
-    format!("{}{}{fetched}", can.join(", "), cannot.collect::<String>())
+    format!("{}{cannot}{fetched}", can.join(", "))
 }
 
 /// The embedded model on the embedded image: a wrong library, a broken CPU feature or a damaged program shows here.

@@ -4,15 +4,15 @@ use yolo9::architecture::{Architecture, Form};
 use yolo9::config::ModelConfig;
 use yolo9::detect::NmsOptions;
 use yolo9::graph::{ExportOptions, export};
-use yolo9::model::{placeholder_names, resolve_config};
+use yolo9::model::placeholder_names;
 use yolo9::onnx::Opset;
 use yolo9::output::write_atomically;
-use yolo9::weights::{self, Weights};
+use yolo9::weights;
 
 use crate::cli::{DySampleForm, ExportArgs, FreeAxes, Globals};
 use crate::exit::ExitStatus;
-use crate::model::{is_config, open_config, open_names, output_path};
-use crate::weights::{open_weights, provenance};
+use crate::model::{BoundNetwork, is_config, open_config, open_names, output_path};
+use crate::weights::open_weights;
 
 fn options(args: &ExportArgs) -> ExportOptions {
     let free = |axes: FreeAxes| args.dynamic.is_some_and(|dynamic| dynamic == axes || dynamic == FreeAxes::All);
@@ -31,40 +31,25 @@ fn options(args: &ExportArgs) -> ExportOptions {
         .dysample_function(args.dysample == DySampleForm::Function)
 }
 
-/// A network with its weights, and where these are from.
-struct Subject {
-    architecture: Architecture,
-    weights: Weights,
-    class_names: Option<Vec<String>>,
-    notes: Vec<(String, String)>,
+fn open(args: &ExportArgs, globals: &Globals) -> anyhow::Result<BoundNetwork> {
+    if args.random_weights {
+        anyhow::ensure!(is_config(&args.input), "--random-weights: {} is no config", args.input);
+        return random(&open_config(&args.input)?);
+    }
+    anyhow::ensure!(
+        !is_config(&args.input),
+        "{}: a config has no weights; give a checkpoint and --config {0}, or --random-weights to time the design",
+        args.input
+    );
+    let config = args.config.as_deref().map(open_config).transpose()?;
+    BoundNetwork::of(&open_weights(&args.input, globals)?, &args.input, config.as_ref(), globals)
 }
 
-impl Subject {
-    fn open(args: &ExportArgs, globals: &Globals) -> anyhow::Result<Self> {
-        if args.random_weights {
-            anyhow::ensure!(is_config(&args.input), "--random-weights: {} is no config", args.input);
-            return Self::random(&open_config(&args.input)?);
-        }
-        anyhow::ensure!(
-            !is_config(&args.input),
-            "{}: a config has no weights; give a checkpoint and --config {0}, or --random-weights to time the design",
-            args.input
-        );
-        let config = args.config.as_deref().map(open_config).transpose()?;
-        let checkpoint = open_weights(&args.input, globals)?;
-        let (architecture, weights) = weights::bind(&resolve_config(&checkpoint, config.as_ref())?, &checkpoint)?;
-        let class_names = checkpoint.metadata().class_names.clone();
-        let (source, hash) = provenance(&args.input, globals)?;
-        let notes = vec![("source".to_owned(), source), ("source_sha256".to_owned(), hash)];
-        Ok(Self { architecture, weights, class_names, notes })
-    }
-
-    fn random(config: &ModelConfig) -> anyhow::Result<Self> {
-        let architecture = Architecture::new(config)?;
-        let weights = weights::random(&architecture, 1);
-        let notes = vec![("source".to_owned(), format!("{} with random weights", config.name))];
-        Ok(Self { architecture, weights, class_names: None, notes })
-    }
+fn random(config: &ModelConfig) -> anyhow::Result<BoundNetwork> {
+    let architecture = Architecture::new(config)?;
+    let weights = weights::random(&architecture, 1);
+    let notes = vec![("source".to_owned(), format!("{} with random weights", config.name))];
+    Ok(BoundNetwork { architecture, weights, stored_names: None, notes })
 }
 
 pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
@@ -75,15 +60,12 @@ pub(crate) fn run(args: &ExportArgs, globals: &Globals) -> anyhow::Result<ExitSt
         anyhow::bail!("--batch: the batch size is made dynamic by --dynamic; fix it, or leave it dynamic");
     }
     let names = args.names.as_ref().map(open_names).transpose()?;
-    let Subject { architecture, weights, class_names, mut notes } = Subject::open(args, globals)?;
-    let classes = architecture.head().classes;
-    let names = names.map(|given| given.names).or(class_names).unwrap_or_else(|| {
+    let network = open(args, globals)?;
+    let names = network.class_names(names)?.unwrap_or_else(|| {
         log::warn!("{} carries no class names; give them with --names", args.input);
-        placeholder_names(classes)
+        placeholder_names(network.architecture.head().classes)
     });
-    if names.len() != classes {
-        anyhow::bail!("{} class names for {classes} classes; expected one name per class (--names)", names.len());
-    }
+    let BoundNetwork { architecture, weights, mut notes, .. } = network;
     notes.push(("description".into(), "YOLOv9 detector, exported by yolo9".into()));
     let proto = export(&architecture, weights, &options, &names, &notes)?;
     let bytes = prost::Message::encode_to_vec(&proto);

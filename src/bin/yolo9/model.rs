@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use yolo9::architecture::Form;
+use yolo9::architecture::{Architecture, Form};
+use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file, coco_names};
-use yolo9::model::{ClassNames, ModelContent, Network};
+use yolo9::model::{ClassNames, ModelContent, Network, resolve_config};
 use yolo9::untrusted::open_regular;
+use yolo9::weights::{self, Weights};
 use yolo9::{Model, Size, embedded};
 
 use crate::cli::{Globals, ModelArgs, NamesArg};
 use crate::overwrite::refuse_all;
-use crate::weights::{embedded_model, open_file};
+use crate::weights::{embedded_model, open_file, provenance};
 
 /// Where a result goes: as told, else the input's name with the first of the extensions in the working folder. Refuses a
 /// path that exists already, that is one of the inputs, or whose name says that it is something else.
@@ -46,6 +48,42 @@ pub(crate) fn output_path(
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
     refuse_all(&inputs, &[("--output", Some(&path))], None, exist_ok)?;
     Ok(path)
+}
+
+/// A network with its weights, ready for a graph, and where these are from.
+pub(crate) struct BoundNetwork {
+    pub(crate) architecture: Architecture,
+    pub(crate) weights: Weights,
+    /// Those of the checkpoint.
+    pub(crate) stored_names: Option<Vec<String>>,
+    /// For the metadata of what is made of it.
+    pub(crate) notes: Vec<(String, String)>,
+}
+
+impl BoundNetwork {
+    /// Of a checkpoint that was opened as `input`.
+    pub(crate) fn of(
+        checkpoint: &Checkpoint,
+        input: &str,
+        config: Option<&ModelConfig>,
+        globals: &Globals,
+    ) -> anyhow::Result<Self> {
+        let (architecture, weights) = weights::bind(&resolve_config(checkpoint, config)?, checkpoint)?;
+        let stored_names = checkpoint.metadata().class_names.clone();
+        let (source, hash) = provenance(input, globals)?;
+        let notes = vec![("source".to_owned(), source), ("source_sha256".to_owned(), hash)];
+        Ok(Self { architecture, weights, stored_names, notes })
+    }
+
+    /// The given class names, else the stored ones, if there are any.
+    pub(crate) fn class_names(&self, given: Option<ClassNames>) -> anyhow::Result<Option<Vec<String>>> {
+        let names = given.map(|given| given.names).or_else(|| self.stored_names.clone());
+        let classes = self.architecture.head().classes;
+        if let Some(names) = names.as_ref().filter(|names| names.len() != classes) {
+            anyhow::bail!("{} class names for {classes} classes; expected one name per class (--names)", names.len());
+        }
+        Ok(names)
+    }
 }
 
 /// A YAML file, else the built-in config or that of the embedded model of that name.

@@ -6,48 +6,39 @@ use std::path::Path;
 use anyhow::Context;
 use indicatif::ProgressBar;
 use ndarray::Array4;
-use yolo9::architecture::Architecture;
 use yolo9::compare::{Change, compare_detections};
 use yolo9::detect::{DetectorOptions, Engine, Prepared, Preset};
 use yolo9::evaluate::{Dataset, ap_differences};
 use yolo9::graph::{self, ExportOptions, QuantisableConvolution, Quantisation, export};
 use yolo9::image::{Image, ImageLimits, InputShape, LetterboxOptions};
-use yolo9::model::{ModelFile, placeholder_names, resolve_config};
+use yolo9::model::{ModelFile, placeholder_names};
 use yolo9::onnx::{OnnxFile, Opset, StringStringEntryProto};
 use yolo9::output::write_atomically;
 use yolo9::quantise::{Calibration, RangeMethod, sensitivities};
 use yolo9::runtime::{OrtBackend, Precision, Runtime};
-use yolo9::weights::{self, Weights};
 use yolo9::{Model, Size};
 
 use crate::cli::{Globals, MethodArg, QuantizeArgs};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
-use crate::model::{open_config, open_names, output_path};
+use crate::model::{BoundNetwork, open_config, open_names, output_path};
 use crate::report::{counted, progress_bar};
 use crate::run::sources::{self, Source};
-use crate::val::{Inference, Scores};
-use crate::weights::{open_file, provenance};
+use crate::val::{Inference, RESAMPLES, Scores};
+use crate::weights::open_file;
 use crate::{devices, options};
 
 /// Of all noise: a convolution that alone makes more stays f32.
 const LARGEST_SHARE: f64 = 0.05;
 /// All values but a ten-thousandth.
 const PERCENTILE: f64 = 0.9999;
-/// Draws of the bootstrap.
-const RESAMPLES: usize = 1000;
-
-/// The network before anything is done to it.
-struct Subject {
-    architecture: Architecture,
-    weights: Weights,
-    class_names: Vec<String>,
-    notes: Vec<(String, String)>,
-}
 
 pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let subject = subject(args, globals)?;
+    let names = args.names.as_ref().map(open_names).transpose()?;
+    let class_names =
+        subject.class_names(names)?.unwrap_or_else(|| placeholder_names(subject.architecture.head().classes));
     let default = format!("{}-int8.onnx", Path::new(&args.input).file_stem().unwrap_or_default().to_string_lossy());
     let output = args.output.as_deref().unwrap_or(Path::new(&default));
     let inputs = [args.input.as_str(), args.config.as_deref().unwrap_or_default()];
@@ -63,14 +54,14 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         Preset::default().box_rescaling(),
     );
     let images = images(args, globals)?;
-    let prepared: Vec<Prepared> = images.iter().map(|image| Prepared::new(&image.pixels, &letterbox)).collect();
-    let tensors: Vec<Array4<f32>> = prepared.iter().map(|prepared| prepared.tensor().to_owned()).collect();
+    let tensor = |image: &Image| Prepared::new(&image.pixels, &letterbox).tensor().to_owned();
+    let tensors: Vec<Array4<f32>> = images.iter().map(tensor).collect();
     let work = Work { args, globals, runtime: &runtime, interrupt: &interrupt };
     let Some(quantisation) = work.quantisation(&subject, &tensors)? else {
         say!("Interrupted: nothing is written");
         return Ok(ExitStatus::Interrupted);
     };
-    let bytes = exported(args, subject, quantisation)?;
+    let bytes = exported(args, subject, &class_names, quantisation)?;
     write_atomically(&output, &bytes)?;
     let shown = output.display().to_string();
     let file = OnnxFile::from_bytes(&shown, bytes)?;
@@ -88,7 +79,7 @@ fn config(args: &QuantizeArgs) -> anyhow::Result<Option<yolo9::config::ModelConf
     args.config.as_deref().map(open_config).transpose()
 }
 
-fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Subject> {
+fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<BoundNetwork> {
     let checkpoint = match open_file(&args.input, globals)? {
         ModelFile::Checkpoint(checkpoint) => checkpoint,
         ModelFile::Exported(file) if file.is_quantised() => {
@@ -101,15 +92,8 @@ fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Subject> {
             )
         }
     };
-    let (architecture, weights) = weights::bind(&resolve_config(&checkpoint, config(args)?.as_ref())?, &checkpoint)?;
-    let classes = architecture.head().classes;
-    let named = args.names.as_ref().map(open_names).transpose()?.map(|given| given.names);
-    let class_names = named.or(checkpoint.metadata().class_names.clone()).unwrap_or_else(|| placeholder_names(classes));
-    anyhow::ensure!(
-        class_names.len() == classes,
-        "{} class names for {classes} classes; expected one name per class (--names)",
-        class_names.len()
-    );
+    let subject = BoundNetwork::of(&checkpoint, &args.input, config(args)?.as_ref(), globals)?;
+    let architecture = &subject.architecture;
     let stride = architecture.stride();
     let Size { width, height } = args.imgsz;
     anyhow::ensure!(
@@ -121,9 +105,7 @@ fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Subject> {
         let layers = architecture.layers().len();
         anyhow::ensure!(*layer < layers, "--keep {layer}: the network has the layers 0 to {}", layers - 1);
     }
-    let (source, hash) = provenance(&args.input, globals)?;
-    let notes = vec![("source".to_owned(), source), ("source_sha256".to_owned(), hash)];
-    Ok(Subject { architecture, weights, class_names, notes })
+    Ok(subject)
 }
 
 /// Images for calibration, evenly from all that there are; what cannot be read is said and left out.
@@ -162,17 +144,20 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn bar(&self, length: usize, message: &'static str) -> ProgressBar {
-        let bar = if self.globals.quiet { ProgressBar::hidden() } else { progress_bar(length) };
+        let bar = progress_bar(length, self.globals.quiet);
         bar.set_message(message);
         bar
     }
 
     /// What is computed in integers; nothing if somebody asked to stop.
-    fn quantisation(&self, subject: &Subject, inputs: &[Array4<f32>]) -> anyhow::Result<Option<Quantisation>> {
-        let Subject { architecture, weights, .. } = subject;
+    fn quantisation(&self, subject: &BoundNetwork, inputs: &[Array4<f32>]) -> anyhow::Result<Option<Quantisation>> {
+        let BoundNetwork { architecture, weights, .. } = subject;
         let threads = options::session(&self.args.runtime).threads;
         let model = graph::build(architecture, weights.clone(), Opset::new(self.args.opset).unwrap_or_default());
         let all = model.quantisable(architecture);
+        let wanted = all.iter().filter(|convolution| !self.args.keep.contains(&convolution.layer));
+        let convolutions: BTreeSet<String> = wanted.map(|convolution| convolution.path.clone()).collect();
+        anyhow::ensure!(!convolutions.is_empty(), "--keep: no convolution is left to quantise");
         let names: BTreeSet<String> =
             all.iter().flat_map(|convolution| [convolution.input.clone(), convolution.output.clone()]).collect();
         let (method, passes) = match self.args.calibration {
@@ -189,14 +174,8 @@ impl Work<'_> {
         if self.interrupt.requested() {
             return Ok(None);
         }
-        let wanted: Vec<&QuantisableConvolution> =
-            all.iter().filter(|convolution| !self.args.keep.contains(&convolution.layer)).collect();
-        anyhow::ensure!(!wanted.is_empty(), "--keep: no convolution is left to quantise");
-        let mut quantisation = Quantisation {
-            ranges,
-            convolutions: wanted.iter().map(|convolution| convolution.path.clone()).collect(),
-            weight_bits: if self.args.full_range { 8 } else { 7 },
-        };
+        let weight_bits = if self.args.full_range { 8 } else { 7 };
+        let mut quantisation = Quantisation { ranges, convolutions, weight_bits };
         let tried = &inputs[..inputs.len().min(self.args.sensitivity as usize)];
         if !tried.is_empty() {
             let bar = self.bar(all.len(), "sensitivity");
@@ -303,8 +282,13 @@ fn keep_loud(quantisation: &mut Quantisation, all: &[QuantisableConvolution], no
     }
 }
 
-fn exported(args: &QuantizeArgs, subject: Subject, quantisation: Quantisation) -> anyhow::Result<Vec<u8>> {
-    let Subject { architecture, weights, class_names, mut notes } = subject;
+fn exported(
+    args: &QuantizeArgs,
+    subject: BoundNetwork,
+    class_names: &[String],
+    quantisation: Quantisation,
+) -> anyhow::Result<Vec<u8>> {
+    let BoundNetwork { architecture, weights, mut notes, .. } = subject;
     let integers = quantisation.convolutions.clone();
     notes.push(("description".into(), "YOLOv9 detector on 8-bit integers, quantised by yolo9".into()));
     let options = ExportOptions::default()
@@ -313,7 +297,7 @@ fn exported(args: &QuantizeArgs, subject: Subject, quantisation: Quantisation) -
         .usual_size(args.imgsz)
         .opset(Opset::new(args.opset).unwrap_or_default())
         .quantisation(Some(quantisation));
-    let mut proto = export(&architecture, weights, &options, &class_names, &notes).context("quantised file")?;
+    let mut proto = export(&architecture, weights, &options, class_names, &notes).context("quantised file")?;
     let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
     let convolutions: Vec<&str> =
         nodes.filter(|node| node.op_type.as_deref() == Some("Conv")).filter_map(|node| node.name.as_deref()).collect();

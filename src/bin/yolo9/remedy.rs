@@ -66,7 +66,9 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 fn of_device(device: Device, problem: &DeviceProblem) -> String {
     let others = "`yolo9 doctor` lists what works here";
     match problem {
-        DeviceProblem::Precision { .. } => format!("ask for another --precision or --device ({others})"),
+        DeviceProblem::Precision { .. } | DeviceProblem::Processor { .. } => {
+            format!("ask for another --precision or --device ({others})")
+        }
         DeviceProblem::Unpublished { .. } | DeviceProblem::NotInLibrary { .. } => match device.package() {
             Some(package) if package.is_published() => format!(
                 "leave out --onnxruntime and ORT_DYLIB_PATH, so that yolo9 fetches {}, or take another --device",

@@ -30,7 +30,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(total: usize, quiet: bool) -> Self {
-        let bar = shows_bar(total, quiet).then(|| progress_bar(total));
+        let bar = shows_bar(total, quiet).then(|| progress_bar(total, false));
         Self {
             quiet,
             total,
@@ -95,7 +95,7 @@ impl Report {
         match &self.bar {
             Some(bar) => bar.inc_length(more as u64),
             None if shows_bar(self.total, self.quiet) => {
-                let bar = progress_bar(self.total);
+                let bar = progress_bar(self.total, false);
                 bar.set_position(self.number as u64);
                 self.bar = Some(bar);
             }
@@ -221,8 +221,11 @@ fn shows_bar(total: usize, quiet: bool) -> bool {
     total >= MANY && !quiet && !logs_json() && std::io::stderr().is_terminal()
 }
 
-/// Images done, per second, time to go; on stderr if that is a terminal.
-pub(crate) fn progress_bar(total: usize) -> ProgressBar {
+/// Images done, per second, time to go; on stderr if that is a terminal, and nowhere if `quiet`.
+pub(crate) fn progress_bar(total: usize, quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta} {msg}");
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // A bar that cannot be written is no reason to stop.

@@ -35,13 +35,16 @@ pub(super) fn convert(model: &mut ModelProto) -> Result<(), ExportError> {
 }
 
 /// As [`convert`], with these outputs in f32 again.
-pub(in crate::graph) fn convert_between(model: &mut ModelProto, outputs: &[&str]) -> Result<(), ExportError> {
+pub(in crate::graph) fn convert_between<'a>(
+    model: &mut ModelProto,
+    outputs: impl Iterator<Item = &'a str>,
+) -> Result<(), ExportError> {
     convert(model)?;
     let Some(graph) = &mut model.graph else { return Ok(()) };
     for output in outputs {
         let half = format!("{output}.f16");
         let names = graph.node.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
-        names.filter(|name| name == output).for_each(|name| name.clone_from(&half));
+        names.filter(|name| **name == output).for_each(|name| name.clone_from(&half));
         graph.node.push(cast(&half, output, Element::Float));
     }
     Ok(())

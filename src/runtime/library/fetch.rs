@@ -4,24 +4,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::packages::{Build, FOLDER, Package};
 use super::python::{INTERPRETERS, isolated};
 use super::{Candidate, Library, Origin};
-use crate::cache::hexadecimal;
+use crate::cache::sha256_of_file;
 use crate::runtime::RuntimeError;
 use crate::untrusted::{open_own, open_regular};
-
-/// Each package in a folder of its own: they have files of the same names.
-fn folder(cache: &Path, package: &Package) -> PathBuf {
-    cache.join(format!("{}-{}", package.name, package.version))
-}
 
 /// The fetched library, if it and what it loads are whole.
 pub(super) fn cached(cache: &Path, package: &Package) -> Candidate {
     let Some(build) = package.build() else { return Ok(None) };
-    whole(&folder(cache, package), build)
+    whole(&package.folder(cache), build)
 }
 
 fn whole(folder: &Path, build: &Build) -> Candidate {
@@ -40,23 +33,12 @@ fn whole(folder: &Path, build: &Build) -> Candidate {
         }
     }
     // Mapping a damaged library ends in a signal; hashing it takes some 20 ms.
-    let found = hash(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let found = sha256_of_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     if found != build.library.sha256 {
         let expected = build.library.sha256;
         return Err(format!("{} is damaged: it has sha256 {found}, expected {expected}", path.display()));
     }
     Ok(Some(Library { path, origin: Origin::Cache }))
-}
-
-fn hash(path: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let (mut file, mut buffer) = (open_regular(path)?, vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(&hasher.finalize())),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
 }
 
 /// Fetches, verifies, and puts the files into the cache. Processes that come at the same time wait for each other.
@@ -65,7 +47,7 @@ pub(super) fn fetch(cache: &Path, package: &'static Package) -> Result<Library, 
     let build = package.build().ok_or_else(|| {
         failed(format!("no build for {} on {} is known", std::env::consts::OS, std::env::consts::ARCH))
     })?;
-    let folder = folder(cache, package);
+    let folder = package.folder(cache);
     let cache_error =
         |path: &Path, error: io::Error| RuntimeError::Cache { path: path.into(), reason: error.to_string() };
     std::fs::create_dir_all(&folder).map_err(|error| cache_error(&folder, error))?;
@@ -141,7 +123,7 @@ fn wheel_in(folder: &Path) -> Result<PathBuf, String> {
 /// Takes the files out of a wheel that is the published one. Each appears in `folder` only when complete, the library
 /// last.
 fn unpack(wheel: &Path, build: &Build, temporary: &Path, folder: &Path) -> Result<(), String> {
-    let found = hash(wheel).map_err(|error| error.to_string())?;
+    let found = sha256_of_file(wheel).map_err(|error| error.to_string())?;
     if found != build.sha256 {
         let name = wheel.file_name().unwrap_or_default().to_string_lossy();
         return Err(format!(
@@ -174,8 +156,11 @@ fn unpack(wheel: &Path, build: &Build, temporary: &Path, folder: &Path) -> Resul
 mod tests {
     use std::io::Write;
 
+    use sha2::{Digest, Sha256};
+
     use super::super::packages::{LibraryFile, OPENVINO};
     use super::*;
+    use crate::cache::hexadecimal;
 
     /// A wheel of two small files, and what it should be.
     fn wheel(folder: &Path, files: &[(&str, &[u8])]) -> (PathBuf, Build) {
@@ -227,6 +212,6 @@ mod tests {
     #[test]
     fn packages_do_not_share_a_folder() {
         let cache = Path::new("cache");
-        assert_eq!(folder(cache, &OPENVINO), cache.join("onnxruntime-openvino-1.24.1"));
+        assert_eq!(OPENVINO.folder(cache), cache.join("onnxruntime-openvino-1.24.1"));
     }
 }

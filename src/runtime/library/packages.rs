@@ -2,6 +2,8 @@
 //!
 //! Versions, lengths and checksums were read off the wheels on the Python package index (2026-11).
 
+use std::path::{Path, PathBuf};
+
 /// Least minor version of a library (the `api-24` feature of the crate `ort`).
 pub const MIN_MINOR: u32 = 24;
 
@@ -231,15 +233,20 @@ impl Package {
         self.build().map(|build| build.megabytes)
     }
 
+    /// Where it is in a cache folder: each package in a folder of its own, since they have files of the same names.
+    pub(super) fn folder(&self, cache: &Path) -> PathBuf {
+        cache.join(format!("{}-{}", self.name, self.version))
+    }
+
     /// Whether it has been fetched into that cache folder.
     #[must_use]
-    pub fn is_fetched(&self, cache: &std::path::Path) -> bool {
-        let folder = cache.join(format!("{}-{}", self.name, self.version));
+    pub fn is_fetched(&self, cache: &Path) -> bool {
+        let folder = self.folder(cache);
         self.build().is_some_and(|build| build.files().all(|(name, _)| folder.join(name).is_file()))
     }
 
     /// Whether a library in that folder is of this package, as far as its neighbours tell.
-    pub(super) fn may_be_in(&self, folder: &std::path::Path) -> bool {
+    pub(super) fn may_be_in(&self, folder: &Path) -> bool {
         self.provider_file.is_none_or(|name| {
             let file = format!("{}{name}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
             folder.join(file).is_file()
@@ -252,6 +259,7 @@ impl Build {
     pub(super) fn files(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.others.iter().copied().chain([(self.library.name, self.library.length)])
     }
+
     /// A wheel for any platform.
     #[cfg(test)]
     pub(super) const fn of(sha256: &'static str, library: LibraryFile, others: &'static [(&'static str, u64)]) -> Self {

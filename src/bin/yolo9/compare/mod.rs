@@ -9,7 +9,6 @@ mod summary;
 
 use std::path::Path;
 
-use indicatif::ProgressBar;
 use yolo9::evaluate::{Dataset, Difference, ap_differences};
 use yolo9::image::ImageLimits;
 use yolo9::output::write_atomically;
@@ -22,14 +21,11 @@ use crate::overwrite::refuse_all;
 use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
 use crate::run::sources::{self, Source};
-use crate::val::Scores;
+use crate::val::{RESAMPLES, Scores};
 use crate::{devices, options};
 use measure::{MeasurePlan, Measured};
 pub(crate) use memory::run as memory;
 use side::{Common, Side, computed};
-
-/// Draws of the bootstrap.
-const RESAMPLES: usize = 1000;
 
 /// Everything that was found out.
 struct Comparison {
@@ -96,7 +92,7 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     let confidence = postprocess.confidence_threshold;
     let limits = options::image_limits(&args.input, 1);
     let plan = MeasurePlan { sources: &sources, dataset: labelled, postprocess, runs: args.runs as usize, limits };
-    let bar = if globals.quiet { ProgressBar::hidden() } else { progress_bar(sources.len().max(plan.runs)) };
+    let bar = progress_bar(sources.len().max(plan.runs), globals.quiet);
     let measured = Measured::of(&sides, engines, &plan, || {
         bar.inc(1);
         !interrupt.requested()

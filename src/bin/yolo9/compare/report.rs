@@ -6,10 +6,11 @@ use yolo9::compare::{Change, MOVED_BELOW, RESCORED_ABOVE};
 use yolo9::evaluate::Difference;
 use yolo9::output::{Series, escaped, line_plot};
 
+use super::Comparison;
 use super::images::Drawn;
 use super::summary::{accuracy_rows, counts, size_rows, stages, verdict};
-use super::{Comparison, RESAMPLES};
 use crate::page::{TABLE_END, figure, opened, row, table};
+use crate::val::RESAMPLES;
 
 pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     let [a, b] = comparison.sides.each_ref().map(|side| escaped(&side.name));

@@ -14,6 +14,7 @@ use anyhow::Context;
 use yolo9::output::{Header, JournalReader, Record, temporary_beside};
 use yolo9::untrusted::open_own;
 
+use super::lock::lock;
 use super::places::JOURNAL;
 
 /// A journal that is read.
@@ -73,15 +74,7 @@ impl Journal {
     /// The journal of a folder, for this run alone; nothing while another run has it.
     pub(crate) fn lock(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(JOURNAL);
-        let file = open_own(&path, OpenOptions::new().create(true).truncate(false).write(true))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
-            // File systems without locks are no reason to do nothing.
-            Err(std::fs::TryLockError::Error(error)) => log::debug!("{}: cannot be locked: {error}", path.display()),
-        }
-        Ok(Some(Self { file, path, last: None, disordered: false }))
+        Ok(lock(&path)?.map(|file| Self { file, path, last: None, disordered: false }))
     }
 
     /// Begins it anew.

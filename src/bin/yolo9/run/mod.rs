@@ -4,6 +4,7 @@ pub(crate) mod feed;
 pub(crate) mod guard;
 pub(crate) mod images;
 pub(crate) mod journal;
+pub(crate) mod lock;
 mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod places;

@@ -11,7 +11,8 @@ use yolo9::train::{Schedule, State, Trainer, TrainingSet, open_device};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
 
-use super::data::{Data, Fingerprint, fingerprint};
+use super::data::Data;
+use super::digest::DataDigest;
 use super::folder::{BEST, Folder, LAST, STATE};
 use super::run::Run;
 use super::settings::TrainSettings;
@@ -52,8 +53,8 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
         say!("Interrupted before the first batch");
         return Ok(ExitStatus::Interrupted);
     };
-    let found = fingerprint(&set);
-    compare_data(settings.dataset.as_ref(), &found);
+    let found = DataDigest::of(&set);
+    found.compare(settings.dataset.as_ref());
     settings.dataset = Some(found);
     let schedule = schedule(&settings, &set)?;
     let trainer = match (state, start) {
@@ -130,20 +131,6 @@ fn folder(args: &TrainArgs, settings: &TrainSettings, data: &Data) -> anyhow::Re
     refuse_all(&inputs, &[], args.out.as_deref(), args.exist_ok)?;
     let folder = RunFolder::create(args.out.as_deref(), args.exist_ok)?;
     Folder::lock(folder.path().to_path_buf())
-}
-
-/// Says if the images or objects are not those of the beginning.
-fn compare_data(before: Option<&Fingerprint>, found: &Fingerprint) {
-    if let Some(before) = before.filter(|before| *before != found) {
-        log::warn!(
-            "the training data are not those that the run began with: {} with {} then, {} with {} now, or others; the \
-             results will not be those of a run that was not interrupted",
-            counted(before.images, "image"),
-            counted(before.objects, "object"),
-            counted(found.images, "image"),
-            counted(found.objects, "object"),
-        );
-    }
 }
 
 /// What a resumed run will need at its end.

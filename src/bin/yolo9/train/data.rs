@@ -4,11 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use yolo9::Image;
 use yolo9::evaluate::{Dataset, LabelProblem};
 use yolo9::train::{TrainingSet, UnusedImage};
-use yolo9::{Image, hexadecimal};
 
 use super::settings::TrainSettings;
 use crate::cli::Globals;
@@ -24,15 +22,6 @@ pub(super) struct Data {
     pub(super) training: Dataset,
     pub(super) validation: Dataset,
     problems: [Vec<LabelProblem>; 2],
-}
-
-/// What a resumed run compares with what it was started on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Fingerprint {
-    pub(super) images: usize,
-    pub(super) objects: usize,
-    /// SHA-256 over the images' file names and their objects.
-    pub(super) sha256: String,
 }
 
 impl Data {
@@ -99,7 +88,7 @@ impl Data {
         globals: &Globals,
     ) -> anyhow::Result<Option<Arc<TrainingSet>>> {
         let total = self.training.images.len();
-        let bar = if globals.quiet { indicatif::ProgressBar::hidden() } else { progress_bar(total) };
+        let bar = progress_bar(total, globals.quiet);
         bar.set_message("training images");
         let (set, unused, more) = TrainingSet::read(&self.training, size, cache, |read| {
             bar.set_position(read as u64);
@@ -143,22 +132,6 @@ impl Data {
         }
         Ok(Some(Arc::new(set)))
     }
-}
-
-/// Of the images and objects that a run learns from; pixels are not looked at.
-pub(super) fn fingerprint(set: &TrainingSet) -> Fingerprint {
-    let mut hasher = Sha256::new();
-    let mut objects = 0;
-    for image in 0..set.len() {
-        hasher.update(set.path(image).file_name().unwrap_or_default().as_encoded_bytes());
-        hasher.update([0]);
-        for object in set.objects(image) {
-            hasher.update(object.class.to_le_bytes());
-            object.corners.iter().for_each(|edge| hasher.update(edge.to_le_bytes()));
-            objects += 1;
-        }
-    }
-    Fingerprint { images: set.len(), objects, sha256: hexadecimal(&hasher.finalize()) }
 }
 
 fn list_images(unused: &[UnusedImage]) {

@@ -1,7 +1,7 @@
 //! The files of a run.
 
 use std::fmt::Write;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,9 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::detect::BoxXyxy;
 use yolo9::output::{Mark, class_colour, draw_marks, encode_image, write_atomically};
 use yolo9::train::{Batch, EpochRecord, Progress, Trainer};
-use yolo9::untrusted::open_own;
 
 use super::settings::TrainSettings;
+use crate::run::lock::lock;
 
 /// What a run can be continued from.
 pub(super) const STATE: &str = "state.safetensors";
@@ -40,20 +40,9 @@ const LOCK: &str = "train.lock";
 
 impl Folder {
     pub(super) fn lock(folder: PathBuf) -> anyhow::Result<Self> {
-        let path = folder.join(LOCK);
-        let file = open_own(&path, OpenOptions::new().create(true).truncate(false).write(true))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                anyhow::bail!(
-                    "{}: another run is at work in this folder; wait for it, or take another --out",
-                    folder.display()
-                )
-            }
-            // File systems without locks are no reason to do nothing.
-            Err(TryLockError::Error(error)) => log::debug!("{}: cannot be locked: {error}", path.display()),
-        }
+        let file = lock(&folder.join(LOCK))?.with_context(|| {
+            format!("{}: another run is at work in this folder; wait for it, or take another --out", folder.display())
+        })?;
         Ok(Self(folder, file))
     }
 

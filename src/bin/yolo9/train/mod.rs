@@ -5,6 +5,8 @@ mod command;
 #[cfg(feature = "train")]
 mod data;
 #[cfg(feature = "train")]
+mod digest;
+#[cfg(feature = "train")]
 mod folder;
 #[cfg(feature = "train")]
 mod report;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use yolo9::train::{Decay, Hyperparameters, Rule};
 use yolo9::untrusted::{FileKind, read_text};
 
-use super::data::Fingerprint;
+use super::digest::DataDigest;
 use crate::cli::{Freeze, OptimizerArg, TrainArgs, TrainOnly};
 
 /// Everything that decides about the weights, besides the data itself.
@@ -47,7 +47,7 @@ pub(super) struct TrainSettings {
     pub(super) threads: usize,
     /// Of the images, once they have been read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) dataset: Option<Fingerprint>,
+    pub(super) dataset: Option<DataDigest>,
     pub(super) hyp: BTreeMap<String, f64>,
 }
 

@@ -36,6 +36,9 @@ pub(crate) use scores::Scores;
 #[cfg(feature = "train")]
 pub(crate) use worst::draw as draw_worst;
 
+/// Draws of the bootstrap for an interval of a difference in AP.
+pub(crate) const RESAMPLES: usize = 1000;
+
 /// Images with labels and detections, and those that could not be processed.
 pub(crate) struct Evaluated {
     pub(crate) images: Vec<EvalImage>,
@@ -112,7 +115,7 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
         limits: options::image_limits(&args.input, all.threads),
         session: all,
         interrupt: Interrupt::install()?,
-        bar: if globals.quiet { ProgressBar::hidden() } else { progress_bar(dataset.images.len()) },
+        bar: progress_bar(dataset.images.len(), globals.quiet),
     };
     let evaluated = inference.run(dataset, model, DetectorOptions::new(letterbox, postprocess))?;
     log::info!("Inference: {}", evaluated.speed);
