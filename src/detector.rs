@@ -338,10 +338,10 @@ impl DetectorBuilder {
         self
     }
 
-    /// The numbers of convolutions. Default: f32.
+    /// The numbers of convolutions. Default: those of the model, f32 or int8 of a quantised file.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.session.precision = precision;
+        self.session.precision = Some(precision);
         self
     }
 

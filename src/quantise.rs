@@ -157,7 +157,7 @@ pub fn sensitivities(
     let mut noise = Vec::with_capacity(convolutions.len());
     for convolution in convolutions {
         let mut quantised = model.clone();
-        let one = BTreeSet::from([convolution.path.clone()]);
+        let one = BTreeSet::from([convolution.node.clone()]);
         quantised.quantise(&Quantisation { convolutions: one, ..quantisation.clone() }, convolutions);
         noise.push(relative_noise(&exact, &run(&quantised)?));
         if !go_on() {

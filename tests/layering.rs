@@ -50,6 +50,7 @@ const PROGRAM_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("weights", &["cli", "console"]),
     ("model", &["cli", "overwrite", "weights"]),
     ("run", &["cli", "interrupt", "overwrite", "remedy", "report", "settings_file", "weights"]),
+    ("memory", &["cli", "console", "devices", "exit", "model", "options"]),
     ("val", SHARED),
     (
         "compare",
@@ -60,6 +61,7 @@ const PROGRAM_MAY_IMPORT: &[(&str, &[&str])] = &[
             "devices",
             "exit",
             "interrupt",
+            "memory",
             "model",
             "options",
             "overwrite",
@@ -88,6 +90,7 @@ const SHARED: &[&str] = &[
     "exit",
     "interrupt",
     "logging",
+    "memory",
     "model",
     "options",
     "overwrite",

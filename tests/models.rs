@@ -284,6 +284,35 @@ fn networks_are_measured_without_being_trained() {
     };
     // The same nodes, added up in two ways.
     assert!((sum("layers") - sum("operators")).abs() < 1e-9 && sum("layers") > 0.0);
+    assert_eq!(value["execution"]["device"], "cpu");
     place.fails("bench nothing", 1);
     place.fails("bench --image none.jpg", 1);
+}
+
+#[test]
+fn devices_and_precisions_stand_in_a_table() {
+    let place = Workdir::new();
+    place.write("s.jpg", yolo9::embedded::SAMPLE_IMAGE);
+    place.succeeds("quantize codes-nearest --images s.jpg -o i8.onnx --imgsz 64 --sensitivity 0");
+    let bench = "-q bench codes-nearest --vs i8.onnx --precision f32,int8 --runs 5 --imgsz 64 --square";
+    let value = json(&stdout(&place.succeeds(&format!("{bench} --json"))));
+    let rows = value["rows"].as_array().unwrap();
+    let ran: Vec<(&str, Option<&str>)> =
+        rows.iter().map(|row| (row["model"].as_str().unwrap(), row["execution"]["precision"].as_str())).collect();
+    let (nearest, int8) = ("codes-nearest", "i8.onnx");
+    assert_eq!(ran, [(nearest, Some("f32")), (nearest, None), (int8, None), (int8, Some("int8"))]);
+    assert!(rows[1]["unusable"].as_str().unwrap().contains("was not quantised"), "{rows:?}");
+    assert!(rows[2]["unusable"].as_str().unwrap().contains("the file fixes its numbers, which are int8"), "{rows:?}");
+    for row in [&rows[0], &rows[3]] {
+        for number in [&row["latency"]["median"], &row["throughput"]["images_per_second"], &row["first_ms"]] {
+            assert!(number.as_f64().unwrap() > 0.0, "{row}");
+        }
+        assert!(row["file_bytes"].as_u64().unwrap() > 100_000);
+    }
+    assert_eq!(rows[0]["ratio"]["value"], 1.0);
+    let text = stdout(&place.succeeds(bench));
+    assert!(text.contains("  cpu int8 ") && text.contains("images/s"), "{text}");
+    place.fails("bench codes-nearest --precision f32,int8 --layers", 1);
+    place.fails("bench codes-nearest --precision bf16,f16", 1);
+    place.fails("bench codes-nearest --device cpu,tpu", 1);
 }

@@ -18,6 +18,7 @@ fn a_quantised_network_detects_nearly_the_same() {
     assert!(said.contains("broken.jpg") && said.contains("it is left out"), "{said}");
     assert!(said.contains("model.0 stays f32"), "{said}");
     assert!(table.contains("on 1 calibration image"), "{table}");
+    assert!(said.contains("1 image to calibrate on"), "{said}");
     let file = OnnxFile::from_bytes("small.onnx", std::fs::read(place.path("small.onnx")).unwrap()).unwrap();
     assert!(file.is_quantised() && file.class_names().unwrap().len() == 6);
     let real: Vec<&str> = file.metadata["f32"].split(", ").collect();
@@ -33,7 +34,15 @@ fn a_quantised_network_detects_nearly_the_same() {
     assert!(shown.contains("convolutions on 8-bit integers"), "{shown}");
     place.fails("quantize small.onnx --images in", 1);
     place.fails(&format!("{quantise} -o small.onnx"), 1);
+    // Before any work.
+    place.fails("quantize codes-dysample --images in -o x", 1);
+    place.fails("quantize codes-dysample --images in -o empty/none/x.onnx", 1);
+    place.fails("quantize codes-dysample --images in -o x.onnx --precision int8", 1);
+    place.fails("quantize codes-dysample --images in -o x.onnx --keep model.x", 1);
+    place.fails("quantize codes-dysample --images in -o x.onnx --device xnnpack", 1);
     place.fails("detect in/a.jpg --no-draw --precision int8", 1);
+    place.fails("detect in/a.jpg --no-draw -w small.onnx --precision f32", 1);
+    place.fails("compare codes-dysample codes-dysample,imgsz=64,imgsz=96", 1);
     place.fails("detect in/a.jpg --no-draw --precision bf16", 1);
     place.fails("quantize codes-dysample --images none -o x.onnx", 1);
     std::fs::create_dir(place.path("empty")).unwrap();

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{HeadLayout, INPUT, LevelLayout, OnnxModel};
 use crate::Size;
-use crate::architecture::{Architecture, Value};
+use crate::architecture::{Architecture, Operation, Step, Value};
 use crate::dysample;
 use crate::onnx::{Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, int_tensor, value_info};
 use crate::weights::{FusedConv, Weights};
@@ -20,8 +20,13 @@ const BATCH: Dim<'static> = Dim::Named("batch");
 pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> OnnxModel {
     let head = layout(architecture);
     let mut builder = GraphBuilder::new(architecture, &head, weights);
-    for step in architecture.main_steps() {
-        builder.lower(step);
+    let steps: Vec<&Step> = architecture.main_steps().collect();
+    let mut rest = steps.iter().copied().peekable();
+    while let Some(step) = rest.next() {
+        match rest.next_if(|next| splits(step, next, &steps)) {
+            Some(split) => builder.convolution_in_parts(step, split),
+            None => builder.lower(step),
+        }
     }
     let GraphBuilder { mut graph, uses_dysample, .. } = builder;
     let side = [Dim::Named("height"), Dim::Named("width")];
@@ -41,6 +46,17 @@ pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> Onn
         proto.functions.push(dysample::onnx_function(opset));
     }
     OnnxModel { proto, head }
+}
+
+/// Whether the first step is a convolution whose channels the second one takes apart, and nothing else reads.
+fn splits(step: &Step, next: &Step, all: &[&Step]) -> bool {
+    let value = step.outputs[0];
+    let reads = all.iter().flat_map(|step| &step.inputs).filter(|input| **input == value).count();
+    let convolution = step.operation.fused_convolution();
+    convolution.is_some_and(|convolution| convolution.groups == 1)
+        && matches!(next.operation, Operation::Split { .. })
+        && next.inputs == [value]
+        && reads == 1
 }
 
 fn layout(architecture: &Architecture) -> HeadLayout {

@@ -7,6 +7,22 @@ use crate::dysample::{DOMAIN, NAME, OffsetKernels};
 use crate::onnx::{Attribute, node};
 use crate::weights::FusedConv;
 
+/// The node of one part of a convolution's channels.
+fn part_name(path: &str, part: usize) -> String {
+    format!("{path}{PART}{part}")
+}
+
+/// Between the path of a convolution and the number of a part of it.
+const PART: &str = ".part";
+
+/// The path of the module that a node computes, or computes a part of.
+pub(super) fn path_of_node(name: &str) -> &str {
+    match name.rsplit_once(PART) {
+        Some((path, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => path,
+        _ => name,
+    }
+}
+
 impl GraphBuilder {
     pub(super) fn lower(&mut self, step: &Step) {
         let inputs: Vec<String> = step.inputs.iter().map(|value| self.name(*value)).collect();
@@ -32,10 +48,44 @@ impl GraphBuilder {
         }
     }
 
+    /// A convolution and the split behind it, as a convolution for each part. ONNX Runtime keeps feature maps in a layout that
+    /// `Split` does not know: it would rearrange the map before it, and all that are concatenated with its parts later. Every
+    /// number stays the same.
+    pub(super) fn convolution_in_parts(&mut self, step: &Step, split: &Step) {
+        let (Some(convolution), Operation::Split { sizes }) = (step.operation.fused_convolution(), &split.operation)
+        else {
+            return;
+        };
+        let input = self.name(step.inputs[0]);
+        let FusedConv { mut weight, mut bias } = self.take_kernel(&convolution.path);
+        let per_channel = weight.len() / bias.len().max(1);
+        for (n, (size, output)) in sizes.iter().zip(&split.outputs).enumerate() {
+            let rest = FusedConv { weight: weight.split_off(size * per_channel), bias: bias.split_off(*size) };
+            let part = FusedConv { weight, bias };
+            FusedConv { weight, bias } = rest;
+            let name = part_name(&convolution.path, n);
+            self.convolution_of(&input, (&convolution, &name, part), &self.name(*output));
+        }
+    }
+
+    fn take_kernel(&mut self, path: &str) -> FusedConv {
+        self.weights.kernels.remove(path).expect("bound to this architecture")
+    }
+
     fn convolution(&mut self, input: &str, convolution: &Convolution, output: &str) {
-        let path = &convolution.path;
-        let kernel = self.weights.kernels.remove(path).expect("bound to this architecture");
-        let [weight, bias] = self.kernel(path, convolution.weight_shape(), kernel);
+        let kernel = self.take_kernel(&convolution.path);
+        self.convolution_of(input, (convolution, &convolution.path, kernel), output);
+    }
+
+    /// A convolution of that name, or of some of its output channels.
+    fn convolution_of(
+        &mut self,
+        input: &str,
+        (convolution, name, kernel): (&Convolution, &str, FusedConv),
+        output: &str,
+    ) {
+        let [_, channels, height, width] = convolution.weight_shape();
+        let [weight, bias] = self.kernel(name, [kernel.bias.len(), channels, height, width], kernel);
         let activated = convolution.activation != Activation::Identity;
         let linear = if activated { format!("{output}.linear") } else { output.to_owned() };
         let side = |n: usize| [n as i64; 2];
@@ -51,7 +101,7 @@ impl GraphBuilder {
                 ("group", Attribute::Int(convolution.groups as i64)),
             ],
         );
-        conv.name = Some(path.clone());
+        conv.name = Some(name.to_owned());
         self.push(conv);
         self.activation(&linear, convolution.activation, output);
     }

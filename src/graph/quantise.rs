@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::OnnxModel;
-use crate::architecture::{Architecture, Convolution, Operation};
+use super::lower::path_of_node;
+use crate::architecture::{Architecture, Convolution};
 use crate::config::Activation;
 use crate::onnx::{Attribute, Element, GraphProto, NodeProto, TensorProto, float_tensor, node, raw_tensor};
 
@@ -23,8 +24,8 @@ pub struct ActivationRange {
 /// A convolution that can be quantised.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuantisableConvolution {
-    /// Path of the module, such as `model.4.cv1.conv`: the name of its node.
-    pub path: String,
+    /// The name of its node: the path of the module, such as `model.4.cv1.conv`, or of a part of it.
+    pub node: String,
     /// Layer of the config.
     pub layer: usize,
     /// What it reads.
@@ -40,7 +41,7 @@ pub struct QuantisableConvolution {
 pub struct Quantisation {
     /// Of everything that one of the convolutions reads or gives, by the value's name.
     pub ranges: BTreeMap<String, ActivationRange>,
-    /// The convolutions, by their paths.
+    /// The convolutions, by the names of their nodes.
     pub convolutions: BTreeSet<String>,
     /// Bits of a weight, 7 or 8. Processors with AVX2 and no VNNI add two products of 8 bits in 16, which 8-bit weights
     /// overflow.
@@ -56,24 +57,18 @@ impl OnnxModel {
     #[must_use]
     pub fn quantisable(&self, architecture: &Architecture) -> Vec<QuantisableConvolution> {
         let Some(graph) = &self.proto.graph else { return Vec::new() };
-        let nodes: HashMap<&str, &NodeProto> =
-            graph.node.iter().filter_map(|node| Some((node.name.as_deref()?, node))).collect();
-        let convolutions = architecture.main_steps().filter_map(|step| {
-            let Convolution { path, activation, .. } = match &step.operation {
-                Operation::Convolution(convolution) => convolution.clone(),
-                Operation::RepConvolution(rep) => rep.merged(),
-                _ => return None,
-            };
-            let node = nodes.get(path.as_str())?;
+        let mut steps: HashMap<String, (usize, bool)> = HashMap::new();
+        for step in architecture.main_steps() {
+            if let Some(Convolution { path, activation, .. }) = step.operation.fused_convolution() {
+                steps.insert(path, (step.layer, activation == Activation::Silu));
+            }
+        }
+        let convolutions = graph.node.iter().filter_map(|node| {
+            let name = node.name.as_deref()?;
+            let (layer, silu) = *steps.get(path_of_node(name))?;
             let (input, output) = (node.input.first()?.clone(), node.output.first()?.clone());
-            let silu = activation == Activation::Silu;
-            (!self.head.outputs().any(|last| last == output)).then_some(QuantisableConvolution {
-                path,
-                layer: step.layer,
-                input,
-                output,
-                silu,
-            })
+            let is_last = self.head.outputs().any(|last| last == output);
+            (!is_last).then_some(QuantisableConvolution { node: name.to_owned(), layer, input, output, silu })
         });
         convolutions.collect()
     }
@@ -89,13 +84,13 @@ impl OnnxModel {
             .into_iter()
             .map(|tensor| (tensor.name.clone().unwrap_or_default(), tensor))
             .collect();
-        let by_path: HashMap<&str, &QuantisableConvolution> =
-            convolutions.iter().map(|convolution| (convolution.path.as_str(), convolution)).collect();
+        let by_node: HashMap<&str, &QuantisableConvolution> =
+            convolutions.iter().map(|convolution| (convolution.node.as_str(), convolution)).collect();
         let mut rewrite =
             Rewrite { graph, seen: BTreeSet::new(), weight_limit: (1 << (quantisation.weight_bits - 1)) - 1 };
         for node in std::mem::take(&mut rewrite.graph.node) {
             let convolution = node.name.as_deref().filter(|name| quantisation.convolutions.contains(*name));
-            let Some(convolution) = convolution.and_then(|name| by_path.get(name)) else {
+            let Some(convolution) = convolution.and_then(|name| by_node.get(name)) else {
                 rewrite.graph.node.push(node);
                 continue;
             };

@@ -14,7 +14,7 @@ use crate::Size;
 use crate::config::{ConfigError, ModelConfig};
 use crate::image::{BoxRescaling, InputShape, LetterboxOptions};
 use crate::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
-use crate::runtime::{OrtBackend, Runtime, RuntimeError, SessionOptions};
+use crate::runtime::{OrtBackend, Precision, Runtime, RuntimeError, SessionOptions};
 use crate::weights::WeightsError;
 
 /// Why a model cannot be opened.
@@ -202,6 +202,15 @@ impl Model {
         match &self.content {
             ModelContent::Network(network) => network.architecture.stride(),
             ModelContent::Exported(file) => file.stride(),
+        }
+    }
+
+    /// The numbers that it is computed with unless others are asked for.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        match &self.content {
+            ModelContent::Exported(file) if file.is_quantised() => Precision::Int8,
+            _ => Precision::F32,
         }
     }
 

@@ -101,11 +101,11 @@ pub struct RunSettings {
     pub class_agnostic: bool,
     pub classes: Option<Vec<usize>>,
     pub max_pixels: u64,
-    pub native_dysample: bool,
     /// Name of the device that runs inference, without its number.
     pub device: String,
     /// The numbers of its convolutions.
     pub precision: String,
+    pub native_dysample: bool,
     pub line_width: Option<u32>,
     pub hide_labels: bool,
     pub hide_confidence: bool,
@@ -116,8 +116,11 @@ impl RunSettings {
     /// The first one that differs, as a sentence.
     fn difference(&self, other: &Self) -> Option<String> {
         let [Ok(Value::Object(a)), Ok(Value::Object(b))] = [self, other].map(serde_json::to_value) else { return None };
-        let (key, then) = b.into_iter().find(|(key, value)| a.get(key) != Some(value))?;
-        let before = a.get(&key).map_or_else(|| "nothing".into(), Value::to_string);
+        let differs = |key: &str| a.get(key) != b.get(key);
+        // The device decides about DySample too.
+        let key = ["device"].into_iter().chain(b.keys().map(String::as_str)).find(|key| differs(key))?;
+        let then = &b[key];
+        let before = a.get(key).map_or_else(|| "nothing".into(), Value::to_string);
         Some(format!("the settings differ: {} {before}, then {then}", key.replace('_', " ")))
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ndarray::{Array4, ArrayView4, Axis, CowArray, Ix4, s};
 
-use super::device::{DeviceProblem, Precision};
+use super::device::{Device, DeviceProblem, Precision};
 use super::outputs::{self, Expected};
 use super::session::{OrtSession, SessionOptions};
 use super::{Runtime, RuntimeError};
@@ -17,6 +17,7 @@ use crate::onnx::{OnnxFile, OnnxHead};
 #[derive(Debug)]
 pub struct OrtBackend {
     session: OrtSession,
+    precision: Precision,
     outputs: Outputs,
     /// Images of a run, where the file fixes it.
     batch: Option<usize>,
@@ -52,11 +53,11 @@ impl OrtBackend {
         options: &SessionOptions,
         count: usize,
     ) -> Result<Vec<Self>, RuntimeError> {
-        let (device, precision) = (options.device, options.precision);
+        let (device, precision) = (options.device, options.precision.unwrap_or_default());
         let unusable = |problem| RuntimeError::Device { device, problem };
         let name = model.proto.graph.as_ref().and_then(|graph| graph.name.clone()).unwrap_or_default();
         if precision == Precision::Int8 {
-            return Err(unusable(DeviceProblem::NotQuantised));
+            return Err(RuntimeError::NotQuantised { model: "the network".into(), exported: false });
         }
         if precision == Precision::F16 && device.takes_f16_graphs() {
             let lacks = |error: ExportError| DeviceProblem::Precision { precision, why: error.to_string() };
@@ -73,7 +74,8 @@ impl OrtBackend {
     /// id of its results will be beyond `classes`.
     ///
     /// # Errors
-    /// As [`OrtSession::new`]; [`RuntimeError::Device`] too when the file has other numbers than those that are asked for.
+    /// As [`OrtSession::new`]; [`RuntimeError::NotQuantised`] and [`RuntimeError::FixedPrecision`] when the file has other
+    /// numbers than those that are asked for.
     pub fn of_file(
         runtime: &Runtime,
         file: &OnnxFile,
@@ -81,15 +83,21 @@ impl OrtBackend {
         options: &SessionOptions,
         count: usize,
     ) -> Result<Vec<Self>, RuntimeError> {
-        let (device, precision) = (options.device, options.precision);
-        let problem = match precision {
-            Precision::Int8 if !file.is_quantised() => Some(DeviceProblem::NotQuantised),
-            Precision::F16 if device.takes_f16_graphs() => Some(DeviceProblem::Exported { precision }),
-            _ => None,
-        };
-        if let Some(problem) = problem {
-            return Err(RuntimeError::Device { device, problem });
+        let own = if file.is_quantised() { Precision::Int8 } else { Precision::F32 };
+        let model = file.name.clone();
+        let precision = options.precision.unwrap_or(own);
+        match precision {
+            Precision::Int8 if own != Precision::Int8 => {
+                return Err(RuntimeError::NotQuantised { model, exported: true });
+            }
+            _ if (own == Precision::Int8 && precision != own)
+                || (precision == Precision::F16 && options.device.takes_f16_graphs()) =>
+            {
+                return Err(RuntimeError::FixedPrecision { model, own, asked: precision });
+            }
+            _ => {}
         }
+        let options = &options.clone().precision(Some(precision));
         let outputs = Outputs::Decoded { head: file.head.clone(), strides: file.strides.clone(), classes };
         sessions(runtime, (&file.name, &file.bytes), options, (&outputs, file.input.batch), count)
     }
@@ -100,6 +108,18 @@ impl OrtBackend {
     /// As [`OrtSession::end_profiling`].
     pub fn end_profiling(&mut self) -> Result<PathBuf, RuntimeError> {
         self.session.end_profiling()
+    }
+
+    /// What computes it: that of the options, or the CPU where it took over.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.session.device()
+    }
+
+    /// The numbers of its convolutions.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Shape of the last input that went to ONNX Runtime; empty before the first run.
@@ -119,7 +139,7 @@ impl OrtBackend {
     }
 }
 
-/// Each optimises the graph anew, on one core.
+/// Each optimises the graph anew, on one core. If the CPU may take over, the first one decides for all.
 fn sessions(
     runtime: &Runtime,
     (name, bytes): (&str, &[u8]),
@@ -127,16 +147,26 @@ fn sessions(
     (outputs, batch): (&Outputs, Option<usize>),
     count: usize,
 ) -> Result<Vec<OrtBackend>, RuntimeError> {
-    let session = || {
+    let session = |options: &SessionOptions| {
         let session = OrtSession::new(runtime, name, bytes, options)?;
-        Ok(OrtBackend { session, outputs: outputs.clone(), batch, last_input: Vec::new() })
+        let precision = options.precision.unwrap_or_default();
+        Ok(OrtBackend { session, precision, outputs: outputs.clone(), batch, last_input: Vec::new() })
     };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..count).map(|_| scope.spawn(session)).collect();
-        let first = std::iter::once(session());
-        let joined = others.into_iter().map(|other| other.join().expect("building a session does not panic"));
-        first.chain(joined).collect()
-    })
+    let at_once = |options: &SessionOptions, count: usize| -> Result<Vec<OrtBackend>, RuntimeError> {
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..count).map(|_| scope.spawn(|| session(options))).collect();
+            let first = std::iter::once(session(options));
+            let joined = others.into_iter().map(|other| other.join().expect("building a session does not panic"));
+            first.chain(joined).collect()
+        })
+    };
+    if count < 2 || !options.fallback {
+        return at_once(options, count);
+    }
+    let mut all = at_once(options, 1)?;
+    let device = all[0].session.device();
+    all.extend(at_once(&options.clone().device(device), count - 1)?);
+    Ok(all)
 }
 
 impl Backend for OrtBackend {

@@ -1,12 +1,13 @@
 //! Where a network runs, and with which numbers.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::DySampleBackend;
 use super::library::{DIRECTML, GPU, ONNXRUNTIME, OPENVINO, Package};
+use super::{DySampleBackend, processor};
 
 /// What computes a network: one of ONNX Runtime's execution providers, with the part of the machine that it uses.
 ///
@@ -87,12 +88,15 @@ impl fmt::Display for Precision {
 
 /// A text that is no device.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "`{text}` is no device; expected cpu, openvino (or openvino:GPU, openvino:GPU.N, openvino:NPU), cuda:N, tensorrt:N, \
-     coreml, directml:N or xnnpack"
-)]
+#[error("`{text}` is no device; expected {}", Self::EXPECTED)]
 pub struct DeviceParseError {
     text: String,
+}
+
+impl DeviceParseError {
+    /// What would be one.
+    pub const EXPECTED: &str = "cpu, openvino (or openvino:CPU, openvino:GPU, openvino:GPU.N, openvino:NPU), cuda:N, \
+                                tensorrt:N, coreml, directml:N or xnnpack, with N from 0 to 255";
 }
 
 impl FromStr for Device {
@@ -101,8 +105,7 @@ impl FromStr for Device {
     fn from_str(text: &str) -> Result<Self, DeviceParseError> {
         let lower = text.to_ascii_lowercase();
         let (name, part) = lower.split_once(':').map_or((lower.as_str(), None), |(name, part)| (name, Some(part)));
-        // Numbers that an `int` of the providers' options holds.
-        let number = |part: &str| part.parse::<u32>().ok().filter(|number| i32::try_from(*number).is_ok());
+        let number = |part: &str| part.parse::<u8>().ok().map(u32::from);
         let numbered = |device: fn(u32) -> Self| part.map_or(Some(0), number).map(device);
         let device = match (name, part) {
             ("cpu", None) => Some(Self::Cpu),
@@ -200,6 +203,26 @@ impl Device {
         matches!(self, Self::Cuda(_) | Self::CoreMl | Self::DirectMl(_))
     }
 
+    /// Whether the driver that it needs seems to be there, as far as the system's files tell.
+    ///
+    /// # Errors
+    /// [`DeviceProblem::Driver`].
+    pub fn check_driver(self) -> Result<(), DeviceProblem> {
+        // The last of each line is that of Linux inside Windows.
+        let nvidia: &[&str] = if cfg!(windows) {
+            &["C:\\Windows\\System32\\nvcuda.dll"]
+        } else {
+            &["/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1"]
+        };
+        let (what, signs): (_, &[&str]) = match self {
+            Self::Cuda(_) | Self::TensorRt(_) => ("NVIDIA driver", nvidia),
+            Self::OpenVino(OpenVinoPart::Gpu(_)) => ("GPU driver (no /dev/dri)", &["/dev/dri", "/dev/dxg"]),
+            Self::OpenVino(OpenVinoPart::Npu) => ("NPU driver (no /dev/accel)", &["/dev/accel", "/dev/dxg"]),
+            _ => return Ok(()),
+        };
+        if signs.iter().any(|sign| Path::new(sign).exists()) { Ok(()) } else { Err(DeviceProblem::Driver { what }) }
+    }
+
     /// Looks at what can be known before a library is loaded.
     ///
     /// # Errors
@@ -223,27 +246,6 @@ impl Device {
             (Self::Cpu, _) => lacks("ONNX Runtime's own kernels compute convolutions in f32 or int8 only".into()),
             _ => lacks("its execution provider has it not, or not for convolutions".into()),
         }
-    }
-}
-
-mod processor {
-    //! What the processor has.
-
-    /// A dot product of bf16 in an instruction.
-    pub(super) fn has_bf16() -> bool {
-        has(&["avx512_bf16", "amx_bf16"])
-    }
-
-    /// Arithmetic in f16.
-    pub(super) fn has_f16() -> bool {
-        has(&["avx512_fp16", "amx_fp16"])
-    }
-
-    /// OpenVINO comes for Linux only, where the system lists the features: the standard library's macro has not all of them.
-    fn has(any_of: &[&str]) -> bool {
-        let Ok(info) = std::fs::read_to_string("/proc/cpuinfo") else { return false };
-        let flags = info.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-        flags.split_whitespace().any(|flag| any_of.contains(&flag))
     }
 }
 
@@ -302,15 +304,12 @@ pub enum DeviceProblem {
         /// An operator that it does not take.
         example: String,
     },
-    /// The network is in a file that has other numbers.
-    #[error("the network is an ONNX file whose numbers are those that it was exported with, not {precision}")]
-    Exported {
-        /// What was asked for.
-        precision: Precision,
+    /// The system has no driver for it.
+    #[error("there is no {what} on this machine")]
+    Driver {
+        /// What is missing.
+        what: &'static str,
     },
-    /// The network was not quantised.
-    #[error("int8 needs a quantised network, and this one is none")]
-    NotQuantised,
 }
 
 #[cfg(test)]
@@ -325,7 +324,7 @@ mod tests {
             assert_eq!(text.parse::<Device>().unwrap().to_string(), text);
         }
         assert_eq!("CUDA".parse(), Ok(Device::Cuda(0)));
-        for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:9999999999", "openvino:gpu.", "openvino:TPU", "0"] {
+        for wrong in ["", "gpu", "cpu:0", "cuda:", "cuda:-1", "cuda:256", "openvino:gpu.", "openvino:TPU", "0"] {
             let error = wrong.parse::<Device>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{wrong}` is no device; expected cpu, openvino")), "{error}");
         }

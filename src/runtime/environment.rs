@@ -1,5 +1,6 @@
 //! The library, loaded once per process.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ort::environment::Environment;
@@ -46,11 +47,30 @@ impl Runtime {
         &self.library
     }
 
+    /// The version of the library, as its file or the folder of the file is called; otherwise what
+    /// [`Runtime::build_info`] says.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let path = &self.library.path;
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let names = [real.file_name(), real.parent().and_then(Path::file_name)];
+        let version = names.into_iter().flatten().find_map(|name| version_in(&name.to_string_lossy()));
+        version.unwrap_or_else(|| self.build_info().into())
+    }
+
     /// What the library says about itself: version, commit, compiler flags.
     #[must_use]
     pub fn build_info(&self) -> &'static str {
         ort::info()
     }
+}
+
+/// The first three numbers with dots between them.
+fn version_in(text: &str) -> Option<String> {
+    text.split(|c: char| !c.is_ascii_digit() && c != '.')
+        .map(|part| part.trim_matches('.'))
+        .find(|part| part.split('.').count() == 3)
+        .map(str::to_owned)
 }
 
 fn start(library: &Library) -> Result<Environment, String> {
@@ -76,4 +96,17 @@ fn start(library: &Library) -> Result<Environment, String> {
         .map_err(|error| error.to_string())?;
     environment.set_log_level(LogLevel::Warning);
     Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_in;
+
+    #[test]
+    fn libraries_are_named_with_their_versions() {
+        for name in ["libonnxruntime.so.1.31.1", "libonnxruntime.1.31.1.dylib", "onnxruntime-gpu-1.31.1"] {
+            assert_eq!(version_in(name).as_deref(), Some("1.31.1"));
+        }
+        assert_eq!(version_in("libonnxruntime.so"), None);
+    }
 }

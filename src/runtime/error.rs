@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::device::{Device, DeviceProblem};
+use super::device::{Device, DeviceProblem, Precision};
 use crate::cache::NoCacheFolder;
 
 /// Why ONNX Runtime cannot be had, or failed.
@@ -64,6 +64,24 @@ pub enum RuntimeError {
         device: Device,
         /// Why.
         problem: DeviceProblem,
+    },
+    /// int8 of a network that was not quantised.
+    #[error("{model} cannot be run in int8: it was not quantised")]
+    NotQuantised {
+        /// The network, or its file.
+        model: String,
+        /// Whether it is an ONNX file.
+        exported: bool,
+    },
+    /// The network is in a file that has other numbers.
+    #[error("{model} cannot be run in {asked}: the file fixes its numbers, which are {own}")]
+    FixedPrecision {
+        /// The file.
+        model: String,
+        /// What it has.
+        own: Precision,
+        /// What was asked for.
+        asked: Precision,
     },
     /// ONNX Runtime does not accept the model.
     #[error("ONNX Runtime does not accept the model {model}: {reason}")]

@@ -11,6 +11,7 @@ mod error;
 pub mod library;
 mod operator;
 mod outputs;
+pub mod processor;
 mod profile;
 mod providers;
 mod session;

@@ -57,7 +57,7 @@ impl Runtime {
 
 /// Whether the device can be asked for at all.
 pub(super) fn check(runtime: &Runtime, options: &SessionOptions) -> Result<(), DeviceProblem> {
-    options.device.check(options.precision)?;
+    options.device.check(options.precision.unwrap_or_default())?;
     if is_in_library(options.device) {
         return Ok(());
     }
@@ -67,7 +67,7 @@ pub(super) fn check(runtime: &Runtime, options: &SessionOptions) -> Result<(), D
 
 /// Adds the device's provider to a session. The CPU's is always there.
 pub(super) fn register(builder: SessionBuilder, options: &SessionOptions) -> ort::Result<SessionBuilder> {
-    let (device, precision, threads) = (options.device, options.precision, options.threads.max(1));
+    let (device, precision, threads) = (options.device, options.precision.unwrap_or_default(), options.threads.max(1));
     if device == Device::Cpu {
         return Ok(builder);
     }

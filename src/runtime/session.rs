@@ -35,8 +35,8 @@ pub struct SessionOptions {
     pub threads: usize,
     /// What computes the network.
     pub device: Device,
-    /// The numbers of its convolutions.
-    pub precision: Precision,
+    /// The numbers of its convolutions; if nothing is said, those of the model: f32, or int8 of a quantised file.
+    pub precision: Option<Precision>,
     /// Whether the CPU takes over, with a warning, where the device cannot be used.
     pub fallback: bool,
     /// What computes DySample.
@@ -55,7 +55,7 @@ impl Default for SessionOptions {
         Self {
             threads,
             device: Device::default(),
-            precision: Precision::default(),
+            precision: None,
             fallback: false,
             dysample: DySampleBackend::default(),
             spinning: true,
@@ -67,7 +67,7 @@ impl Default for SessionOptions {
 setters!(SessionOptions {
     threads: usize,
     device: Device,
-    precision: Precision,
+    precision: Option<Precision>,
     fallback: bool,
     dysample: DySampleBackend,
     spinning: bool,
@@ -87,6 +87,7 @@ impl SessionOptions {
 #[derive(Debug)]
 pub struct OrtSession {
     session: Session,
+    device: Device,
 }
 
 impl OrtSession {
@@ -103,7 +104,12 @@ impl OrtSession {
             }
             other => other,
         }
-        .map(|session| Self { session })
+    }
+
+    /// What computes it: that of the options, or the CPU where it took over.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Names of the graph's outputs.
@@ -132,7 +138,12 @@ impl OrtSession {
     }
 }
 
-fn on_device(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptions) -> Result<Session, RuntimeError> {
+fn on_device(
+    runtime: &Runtime,
+    name: &str,
+    bytes: &[u8],
+    options: &SessionOptions,
+) -> Result<OrtSession, RuntimeError> {
     let unusable = |problem| RuntimeError::Device { device: options.device, problem };
     providers::check(runtime, options).map_err(unusable)?;
     let failed = |error: ort::Error| RuntimeError::Load { model: name.into(), reason: error.to_string() };
@@ -143,7 +154,7 @@ fn on_device(runtime: &Runtime, name: &str, bytes: &[u8], options: &SessionOptio
     let session =
         committed.map_err(|error| if options.device == Device::Cpu { failed(error) } else { refused(error) })?;
     providers::verify(&session, name, options.device).map_err(unusable)?;
-    Ok(session)
+    Ok(OrtSession { session, device: options.device })
 }
 
 fn builder(runtime: &Runtime, options: &SessionOptions) -> ort::Result<SessionBuilder> {

@@ -91,11 +91,13 @@ impl Ready {
         let model = model::load(&args.model, globals)?;
         model::introduce(&args.model.weights);
         let letterbox = options::letterbox(&args.input, &model)?;
+        devices::warn_of_shapes(&args.runtime, &letterbox);
         let postprocess = options::postprocess(&args.thresholds, options::preset(&args.input).postprocess(), &model)?;
         let class_names = model.class_names().into();
         let runtime = devices::runtime(&args.runtime, globals)?;
         log::debug!("ONNX Runtime: {}", runtime.library().path.display());
         let all = options::session(&args.runtime);
+        let own = all.precision.unwrap_or_else(|| model.precision());
         let threads = all.threads;
         let count = args.sessions.map_or_else(|| options::session_count(&all), usize::from).min(plan.at_least());
         // Beside a single image there is nothing else to do.
@@ -105,7 +107,9 @@ impl Ready {
         let workers = args.workers.map_or(threads, usize::from);
         let limits = options::image_limits(&args.input, workers);
         let detector = DetectorOptions::new(letterbox, postprocess);
-        Ok(Self { backends, session: all, detector, class_names, workers, limits })
+        // As it ran, for the journal: a device may have been replaced by the CPU.
+        let session = all.device(backends[0].device()).precision(Some(own));
+        Ok(Self { backends, session, detector, class_names, workers, limits })
     }
 }
 

@@ -1,10 +1,10 @@
 //! Which device a command uses, and the library that has it.
 
-use std::path::Path;
-
 use anyhow::Context;
+use serde_json::{Value, json};
+use yolo9::image::{InputShape, LetterboxOptions};
 use yolo9::runtime::library::{LibraryOptions, ONNXRUNTIME, Package};
-use yolo9::runtime::{Device, OpenVinoPart, Precision, Runtime, RuntimeError};
+use yolo9::runtime::{Device, DeviceProblem, OpenVinoPart, OrtBackend, Precision, Runtime, RuntimeError, processor};
 
 use crate::cli::{DeviceArg, Globals, RuntimeArgs};
 
@@ -12,19 +12,19 @@ use crate::cli::{DeviceArg, Globals, RuntimeArgs};
 pub(crate) fn device(args: &RuntimeArgs) -> Device {
     match args.device {
         DeviceArg::Fixed(device) => device,
-        DeviceArg::Auto => likely(precision(args)),
+        DeviceArg::Auto => likely(precision(args).unwrap_or_default()),
     }
 }
 
-/// The precision of `--precision`.
-pub(crate) fn precision(args: &RuntimeArgs) -> Precision {
-    if args.half { Precision::F16 } else { args.precision }
+/// The precision of `--precision`; nothing if it is that of the model.
+pub(crate) fn precision(args: &RuntimeArgs) -> Option<Precision> {
+    if args.half { Some(Precision::F16) } else { args.precision }
 }
 
 /// A GPU with a driver, else the CPU. OpenVINO is no faster there than ONNX Runtime in f32, but it has bf16.
 fn likely(precision: Precision) -> Device {
     let candidates = [
-        (Device::Cuda(0), has_nvidia_driver()),
+        (Device::Cuda(0), Device::Cuda(0).check_driver().is_ok()),
         (Device::CoreMl, cfg!(all(target_os = "macos", target_arch = "aarch64"))),
         (Device::DirectMl(0), cfg!(windows)),
         (Device::OpenVino(OpenVinoPart::Cpu), precision == Precision::Bf16),
@@ -33,16 +33,65 @@ fn likely(precision: Precision) -> Device {
     candidates.into_iter().find(|(device, there)| *there && fits(*device)).map_or(Device::Cpu, |(device, _)| device)
 }
 
-/// Whether the system has loaded one.
-pub(crate) fn has_nvidia_driver() -> bool {
-    let signs: &[&str] =
-        if cfg!(windows) { &["C:\\Windows\\System32\\nvcuda.dll"] } else { &["/proc/driver/nvidia/version"] };
-    signs.iter().any(|path| Path::new(path).exists())
+/// TensorRT builds an engine, which takes minutes, for each size of input.
+pub(crate) fn warn_of_shapes(args: &RuntimeArgs, letterbox: &LetterboxOptions) {
+    if matches!(device(args), Device::TensorRt(_)) && letterbox.shape != InputShape::Square {
+        log::warn!(
+            "TensorRT builds an engine for every size of input, which takes minutes: --square has one size only"
+        );
+    }
+}
+
+/// What ran a network: what figures of it are worth nothing without.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Execution {
+    pub(crate) device: Device,
+    pub(crate) precision: Precision,
+    /// Version of the library.
+    pub(crate) onnxruntime: String,
+}
+
+impl Execution {
+    pub(crate) fn of(backend: &OrtBackend, runtime: &Runtime) -> Self {
+        Self { device: backend.device(), precision: backend.precision(), onnxruntime: runtime.version() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "device": self.device.to_string(),
+            "precision": self.precision.to_string(),
+            "onnxruntime": self.onnxruntime,
+            "processor": processor::name(),
+        })
+    }
+}
+
+impl std::fmt::Display for Execution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} in {}, ONNX Runtime {}", self.device, self.precision, self.onnxruntime)
+    }
 }
 
 /// The library for the device of the options.
 pub(crate) fn runtime(args: &RuntimeArgs, globals: &Globals) -> anyhow::Result<Runtime> {
-    runtime_for(args, globals, &[(device(args), precision(args))])
+    runtime_for(args, globals, &[(device(args), precision(args).unwrap_or_default())])
+}
+
+/// What can be said against a device and precision before a library is loaded. A library that the user named may be for a
+/// driver that we do not see.
+pub(crate) fn check(device: Device, precision: Precision, is_named: bool) -> Result<(), DeviceProblem> {
+    device.check(precision)?;
+    if !is_named {
+        device.published_package()?;
+        // Before hundreds of megabytes are fetched.
+        device.check_driver()?;
+    }
+    Ok(())
+}
+
+/// Whether the user says which library it is.
+pub(crate) fn is_library_named(args: &RuntimeArgs) -> bool {
+    LibraryOptions::default().path(args.engine.onnxruntime.clone()).is_named()
 }
 
 /// The library for all of these: a process can load one only.
@@ -51,14 +100,11 @@ pub(crate) fn runtime_for(
     globals: &Globals,
     used: &[(Device, Precision)],
 ) -> anyhow::Result<Runtime> {
-    let options = LibraryOptions::default().path(args.onnxruntime.clone()).offline(globals.offline);
-    let is_named = options.is_named();
+    let options = LibraryOptions::default().path(args.engine.onnxruntime.clone()).offline(globals.offline);
+    let is_named = is_library_named(args);
     for (device, precision) in used {
         let unusable = |problem| RuntimeError::Device { device: *device, problem };
-        device.check(*precision).map_err(unusable)?;
-        if !is_named {
-            device.published_package().map_err(unusable)?;
-        }
+        check(*device, *precision, is_named).map_err(unusable)?;
     }
     let mut packages: Vec<&'static Package> = used.iter().filter_map(|(device, _)| device.package()).collect();
     packages.retain(|package| *package != &ONNXRUNTIME);

@@ -19,6 +19,11 @@ use crate::{devices, options};
 
 pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    anyhow::ensure!(
+        devices::precision(&args.runtime) != Some(Precision::Int8),
+        "--precision int8: the self-check runs the embedded model, which is f32; run a file of `yolo9 quantize` with `yolo9 \
+         detect` on the device instead"
+    );
     let cache = cache_folder()?;
     print_line!("cache folder   {}", cache.display());
     print_line!(
@@ -28,7 +33,7 @@ pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitSt
     );
     print_line!("devices");
     for device in Device::KINDS {
-        print_line!("  {:<12} {}", device.name(), availability(device, &cache));
+        print_line!("  {:<12} {}", device.name(), availability(device, &cache, globals.is_offline()));
     }
     let start = Instant::now();
     let runtime = devices::runtime(&args.runtime, globals)?;
@@ -41,18 +46,17 @@ pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitSt
     } else {
         print_line!("DySample       standard ONNX operators");
     }
-    print_line!("device         {} in {}", devices::device(&args.runtime), devices::precision(&args.runtime));
     self_check(args, &runtime).context("self-check")
 }
 
 /// What can be said of a device without starting it; `--device` does that.
-fn availability(device: Device, cache: &Path) -> String {
+fn availability(device: Device, cache: &Path, offline: bool) -> String {
     let package = match device.published_package() {
         Ok(package) => package,
         Err(problem) => return problem.to_string(),
     };
-    if matches!(device, Device::Cuda(_) | Device::TensorRt(_)) && !devices::has_nvidia_driver() {
-        return "there is no NVIDIA driver".into();
+    if let Err(problem) = device.check_driver() {
+        return problem.to_string();
     }
     let (mut can, mut cannot) = (Vec::new(), String::new());
     for precision in Precision::ALL {
@@ -67,7 +71,8 @@ fn availability(device: Device, cache: &Path) -> String {
     }
     let fetched = match package.megabytes() {
         Some(megabytes) if !package.is_fetched(cache) => {
-            format!("; {} is fetched at first use, {megabytes} MB", package.name)
+            let how = if offline { "not there, and fetching is switched off" } else { "fetched at first use" };
+            format!("; {} is {how}, {megabytes} MB", package.name)
         }
         _ => String::new(),
     };
@@ -81,7 +86,9 @@ fn self_check(args: &DoctorArgs, runtime: &Runtime) -> anyhow::Result<ExitStatus
     let preset = Preset::default();
     let letterbox = opened.letterbox(None, InputShape::Rectangular, preset.box_rescaling())?;
     let detector = DetectorOptions::new(letterbox, preset.postprocess());
-    let mut detector = Detector::from_model(opened, detector, runtime, &options::session(&args.runtime))?;
+    let session = options::session(&args.runtime);
+    print_line!("device         {} in {}", session.device, session.precision.unwrap_or_default());
+    let mut detector = Detector::from_model(opened, detector, runtime, &session)?;
     let found = detector.detect(&Image::decode(embedded::SAMPLE_IMAGE, &ImageLimits::default())?)?;
     let (count, expected) = (found.len(), embedded::SAMPLE_DETECTIONS);
     print_line!(

@@ -17,6 +17,7 @@ mod info;
 mod interrupt;
 mod logging;
 mod manual;
+mod memory;
 mod merge;
 mod model;
 mod models;
@@ -88,7 +89,7 @@ fn run(cli: Cli, mut plain: clap::Command, settings: &Settings) -> anyhow::Resul
         Command::Bench(args) => bench::run(&args, globals),
         Command::Compare(args) => compare::run(&args, globals),
         Command::Explain(args) => explain::run(&args, globals),
-        Command::Memory(args) => compare::memory(&args, globals),
+        Command::Memory(args) => memory::run(&args, globals),
         Command::Train(args) => train::run(&args, globals),
         Command::Val(args) => val::run(&args, globals),
         Command::Merge(args) => merge::run(&args, globals),

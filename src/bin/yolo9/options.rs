@@ -111,7 +111,7 @@ pub(crate) fn dysample(argument: DySampleArg) -> DySampleBackend {
 pub(crate) fn session(runtime: &RuntimeArgs) -> SessionOptions {
     let defaults = SessionOptions::default();
     let granted = defaults.threads;
-    let threads = runtime.threads.map_or(granted, usize::from);
+    let threads = runtime.engine.threads.map_or(granted, usize::from);
     static WARNED: std::sync::Once = std::sync::Once::new();
     if threads > granted {
         WARNED.call_once(|| {
@@ -125,14 +125,14 @@ pub(crate) fn session(runtime: &RuntimeArgs) -> SessionOptions {
         .device(devices::device(runtime))
         .precision(devices::precision(runtime))
         .fallback(runtime.device == DeviceArg::Auto)
-        .dysample(dysample(runtime.dysample))
+        .dysample(dysample(runtime.engine.dysample))
         .spinning(spinning)
 }
 
 /// A session for a comparison of times: where the threads of a session run decides about its times, more than networks
 /// do, so there is one thread unless more were asked for.
 pub(crate) fn compared_session(runtime: &RuntimeArgs) -> SessionOptions {
-    session(runtime).threads(runtime.threads.map_or(1, usize::from)).spinning(false)
+    session(runtime).threads(runtime.engine.threads.map_or(1, usize::from)).spinning(false)
 }
 
 /// How many sessions share the threads of one. More than four only if asked for: each has a copy of the weights.

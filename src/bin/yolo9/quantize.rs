@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use indicatif::ProgressBar;
 use ndarray::Array4;
+use yolo9::architecture::{Architecture, Operation};
 use yolo9::compare::{Change, compare_detections};
 use yolo9::detect::{DetectorOptions, Engine, Prepared, Preset};
 use yolo9::evaluate::{Dataset, ap_differences};
@@ -13,9 +14,9 @@ use yolo9::graph::{self, ExportOptions, QuantisableConvolution, Quantisation, ex
 use yolo9::image::{Image, ImageLimits, InputShape, LetterboxOptions};
 use yolo9::model::{ModelFile, placeholder_names};
 use yolo9::onnx::{OnnxFile, Opset, StringStringEntryProto};
-use yolo9::output::write_atomically;
+use yolo9::output::{temporary_beside, write_atomically};
 use yolo9::quantise::{Calibration, RangeMethod, sensitivities};
-use yolo9::runtime::{OrtBackend, Precision, Runtime};
+use yolo9::runtime::{OrtBackend, Precision, Runtime, processor};
 use yolo9::{Model, Size};
 
 use crate::cli::{Globals, MethodArg, QuantizeArgs};
@@ -31,6 +32,8 @@ use crate::{devices, options};
 
 /// Of all noise: a convolution that alone makes more stays f32.
 const LARGEST_SHARE: f64 = 0.05;
+/// Images for calibration, below which ranges are a matter of luck.
+const FEW: usize = 16;
 /// All values but a ten-thousandth.
 const PERCENTILE: f64 = 0.9999;
 
@@ -45,7 +48,16 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
     let output = output_path(Some(output), &["onnx"], args.exist_ok, &inputs)?;
     let open = |data: &Path| Dataset::open(data, &args.split, None);
     let dataset = args.data.as_deref().map(open).transpose()?;
-    let runtime = devices::runtime(&args.runtime, globals)?;
+    // What would fail at the end fails now.
+    refuse_unwritable(&output)?;
+    let (device, session) = (devices::device(&args.runtime), options::session(&args.runtime));
+    let runtime = devices::runtime_for(
+        &args.runtime,
+        globals,
+        &[Precision::F32, Precision::Int8].map(|precision| (device, precision)),
+    )?;
+    let before = Model::new(&args.input, open_file(&args.input, globals)?, config(args)?.as_ref(), None)?;
+    before.clone().into_sessions(&runtime, &session, 1)?;
     let interrupt = Interrupt::install()?;
     let letterbox = LetterboxOptions::new(
         args.imgsz,
@@ -66,7 +78,6 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
     let shown = output.display().to_string();
     let file = OnnxFile::from_bytes(&shown, bytes)?;
     say!("{shown}: {} bytes", file.bytes.len());
-    let before = Model::new(&args.input, open_file(&args.input, globals)?, config(args)?.as_ref(), None)?;
     let after = Model::new(&shown, ModelFile::Exported(file), None, None)?;
     match dataset {
         Some(dataset) => work.accuracy(before, after, &dataset)?,
@@ -79,7 +90,25 @@ fn config(args: &QuantizeArgs) -> anyhow::Result<Option<yolo9::config::ModelConf
     args.config.as_deref().map(open_config).transpose()
 }
 
+/// Whether a file can be written there.
+fn refuse_unwritable(output: &Path) -> anyhow::Result<()> {
+    let shown = output.display();
+    anyhow::ensure!(!output.is_dir(), "{shown}: is a folder; expected the name of a file");
+    // The error would name a file that is gone.
+    let tried = temporary_beside(output).map(drop).map_err(|error| error.kind());
+    tried.map_err(|kind| {
+        anyhow::anyhow!("{shown} cannot be written ({kind}); name a folder that exists and can be written to")
+    })
+}
+
 fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<BoundNetwork> {
+    anyhow::ensure!(
+        devices::precision(&args.runtime).is_none(),
+        "--precision: this command goes from f32 to int8; leave it out"
+    );
+    if let Some(output) = &args.output {
+        anyhow::ensure!(output.extension().is_some(), "-o {}: expected a name that ends in .onnx", output.display());
+    }
     let checkpoint = match open_file(&args.input, globals)? {
         ModelFile::Checkpoint(checkpoint) => checkpoint,
         ModelFile::Exported(file) if file.is_quantised() => {
@@ -131,6 +160,13 @@ fn images(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Vec<Image>> 
         args.images.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
     );
     log::info!("Calibrating on {}", counted(images.len(), "image"));
+    if images.len() < FEW {
+        log::warn!(
+            "{} to calibrate on: ranges of so few are a matter of luck; give --images some hundred of the kind that the \
+             network will see",
+            counted(images.len(), "image")
+        );
+    }
     Ok(images)
 }
 
@@ -156,7 +192,7 @@ impl Work<'_> {
         let model = graph::build(architecture, weights.clone(), Opset::new(self.args.opset).unwrap_or_default());
         let all = model.quantisable(architecture);
         let wanted = all.iter().filter(|convolution| !self.args.keep.contains(&convolution.layer));
-        let convolutions: BTreeSet<String> = wanted.map(|convolution| convolution.path.clone()).collect();
+        let convolutions: BTreeSet<String> = wanted.map(|convolution| convolution.node.clone()).collect();
         anyhow::ensure!(!convolutions.is_empty(), "--keep: no convolution is left to quantise");
         let names: BTreeSet<String> =
             all.iter().flat_map(|convolution| [convolution.input.clone(), convolution.output.clone()]).collect();
@@ -175,6 +211,12 @@ impl Work<'_> {
             return Ok(None);
         }
         let weight_bits = if self.args.full_range { 8 } else { 7 };
+        if self.args.full_range && !processor::has_int8_dot_product() {
+            log::warn!(
+                "--full-range: this processor has no VNNI: sums of the file overflow on it, here and in the sensitivity pass; \
+                 it is for others"
+            );
+        }
         let mut quantisation = Quantisation { ranges, convolutions, weight_bits };
         let tried = &inputs[..inputs.len().min(self.args.sensitivity as usize)];
         if !tried.is_empty() {
@@ -189,10 +231,11 @@ impl Work<'_> {
             }
             keep_loud(&mut quantisation, &all, &noise);
         }
+        let loud = all.len() - quantisation.convolutions.len();
         log::info!(
-            "{} of {} convolutions on 8-bit integers; those of the head's outputs and of DySample stay f32",
-            quantisation.convolutions.len(),
-            all.len()
+            "{} on 8-bit integers; in f32: {loud} of those that could be, the last ones of the head{}",
+            counted(quantisation.convolutions.len(), "convolution"),
+            if has_dysample(architecture) { ", and DySample" } else { "" }
         );
         Ok(Some(quantisation))
     }
@@ -204,7 +247,7 @@ impl Work<'_> {
             let inference = Inference {
                 runtime: self.runtime.clone(),
                 limits: ImageLimits::default(),
-                session: all.clone().precision(precision),
+                session: all.clone().precision(Some(precision)),
                 interrupt: self.interrupt.clone(),
                 bar: self.bar(dataset.images.len(), "accuracy"),
             };
@@ -237,7 +280,7 @@ impl Work<'_> {
         let detector = DetectorOptions::new(letterbox, Preset::default().postprocess());
         let [a, b] = models;
         let engine = |model: Model, precision| -> anyhow::Result<Engine<OrtBackend>> {
-            let session = options.clone().precision(precision);
+            let session = options.clone().precision(Some(precision));
             Ok(Engine::new(model.into_sessions(self.runtime, &session, 1)?.remove(0), detector.clone()))
         };
         let (mut a, mut b) = (engine(a, Precision::F32)?, engine(b, Precision::Int8)?);
@@ -250,6 +293,13 @@ impl Work<'_> {
         }
         let count = |change| counts.get(&change).copied().unwrap_or_default();
         let both = counts.values().sum::<usize>() - count(Change::OnlyB);
+        if both == 0 {
+            log::warn!(
+                "{} finds nothing on the images for calibration: they are not of the kind that it was trained on, and the \
+                 ranges are not those that it will see",
+                self.args.input
+            );
+        }
         print_line!(
             "Of {} in f32 on {}: {} the same, {} moved, {} with another confidence, {} lost; {} new",
             counted(both, "box"),
@@ -271,13 +321,17 @@ fn interval(difference: &yolo9::evaluate::Difference) -> String {
     if low.is_nan() { String::new() } else { format!(" (95 % interval {low:+.4} to {high:+.4})") }
 }
 
+fn has_dysample(architecture: &Architecture) -> bool {
+    architecture.main_steps().any(|step| matches!(step.operation, Operation::DySample(_)))
+}
+
 /// Leaves those in f32 that alone make much of the noise.
 fn keep_loud(quantisation: &mut Quantisation, all: &[QuantisableConvolution], noise: &[f64]) {
     let total: f64 = noise.iter().sum();
     let loud = all.iter().zip(noise).filter(|(_, noise)| **noise > LARGEST_SHARE * total);
     for (convolution, noise) in loud {
-        if quantisation.convolutions.remove(&convolution.path) {
-            log::info!("{} stays f32: {:.0} % of the noise", convolution.path, 100.0 * noise / total);
+        if quantisation.convolutions.remove(&convolution.node) {
+            log::info!("{} stays f32: {:.0} % of the noise", convolution.node, 100.0 * noise / total);
         }
     }
 }

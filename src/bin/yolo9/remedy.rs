@@ -59,6 +59,16 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
              ORT_DYLIB_PATH",
         ),
         RuntimeError::Device { device, problem } => Some(of_device(*device, problem)),
+        RuntimeError::NotQuantised { exported: false, .. } => {
+            known("`yolo9 quantize` makes a file of it that was; leave out --precision for this one")
+        }
+        RuntimeError::NotQuantised { exported: true, .. } => {
+            known("give `yolo9 quantize` the checkpoint that it was exported from; leave out --precision for this one")
+        }
+        RuntimeError::FixedPrecision { asked, .. } => Some(format!(
+            "leave out --precision{}",
+            if *asked == Precision::F16 { ", or write the file with `yolo9 export --half`" } else { "" }
+        )),
         _ => None,
     }
 }
@@ -86,11 +96,14 @@ fn of_device(device: Device, problem: &DeviceProblem) -> String {
                  --device ({others})"
             )
         }
-        DeviceProblem::Exported { precision } => format!(
-            "leave out --precision{}",
-            if *precision == Precision::F16 { ", or write the file with `yolo9 export --half`" } else { "" }
-        ),
-        DeviceProblem::NotQuantised => "`yolo9 quantize` makes one of it; leave out --precision for others".into(),
+        DeviceProblem::Driver { .. } => {
+            let too =
+                if matches!(device, Device::OpenVino(_)) { "" } else { " (the library wants CUDA 13 and cuDNN 9 too)" };
+            format!(
+                "install it{too}, name a library with --onnxruntime if it is there all the same, or take another --device \
+                 ({others})"
+            )
+        }
         _ => others.into(),
     }
 }

@@ -54,6 +54,19 @@ pub(crate) fn alternately<T>(number: usize, mut of_side: impl FnMut(usize) -> T)
     }
 }
 
+/// The order of `count` in run number `number`: each begins as often as any other, and order and reverse order take turns.
+pub(crate) fn rotated(number: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |n| {
+        let place = (n + number / 2) % count;
+        if number.is_multiple_of(2) { place } else { count - 1 - place }
+    })
+}
+
+/// Of any numbers; NaN of none.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    quantile(&sorted(values.iter().copied()), 0.5)
+}
+
 /// Times of A and B that were measured interleaved.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interleaved {
@@ -104,6 +117,18 @@ mod tests {
         assert_eq!(spread.range(), "2.00 to 4.00");
         let two = Spread::of(&times(&[1.0, 2.0]));
         assert!((two.median - 1.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn everybody_begins_as_often() {
+        let mut begun = [0; 3];
+        for number in 0..6 {
+            let order: Vec<usize> = rotated(number, 3).collect();
+            begun[order[0]] += 1;
+            assert_eq!(order.iter().sum::<usize>(), 3);
+        }
+        assert_eq!(begun, [2; 3]);
+        assert_eq!((0..4).map(|n| rotated(n, 2).next().unwrap()).collect::<Vec<_>>(), [0, 1, 1, 0]);
     }
 
     #[test]

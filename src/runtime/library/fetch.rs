@@ -11,6 +11,9 @@ use crate::cache::sha256_of_file;
 use crate::runtime::RuntimeError;
 use crate::untrusted::{open_own, open_regular};
 
+/// How folders for downloads begin.
+const DOWNLOADS: &str = ".download-";
+
 /// The fetched library, if it and what it loads are whole.
 pub(super) fn cached(cache: &Path, package: &Package) -> Candidate {
     let Some(build) = package.build() else { return Ok(None) };
@@ -58,6 +61,7 @@ pub(super) fn fetch(cache: &Path, package: &'static Package) -> Result<Library, 
     if let Ok(Some(library)) = cached(cache, package) {
         return Ok(library);
     }
+    sweep(&folder);
     log::info!(
         "Fetching {} {} (about {} MB, once) with pip into {}",
         package.name,
@@ -65,11 +69,23 @@ pub(super) fn fetch(cache: &Path, package: &'static Package) -> Result<Library, 
         build.megabytes,
         folder.display()
     );
-    let downloads = tempfile::tempdir_in(&folder).map_err(|error| cache_error(&folder, error))?;
+    let downloads =
+        tempfile::Builder::new().prefix(DOWNLOADS).tempdir_in(&folder).map_err(|error| cache_error(&folder, error))?;
     let wheel = download(package, build, downloads.path()).map_err(failed)?;
     unpack(&wheel, build, downloads.path(), &folder).map_err(failed)?;
     let library = whole(&folder, build).map_err(failed)?;
     library.ok_or_else(|| failed(format!("{} is not in {}", build.library.name, folder.display())))
+}
+
+/// What processes that were killed while fetching left: only who has the lock fetches.
+fn sweep(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let left = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(DOWNLOADS));
+    for path in entries.filter(left) {
+        if let Err(error) = std::fs::remove_dir_all(&path) {
+            log::warn!("{}: {error}; it is left over from an interrupted download", path.display());
+        }
+    }
 }
 
 /// The wheel for this platform. The interpreter's own version does not matter: the tags are given.
@@ -107,6 +123,10 @@ fn download(package: &Package, build: &Build, folder: &Path) -> Result<PathBuf, 
                 let message = String::from_utf8_lossy(&output.stderr);
                 let last = message.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
                 reasons.push(format!("`{python} -m pip download`: {}", last.trim()));
+                // Another interpreter may have pip; another pip finds the same index and the same disk.
+                if !message.contains("No module named pip") {
+                    break;
+                }
             }
             Err(error) => reasons.push(format!("`{python}`: {error}")),
         }
@@ -195,6 +215,17 @@ mod tests {
         assert!(whole(&cache, &build).unwrap_err().ends_with("libmain.so is damaged: 2 bytes of 4"));
         std::fs::remove_file(cache.join("libother.so")).unwrap();
         assert!(whole(&cache, &build).unwrap_err().contains("libother.so: No such file"));
+    }
+
+    #[test]
+    fn what_a_killed_fetch_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join(format!("{DOWNLOADS}x"));
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("half.whl"), "half").unwrap();
+        std::fs::write(dir.path().join("lock"), "").unwrap();
+        sweep(dir.path());
+        assert!(!left.exists() && dir.path().join("lock").exists());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `yolo9 bench`: how long each stage of a detection takes, and how much longer or shorter another network takes.
 
 mod layers;
+mod table;
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use yolo9::runtime::{OrtBackend, Runtime, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
 
-use crate::cli::{BenchArgs, Globals, ModelArgs};
+use crate::cli::{BenchArgs, Globals, ModelArgs, RuntimeArgs};
 use crate::console::print_line;
+use crate::devices::Execution;
 use crate::exit::ExitStatus;
 use crate::logging::quietly;
 use crate::model::load_or_random;
@@ -24,19 +26,14 @@ use crate::report::counted;
 use crate::statistics::{Interleaved, Spread, alternately, interleaved};
 use crate::{devices, options};
 
-/// Threads of one network that spin would take the cores from the other.
-fn session(args: &BenchArgs) -> SessionOptions {
-    let session = options::session(&args.runtime);
-    let spinning = session.spinning && args.vs.is_none();
-    session.spinning(spinning)
-}
-
 /// The stages of a detection, in order.
 const STAGES: [&str; 6] = ["decode", "letterbox", "inference", "decode boxes, NMS", "draw", "encode"];
 
 /// What a bench has in common.
 struct Bench<'a> {
     args: &'a BenchArgs,
+    /// Its one device and precision.
+    options: &'a RuntimeArgs,
     globals: &'a Globals,
     runtime: Runtime,
 }
@@ -47,13 +44,18 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         None => embedded::SAMPLE_IMAGE.to_vec(),
     };
     let image = Image::decode(&bytes, &options::image_limits(&args.input, 1)).context("the image cannot be used")?;
-    let runtime = devices::runtime(&args.runtime, globals)?;
-    let bench = Bench { args, globals, runtime };
-    let session = session(args);
+    let runtimes = args.runtimes();
+    let options = &runtimes[0];
+    if runtimes.len() > 1 || args.vs.len() > 1 {
+        return table::run(args, &runtimes, &image, globals);
+    }
+    let runtime = devices::runtime(options, globals)?;
+    let bench = Bench { args, options, globals, runtime };
+    let session = bench.session();
     let mut subject = bench.subject(&args.model, &session)?;
     // Opened early, so that a wrong name costs no work.
-    let opened = |name: &String| bench.subject(name, &options::compared_session(&args.runtime));
-    let opponent = args.vs.as_ref().map(opened).transpose()?;
+    let opened = |name: &String| bench.subject(name, &options::compared_session(options));
+    let opponent = args.vs.first().map(opened).transpose()?;
     let prepared = Prepared::new(&image.pixels, &subject.engine.options().letterbox);
     if let Some(opponent) = &opponent {
         let theirs = Letterbox::new(image.size(), &opponent.engine.options().letterbox).input;
@@ -66,18 +68,20 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         );
     }
     let stages = subject.stages(&bytes, args.runs)?;
+    let execution = Execution::of(subject.engine.backend(), &bench.runtime);
     let mut report = json!({
         "model": args.model,
         "threads": session.threads,
+        "execution": execution.json(),
         "runs": args.runs,
         "input": [prepared.size().height, prepared.size().width],
         "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), spread.json())).collect::<Map<_, _>>(),
     });
     if !args.json {
-        print_stages(args, session.threads, prepared.size(), &stages)?;
+        print_stages(args, (session.threads, &execution), prepared.size(), &stages)?;
     }
     report["throughput"] = quietly(|| bench.throughput(&prepared))?;
-    if let (Some(other), Some(opponent)) = (&args.vs, opponent) {
+    if let (Some(other), Some(opponent)) = (args.vs.first(), opponent) {
         let first = quietly(|| opened(&args.model))?;
         report["vs"] = bench.versus([first, opponent], &image, other)?;
     }
@@ -98,9 +102,14 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
     Ok(ExitStatus::Done)
 }
 
-fn print_stages(args: &BenchArgs, threads: usize, input: Size, stages: &[(&str, Spread)]) -> anyhow::Result<()> {
+fn print_stages(
+    args: &BenchArgs,
+    (threads, execution): (usize, &Execution),
+    input: Size,
+    stages: &[(&str, Spread)],
+) -> anyhow::Result<()> {
     let threads = counted(threads, "thread");
-    print_line!("{}: input {}x{}, {threads}, {} runs", args.model, input.height, input.width, args.runs);
+    print_line!("{}: input {}x{}, {threads}, {} runs, {execution}", args.model, input.height, input.width, args.runs);
     print_line!("{:<18} {:>12}   interquartile range", "stage", "median");
     for (stage, spread) in stages {
         print_line!("{stage:<18} {:>9.2} ms   {}", spread.median, spread.range());
@@ -117,6 +126,13 @@ struct Subject {
 }
 
 impl Bench<'_> {
+    /// Threads of one network that spin would take the cores from the other.
+    fn session(&self) -> SessionOptions {
+        let session = options::session(self.options);
+        let spinning = session.spinning && self.args.vs.is_empty();
+        session.spinning(spinning)
+    }
+
     /// Weights, or random ones for a config.
     fn load(&self, name: &str) -> anyhow::Result<Model> {
         load_or_random(&ModelArgs::of(name), self.globals)
@@ -154,7 +170,7 @@ impl Bench<'_> {
         })?;
         let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let Interleaved { spreads: [a, b], ratio, interval: [low, high] } = interleaved(&a, &b);
-        let threads = options::compared_session(&args.runtime).threads;
+        let threads = options::compared_session(self.options).threads;
         if !args.json {
             print_line!("\ninference, interleaved, {}:", counted(threads, "thread"));
             for (side, name, spread) in [("A", args.model.as_str(), a), ("B", other, b)] {
@@ -177,7 +193,7 @@ impl Bench<'_> {
     /// Images per second of inference alone: in one session with all threads, in as many sessions as `yolo9 detect` has by
     /// default, and, if asked for, the latter with batches.
     fn throughput(&self, prepared: &Prepared) -> anyhow::Result<Value> {
-        let count = options::session_count(&session(self.args));
+        let count = options::session_count(&self.session());
         let mut variants = vec![(1, 1), (count, 1)];
         variants.dedup();
         variants.extend(self.args.batch.map(|batch| (count, usize::from(batch))));
@@ -186,7 +202,7 @@ impl Bench<'_> {
 
     fn rate(&self, prepared: &Prepared, count: usize, batch: usize) -> anyhow::Result<Value> {
         let args = self.args;
-        let each = options::shared_session(session(args), count);
+        let each = options::shared_session(self.session(), count);
         let threads = each.threads;
         let mut subjects = self.subjects(&args.model, &each, count)?;
         let images = vec![prepared; batch];
@@ -222,7 +238,7 @@ impl Bench<'_> {
         }
         let mut spreads = Map::new();
         for threads in &args.sweep {
-            let session = options::session(&args.runtime).threads(usize::from(*threads));
+            let session = options::session(self.options).threads(usize::from(*threads));
             let mut subject = self.subject(&args.model, &session)?;
             let spread = Spread::of(&warmed_up(args.runs, || subject.inference(prepared))?);
             if !args.json {

@@ -126,27 +126,36 @@ pub(crate) struct ThresholdArgs {
     pub(crate) classes: Option<Vec<String>>,
 }
 
-/// How it runs.
+/// Where and how it runs.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Performance")]
 pub(crate) struct RuntimeArgs {
-    /// Threads for inference [default: all that the system grants].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
-
     /// Where inference runs: cpu, openvino (also openvino:GPU, openvino:NPU), cuda:N, tensorrt:N, coreml, directml:N,
     /// xnnpack; a number is cuda:N. auto takes a GPU if there is one, and the CPU otherwise. What a device needs is fetched
     /// once; `yolo9 doctor` says what works here.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceArg::Fixed(Device::Cpu))]
     pub(crate) device: DeviceArg,
 
-    /// Numbers of the convolutions. bf16 and f16 need a device that has them, int8 a file of `yolo9 quantize`.
-    #[arg(long, value_name = "f32|bf16|f16|int8", default_value_t = Precision::F32, value_parser = parse_precision)]
-    pub(crate) precision: Precision,
+    /// Numbers of the convolutions. bf16 and f16 need a device that has them, int8 a file of `yolo9 quantize` [default: f32,
+    /// or int8 of such a file].
+    #[arg(long, value_name = "f32|bf16|f16|int8", value_parser = parse_precision)]
+    pub(crate) precision: Option<Precision>,
 
     /// As `--precision f16`, as in other tools.
     #[arg(long, hide = true, conflicts_with = "precision")]
     pub(crate) half: bool,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+/// How it runs, wherever that is.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Performance")]
+pub(crate) struct EngineArgs {
+    /// Threads for inference [default: all that the system grants].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
 
     /// What computes DySample: our operator, or the standard ONNX operators that other runtimes use. auto is the operator
     /// on the device cpu, and the standard ones elsewhere.
@@ -174,16 +183,21 @@ pub(crate) enum DeviceArg {
 }
 
 impl FromStr for DeviceArg {
-    type Err = DeviceParseError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, DeviceParseError> {
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fixed = |name: &str| {
+            let refused =
+                |_| format!("`{text}` is no device; expected auto, {}; or N for cuda:N", DeviceParseError::EXPECTED);
+            name.parse().map(Self::Fixed).map_err(refused)
+        };
         match text {
             "auto" => Ok(Self::Auto),
             // As other tools number GPUs.
             number if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                format!("cuda:{number}").parse().map(Self::Fixed)
+                fixed(&format!("cuda:{number}"))
             }
-            _ => text.parse().map(Self::Fixed),
+            _ => fixed(text),
         }
     }
 }

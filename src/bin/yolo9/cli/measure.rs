@@ -6,7 +6,7 @@ use clap::Args;
 use yolo9::runtime::{Device, Precision};
 use yolo9::{Size, embedded};
 
-use super::common::{DySampleArg, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
+use super::common::{DeviceArg, DySampleArg, EngineArgs, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
 use super::values::{parse_precision, parse_size};
 
 /// A labelled dataset.
@@ -136,6 +136,24 @@ pub(crate) struct SideArg {
     pub(crate) precision: Option<Precision>,
 }
 
+impl SideArg {
+    /// The options of the command with those of this side.
+    pub(crate) fn runtime(&self, common: &RuntimeArgs) -> RuntimeArgs {
+        let mut runtime = common.clone();
+        runtime.device = self.device.map_or(runtime.device, DeviceArg::Fixed);
+        runtime.engine.dysample = self.dysample.unwrap_or(runtime.engine.dysample);
+        if self.precision.is_some() {
+            (runtime.precision, runtime.half) = (self.precision, false);
+        }
+        runtime
+    }
+
+    /// As [`SideArg::runtime`].
+    pub(crate) fn input(&self, common: &InputArgs) -> InputArgs {
+        InputArgs { imgsz: self.imgsz.or(common.imgsz), ..common.clone() }
+    }
+}
+
 impl std::str::FromStr for SideArg {
     type Err = String;
 
@@ -143,8 +161,16 @@ impl std::str::FromStr for SideArg {
         let mut parts = text.split(',');
         let model = ModelArgs::of(parts.next().unwrap_or_default());
         let mut side = Self { text: text.into(), model, imgsz: None, dysample: None, device: None, precision: None };
+        let mut seen = Vec::new();
         for part in parts {
-            match part.split_once('=') {
+            let option = part.split_once('=');
+            if let Some((name, _)) = option {
+                if seen.contains(&name) {
+                    return Err(format!("{name}= is there twice"));
+                }
+                seen.push(name);
+            }
+            match option {
                 Some(("config", value)) => side.model.config = Some(value.into()),
                 Some(("names", value)) => side.model.names = Some(NamesArg::from(value)),
                 Some(("imgsz", value)) => side.imgsz = Some(parse_size(value)?),
@@ -164,10 +190,11 @@ impl std::str::FromStr for SideArg {
     }
 }
 
-/// What `compare` asks a process of its own.
+/// What `compare` and `bench` ask a process of its own.
 #[derive(Debug, Args)]
 pub(crate) struct MemoryArgs {
-    pub(crate) side: SideArg,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
 
     #[command(flatten)]
     pub(crate) runtime: RuntimeArgs,
@@ -208,9 +235,10 @@ pub(crate) struct BenchArgs {
     pub(crate) model: String,
 
     /// Another one, interleaved with the first: prints the ratio of their times, on one thread unless --threads says
-    /// otherwise. With several, two sessions of one network can differ by a fifth for as long as they live.
+    /// otherwise. With several threads, two sessions of one network can differ by a fifth for as long as they live. May be
+    /// given more than once, for a table of all.
     #[arg(long, value_name = "MODEL|CONFIG")]
-    pub(crate) vs: Option<String>,
+    pub(crate) vs: Vec<String>,
 
     /// With --vs: print a ratio even if the two networks' inputs differ in size.
     #[arg(long, requires = "vs")]
@@ -239,12 +267,41 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) layers: bool,
 
+    /// Where inference runs, as for `yolo9 detect`. Several, with commas between them, give a table.
+    #[arg(long, value_name = "DEVICE,…", value_delimiter = ',', default_value = "cpu", help_heading = "Performance")]
+    pub(crate) device: Vec<DeviceArg>,
+
+    /// Numbers of the convolutions, as for `yolo9 detect`. Several, with commas between them, give a table.
+    #[arg(long, value_name = "f32|bf16|f16|int8,…", value_delimiter = ',', value_parser = parse_precision, help_heading = "Performance")]
+    pub(crate) precision: Vec<Precision>,
+
+    /// As `--precision f16`, as in other tools.
+    #[arg(long, hide = true, conflicts_with = "precision")]
+    pub(crate) half: bool,
+
     #[command(flatten)]
-    pub(crate) runtime: RuntimeArgs,
+    pub(crate) engine: EngineArgs,
 
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl BenchArgs {
+    /// The options of one of the devices and precisions.
+    pub(crate) fn runtime(&self, device: DeviceArg, precision: Option<Precision>) -> RuntimeArgs {
+        RuntimeArgs { device, precision, half: self.half, engine: self.engine.clone() }
+    }
+
+    /// All devices with all precisions.
+    pub(crate) fn runtimes(&self) -> Vec<RuntimeArgs> {
+        let precisions: Vec<Option<Precision>> = self.precision.iter().copied().map(Some).collect();
+        let precisions = if precisions.is_empty() { vec![None] } else { precisions };
+        let of_device = |device: &DeviceArg| {
+            precisions.clone().into_iter().map(|precision| self.runtime(*device, precision)).collect::<Vec<_>>()
+        };
+        self.device.iter().flat_map(of_device).collect()
+    }
 }
 
 #[cfg(test)]
@@ -260,7 +317,7 @@ mod tests {
         assert_eq!(side.device, Some("openvino".parse().unwrap()));
         assert_eq!(side.precision, Some(Precision::Bf16));
         assert_eq!("a".parse::<SideArg>().unwrap().imgsz, None);
-        for wrong in ["a,b", "a,dysample=fast", "a,imgsz=x", "a,device=tpu", "a,precision=f8"] {
+        for wrong in ["a,b", "a,dysample=fast", "a,imgsz=x", "a,device=tpu", "a,precision=f8", "a,imgsz=64,imgsz=96"] {
             assert!(wrong.parse::<SideArg>().is_err(), "{wrong}");
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct QuantizeArgs {
     pub(crate) calibration: MethodArg,
 
     /// Layers that stay f32, by their numbers in the config (`yolo9 info` lists them).
-    #[arg(long, value_name = "LAYER,…", value_delimiter = ',', help_heading = "Calibration")]
+    #[arg(long, value_name = "LAYER,…", value_delimiter = ',', value_parser = parse_layer, help_heading = "Calibration")]
     pub(crate) keep: Vec<usize>,
 
     /// Images on which one convolution after the other is tried alone, to find those that must stay f32; 0 leaves that out.
@@ -80,6 +80,12 @@ pub(crate) struct QuantizeArgs {
 
     #[command(flatten)]
     pub(crate) runtime: RuntimeArgs,
+}
+
+/// The number of a layer, also as checkpoints write it: `model.3`.
+fn parse_layer(text: &str) -> Result<usize, String> {
+    let number = text.trim().strip_prefix("model.").unwrap_or(text.trim());
+    number.parse().map_err(|_| format!("`{text}` is no layer; expected its number, such as 3 or model.3"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

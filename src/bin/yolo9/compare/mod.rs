@@ -2,7 +2,6 @@
 
 mod images;
 mod measure;
-mod memory;
 mod report;
 mod side;
 mod summary;
@@ -22,9 +21,8 @@ use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
 use crate::run::sources::{self, Source};
 use crate::val::{RESAMPLES, Scores};
-use crate::{devices, options};
+use crate::{devices, memory, options};
 use measure::{MeasurePlan, Measured};
-pub(crate) use memory::run as memory;
 use side::{Common, Side, computed};
 
 /// Everything that was found out.
@@ -85,7 +83,8 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     let (a, b) = (Side::open(&args.a, &common)?, Side::open(&args.b, &common)?);
     let (mut sides, engines) = ([a.0, b.0], [a.1, b.1]);
     for (side, arg) in sides.iter_mut().zip([&args.a, &args.b]) {
-        side.size.memory_bytes = memory::of_side(arg, args, globals);
+        let (runtime, input) = (arg.runtime(&args.runtime), arg.input(&args.input));
+        side.size.memory_bytes = memory::of_model(&arg.model, &runtime, &input, globals);
     }
     let labelled = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
     let postprocess = thresholds(args, &sides[0])?;

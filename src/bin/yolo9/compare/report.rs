@@ -22,6 +22,7 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         comparison.input
     );
     for (letter, side) in ["A", "B"].into_iter().zip(&comparison.sides) {
+        let _ = writeln!(page, "<p><b>{letter}</b> ran on {}</p>", escaped(&side.execution.to_string()));
         for note in &side.notes {
             let _ = writeln!(page, "<p class=\"note\"><b>{letter}:</b> {}</p>", escaped(note));
         }

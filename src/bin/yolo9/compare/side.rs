@@ -1,7 +1,5 @@
 //! One side of a comparison.
 
-use std::path::Path;
-
 use anyhow::Context;
 use serde_json::{Value, json};
 use yolo9::architecture::Form;
@@ -11,6 +9,7 @@ use yolo9::runtime::{Device, OrtBackend, Precision, Runtime, SessionOptions};
 use yolo9::weights::{OffsetState, offset_states};
 
 use crate::cli::{Globals, InputArgs, SideArg};
+use crate::devices::Execution;
 use crate::model::{is_config, load_or_random};
 use crate::options;
 use crate::weights::{WeightsLocation, locate, open_file};
@@ -21,6 +20,7 @@ pub(super) struct Side {
     pub(super) class_names: Vec<String>,
     /// Whether it has weights that mean something.
     pub(super) has_weights: bool,
+    pub(super) execution: Execution,
     pub(super) size: ModelSize,
     /// Size of its input.
     pub(super) input: yolo9::Size,
@@ -62,7 +62,7 @@ impl Side {
     pub(super) fn open(arg: &SideArg, common: &Common<'_>) -> anyhow::Result<(Self, Engine<OrtBackend>)> {
         let has_weights = !is_config(&arg.model.weights);
         let model = load_or_random(&arg.model, common.globals)?;
-        let input = InputArgs { imgsz: arg.imgsz.or(common.input.imgsz), ..common.input.clone() };
+        let input = arg.input(common.input);
         let letterbox = options::letterbox(&input, &model)?;
         let mut size = ModelSize::default();
         let mut notes = Vec::new();
@@ -84,21 +84,28 @@ impl Side {
         }
         let class_names = model.class_names().to_vec();
         let dysample = arg.dysample.map_or(common.session.dysample, options::dysample);
-        let (device, precision) = computed(arg, &common.session);
-        let session = common.session.clone().device(device).precision(precision).dysample(dysample);
+        let session = common.session.clone().device(device(arg, &common.session)).dysample(dysample);
+        let session = session.precision(arg.precision.or(common.session.precision));
         let backend = model.into_sessions(common.runtime, &session, 1)?.remove(0);
+        let execution = Execution::of(&backend, common.runtime);
         let postprocess = options::preset(common.input).postprocess();
         let mut engine = Engine::new(backend, DetectorOptions::new(letterbox, postprocess));
         let grey = image::RgbImage::new(letterbox.target.width as u32, letterbox.target.height as u32);
         engine.detect(&grey)?;
-        let side = Self { name: arg.text.clone(), class_names, has_weights, size, input: letterbox.target, notes };
+        let name = arg.text.clone();
+        let side = Self { name, class_names, has_weights, execution, size, input: letterbox.target, notes };
         Ok((side, engine))
     }
 }
 
-/// Where a side runs, and with which numbers: its own, or those of the command.
+/// Where a side runs, its own device or that of the command.
+fn device(arg: &SideArg, common: &SessionOptions) -> Device {
+    arg.device.unwrap_or(common.device)
+}
+
+/// Where a side runs, and with which numbers, as far as is known before it is opened.
 pub(super) fn computed(arg: &SideArg, common: &SessionOptions) -> (Device, Precision) {
-    (arg.device.unwrap_or(common.device), arg.precision.unwrap_or(common.precision))
+    (device(arg, common), arg.precision.or(common.precision).unwrap_or_default())
 }
 
 /// Whether its DySample modules compute something of their own.
@@ -124,11 +131,4 @@ fn dysample_notes(arg: &SideArg, network: &Network, globals: &Globals) -> anyhow
         ));
     }
     Ok(notes)
-}
-
-/// Most memory that this process had in RAM, where the system says it (Linux).
-pub(super) fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }

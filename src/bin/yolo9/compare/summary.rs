@@ -119,7 +119,7 @@ pub(super) fn accuracy_rows((scores, differences): &([Scores; 2], [Difference; 4
 pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
     let [a, b] = &comparison.sides;
     for (letter, side) in [("A", a), ("B", b)] {
-        print_line!("{letter}  {}", side.name);
+        print_line!("{letter}  {} ({})", side.name, side.execution);
         for note in &side.notes {
             print_line!("   note: {note}");
         }
@@ -212,7 +212,10 @@ pub(super) fn json(comparison: &Comparison) -> Value {
     let sides: Vec<Value> = comparison
         .sides
         .iter()
-        .map(|side| json!({ "model": side.name, "notes": side.notes, "size": side.size.json() }))
+        .map(|side| {
+            let execution = side.execution.json();
+            json!({ "model": side.name, "notes": side.notes, "execution": execution, "size": side.size.json() })
+        })
         .collect();
     let accuracy = comparison.accuracy.as_ref().map(|(scores, differences)| {
         let differences: serde_json::Map<String, Value> = AREAS

@@ -73,7 +73,7 @@ fn inside(args: &DetectArgs, plan: &RunPlan, out: &Path, others: &[PathBuf]) -> 
 
 /// What the run reads besides images.
 fn others(args: &DetectArgs, plan: &RunPlan) -> Vec<PathBuf> {
-    let model = args.model.files().into_iter().chain(args.runtime.onnxruntime.clone());
+    let model = args.model.files().into_iter().chain(args.runtime.engine.onnxruntime.clone());
     let all = model.chain(plan.lists.iter().cloned()).chain(settings_file::candidates());
     all.filter(|path| path.exists()).collect()
 }

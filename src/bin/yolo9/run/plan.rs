@@ -158,7 +158,7 @@ fn settings(
         max_pixels: limits.max_pixels,
         native_dysample: session.native_dysample(),
         device: session.device.name().into(),
-        precision: session.precision.to_string(),
+        precision: session.precision.unwrap_or_default().to_string(),
         line_width: output.line_width,
         hide_labels: output.hide_labels,
         hide_confidence: output.hide_conf,

@@ -22,6 +22,7 @@ use yolo9::{Model, Size};
 
 use crate::cli::{Globals, ValArgs};
 use crate::console::say;
+use crate::devices::Execution;
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
 use crate::report::progress_bar;
@@ -46,6 +47,8 @@ pub(crate) struct Evaluated {
     pub(crate) interrupted: bool,
     /// How long inference took, in words; empty if there was none.
     speed: String,
+    /// What ran; nothing if nothing did.
+    pub(crate) execution: Option<Execution>,
 }
 
 pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
@@ -99,7 +102,8 @@ fn settings_line(args: &ValArgs, dataset: &Dataset, evaluated: &Evaluated) -> St
             )
         }
     };
-    format!("{}: {images} images{left_out}, {labels} labels; {what}", args.data.display())
+    let execution = evaluated.execution.as_ref().map(|execution| format!("; {execution}")).unwrap_or_default();
+    format!("{}: {images} images{left_out}, {labels} labels; {what}{execution}", args.data.display())
 }
 
 fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyhow::Result<Evaluated> {
@@ -108,6 +112,7 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
         log::warn!("the model was exported with NMS: its own thresholds cut the precision-recall curve off");
     }
     let letterbox = options::letterbox(&args.input, &model)?;
+    devices::warn_of_shapes(&args.runtime, &letterbox);
     let postprocess = options::postprocess(&args.thresholds, Preset::evaluation(), &model)?;
     let all = options::session(&args.runtime).spinning(false);
     let inference = Inference {
@@ -141,6 +146,7 @@ impl Inference {
         let (all, limits, workers) = (all.clone(), *limits, all.threads);
         let count = options::session_count(&all).min(dataset.images.len().max(1));
         let backends = model.into_sessions(runtime, &options::shared_session(all, count), count)?;
+        let execution = Execution::of(&backends[0], runtime);
         let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: Vec::new() };
         let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
         let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
@@ -151,6 +157,7 @@ impl Inference {
             failed: Vec::new(),
             interrupted: false,
             speed: String::new(),
+            execution: Some(execution),
         };
         let planned = |(index, labelled): (usize, &yolo9::evaluate::Labelled)| {
             Flow::<_, ()>::Image(Item::image(Planned::of(index, Source::of_file(labelled.path.clone()))))
@@ -254,5 +261,5 @@ fn evaluate_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
             entry.image_id
         );
     }
-    Ok(Evaluated { images, failed: Vec::new(), interrupted: false, speed: String::new() })
+    Ok(Evaluated { images, failed: Vec::new(), interrupted: false, speed: String::new(), execution: None })
 }

@@ -9,6 +9,7 @@ use yolo9::output::{Series, css_colour, line_plot, table_plot, write_atomically}
 use super::{Evaluated, Scores, ValArgs, worst};
 use crate::cli::Globals;
 use crate::console::{print_line, say};
+use crate::devices::Execution;
 use crate::overwrite::refuse_all;
 use crate::run::places::RunFolder;
 use crate::run::sink::coco_entry;
@@ -50,6 +51,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let mut numbers = scores.json();
     numbers["settings"] = json!(settings);
+    numbers["execution"] = json!(evaluated.execution.as_ref().map(Execution::json));
     numbers["failed"] = json!(evaluated.failed.len());
     let numbers = format!("{numbers:#}\n");
     match args.json.as_deref() {

@@ -1,0 +1,304 @@
+//! Several models, devices and precisions beside each other.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use yolo9::Model;
+use yolo9::detect::{DetectorOptions, Engine, Prepared};
+use yolo9::image::Image;
+use yolo9::runtime::{OrtBackend, Runtime, RuntimeError, processor};
+
+use crate::cli::{BenchArgs, Globals, ModelArgs, RuntimeArgs};
+use crate::console::print_line;
+use crate::devices::{self, Execution};
+use crate::exit::ExitStatus;
+use crate::logging::quietly;
+use crate::model::{is_config, load_or_random};
+use crate::report::{counted, progress_bar};
+use crate::statistics::{Interleaved, Spread, interleaved, median, rotated};
+use crate::weights::{WeightsLocation, locate};
+use crate::{memory, options};
+
+/// Rounds of throughput, of which the median counts.
+const ROUNDS: usize = 5;
+
+/// A model on a device in a precision.
+struct Row {
+    model: ModelArgs,
+    /// As it was asked for.
+    title: String,
+    /// Of the model; nothing for a config.
+    file_bytes: Option<u64>,
+    /// The sessions, or why there are none.
+    state: Result<Running, String>,
+}
+
+struct Running {
+    execution: Execution,
+    /// With the threads of a comparison of times.
+    latency: Subject,
+    /// Sessions that share all threads, one, two, four of them.
+    shared: Vec<Vec<Subject>>,
+    /// From the model to its first detections, in milliseconds.
+    first: f64,
+    memory: Option<u64>,
+    times: Vec<Duration>,
+    /// Images per second by number of sessions.
+    rates: Vec<(usize, Vec<f64>)>,
+}
+
+/// A session with its input.
+struct Subject {
+    engine: Engine<OrtBackend>,
+    prepared: Prepared,
+}
+
+impl Subject {
+    fn run(&mut self) -> anyhow::Result<Duration> {
+        Ok(self.engine.detect_prepared(&self.prepared)?.timing.inference)
+    }
+}
+
+pub(super) fn run(
+    args: &BenchArgs,
+    runtimes: &[RuntimeArgs],
+    image: &Image,
+    globals: &Globals,
+) -> anyhow::Result<ExitStatus> {
+    let one_only = [("--layers", args.layers), ("--sweep", !args.sweep.is_empty()), ("--batch", args.batch.is_some())];
+    if let Some((option, _)) = one_only.into_iter().find(|(_, given)| *given) {
+        anyhow::bail!("{option}: measures one model on one device; leave it out of a table");
+    }
+    let usable = runtimes.iter().filter(|options| unusable(options).is_none());
+    let used: Vec<_> =
+        usable.map(|options| (devices::device(options), devices::precision(options).unwrap_or_default())).collect();
+    let runtime = devices::runtime_for(&runtimes[0], globals, &used)?;
+    let mut rows = Vec::new();
+    for name in std::iter::once(&args.model).chain(&args.vs) {
+        // A wrong name ends the command, what a device cannot do is a row.
+        let model = ModelArgs::of(name);
+        load_or_random(&model, globals)?;
+        for options in runtimes {
+            rows.push(quietly(|| Row::open(&model, options, (args, globals), (image, &runtime)))?);
+        }
+    }
+    let running = rows.iter().filter(|row| row.state.is_ok()).count();
+    if running == 0 {
+        let reasons = rows.iter().filter_map(|row| Some(format!("{}: {}", row.title, row.state.as_ref().err()?)));
+        anyhow::bail!("nothing of this can be run: {}", reasons.collect::<Vec<_>>().join("; "));
+    }
+    measure(&mut rows, args, globals)?;
+    let threads = options::session(&runtimes[0]).threads;
+    let one = options::compared_session(&runtimes[0]).threads;
+    if args.json {
+        let rows: Vec<Value> = rows.iter().map(|row| row.json(&rows)).collect();
+        print_line!(
+            "{:#}",
+            json!({ "runs": args.runs, "threads": { "latency": one, "throughput": threads }, "rows": rows })
+        );
+        return Ok(ExitStatus::Done);
+    }
+    print_line!(
+        "{} runs of each, interleaved; latency with {}, throughput with {}; {}, ONNX Runtime {}",
+        args.runs,
+        counted(one, "thread"),
+        counted(threads, "thread"),
+        processor::name().unwrap_or_else(|| "a processor without a name".into()),
+        runtime.version()
+    );
+    print(&rows)?;
+    Ok(ExitStatus::Done)
+}
+
+/// Why a device and precision cannot be had here, if they cannot.
+fn unusable(options: &RuntimeArgs) -> Option<String> {
+    let device = devices::device(options);
+    let precision = devices::precision(options).unwrap_or_default();
+    devices::check(device, precision, devices::is_library_named(options)).err().map(|problem| problem.to_string())
+}
+
+/// Latency of all, run by run, then throughput of all, round by round.
+fn measure(rows: &mut [Row], args: &BenchArgs, globals: &Globals) -> anyhow::Result<()> {
+    let mut running: Vec<&mut Running> = rows.iter_mut().filter_map(|row| row.state.as_mut().ok()).collect();
+    let count = running.len();
+    let bar = progress_bar(args.runs as usize + ROUNDS, globals.quiet);
+    for number in 0..(args.runs / 5 + args.runs) as usize {
+        for place in rotated(number, count) {
+            let time = running[place].latency.run()?;
+            if number >= (args.runs / 5) as usize {
+                running[place].times.push(time);
+            }
+        }
+        bar.inc(u64::from(number >= (args.runs / 5) as usize));
+    }
+    let of_round = (args.runs as usize).div_ceil(ROUNDS);
+    for number in 0..ROUNDS {
+        for place in rotated(number, count) {
+            let Running { shared, rates, .. } = &mut *running[place];
+            for (subjects, (_, rates)) in shared.iter_mut().zip(rates) {
+                rates.push(rate(subjects, of_round)?);
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Images per second of sessions that run at the same time.
+fn rate(subjects: &mut [Subject], runs: usize) -> anyhow::Result<f64> {
+    let images = subjects.len() * runs;
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let repeat = |subject: &mut Subject| (0..runs).try_for_each(|_| subject.run().map(drop));
+        let threads: Vec<_> = subjects.iter_mut().map(|subject| scope.spawn(move || repeat(subject))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("inference does not panic"))
+    })?;
+    Ok(images as f64 / start.elapsed().as_secs_f64())
+}
+
+impl Row {
+    fn open(
+        model: &ModelArgs,
+        options: &RuntimeArgs,
+        (args, globals): (&BenchArgs, &Globals),
+        (image, runtime): (&Image, &Runtime),
+    ) -> anyhow::Result<Self> {
+        let title = match devices::precision(options) {
+            Some(precision) => format!("{} {precision}", devices::device(options)),
+            None => devices::device(options).to_string(),
+        };
+        let file_bytes = match is_config(&model.weights) {
+            true => None,
+            false => Some(match locate(&model.weights, globals)? {
+                WeightsLocation::Embedded(model) => model.bytes.len() as u64,
+                WeightsLocation::File(path) => {
+                    std::fs::metadata(&path).with_context(|| path.display().to_string())?.len()
+                }
+            }),
+        };
+        let row = |state| Self { model: model.clone(), title: title.clone(), file_bytes, state };
+        if let Some(reason) = unusable(options) {
+            return Ok(row(Err(reason)));
+        }
+        let loaded = load_or_random(model, globals)?;
+        let letterbox = options::letterbox(&args.input, &loaded)?;
+        let detector = DetectorOptions::new(letterbox, options::preset(&args.input).postprocess());
+        let subjects = |loaded: Model, session, count| -> Result<Vec<Subject>, RuntimeError> {
+            let backends = loaded.into_sessions(runtime, &session, count)?;
+            let subject = |backend| Subject {
+                engine: Engine::new(backend, detector.clone()),
+                prepared: Prepared::new(&image.pixels, &letterbox),
+            };
+            Ok(backends.into_iter().map(subject).collect())
+        };
+        let all = options::session(options).spinning(false);
+        let counts = [1, 2, 4].into_iter().filter(|count| *count <= options::session_count(&all));
+        let start = Instant::now();
+        let opened = subjects(loaded.clone(), options::compared_session(options), 1);
+        let mut latency = match opened {
+            Ok(mut opened) => opened.remove(0),
+            Err(error) => return Ok(row(Err(error.to_string()))),
+        };
+        latency.run()?;
+        let first = start.elapsed().as_secs_f64() * 1e3;
+        let shared: Vec<Vec<Subject>> = counts
+            .map(|count| subjects(loaded.clone(), options::shared_session(all.clone(), count), count))
+            .collect::<Result<_, _>>()?;
+        Ok(row(Ok(Running {
+            execution: Execution::of(latency.engine.backend(), runtime),
+            rates: shared.iter().map(|subjects| (subjects.len(), Vec::new())).collect(),
+            memory: memory::of_model(model, options, &args.input, globals),
+            latency,
+            shared,
+            first,
+            times: Vec::new(),
+        })))
+    }
+
+    fn numbers(&self, rows: &[Self]) -> Option<Numbers<'_>> {
+        let running = self.state.as_ref().ok()?;
+        let first = rows.iter().find_map(|row| row.state.as_ref().ok()).map_or(&running.times, |first| &first.times);
+        let Interleaved { spreads: [_, latency], ratio, interval } = interleaved(first, &running.times);
+        let rates = running.rates.iter().map(|(count, rates)| (*count, median(rates)));
+        let (sessions, rate) = rates.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        Some(Numbers { running, latency, ratio, interval, sessions, rate })
+    }
+
+    fn json(&self, rows: &[Self]) -> Value {
+        let mut value = json!({ "model": self.model.weights, "asked": self.title, "file_bytes": self.file_bytes });
+        match (self.numbers(rows), &self.state) {
+            (Some(numbers), Ok(running)) => {
+                value["execution"] = running.execution.json();
+                value["latency"] = numbers.latency.json();
+                value["ratio"] = json!({ "value": numbers.ratio, "interval": numbers.interval });
+                value["throughput"] = json!({ "images_per_second": numbers.rate, "sessions": numbers.sessions });
+                value["first_ms"] = json!(running.first);
+                value["memory_bytes"] = json!(running.memory);
+            }
+            (_, Err(reason)) => value["unusable"] = json!(reason),
+            _ => {}
+        }
+        value
+    }
+}
+
+/// What a row shows.
+struct Numbers<'a> {
+    running: &'a Running,
+    latency: Spread,
+    /// Of its latency to that of the first row.
+    ratio: f64,
+    interval: [f64; 2],
+    /// With the best number of sessions.
+    rate: f64,
+    sessions: usize,
+}
+
+fn print(rows: &[Row]) -> anyhow::Result<()> {
+    let mut model = None;
+    for row in rows {
+        if model != Some(&row.model.weights) {
+            model = Some(&row.model.weights);
+            let size = row.file_bytes.map(|bytes| format!(" ({})", megabytes(bytes))).unwrap_or_default();
+            print_line!("\n{}{size}", row.model.weights);
+            print_line!(
+                "  {:<16} {:>11} {:>7} {:<16} {:>9} {:<13} {:>9} {:>9}",
+                "device",
+                "latency",
+                "ratio",
+                "95 % interval",
+                "images/s",
+                "sessions",
+                "first",
+                "memory"
+            );
+        }
+        match (row.numbers(rows), &row.state) {
+            (Some(numbers), _) => {
+                let Numbers { running, latency, ratio, interval: [low, high], rate, sessions } = numbers;
+                print_line!(
+                    "  {:<16} {:>8.2} ms {ratio:>7.3} {:<16} {rate:>9.1} {:<13} {:>6.0} ms {:>9}",
+                    format!("{} {}", running.execution.device, running.execution.precision),
+                    latency.median,
+                    format!("{low:.3} to {high:.3}"),
+                    format!("with {}", counted(sessions, "session")),
+                    running.first,
+                    running.memory.map(megabytes).unwrap_or_default()
+                );
+            }
+            (None, Err(reason)) => print_line!("  {:<16} {reason}", row.title),
+            (None, Ok(_)) => {}
+        }
+    }
+    print_line!(
+        "\nratio: latency to that of the first row. first: from the model in memory to its first detections. memory: the most \
+         that a process took to open the model and run it once."
+    );
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
