@@ -1,5 +1,5 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint test doc train parity built package fuzz
+.PHONY: check fmt lint test doc train parity built package readme fuzz
 
 check: fmt lint test doc
 
@@ -39,6 +39,11 @@ package:
 parity:
 	cargo test --locked --test parity --test evaluate --test kernels --test openvino -- --ignored --nocapture
 	cargo test --features train --locked --test train_parity -- --ignored --nocapture
+
+# The comparison that README.md shows, with its image.
+readme:
+	cargo build --release --locked
+	python3 tests/reference/update_readme.py target/release/yolo9
 
 # Every reader of untrusted input for half a minute (or SECONDS), within the bounds that are promised; docs/fuzzing.md.
 # Needs cargo-fuzz.

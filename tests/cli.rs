@@ -306,10 +306,13 @@ fn doctor_finds_everything_well() {
 fn configs_are_listed_and_printed() {
     let place = Workdir::new();
     let list = stdout(&place.succeeds("configs"));
-    assert_eq!(list.lines().count(), 21);
-    assert!(list.contains("yolov9-c-dysample         24     25305184"), "{list}");
+    assert_eq!(list.lines().count(), 31);
+    assert!(list.contains("yolov9-c-dysample           24     25305184"), "{list}");
     assert!(stdout(&place.succeeds("configs gelan-c")).contains("SPPELAN, [512, 256]"));
-    assert!(stdout(&place.succeeds("configs --modules")).contains("DySample\n"));
+    assert!(
+        stdout(&place.succeeds("configs --modules"))
+            .contains("DySample        [scale=2, style='lp' or 'pl', groups=4, dyscope=False]\n")
+    );
 }
 
 #[cfg(unix)]

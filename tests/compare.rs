@@ -28,7 +28,13 @@ fn a_model_is_the_same_as_itself() {
     let [same, others @ ..] = boxes(&compared);
     assert!(same > 200 && others == [0; 4], "{compared}");
     assert_eq!(compared["accuracy"]["b_minus_a"]["all"], serde_json::json!({ "AP": 0.0, "interval": [0.0, 0.0] }));
-    assert_eq!(compared["verdict"][0], "Both are equally accurate: AP is the same.");
+    let verdict: Vec<&str> = compared["verdict"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+    assert_eq!(verdict[0], "No difference in accuracy: AP is the same.");
+    assert_eq!(verdict[1], format!("No difference in boxes at confidence 0.25: all {same} agree."));
+    assert_eq!(verdict[3], "No difference in parameters and GFLOPs.");
+    let nothing = serde_json::json!({ "lower": 0.0, "median": 0.0, "upper": 0.0 });
+    assert_eq!(compared["boxes"]["confidence_b_minus_a"], nothing);
+    assert_eq!(compared["layers"], serde_json::json!(["all 23 layers are the same"]));
     let inference = &compared["time"]["inference"];
     let [low, high] = [0, 1].map(|end| inference["interval"][end].as_f64().unwrap());
     assert!(low > 0.0 && low <= inference["ratio"].as_f64().unwrap() && high.is_finite());
@@ -81,19 +87,59 @@ fn sides_may_differ_in_options_files_and_sizes() {
 }
 
 #[test]
+fn counts_are_those_of_val() {
+    let place = Workdir::new();
+    let compared =
+        json(&place, &format!("-q compare codes-nearest codes-dysample --data {} --runs 3 --json -", parcels()));
+    for (side, model) in [("a", "codes-nearest"), ("b", "codes-dysample")] {
+        let alone = json(&place, &format!("-q val --data {} --weights {model} --json -", parcels()));
+        let of_side = &compared["accuracy"][side];
+        assert_eq!(of_side["counts"], alone["counts"]);
+        assert_eq!(of_side["coco"], alone["coco"]);
+        let count = |key: &str| alone["counts"][key].as_u64().unwrap();
+        assert_eq!(count("true_positives") + count("misses"), 224);
+        // Every box that is compared is counted.
+        let alone_boxes = compared["boxes"]["alone"][side].as_u64().unwrap();
+        let both = boxes(&compared)[..3].iter().sum::<u64>();
+        assert_eq!(both + alone_boxes, count("true_positives") + count("false_positives"));
+        assert!(compared["boxes"]["alone_and_right"][side].as_u64().unwrap() <= alone_boxes);
+    }
+    let classes = compared["accuracy"]["classes_b_minus_a"].as_object().unwrap();
+    assert!(classes.len() == 6 && classes.values().all(|class| class["interval"][0].is_f64()), "{classes:?}");
+    // Nothing is shown at a threshold of 1.
+    let none = json(&place, &format!("-q val --data {} --count-conf 1 --json -", parcels()));
+    assert_eq!(none["counts"]["misses"], 224);
+}
+
+#[test]
 fn a_report_needs_nothing_else() {
     let place = Workdir::new();
     let output =
         place.succeeds(&format!("compare codes-nearest codes-dysample --data {} --out out --examples 3", parcels()));
     let text = stdout(&output);
     // One screen.
-    assert!(text.lines().count() <= 45 && text.lines().all(|line| line.chars().count() <= 160), "{text}");
-    for part in ["difference in accuracy: AP -0.0", "AP_small", "boxes at conf 0.25", "inference", "parameters"] {
+    assert!(text.lines().count() <= 24 && text.lines().all(|line| line.chars().count() <= 160), "{text}");
+    let parts =
+        ["difference in accuracy: AP -0.0", "AP50", "recall at conf 0.25", "boxes of both", "inference", "parameters"];
+    for part in parts {
         assert!(text.contains(part), "{part}: {text}");
     }
     let page = std::fs::read_to_string(place.path("out/report.html")).unwrap();
     let numbers: Value = serde_json::from_slice(&std::fs::read(place.path("out/compare.json")).unwrap()).unwrap();
     assert!(page.contains(&numbers["verdict"][0].as_str().unwrap().replace('\'', "&#39;")));
+    for part in [
+        "AP small",
+        "of these true",
+        "nn.Upsample [None, 2, &#39;nearest&#39;]",
+        "yolo9 compare codes-nearest codes-dysample",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    // The command, the machine and the day.
+    assert!(
+        ["command", "date", "processor", "yolo9"].iter().all(|key| numbers["environment"][key].is_string()),
+        "{numbers}"
+    );
     assert_eq!(page.matches("data:image/jpeg;base64,").count(), 3);
     assert_eq!(place.list("out/images").len(), 3);
     // But for the namespace of its plots, nothing on the page is an address on the web.

@@ -7,9 +7,9 @@ mod common;
 use common::node_model;
 use ndarray::{Array4, ArrayD};
 use prost::Message;
-use yolo9::architecture::{Operation, Step};
+use yolo9::architecture::{Architecture, Operation, Role, Step};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::ModelConfig;
+use yolo9::config::{ModelConfig, ModuleKind};
 use yolo9::detect::{DetectOutput, Engine};
 use yolo9::dysample::{Lift, reference};
 use yolo9::embedded;
@@ -261,6 +261,26 @@ fn a_lifted_network_detects_what_it_did_bit_for_bit() {
     let bilinear = lifted(&nearest, &target, Lift::Bilinear).unwrap();
     let bilinear = sample_detections(Network::assemble(&bilinear, None).unwrap(), DySampleBackend::Native);
     assert_ne!(bilinear.detections, before.detections);
+}
+
+#[test]
+fn twins_with_all_have_it_at_every_upsample_of_the_main_branch() {
+    for config in yolo9::config::builtin_configs().iter().filter(|config| config.name.ends_with("-dysample-all")) {
+        let module_of = |name: &str, role: Role| -> Vec<(usize, ModuleKind)> {
+            let architecture = Architecture::new(&ModelConfig::builtin(name).unwrap()).unwrap();
+            let layers = architecture.layers().iter().filter(|layer| layer.role == role);
+            layers.map(|layer| (layer.spec.index, layer.spec.module)).collect()
+        };
+        let plain = config.name.trim_end_matches("-dysample-all");
+        let replaced = |(index, module)| match module {
+            ModuleKind::Upsample => (index, ModuleKind::DySample),
+            other => (index, other),
+        };
+        let expected: Vec<_> = module_of(plain, Role::Main).into_iter().map(replaced).collect();
+        assert_eq!(module_of(config.name, Role::Main), expected, "{}", config.name);
+        assert_eq!(expected.iter().filter(|(_, module)| *module == ModuleKind::DySample).count(), 2);
+        assert_eq!(module_of(config.name, Role::Auxiliary), module_of(plain, Role::Auxiliary));
+    }
 }
 
 #[test]

@@ -67,9 +67,35 @@ impl ModuleKind {
         NAMES.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
     }
 
-    /// All names that YAML files may use.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        NAMES.iter().map(|(name, _)| *name)
+    /// All names that YAML files may use, with what they stand for.
+    pub fn names() -> impl Iterator<Item = (&'static str, Self)> {
+        NAMES.iter().copied()
+    }
+
+    /// Its arguments in order, with their defaults. Channels are scaled by `width_multiple`.
+    #[must_use]
+    pub fn arguments(self) -> &'static str {
+        match self {
+            Self::Silence => "[]",
+            Self::Conv => "[channels, kernel=1, stride=1, padding=None, groups=1, dilation=1, activation=True]",
+            Self::AConv | Self::ADown => "[channels]",
+            Self::Elan1 => "[channels, hidden channels, branch channels]",
+            Self::RepNCspElan4 => "[channels, hidden channels, branch channels, repeats=1]",
+            Self::SppElan => "[channels, hidden channels]",
+            Self::SppCspc => "[channels, repeats=1, shortcut=False, expansion=0.5]",
+            Self::MaxPool => "[kernel=2]",
+            Self::Upsample => "[size=None, scale, mode='nearest' or 'bilinear']",
+            Self::DySample => "[scale=2, style='lp' or 'pl', groups=4, dyscope=False]",
+            Self::Concat => "[dimension=1]",
+            Self::CbLinear => "[[channels, …], kernel=1, stride=1, padding=None, groups=1]",
+            Self::CbFuse => "[[index, …]]",
+            Self::Detect
+            | Self::DDetect
+            | Self::DualDetect
+            | Self::DualDDetect
+            | Self::TripleDetect
+            | Self::TripleDDetect => "[nc]",
+        }
     }
 
     /// Whether this is a detection head, which ends a network.

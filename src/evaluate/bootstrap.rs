@@ -22,12 +22,22 @@ impl Difference {
 /// Draws from fewer images say nothing about others.
 pub const LEAST_IMAGES: usize = 10;
 
-/// Differences of AP in all ranges of areas, by the bootstrap over images (Efron 1979, percentile interval): both models
-/// are evaluated on the same `resamples` draws of as many images as there are, with replacement. The same seed gives the same
-/// interval.
+/// Differences of AP, second minus first model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApDifferences {
+    /// For all areas, small, medium and large.
+    pub by_area: [Difference; AREAS.len()],
+    /// At IoU 0.5.
+    pub ap50: Difference,
+    /// Of each class by its id; NaN of those without labels.
+    pub classes: Vec<Difference>,
+}
+
+/// Differences of AP by the bootstrap over images (Efron 1979, percentile interval): both models are evaluated on the same
+/// `resamples` draws of as many images as there are, with replacement. The same seed gives the same intervals.
 ///
 /// # Panics
-/// If the models were evaluated on different numbers of images.
+/// If the models were evaluated on different numbers of images or classes.
 #[must_use]
 pub fn ap_differences(
     a: &CocoEvaluation,
@@ -35,32 +45,40 @@ pub fn ap_differences(
     images: usize,
     resamples: usize,
     seed: u64,
-) -> [Difference; AREAS.len()] {
-    let difference = |multiplicities: &[u32]| {
-        let (a, b) = (a.ap_of_sample(multiplicities), b.ap_of_sample(multiplicities));
-        std::array::from_fn::<f64, { AREAS.len() }, _>(|area| b[area] - a[area])
+) -> ApDifferences {
+    // One after the other: areas, AP50, classes.
+    let difference = |multiplicities: &[u32]| -> Vec<f64> {
+        let flat = |evaluation: &CocoEvaluation| {
+            let sample = evaluation.ap_of_sample(multiplicities);
+            sample.by_area.into_iter().chain([sample.ap50]).chain(sample.classes).collect::<Vec<f64>>()
+        };
+        let (a, b) = (flat(a), flat(b));
+        assert_eq!(a.len(), b.len());
+        b.iter().zip(&a).map(|(b, a)| b - a).collect()
     };
     let value = difference(&vec![1; images]);
     let mut random = fastrand::Rng::with_seed(seed);
-    let draws: Vec<[f64; AREAS.len()]> = (0..resamples)
+    let resamples = if images < LEAST_IMAGES { 0 } else { resamples };
+    let draws: Vec<Vec<f64>> = (0..resamples)
         .map(|_| {
             let mut multiplicities = vec![0; images];
             (0..images).for_each(|_| multiplicities[random.usize(..images)] += 1);
             difference(&multiplicities)
         })
         .collect();
-    std::array::from_fn(|area| {
-        if images < LEAST_IMAGES {
-            return Difference { value: value[area], interval: [f64::NAN; 2] };
-        }
-        let mut sorted: Vec<f64> = draws.iter().map(|draw| draw[area]).filter(|draw| !draw.is_nan()).collect();
+    let differences = value.iter().enumerate().map(|(n, value)| {
+        let mut sorted: Vec<f64> = draws.iter().map(|draw| draw[n]).filter(|draw| !draw.is_nan()).collect();
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| {
             let last = sorted.len().saturating_sub(1);
             sorted.get((share * last as f64).round() as usize).copied().unwrap_or(f64::NAN)
         };
-        Difference { value: value[area], interval: [at(0.025), at(0.975)] }
-    })
+        Difference { value: *value, interval: [at(0.025), at(0.975)] }
+    });
+    let all: Vec<Difference> = differences.collect();
+    let (by_area, rest) = all.split_at(AREAS.len());
+    let by_area = std::array::from_fn(|area| by_area[area]);
+    ApDifferences { by_area, ap50: rest[0], classes: rest[1..].to_vec() }
 }
 
 #[cfg(test)]
@@ -80,7 +98,9 @@ mod tests {
     #[test]
     fn a_model_differs_from_itself_by_nothing() {
         let model = evaluation(|n| n % 3 > 0);
-        let [all, small, medium, _] = ap_differences(&model, &model, 40, 200, 1);
+        let differences = ap_differences(&model, &model, 40, 200, 1);
+        let [all, small, medium, _] = differences.by_area;
+        assert_eq!((differences.ap50, differences.classes), (all, vec![all]));
         assert_eq!((all.value, all.interval, all.is_clear()), (0.0, [0.0, 0.0], false));
         assert!(small.value.is_nan() && medium.value == 0.0);
     }
@@ -89,7 +109,7 @@ mod tests {
     fn few_images_give_no_interval() {
         let eval_image = vec![EvalImage::default(); LEAST_IMAGES - 1];
         let model = CocoEvaluation::new(&eval_image, 1);
-        let difference = ap_differences(&model, &model, eval_image.len(), 50, 1)[0];
+        let difference = ap_differences(&model, &model, eval_image.len(), 50, 1).by_area[0];
         assert!(difference.interval[0].is_nan() && !difference.is_clear());
     }
 
@@ -97,9 +117,9 @@ mod tests {
     fn intervals_hold_the_difference_and_large_ones_are_clear() {
         let (half, most, bit_more) =
             (evaluation(|n| n % 2 > 0), evaluation(|n| n % 20 > 0), evaluation(|n| n % 2 > 0 || n == 0));
-        let clear = ap_differences(&half, &most, 40, 400, 1)[0];
+        let clear = ap_differences(&half, &most, 40, 400, 1).by_area[0];
         assert!(clear.is_clear() && clear.interval[0] < clear.value && clear.value < clear.interval[1]);
-        assert!(!ap_differences(&half, &bit_more, 40, 400, 1)[0].is_clear());
-        assert_eq!(ap_differences(&half, &most, 40, 400, 1)[0], clear);
+        assert!(!ap_differences(&half, &bit_more, 40, 400, 1).by_area[0].is_clear());
+        assert_eq!(ap_differences(&half, &most, 40, 400, 1).by_area[0], clear);
     }
 }

@@ -6,12 +6,14 @@
 
 mod bootstrap;
 mod coco;
+mod counts;
 mod curve;
 mod dataset;
 mod yolo;
 
-pub use bootstrap::{Difference, LEAST_IMAGES, ap_differences};
+pub use bootstrap::{ApDifferences, Difference, LEAST_IMAGES, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
+pub use counts::{Counts, right_detections};
 pub use curve::{Confusion, confusion};
 pub use dataset::{Dataset, DatasetError, LabelProblem, Labelled, MAX_OF_ONE, yolo_labels};
 pub use yolo::{MetricStyle, YoloClass, YoloMetrics, yolo_metrics};

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::{HeadLayout, INPUT, LevelLayout, OnnxModel};
 use crate::Size;
 use crate::architecture::{Architecture, Operation, Step, Value};
+use crate::config::Activation;
 use crate::dysample;
 use crate::onnx::{Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, int_tensor, value_info};
 use crate::weights::{FusedConv, Weights};
@@ -48,12 +49,13 @@ pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> Onn
     OnnxModel { proto, head }
 }
 
-/// Whether the first step is a convolution whose channels the second one takes apart, and nothing else reads.
+/// Whether the first step is a convolution whose channels the second one takes apart, and nothing else reads. One without an
+/// activation stays whole: ONNX Runtime would merge a part with the sum behind it, which rounds otherwise.
 fn splits(step: &Step, next: &Step, all: &[&Step]) -> bool {
     let value = step.outputs[0];
     let reads = all.iter().flat_map(|step| &step.inputs).filter(|input| **input == value).count();
     let convolution = step.operation.fused_convolution();
-    convolution.is_some_and(|convolution| convolution.groups == 1)
+    convolution.is_some_and(|one| one.groups == 1 && one.activation != Activation::Identity)
         && matches!(next.operation, Operation::Split { .. })
         && next.inputs == [value]
         && reads == 1

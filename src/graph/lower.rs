@@ -50,7 +50,7 @@ impl GraphBuilder {
 
     /// A convolution and the split behind it, as a convolution for each part. ONNX Runtime keeps feature maps in a layout that
     /// `Split` does not know: it would rearrange the map before it, and all that are concatenated with its parts later. Every
-    /// number stays the same.
+    /// number stays the same in f32.
     pub(super) fn convolution_in_parts(&mut self, step: &Step, split: &Step) {
         let (Some(convolution), Operation::Split { sizes }) = (step.operation.fused_convolution(), &split.operation)
         else {

@@ -270,6 +270,9 @@ impl Model {
         count: usize,
     ) -> Result<Vec<OrtBackend>, RuntimeError> {
         match self.content {
+            ModelContent::Network(_) if options.precision == Some(Precision::Int8) => {
+                Err(RuntimeError::NotQuantised { model: self.name, exported: false })
+            }
             ModelContent::Network(network) => OrtBackend::several(runtime, network.onnx, options, count),
             ModelContent::Exported(file) => OrtBackend::of_file(runtime, &file, self.class_names.len(), options, count),
         }

@@ -170,7 +170,7 @@ impl Default for Header {
 
 impl Header {
     /// The version that is written and read.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// The first thing that differs, as a sentence.
     #[must_use]
@@ -191,6 +191,11 @@ impl Header {
             .or_else(|| self.settings.difference(&other.settings))
             .or_else(|| (self != other).then(|| "class names or inputs differ".into()))
     }
+}
+
+#[derive(Deserialize)]
+struct HeaderVersion {
+    journal: u32,
 }
 
 /// Why a journal cannot be read.
@@ -239,10 +244,12 @@ impl<R: BufRead + Seek> JournalReader<R> {
     /// [`JournalError`].
     pub fn new(mut lines: R) -> Result<Option<Self>, JournalError> {
         let Some(first) = line(&mut lines, 0)? else { return Ok(None) };
-        let header: Header = serde_json::from_slice(&first).map_err(JournalError::Header)?;
-        if header.journal != Header::VERSION {
-            return Err(JournalError::Version { found: header.journal, expected: Header::VERSION });
+        // Another version has other fields.
+        let HeaderVersion { journal } = serde_json::from_slice(&first).map_err(JournalError::Header)?;
+        if journal != Header::VERSION {
+            return Err(JournalError::Version { found: journal, expected: Header::VERSION });
         }
+        let header: Header = serde_json::from_slice(&first).map_err(JournalError::Header)?;
         Ok(Some(Self { header, lines, whole: first.len() as u64 }))
     }
 
@@ -364,9 +371,9 @@ mod tests {
         let other = Header { settings, ..header() };
         assert_eq!(header().difference(&other).unwrap(), "the settings differ: max detections 0, then 300");
         let mut newer = serde_json::to_value(header()).unwrap();
-        newer["journal"] = 3.into();
+        newer["journal"] = 9.into();
         let error = JournalReader::new(Cursor::new(format!("{newer}\n"))).unwrap_err().to_string();
-        assert!(error.contains("a journal of format 3; this version of yolo9 reads format 2"), "{error}");
+        assert!(error.contains("a journal of format 9; this version of yolo9 reads format 3"), "{error}");
         let shard = Header { shard: Shard { part: 1, parts: 2 }, ..header() };
         assert_eq!(header().difference(&shard).unwrap(), "the shards differ: 1/1, then 1/2");
         assert_eq!(header().difference(&header()), None);

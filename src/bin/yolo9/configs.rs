@@ -14,17 +14,17 @@ pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     if args.modules {
-        for name in ModuleKind::names() {
-            print_line!("{name}");
+        for (name, kind) in ModuleKind::names() {
+            print_line!("{name:<15} {}", kind.arguments());
         }
         return Ok(ExitStatus::Done);
     }
-    print_line!("{:<20} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
+    print_line!("{:<22} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
     for config in builtin_configs() {
         let architecture = Architecture::new(&ModelConfig::builtin(config.name)?)?;
         let cost = architecture.cost(Size::square(640), Form::Deployed)?;
         let layers = architecture.layers().len() - architecture.auxiliary_layers();
-        print_line!("{:<20} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
+        print_line!("{:<22} {layers:>7} {:>12} {:>8.1}", config.name, cost.parameters, cost.gflops());
     }
     Ok(ExitStatus::Done)
 }

@@ -26,7 +26,7 @@ use crate::interrupt::Interrupt;
 use crate::model::{BoundNetwork, open_config, open_names, output_path};
 use crate::report::{counted, progress_bar};
 use crate::run::sources::{self, Source};
-use crate::val::{Inference, RESAMPLES, Scores};
+use crate::val::{Inference, RESAMPLES, SHOWN, Scores};
 use crate::weights::open_file;
 use crate::{devices, options};
 
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         &[Precision::F32, Precision::Int8].map(|precision| (device, precision)),
     )?;
     let before = Model::new(&args.input, open_file(&args.input, globals)?, config(args)?.as_ref(), None)?;
-    before.clone().into_sessions(&runtime, &session, 1)?;
+    let backend = before.clone().into_sessions(&runtime, &session, 1)?.remove(0);
     let interrupt = Interrupt::install()?;
     let letterbox = LetterboxOptions::new(
         args.imgsz,
@@ -66,6 +66,8 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         Preset::default().box_rescaling(),
     );
     let images = images(args, globals)?;
+    let mut engine = Engine::new(backend, DetectorOptions::new(letterbox, Preset::default().postprocess()));
+    warn_of_strange_images(&args.input, &mut engine, &images)?;
     let tensor = |image: &Image| Prepared::new(&image.pixels, &letterbox).tensor().to_owned();
     let tensors: Vec<Array4<f32>> = images.iter().map(tensor).collect();
     let work = Work { args, globals, runtime: &runtime, interrupt: &interrupt };
@@ -90,6 +92,17 @@ fn config(args: &QuantizeArgs) -> anyhow::Result<Option<yolo9::config::ModelConf
     args.config.as_deref().map(open_config).transpose()
 }
 
+/// Ranges of images on which nothing is found are not those that the network will see.
+fn warn_of_strange_images(name: &str, engine: &mut Engine<OrtBackend>, images: &[Image]) -> anyhow::Result<()> {
+    for image in images {
+        if !engine.detect(&image.pixels)?.detections.is_empty() {
+            return Ok(());
+        }
+    }
+    log::warn!("{name} finds nothing on the images for calibration: they are not of the kind that it was trained on");
+    Ok(())
+}
+
 /// Whether a file can be written there.
 fn refuse_unwritable(output: &Path) -> anyhow::Result<()> {
     let shown = output.display();
@@ -103,7 +116,7 @@ fn refuse_unwritable(output: &Path) -> anyhow::Result<()> {
 
 fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<BoundNetwork> {
     anyhow::ensure!(
-        devices::precision(&args.runtime).is_none(),
+        matches!(devices::precision(&args.runtime), None | Some(Precision::F32)),
         "--precision: this command goes from f32 to int8; leave it out"
     );
     if let Some(output) = &args.output {
@@ -249,6 +262,7 @@ impl Work<'_> {
                 limits: ImageLimits::default(),
                 session: all.clone().precision(Some(precision)),
                 interrupt: self.interrupt.clone(),
+                shown: Preset::default().postprocess(),
                 bar: self.bar(dataset.images.len(), "accuracy"),
             };
             // Both pad to the same input, or the letterbox would be a part of the difference.
@@ -261,8 +275,9 @@ impl Work<'_> {
             say!("Interrupted: the file is written, its accuracy was not measured");
             return Ok(());
         }
-        let [a, b] = [&a.images, &b.images].map(|images| Scores::of(images, dataset));
-        let [difference, ..] = ap_differences(&a.evaluation, &b.evaluation, dataset.images.len(), RESAMPLES, 1);
+        let [a, b] = [&a, &b].map(|evaluated| Scores::of(&evaluated.images, &evaluated.shown, SHOWN, dataset));
+        let differences = ap_differences(&a.evaluation, &b.evaluation, dataset.images.len(), RESAMPLES, 1);
+        let difference = differences.by_area[0];
         print_line!(
             "AP    {:.4} in f32, {:.4} in int8: {:+.4}{}",
             a.coco.ap,
@@ -293,13 +308,6 @@ impl Work<'_> {
         }
         let count = |change| counts.get(&change).copied().unwrap_or_default();
         let both = counts.values().sum::<usize>() - count(Change::OnlyB);
-        if both == 0 {
-            log::warn!(
-                "{} finds nothing on the images for calibration: they are not of the kind that it was trained on, and the \
-                 ranges are not those that it will see",
-                self.args.input
-            );
-        }
         print_line!(
             "Of {} in f32 on {}: {} the same, {} moved, {} with another confidence, {} lost; {} new",
             counted(both, "box"),

@@ -235,6 +235,19 @@ pub(crate) fn progress_bar(total: usize, quiet: bool) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
 }
 
+/// `2,407,632`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 /// A number of things, in words.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     let ending = match count {
@@ -257,5 +270,10 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!(counted(1, "box") + &counted(2, "label"), "1 box2 labels");
         assert_eq!(counted(2, "class") + &counted(0, "batch"), "2 classes0 batches");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1000, 2_407_632].map(grouped), ["0", "999", "1,000", "2,407,632"]);
     }
 }

@@ -7,6 +7,29 @@ use serde_json::{Value, json};
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
 
+/// Median and quartiles of any numbers; NaN of none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Quartiles([f64; 3]);
+
+impl Quartiles {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let sorted = sorted(values);
+        Self([0.25, 0.5, 0.75].map(|share| quantile(&sorted, share)))
+    }
+
+    /// The median, and the interquartile range; with signs for differences.
+    pub(crate) fn text(&self, signed: bool) -> String {
+        let [low, median, high] =
+            self.0.map(|value| if signed { format!("{value:+.3}") } else { format!("{value:.3}") });
+        format!("{median} (quartiles {low} and {high})")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let [lower, median, upper] = self.0;
+        json!({ "median": median, "lower": lower, "upper": upper })
+    }
+}
+
 /// Median and quartiles, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {

@@ -58,10 +58,10 @@ pub(super) fn fetch(cache: &Path, package: &'static Package) -> Result<Library, 
     let lock = open_own(&lock_path, File::options().create(true).write(true))
         .map_err(|error| cache_error(&lock_path, error))?;
     lock.lock().map_err(|error| cache_error(&lock_path, error))?;
+    sweep(&folder);
     if let Ok(Some(library)) = cached(cache, package) {
         return Ok(library);
     }
-    sweep(&folder);
     log::info!(
         "Fetching {} {} (about {} MB, once) with pip into {}",
         package.name,

@@ -59,13 +59,9 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
     let prepared = Prepared::new(&image.pixels, &subject.engine.options().letterbox);
     if let Some(opponent) = &opponent {
         let theirs = Letterbox::new(image.size(), &opponent.engine.options().letterbox).input;
-        anyhow::ensure!(
-            prepared.size() == theirs || args.different_sizes,
-            "--vs: the inputs differ, A reads {} and B {theirs} (width x height): a ratio of their times says nothing about \
-             the networks; give both one size (--imgsz, and --square beside an export of fixed size), or ask for it with \
-             --different-sizes",
-            prepared.size()
-        );
+        let of = |engine: &Engine<OrtBackend>| engine.backend().fixed_batch().unwrap_or(1);
+        let inputs = [(prepared.size(), of(&subject.engine)), (theirs, of(&opponent.engine))];
+        refuse_unlike(args, inputs)?;
     }
     let stages = subject.stages(&bytes, args.runs)?;
     let execution = Execution::of(subject.engine.backend(), &bench.runtime);
@@ -100,6 +96,22 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         print_line!("{report:#}");
     }
     Ok(ExitStatus::Done)
+}
+
+/// A ratio of times of unlike inputs says nothing about networks.
+fn refuse_unlike(args: &BenchArgs, [(a, batch_a), (b, batch_b)]: [(Size, usize); 2]) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        a == b || args.different_sizes,
+        "--vs: the inputs differ, A reads {a} and B {b} (width x height): a ratio of their times says nothing about the networks; \
+         give both one size (--imgsz, and --square beside an export of fixed size), or ask for it with --different-sizes"
+    );
+    anyhow::ensure!(
+        batch_a == batch_b,
+        "--vs: A computes {} in a run and B {}, whatever they are given: export the file with --batch 1",
+        counted(batch_a, "image"),
+        counted(batch_b, "image")
+    );
+    Ok(())
 }
 
 fn print_stages(

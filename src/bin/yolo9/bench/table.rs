@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use yolo9::Model;
 use yolo9::detect::{DetectorOptions, Engine, Prepared};
 use yolo9::image::Image;
 use yolo9::runtime::{OrtBackend, Runtime, RuntimeError, processor};
+use yolo9::{Model, Size};
 
+use super::refuse_unlike;
 use crate::cli::{BenchArgs, Globals, ModelArgs, RuntimeArgs};
 use crate::console::print_line;
 use crate::devices::{self, Execution};
@@ -18,13 +19,18 @@ use crate::model::{is_config, load_or_random};
 use crate::report::{counted, progress_bar};
 use crate::statistics::{Interleaved, Spread, interleaved, median, rotated};
 use crate::weights::{WeightsLocation, locate};
-use crate::{memory, options};
+use crate::{memory, options, remedy};
 
 /// Rounds of throughput, of which the median counts.
 const ROUNDS: usize = 5;
 
+/// Least length of a round: a single run says little.
+const LEAST_ROUND: Duration = Duration::from_millis(400);
+
 /// A model on a device in a precision.
 struct Row {
+    /// Which of the models.
+    number: usize,
     model: ModelArgs,
     /// As it was asked for.
     title: String,
@@ -74,13 +80,17 @@ pub(super) fn run(
     let used: Vec<_> =
         usable.map(|options| (devices::device(options), devices::precision(options).unwrap_or_default())).collect();
     let runtime = devices::runtime_for(&runtimes[0], globals, &used)?;
-    let mut rows = Vec::new();
-    for name in std::iter::once(&args.model).chain(&args.vs) {
+    let mut rows: Vec<Row> = Vec::new();
+    for (number, name) in std::iter::once(&args.model).chain(&args.vs).enumerate() {
         // A wrong name ends the command, what a device cannot do is a row.
         let model = ModelArgs::of(name);
         load_or_random(&model, globals)?;
         for options in runtimes {
-            rows.push(quietly(|| Row::open(&model, options, (args, globals), (image, &runtime)))?);
+            let row = quietly(|| Row::open(number, &model, options, (args, globals), (image, &runtime)))?;
+            // `auto` is one of the others.
+            if !rows.iter().any(|other| other.number == number && other.title == row.title) {
+                rows.push(row);
+            }
         }
     }
     let running = rows.iter().filter(|row| row.state.is_ok()).count();
@@ -88,6 +98,8 @@ pub(super) fn run(
         let reasons = rows.iter().filter_map(|row| Some(format!("{}: {}", row.title, row.state.as_ref().err()?)));
         anyhow::bail!("nothing of this can be run: {}", reasons.collect::<Vec<_>>().join("; "));
     }
+    let inputs: Vec<(Size, usize)> = rows.iter().filter_map(Row::input).collect();
+    inputs.iter().try_for_each(|input| refuse_unlike(args, [inputs[0], *input]))?;
     measure(&mut rows, args, globals)?;
     let threads = options::session(&runtimes[0]).threads;
     let one = options::compared_session(&runtimes[0]).threads;
@@ -146,20 +158,30 @@ fn measure(rows: &mut [Row], args: &BenchArgs, globals: &Globals) -> anyhow::Res
     Ok(())
 }
 
-/// Images per second of sessions that run at the same time.
+/// Images per second of sessions that run at the same time, for that many runs at least.
 fn rate(subjects: &mut [Subject], runs: usize) -> anyhow::Result<f64> {
-    let images = subjects.len() * runs;
     let start = Instant::now();
-    std::thread::scope(|scope| {
-        let repeat = |subject: &mut Subject| (0..runs).try_for_each(|_| subject.run().map(drop));
+    let images = std::thread::scope(|scope| {
+        let repeat = |subject: &mut Subject| -> anyhow::Result<usize> {
+            let mut done = 0;
+            while done < runs || start.elapsed() < LEAST_ROUND {
+                subject.run()?;
+                done += 1;
+            }
+            Ok(done)
+        };
         let threads: Vec<_> = subjects.iter_mut().map(|subject| scope.spawn(move || repeat(subject))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("inference does not panic"))
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("inference does not panic"))
+            .sum::<anyhow::Result<usize>>()
     })?;
     Ok(images as f64 / start.elapsed().as_secs_f64())
 }
 
 impl Row {
     fn open(
+        number: usize,
         model: &ModelArgs,
         options: &RuntimeArgs,
         (args, globals): (&BenchArgs, &Globals),
@@ -178,7 +200,7 @@ impl Row {
                 }
             }),
         };
-        let row = |state| Self { model: model.clone(), title: title.clone(), file_bytes, state };
+        let row = |state| Self { number, model: model.clone(), title: title.clone(), file_bytes, state };
         if let Some(reason) = unusable(options) {
             return Ok(row(Err(reason)));
         }
@@ -199,6 +221,10 @@ impl Row {
         let opened = subjects(loaded.clone(), options::compared_session(options), 1);
         let mut latency = match opened {
             Ok(mut opened) => opened.remove(0),
+            Err(error @ RuntimeError::Device { .. }) => {
+                let error = anyhow::Error::from(error);
+                return Ok(row(Err(format!("{error}{}", remedy::of(&error)))));
+            }
             Err(error) => return Ok(row(Err(error.to_string()))),
         };
         latency.run()?;
@@ -217,6 +243,12 @@ impl Row {
         })))
     }
 
+    /// What it reads, and images of a run.
+    fn input(&self) -> Option<(Size, usize)> {
+        let Running { latency, .. } = self.state.as_ref().ok()?;
+        Some((latency.prepared.size(), latency.engine.backend().fixed_batch().unwrap_or(1)))
+    }
+
     fn numbers(&self, rows: &[Self]) -> Option<Numbers<'_>> {
         let running = self.state.as_ref().ok()?;
         let first = rows.iter().find_map(|row| row.state.as_ref().ok()).map_or(&running.times, |first| &first.times);
@@ -230,6 +262,8 @@ impl Row {
         let mut value = json!({ "model": self.model.weights, "asked": self.title, "file_bytes": self.file_bytes });
         match (self.numbers(rows), &self.state) {
             (Some(numbers), Ok(running)) => {
+                let size = running.latency.prepared.size();
+                value["input"] = json!([size.height, size.width]);
                 value["execution"] = running.execution.json();
                 value["latency"] = numbers.latency.json();
                 value["ratio"] = json!({ "value": numbers.ratio, "interval": numbers.interval });
@@ -257,12 +291,14 @@ struct Numbers<'a> {
 }
 
 fn print(rows: &[Row]) -> anyhow::Result<()> {
-    let mut model = None;
+    let mut number = None;
     for row in rows {
-        if model != Some(&row.model.weights) {
-            model = Some(&row.model.weights);
-            let size = row.file_bytes.map(|bytes| format!(" ({})", megabytes(bytes))).unwrap_or_default();
-            print_line!("\n{}{size}", row.model.weights);
+        if number != Some(row.number) {
+            number = Some(row.number);
+            let input = rows.iter().filter(|other| other.number == row.number).find_map(Row::input);
+            let input = input.map(|(size, _)| format!("input {}x{}", size.height, size.width));
+            let facts: Vec<String> = input.into_iter().chain(row.file_bytes.map(megabytes)).collect();
+            print_line!("\n{}: {}", row.model.weights, facts.join(", "));
             print_line!(
                 "  {:<16} {:>11} {:>7} {:<16} {:>9} {:<13} {:>9} {:>9}",
                 "device",
@@ -293,7 +329,7 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
         }
     }
     print_line!(
-        "\nratio: latency to that of the first row. first: from the model in memory to its first detections. memory: the most \
+        "\nratio: of latency to that of the first row that ran, the median of pairs that were measured one after the other. first: from the model in memory to its first detections. memory: the most \
          that a process took to open the model and run it once."
     );
     Ok(())

@@ -191,6 +191,7 @@ impl FromStr for DeviceArg {
                 |_| format!("`{text}` is no device; expected auto, {}; or N for cuda:N", DeviceParseError::EXPECTED);
             name.parse().map(Self::Fixed).map_err(refused)
         };
+        let text = text.trim();
         match text {
             "auto" => Ok(Self::Auto),
             // As other tools number GPUs.

@@ -7,7 +7,7 @@ use yolo9::runtime::{Device, Precision};
 use yolo9::{Size, embedded};
 
 use super::common::{DeviceArg, DySampleArg, EngineArgs, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
-use super::values::{parse_precision, parse_size};
+use super::values::{parse_precision, parse_size, parse_unit};
 
 /// A labelled dataset.
 #[derive(Debug, Args)]
@@ -43,6 +43,10 @@ pub(crate) struct ValArgs {
 
     #[command(flatten)]
     pub(crate) thresholds: ThresholdArgs,
+
+    /// Confidence threshold at which right and wrong detections are counted, as `detect` shows them.
+    #[arg(long, value_name = "0..1", default_value_t = 0.25, value_parser = parse_unit, help_heading = "Thresholds")]
+    pub(crate) count_conf: f32,
 
     /// Write all numbers as JSON; `-` is stdout, which the table then leaves to it.
     #[arg(long, value_name = "FILE|-", help_heading = "Output")]

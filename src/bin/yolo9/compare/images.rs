@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage, imageops};
 use yolo9::compare::{Change, Compared};
+use yolo9::detect::BoxXyxy;
+use yolo9::evaluate::{BoxXywh, GroundTruth};
 use yolo9::output::{Mark, class_colour, draw_marks, encode_image, encode_thumbnail, write_atomically, write_text};
 
 use super::Comparison;
@@ -11,6 +13,7 @@ use super::measure::ImageComparison;
 
 pub(super) const ONLY_A: [u8; 3] = [20, 110, 220];
 pub(super) const ONLY_B: [u8; 3] = [230, 120, 20];
+const LABEL: [u8; 3] = [30, 140, 60];
 const CHANGED: [u8; 3] = [140, 60, 190];
 
 /// A file of the output folder.
@@ -45,7 +48,7 @@ pub(super) fn draw(folder: &Path, comparison: &Comparison, count: usize) -> anyh
         write_atomically(&folder.join(&file), &encode_image(&triptych, ImageFormat::Jpeg)?)?;
         let height = (triptych.height() * SMALL / triptych.width()).max(1);
         let small = encode_thumbnail(&imageops::thumbnail(&triptych, SMALL, height))?;
-        drawn.push(Drawn { file, caption: caption(&name.display().to_string(), &image.compared), small });
+        drawn.push(Drawn { file, caption: caption(&name.display().to_string(), image), small });
     }
     Ok(drawn)
 }
@@ -60,10 +63,15 @@ fn difference(compared: &[Compared]) -> f32 {
     compared.iter().map(weight).sum()
 }
 
-fn caption(name: &str, compared: &[Compared]) -> String {
-    let counted = Change::ALL.iter().filter_map(|change| {
-        let count = compared.iter().filter(|compared| compared.change == *change).count();
-        (count > 0).then(|| format!("{count} {}", change.name()))
+fn caption(name: &str, image: &ImageComparison) -> String {
+    let of = |change: Change| image.compared.iter().zip(&image.right).filter(move |(one, _)| one.change == change);
+    let counted = Change::ALL.into_iter().filter_map(|change| {
+        let side = usize::from(change == Change::OnlyB);
+        let right = of(change).filter(|(_, right)| right[side] == Some(true)).count();
+        let alone = matches!(change, Change::OnlyA | Change::OnlyB) && !image.labels.is_empty();
+        let right = if alone { format!(" ({right} true)") } else { String::new() };
+        let count = of(change).count();
+        (count > 0).then(|| format!("{count} {}{right}", change.name()))
     });
     let counts = counted.collect::<Vec<_>>().join(", ");
     format!("{name}: {}", if counts.is_empty() { "nothing found by either".into() } else { counts })
@@ -84,7 +92,7 @@ fn triptych(pixels: &RgbImage, image: &ImageComparison, comparison: &Comparison)
     let panels = [
         (format!("A: {}", comparison.sides[0].name), of_side(|compared| compared.a)),
         (format!("B: {}", comparison.sides[1].name), of_side(|compared| compared.b)),
-        ("difference: blue only A, orange only B, violet changed".to_owned(), differences(&image.compared, &name)),
+        (legend(image), [labels(image, comparison), differences(&image.compared, &name)].concat()),
     ];
     const CAPTION: u32 = 34;
     let height =
@@ -103,6 +111,23 @@ fn triptych(pixels: &RgbImage, image: &ImageComparison, comparison: &Comparison)
         write_text(&mut sheet, (x as i32 + 4, 6), 22.0, &title);
     }
     sheet
+}
+
+fn legend(image: &ImageComparison) -> String {
+    let labels = if image.labels.is_empty() { "" } else { "; green labels" };
+    format!("difference: blue only A, orange only B, violet changed{labels}")
+}
+
+/// What the dataset says is there.
+fn labels(image: &ImageComparison, comparison: &Comparison) -> Vec<Mark> {
+    let names = comparison.accuracy.as_ref().map(|accuracy| accuracy.scores[0].class_names()).unwrap_or_default();
+    let mark = |truth: &GroundTruth| {
+        let BoxXywh { x, y, width, height } = truth.bbox;
+        let [x1, y1, x2, y2] = [x, y, x + width, y + height].map(|value| value as f32);
+        let text = names.get(truth.class).cloned().unwrap_or_default();
+        Mark { bbox: BoxXyxy { x1, y1, x2, y2 }, text, colour: LABEL }
+    };
+    image.labels.iter().map(mark).collect()
 }
 
 fn differences(compared: &[Compared], name: &dyn Fn(usize) -> String) -> Vec<Mark> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use yolo9::Size;
 use yolo9::compare::{Compared, compare_detections};
 use yolo9::detect::{DetectOutput, Detection, Engine, PostprocessOptions, Prepared, Preset, Timing};
-use yolo9::evaluate::{Dataset, EvalImage};
+use yolo9::evaluate::{Dataset, EvalImage, GroundTruth, right_detections};
 use yolo9::image::{Image, ImageLimits};
 use yolo9::runtime::OrtBackend;
 
@@ -24,6 +24,10 @@ use crate::val::{eval_image, mapping};
 pub(super) struct ImageComparison {
     pub(super) source: Source,
     pub(super) compared: Vec<Compared>,
+    /// Of each of them, whether the box of A and that of B are right; nothing without a box, or where nobody knows.
+    pub(super) right: Vec<[Option<bool>; 2]>,
+    /// Labels of the dataset.
+    pub(super) labels: Vec<GroundTruth>,
 }
 
 /// What was measured.
@@ -33,6 +37,8 @@ pub(super) struct Measured {
     pub(super) failed: Vec<(PathBuf, String)>,
     /// Of each side, with labels.
     pub(super) evaluated: [Vec<EvalImage>; 2],
+    /// The same with the boxes that are compared.
+    pub(super) shown: [Vec<EvalImage>; 2],
     /// Of each side, in the order of runs.
     pub(super) timings: [Vec<Timing>; 2],
     /// Inputs of both networks for an image of which these have different sizes.
@@ -133,15 +139,33 @@ impl Measured {
             }
         };
         self.time(&outputs);
-        if sides.iter().all(|side| side.has_weights) {
-            let [a, b] = outputs.each_ref().map(|outputs| &outputs[0].detections);
-            let compared = compare_detections(a, &renamed(b, sides));
-            self.images.push(ImageComparison { source: source.clone(), compared });
-        }
+        let mut of_labels: [Vec<Option<bool>>; 2] = outputs.each_ref().map(|of| vec![None; of[0].detections.len()]);
+        let mut labels = Vec::new();
         if let (Some(dataset), Some(classes)) = (dataset, classes) {
-            for ((images, outputs), classes) in self.evaluated.iter_mut().zip(&outputs).zip(classes) {
-                images.push(eval_image(dataset, number, outputs[1].image, &outputs[1].detections, classes));
+            for side in 0..2 {
+                let [shown, evaluated] = [0, 1].map(|way| {
+                    let DetectOutput { image, detections, .. } = &outputs[side][way];
+                    eval_image(dataset, number, *image, detections, &classes[side])
+                });
+                of_labels[side] = right_of(&outputs[side][0].detections, &shown, &classes[side]);
+                labels.clone_from(&shown.ground_truths);
+                self.shown[side].push(shown);
+                self.evaluated[side].push(evaluated);
             }
+        }
+        if sides.iter().all(|side| side.has_weights) {
+            let a = &outputs[0][0].detections;
+            let b = renamed(&outputs[1][0].detections, sides);
+            let compared = compare_detections(a, &b);
+            let right = compared.iter().map(|compared| {
+                let of_side = |found: Option<Detection>, all: &[Detection], side: usize| {
+                    // No two boxes of a class are the same after NMS.
+                    all.iter().position(|one| Some(*one) == found).and_then(|place| of_labels[side][place])
+                };
+                [of_side(compared.a, a, 0), of_side(compared.b, &b, 1)]
+            });
+            let right = right.collect();
+            self.images.push(ImageComparison { source: source.clone(), compared, right, labels });
         }
     }
 
@@ -161,6 +185,13 @@ impl Measured {
         let Interleaved { spreads, ratio, interval } = interleaved(&a, &b);
         (spreads, ratio, interval)
     }
+}
+
+/// Whether each detection is right; a class that the dataset does not have is neither.
+fn right_of(detections: &[Detection], shown: &EvalImage, classes: &[Option<usize>]) -> Vec<Option<bool>> {
+    let mut judged = right_detections(shown).into_iter();
+    let is_known = |detection: &Detection| classes.get(detection.class).copied().flatten().is_some();
+    detections.iter().map(|detection| is_known(detection).then(|| judged.next().flatten()).flatten()).collect()
 }
 
 fn first_reason(failed: &[(PathBuf, String)]) -> String {

@@ -8,14 +8,16 @@ mod summary;
 
 use std::path::Path;
 
-use yolo9::evaluate::{Dataset, Difference, ap_differences};
+use yolo9::evaluate::{ApDifferences, Dataset, ap_differences};
 use yolo9::image::ImageLimits;
 use yolo9::output::write_atomically;
 
 use crate::cli::{CompareArgs, Globals};
 use crate::console::{print_line, say};
+use crate::environment::Environment;
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
+use crate::layers::differences;
 use crate::overwrite::refuse_all;
 use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
@@ -29,14 +31,32 @@ use side::{Common, Side, computed};
 struct Comparison {
     sides: [Side; 2],
     measured: Measured,
-    /// Scores of both, and differences of AP for all, small, medium and large objects.
-    accuracy: Option<([Scores; 2], [Difference; 4])>,
+    accuracy: Option<Accuracy>,
+    environment: Environment,
     /// What was processed.
     subject: String,
     input: String,
     confidence: f32,
     threads: usize,
     limits: ImageLimits,
+}
+
+/// With labels.
+struct Accuracy {
+    /// Of both.
+    scores: [Scores; 2],
+    /// B − A.
+    differences: ApDifferences,
+}
+
+impl Accuracy {
+    fn of(measured: &Measured, dataset: &Dataset, confidence: f32) -> Self {
+        let of_side = |side: usize| Scores::of(&measured.evaluated[side], &measured.shown[side], confidence, dataset);
+        let scores = [0, 1].map(of_side);
+        let [a, b] = scores.each_ref().map(|scores| &scores.evaluation);
+        let differences = ap_differences(a, b, dataset.images.len(), RESAMPLES, 1);
+        Self { scores, differences }
+    }
 }
 
 impl Comparison {
@@ -46,6 +66,14 @@ impl Comparison {
 
     fn time_title(&self) -> String {
         format!("time, {}", self.threads_text())
+    }
+
+    /// The layers in which the networks differ, where both are known.
+    fn layers(&self) -> Vec<String> {
+        match self.sides.each_ref().map(|side| side.layers.as_deref()) {
+            [Some(a), Some(b)] => differences(a, b),
+            _ => Vec::new(),
+        }
     }
 
     /// Of A, or behind those of B.
@@ -101,17 +129,22 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
         say!("Interrupted: a comparison of some of the images would mislead, so there is none");
         return Ok(ExitStatus::Interrupted);
     };
-    let accuracy = labelled.map(|dataset| {
-        let scores = measured.evaluated.each_ref().map(|images| Scores::of(images, dataset));
-        let [a, b] = scores.each_ref().map(|scores| &scores.evaluation);
-        let differences = ap_differences(a, b, dataset.images.len(), RESAMPLES, 1);
-        (scores, differences)
-    });
+    let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
     let labels: usize = measured.evaluated[0].iter().map(|image| image.ground_truths.len()).sum();
     let subject = subject(args, labels, sources.len() - measured.failed.len());
     let sizes = sides.each_ref().map(|side| side.input.to_string());
     let input = if sizes[0] == sizes[1] { sizes[0].clone() } else { sizes.join(" and ") };
-    let comparison = Comparison { sides, measured, accuracy, subject, input, confidence, threads, limits };
+    let comparison = Comparison {
+        environment: Environment::now(),
+        sides,
+        measured,
+        accuracy,
+        subject,
+        input,
+        confidence,
+        threads,
+        limits,
+    };
     finish(args, &comparison, folder.as_ref(), globals)
 }
 

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use yolo9::compare::{Change, MOVED_BELOW, RESCORED_ABOVE};
 use yolo9::evaluate::Difference;
 use yolo9::output::{Series, escaped, line_plot};
 
-use super::Comparison;
 use super::images::Drawn;
-use super::summary::{accuracy_rows, counts, size_rows, stages, verdict};
+use super::summary::{
+    BoxCounts, accuracy_rows, agreement, count_rows, counts, shown_interval, size_rows, stages, verdict,
+};
+use super::{Accuracy, Comparison};
+use crate::environment::Environment;
 use crate::page::{TABLE_END, figure, opened, row, table};
 use crate::val::RESAMPLES;
 
@@ -22,11 +24,20 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         comparison.input
     );
     for (letter, side) in ["A", "B"].into_iter().zip(&comparison.sides) {
-        let _ = writeln!(page, "<p><b>{letter}</b> ran on {}</p>", escaped(&side.execution.to_string()));
         for note in &side.notes {
             let _ = writeln!(page, "<p class=\"note\"><b>{letter}:</b> {}</p>", escaped(note));
         }
     }
+    let [on_a, on_b] = comparison.sides.each_ref().map(|side| escaped(&side.execution.to_string()));
+    let Environment { version, command, processor, date } = &comparison.environment;
+    let _ = writeln!(
+        page,
+        "<p><code>{}</code><br>{date}, yolo9 {version}, {}, {}, confidence threshold {}<br>A on {on_a}; B on {on_b}</p>",
+        escaped(command),
+        escaped(processor),
+        comparison.threads_text(),
+        comparison.confidence
+    );
     if !comparison.measured.failed.is_empty() {
         let _ = writeln!(
             page,
@@ -43,14 +54,14 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     boxes(&mut page, comparison);
     time(&mut page, comparison);
     size(&mut page, comparison);
+    layers(&mut page, comparison);
     images(&mut page, drawn);
     let _ = writeln!(
         page,
-        "<footer>Made by yolo9 {}. Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
-         its intervals by the bootstrap over images ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; moved is \
-         below IoU {MOVED_BELOW}, confidence changed beyond {RESCORED_ABOVE}. Times are medians of {} runs of each, interleaved on \
+        "<footer>Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
+         its intervals by the bootstrap over images ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; \
+         a box is true if it has that IoU with a label of its class that no better one has. Times are medians of {} runs of each, interleaved on \
          one machine; their ratio is the median of the pairs. Memory is the most that a process of its own took to open the model and run it once.</footer>\n</body>\n</html>",
-        env!("CARGO_PKG_VERSION"),
         comparison.measured.timings[0].len()
     );
     page
@@ -75,9 +86,16 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
         let name = name.replace('_', " ");
         row(page, &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), interval, bar]);
     }
+    for (name, [a, b]) in count_rows(accuracy) {
+        let name = format!("{name} at confidence {}", comparison.confidence);
+        row(
+            page,
+            &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), String::new(), String::new()],
+        );
+    }
     *page += TABLE_END;
     let mut series = Vec::new();
-    for (scores, (name, colour)) in accuracy.0.iter().zip([("A", "#146edc"), ("B", "#e67814")]) {
+    for (scores, (name, colour)) in accuracy.scores.iter().zip([("A", "#146edc"), ("B", "#e67814")]) {
         let classes = &scores.official.classes;
         let mean = |n: usize| {
             classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64
@@ -90,7 +108,7 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
     per_class(page, comparison);
     *page += "<p>YOLO-style numbers, which are not comparable with COCO's:</p>\n";
     table(page, &["mAP50-95", "A", "B", "B &minus; A"]);
-    let [a, b] = &accuracy.0;
+    let [a, b] = &accuracy.scores;
     for (name, a, b) in
         [("official val.py", a.official.map, b.official.map), ("Ultralytics 8.4", a.ultralytics.map, b.ultralytics.map)]
     {
@@ -100,20 +118,30 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
     *page += "</section>\n";
 }
 
+/// From fewer labels on an interval of one class says little.
+const FEW_LABELS: usize = 30;
+
 fn per_class(page: &mut String, comparison: &Comparison) {
-    let Some(([a, b], _)) = &comparison.accuracy else { return };
-    table(page, &["class", "labels", "AP of A", "AP of B", "B &minus; A"]);
+    let Some(Accuracy { scores: [a, b], differences }) = &comparison.accuracy else { return };
+    table(page, &["class", "labels", "AP of A", "AP of B", "B &minus; A", "95 % interval"]);
+    let mut few = false;
     for (a, b) in a.per_class().iter().zip(b.per_class()) {
+        let is_few = a.1.labels < FEW_LABELS;
+        few |= is_few;
         let cells = [
             escaped(a.0),
-            a.1.labels.to_string(),
+            format!("{}{}", a.1.labels, if is_few { " *" } else { "" }),
             format!("{:.3}", a.1.ap),
             format!("{:.3}", b.1.ap),
             format!("{:+.3}", b.1.ap - a.1.ap),
+            shown_interval(&differences.classes[a.1.class]).unwrap_or_default(),
         ];
         row(page, &cells);
     }
     *page += TABLE_END;
+    if few {
+        let _ = writeln!(page, "<p>* Fewer than {FEW_LABELS} labels: the interval of such a class says little.</p>");
+    }
 }
 
 /// An interval around 0 as a small image; `span` is half its width.
@@ -133,11 +161,36 @@ fn boxes(page: &mut String, comparison: &Comparison) {
     }
     let (total, classes) = counts(comparison);
     let _ = writeln!(page, "<section><h2>Boxes at confidence {}</h2>", comparison.confidence);
-    let mut heads = vec!["class"];
-    heads.extend(Change::ALL.map(Change::name));
+    if let Some([iou, confidence]) = agreement(comparison) {
+        let _ = writeln!(
+            page,
+            "<p>Boxes of both: IoU {}; confidence of B less that of A {}.</p>",
+            iou.text(false),
+            confidence.text(true)
+        );
+    }
+    let labelled = comparison.accuracy.is_some();
+    if let Some(Accuracy { scores, .. }) = &comparison.accuracy {
+        table(page, &["", "true positives", "false positives", "misses", "precision", "recall"]);
+        for (name, scores) in ["A", "B"].into_iter().zip(scores) {
+            let counts = scores.counts;
+            let numbers = [counts.true_positives, counts.false_positives, counts.misses].map(|count| count.to_string());
+            let shares = [counts.precision(), counts.recall()].map(|share| format!("{share:.3}"));
+            row(page, &[vec![name.into()], numbers.to_vec(), shares.to_vec()].concat());
+        }
+        *page += TABLE_END;
+    }
+    let mut heads = vec!["class", "of both", "only A", "only B"];
+    if labelled {
+        heads = vec!["class", "of both", "only A", "of these true", "only B", "of these true"];
+    }
     table(page, &heads);
-    let cells = |name: &str, counts: &[usize; 5]| -> Vec<String> {
-        std::iter::once(name.to_owned()).chain(counts.map(|count| count.to_string())).collect()
+    let cells = |name: &str, counts: &BoxCounts| -> Vec<String> {
+        let of_side = |side: usize| {
+            let right = labelled.then(|| counts.right[side].to_string());
+            std::iter::once(counts.alone[side].to_string()).chain(right)
+        };
+        [name.to_owned(), counts.both.to_string()].into_iter().chain(of_side(0)).chain(of_side(1)).collect()
     };
     row(page, &cells("<b>all</b>", &total));
     classes.iter().for_each(|(name, counts)| row(page, &cells(&escaped(name), counts)));
@@ -174,6 +227,19 @@ fn size(page: &mut String, comparison: &Comparison) {
     }
     *page += TABLE_END;
     *page += "</section>\n";
+}
+
+/// As `yolo9 info A B` shows them.
+fn layers(page: &mut String, comparison: &Comparison) {
+    let lines = comparison.layers();
+    if !lines.is_empty() {
+        let lines: Vec<String> = lines.iter().map(|line| escaped(line)).collect();
+        let _ = writeln!(
+            page,
+            "<section><h2>Layers</h2>\n<pre class=\"wide\" tabindex=\"0\">{}</pre></section>",
+            lines.join("\n")
+        );
+    }
 }
 
 fn images(page: &mut String, drawn: &[Drawn]) {

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use yolo9::architecture::Form;
+use yolo9::architecture::{Form, LayerSummary};
 use yolo9::detect::{DetectorOptions, Engine};
 use yolo9::model::{ModelContent, ModelFile, Network};
 use yolo9::runtime::{Device, OrtBackend, Precision, Runtime, SessionOptions};
@@ -24,6 +24,8 @@ pub(super) struct Side {
     pub(super) size: ModelSize,
     /// Size of its input.
     pub(super) input: yolo9::Size,
+    /// Its layers, where they are known.
+    pub(super) layers: Option<Vec<LayerSummary>>,
     /// What a reader should know before the numbers.
     pub(super) notes: Vec<String>,
 }
@@ -65,11 +67,12 @@ impl Side {
         let input = arg.input(common.input);
         let letterbox = options::letterbox(&input, &model)?;
         let mut size = ModelSize::default();
-        let mut notes = Vec::new();
+        let (mut notes, mut layers) = (Vec::new(), None);
         if let ModelContent::Network(network) = model.content() {
             let cost = network.architecture.cost(letterbox.target, Form::Deployed).context("cost of the network")?;
             size.parameters = Some(cost.parameters);
             size.gflops = Some(cost.gflops());
+            layers = Some(network.architecture.summary(letterbox.target)?);
             if has_weights {
                 notes = dysample_notes(arg, network, common.globals)?;
             }
@@ -93,7 +96,7 @@ impl Side {
         let grey = image::RgbImage::new(letterbox.target.width as u32, letterbox.target.height as u32);
         engine.detect(&grey)?;
         let name = arg.text.clone();
-        let side = Self { name, class_names, has_weights, execution, size, input: letterbox.target, notes };
+        let side = Self { name, class_names, has_weights, execution, size, input: letterbox.target, layers, notes };
         Ok((side, engine))
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use yolo9::compare::Change;
+use yolo9::compare::{Change, Compared};
 use yolo9::detect::Timing;
-use yolo9::evaluate::{AREAS, Difference, LEAST_IMAGES};
+use yolo9::evaluate::{AREAS, ApDifferences, Difference, LEAST_IMAGES};
 
-use super::Comparison;
+use super::{Accuracy, Comparison};
 use crate::console::print_line;
-use crate::val::Scores;
+use crate::statistics::Quartiles;
 
 /// Name of a stage, and where its time is.
 pub(super) type Stage = (&'static str, fn(&Timing) -> Duration);
@@ -31,59 +31,143 @@ const INFERENCE: usize = 1;
 /// A difference in time that nobody notices.
 const HARDLY: f64 = 0.03;
 
-/// Classes in the table on the screen; all are in the report.
-const CLASSES: usize = 6;
+/// Boxes of both sides, and of one side alone with how many of these are right.
+#[derive(Debug, Clone, Default)]
+pub(super) struct BoxCounts {
+    pub(super) both: usize,
+    /// Those that only A and only B have.
+    pub(super) alone: [usize; 2],
+    /// Of them, the right ones; with labels only.
+    pub(super) right: [usize; 2],
+    /// By change, in the order of [`Change::ALL`].
+    changes: [usize; 5],
+}
 
-/// Counts by change, in the order of [`Change::ALL`].
-pub(super) type Counts = [usize; 5];
+impl BoxCounts {
+    fn count(&mut self, compared: &Compared, right: [Option<bool>; 2]) {
+        let place = Change::ALL.iter().position(|change| *change == compared.change).unwrap_or_default();
+        self.changes[place] += 1;
+        let side = match compared.change {
+            Change::OnlyA => 0,
+            Change::OnlyB => 1,
+            Change::Same | Change::Moved | Change::Rescored => {
+                self.both += 1;
+                return;
+            }
+        };
+        self.alone[side] += 1;
+        self.right[side] += usize::from(right[side] == Some(true));
+    }
+
+    pub(super) fn all(&self) -> usize {
+        self.both + self.alone[0] + self.alone[1]
+    }
+
+    fn json(&self) -> Value {
+        let changes = Change::ALL.iter().zip(self.changes);
+        changes
+            .map(|(change, count)| (change.name().to_owned(), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+}
 
 /// Of all objects, and of each class by name, those that differ most first.
-pub(super) fn counts(comparison: &Comparison) -> (Counts, Vec<(String, Counts)>) {
-    let mut total = Counts::default();
-    let mut classes: BTreeMap<usize, Counts> = BTreeMap::new();
-    for compared in comparison.measured.images.iter().flat_map(|image| &image.compared) {
-        let place = Change::ALL.iter().position(|change| *change == compared.change).unwrap_or_default();
-        total[place] += 1;
-        classes.entry(compared.class()).or_default()[place] += 1;
+pub(super) fn counts(comparison: &Comparison) -> (BoxCounts, Vec<(String, BoxCounts)>) {
+    let mut total = BoxCounts::default();
+    let mut classes: BTreeMap<usize, BoxCounts> = BTreeMap::new();
+    for image in &comparison.measured.images {
+        for (compared, right) in image.compared.iter().zip(&image.right) {
+            total.count(compared, *right);
+            classes.entry(compared.class()).or_default().count(compared, *right);
+        }
     }
     let name = |class: usize| comparison.class_name(class);
-    let mut classes: Vec<(String, Counts)> = classes.into_iter().map(|(class, counts)| (name(class), counts)).collect();
-    classes.sort_by_key(|(_, counts)| std::cmp::Reverse(counts[1..].iter().sum::<usize>()));
+    let mut classes: Vec<_> = classes.into_iter().map(|(class, counts)| (name(class), counts)).collect();
+    classes.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.alone[0] + counts.alone[1]));
     (total, classes)
+}
+
+/// How boxes of both sides differ: IoU, and confidence of B less that of A, each as quartiles and median.
+pub(super) fn agreement(comparison: &Comparison) -> Option<[Quartiles; 2]> {
+    let pairs = || {
+        let compared = comparison.measured.images.iter().flat_map(|image| &image.compared);
+        compared.filter_map(|compared| compared.a.zip(compared.b))
+    };
+    pairs().next()?;
+    Some([
+        Quartiles::of(pairs().map(|(a, b)| f64::from(a.bbox.iou(&b.bbox)))),
+        Quartiles::of(pairs().map(|(a, b)| f64::from(b.confidence - a.confidence))),
+    ])
 }
 
 /// What a reader should take home, most important first.
 pub(super) fn verdict(comparison: &Comparison) -> Vec<String> {
     let mut sentences = Vec::new();
-    if let Some((_, differences)) = &comparison.accuracy {
-        sentences.push(accuracy_sentence(&differences[0]));
-    } else if !comparison.measured.images.is_empty() {
-        let (total, _) = counts(comparison);
-        let all: usize = total.iter().sum();
-        sentences.push(match all - total[0] {
-            0 => format!("Both find the same: all {all} boxes agree."),
-            different => format!("{different} of {all} boxes differ; without labels nobody knows which are better."),
-        });
+    if let Some(accuracy) = &comparison.accuracy {
+        sentences.push(accuracy_sentence(&accuracy.differences.by_area[0]));
     }
+    sentences.extend(boxes_sentence(comparison));
+    sentences.push(time_sentence(comparison));
+    sentences.extend(size_sentence(comparison));
+    sentences
+}
+
+fn boxes_sentence(comparison: &Comparison) -> Option<String> {
+    if comparison.measured.images.is_empty() {
+        return None;
+    }
+    let (total, _) = counts(comparison);
+    let at = format!("at confidence {}", comparison.confidence);
+    if total.changes[0] == total.all() {
+        return Some(format!("No difference in boxes {at}: all {} agree.", total.all()));
+    }
+    let BoxCounts { both, alone: [only_a, only_b], right: [right_a, right_b], .. } = total;
+    Some(match &comparison.accuracy {
+        Some(Accuracy { scores: [a, b], .. }) => format!(
+            "Boxes {at}: A has {} true and {} false positives, B {} and {}; of {only_a} that only A has {right_a} are true, of \
+             {only_b} that only B has {right_b}.",
+            a.counts.true_positives, a.counts.false_positives, b.counts.true_positives, b.counts.false_positives
+        ),
+        None => format!(
+            "Boxes {at}: {both} of both, {only_a} of A alone, {only_b} of B alone; without labels nobody knows which are right."
+        ),
+    })
+}
+
+fn time_sentence(comparison: &Comparison) -> String {
     let (spreads, ratio, [low, high]) = comparison.measured.stage(STAGES[INFERENCE].1);
-    let time = format!("{:.2} ms against {:.2} ms", spreads[1].median, spreads[0].median);
-    let interval = format!("95 % interval of the ratio {low:.3} to {high:.3}");
     if let Some([a, b]) = comparison.measured.unlike {
         let [of_a, of_b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
-        sentences.push(format!(
+        return format!(
             "The inputs differ, A reads {a} and B {b} (width x height): their times ({of_a}, {of_b}) say nothing about the \
              networks."
-        ));
-        return sentences;
+        );
     }
-    sentences.push(if low <= 1.0 && high >= 1.0 {
-        format!("No significant difference in latency ({time}; {interval}).")
-    } else {
-        let hardly = if (ratio - 1.0).abs() < HARDLY { "hardly " } else { "" };
-        let how = if ratio > 1.0 { "slower" } else { "faster" };
-        format!("B is {hardly}{how}: it takes {ratio:.3} of A's time ({time}; {interval}).")
-    });
-    sentences
+    let time = format!("{:.2} ms against {:.2} ms", spreads[1].median, spreads[0].median);
+    let interval = format!("95 % interval of the ratio {low:.3} to {high:.3}");
+    if low <= 1.0 && high >= 1.0 {
+        return format!("No significant difference in latency ({time}; {interval}).");
+    }
+    let hardly = if (ratio - 1.0).abs() < HARDLY { "hardly " } else { "" };
+    let how = if ratio > 1.0 { "slower" } else { "faster" };
+    format!("B is {hardly}{how}: it takes {ratio:.3} of A's time ({time}; {interval}).")
+}
+
+/// Nothing for files whose size is not known.
+fn size_sentence(comparison: &Comparison) -> Option<String> {
+    let [a, b] = comparison.sides.each_ref().map(|side| &side.size);
+    let parameters = (a.parameters?, b.parameters?);
+    let gflops = (a.gflops?, b.gflops?);
+    if parameters.0 == parameters.1 && gflops.0 == gflops.1 {
+        return Some("No difference in parameters and GFLOPs.".into());
+    }
+    let change = |a: f64, b: f64| format!("{:+.1} %", 100.0 * (b / a - 1.0));
+    Some(format!(
+        "Size of B: {} parameters, {} GFLOPs.",
+        change(parameters.0 as f64, parameters.1 as f64),
+        change(gflops.0, gflops.1)
+    ))
 }
 
 fn accuracy_sentence(difference: &Difference) -> String {
@@ -91,12 +175,14 @@ fn accuracy_sentence(difference: &Difference) -> String {
     let interval = format!("AP {value:+.3}, 95 % interval {low:+.3} to {high:+.3}");
     match difference.is_clear() {
         _ if value.is_nan() => "There is no label to measure accuracy with.".into(),
+        _ if value == 0.0 && (low.is_nan() || low == 0.0 && high == 0.0) => {
+            "No difference in accuracy: AP is the same.".into()
+        }
         _ if low.is_nan() => {
             format!("AP {value:+.3}, of fewer than {LEAST_IMAGES} images: too few to say which is better.")
         }
         true if value > 0.0 => format!("B is more accurate: {interval}."),
         true => format!("A is more accurate: {interval}."),
-        false if value == 0.0 && low == 0.0 && high == 0.0 => "Both are equally accurate: AP is the same.".into(),
         false => format!("No clear difference in accuracy: {interval}, which includes 0."),
     }
 }
@@ -104,18 +190,27 @@ fn accuracy_sentence(difference: &Difference) -> String {
 /// A row of the table of accuracy: name, A, B, and the difference where there is an interval.
 pub(super) type AccuracyRow = (&'static str, f64, f64, Option<Difference>);
 
-pub(super) fn accuracy_rows((scores, differences): &([Scores; 2], [Difference; 4])) -> Vec<AccuracyRow> {
-    let [a, b] = scores.each_ref().map(|scores| scores.coco.named());
+pub(super) fn accuracy_rows(accuracy: &Accuracy) -> Vec<AccuracyRow> {
+    let [a, b] = accuracy.scores.each_ref().map(|scores| scores.coco.named());
+    let ApDifferences { by_area, ap50, .. } = &accuracy.differences;
     let with_interval = |name: &str| match name {
-        "AP" => Some(differences[0]),
-        "AP_small" => Some(differences[1]),
-        "AP_medium" => Some(differences[2]),
-        "AP_large" => Some(differences[3]),
+        "AP" => Some(by_area[0]),
+        "AP50" => Some(*ap50),
+        "AP_small" => Some(by_area[1]),
+        "AP_medium" => Some(by_area[2]),
+        "AP_large" => Some(by_area[3]),
         _ => None,
     };
     a.into_iter().zip(b).map(|((name, a), (_, b))| (name, a, b, with_interval(name))).collect()
 }
 
+/// Precision and recall at the confidence threshold; name, A, B.
+pub(super) fn count_rows(accuracy: &Accuracy) -> [(&'static str, [f64; 2]); 2] {
+    let counts = accuracy.scores.each_ref().map(|scores| scores.counts);
+    [("precision", counts.map(|counts| counts.precision())), ("recall", counts.map(|counts| counts.recall()))]
+}
+
+/// The answer on one screen; everything else is in `--json` and in the report.
 pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
     let [a, b] = &comparison.sides;
     for (letter, side) in [("A", a), ("B", b)] {
@@ -129,50 +224,39 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
         print_line!("{sentence}");
     }
     if let Some(accuracy) = &comparison.accuracy {
-        print_line!("\n{:<20} {:>9} {:>9} {:>9}   95 % interval", "accuracy (COCO)", "A", "B", "B - A");
-        let rows = accuracy_rows(accuracy);
-        let wanted = |name: &str| !name.starts_with("AR") || name == "AR100";
-        for (name, a, b, difference) in rows.into_iter().filter(|(name, ..)| wanted(name)) {
-            if a.is_nan() {
-                continue;
-            }
-            let interval = difference.filter(|d| !d.interval[0].is_nan());
-            let interval = interval.map(|d| format!("{:+.3} to {:+.3}", d.interval[0], d.interval[1]));
-            print_line!("{name:<20} {a:>9.3} {b:>9.3} {:>+9.3}   {}", b - a, interval.unwrap_or_default());
+        print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", "accuracy", "A", "B", "B - A");
+        for (name, a, b, difference) in accuracy_rows(accuracy).into_iter().take(2).filter(|(_, a, ..)| !a.is_nan()) {
+            let interval = difference.and_then(|difference| shown_interval(&difference)).unwrap_or_default();
+            print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}   {interval}", b - a);
+        }
+        for (name, [a, b]) in count_rows(accuracy) {
+            let name = format!("{name} at conf {}", comparison.confidence);
+            print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}", b - a);
         }
     }
-    print_boxes(comparison)?;
-    print_line!("\n{:<20} {:>12} {:>12} {:>8}   95 % interval", comparison.time_title(), "A", "B", "B / A");
-    for (name, stage) in stages(comparison) {
-        let (spreads, ratio, [low, high]) = comparison.measured.stage(stage);
-        let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
-        print_line!("{name:<20} {a:>12} {b:>12} {ratio:>8.3}   {low:.3} to {high:.3}");
+    if let Some([iou, confidence]) = agreement(comparison) {
+        let (total, _) = counts(comparison);
+        print_line!(
+            "\nboxes of both: {}; IoU {}, confidence of B less A {}",
+            total.both,
+            iou.text(false),
+            confidence.text(true)
+        );
     }
-    print_line!("\n{:<20} {:>12} {:>12} {:>8}", "size", "A", "B", "B / A");
+    print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", comparison.time_title(), "A", "B", "B / A");
+    let (spreads, ratio, [low, high]) = comparison.measured.stage(STAGES[INFERENCE].1);
+    let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
+    print_line!("{:<24} {a:>9} {b:>9} {ratio:>9.3}   {low:.3} to {high:.3}", "inference");
     for (name, [a, b], ratio) in size_rows(comparison) {
-        print_line!("{name:<20} {a:>12} {b:>12} {ratio:>8}");
+        print_line!("{name:<24} {a:>9} {b:>9} {ratio:>9}");
     }
     Ok(())
 }
 
-fn print_boxes(comparison: &Comparison) -> anyhow::Result<()> {
-    if comparison.measured.images.is_empty() {
-        return Ok(());
-    }
-    let (total, classes) = counts(comparison);
-    let names = Change::ALL.map(Change::name);
-    let title = format!("boxes at conf {}", comparison.confidence);
-    print_line!("\n{title:<20} {:>8} {:>8} {:>19} {:>8} {:>8}", names[0], names[1], names[2], names[3], names[4]);
-    let row =
-        |name: &str, c: &Counts| format!("{name:<20} {:>8} {:>8} {:>19} {:>8} {:>8}", c[0], c[1], c[2], c[3], c[4]);
-    print_line!("{}", row("all", &total));
-    for (name, counts) in classes.iter().take(CLASSES) {
-        print_line!("{}", row(name, counts));
-    }
-    if classes.len() > CLASSES {
-        print_line!("(and {} more, in --json and in the report of --out)", classes.len() - CLASSES);
-    }
-    Ok(())
+/// Nothing of few images.
+pub(super) fn shown_interval(difference: &Difference) -> Option<String> {
+    let [low, high] = difference.interval;
+    (!low.is_nan()).then(|| format!("{low:+.3} to {high:+.3}"))
 }
 
 /// Name, A, B, and the ratio, as text; a dash where nothing is known.
@@ -194,15 +278,7 @@ pub(super) fn size_rows(comparison: &Comparison) -> Vec<(&'static str, [String; 
 }
 
 pub(super) fn json(comparison: &Comparison) -> Value {
-    let (total, classes) = counts(comparison);
-    let named = |counts: &Counts| -> Value {
-        Change::ALL
-            .iter()
-            .zip(counts)
-            .map(|(change, count)| (change.name().to_owned(), json!(count)))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    };
+    let ((total, classes), agreement) = (counts(comparison), agreement(comparison));
     let stages: serde_json::Map<String, Value> = stages(comparison)
         .map(|(name, stage)| {
             let ([a, b], ratio, interval) = comparison.measured.stage(stage);
@@ -217,26 +293,32 @@ pub(super) fn json(comparison: &Comparison) -> Value {
             json!({ "model": side.name, "notes": side.notes, "execution": execution, "size": side.size.json() })
         })
         .collect();
-    let accuracy = comparison.accuracy.as_ref().map(|(scores, differences)| {
-        let differences: serde_json::Map<String, Value> = AREAS
-            .iter()
-            .zip(differences)
-            .filter(|(_, d)| !d.value.is_nan())
-            .map(|((area, _), d)| {
-                let interval = (!d.interval[0].is_nan()).then_some(d.interval);
-                ((*area).to_owned(), json!({ "AP": d.value, "interval": interval }))
-            })
+    let accuracy = comparison.accuracy.as_ref().map(|Accuracy { scores, differences }| {
+        let of = |d: &Difference| json!({ "AP": d.value, "interval": (!d.interval[0].is_nan()).then_some(d.interval) });
+        let areas = AREAS.iter().map(|(area, _)| *area).zip(&differences.by_area).chain([("AP50", &differences.ap50)]);
+        let known = areas.filter(|(_, difference)| !difference.value.is_nan());
+        let by_area: serde_json::Map<String, Value> =
+            known.map(|(name, difference)| (name.to_owned(), of(difference))).collect();
+        let classes: serde_json::Map<String, Value> = scores[0]
+            .per_class()
+            .into_iter()
+            .map(|(name, class)| (name.to_owned(), of(&differences.classes[class.class])))
             .collect();
-        json!({ "a": scores[0].json(), "b": scores[1].json(), "b_minus_a": differences })
+        json!({ "a": scores[0].json(), "b": scores[1].json(), "b_minus_a": by_area, "classes_b_minus_a": classes })
     });
     json!({
+        "environment": comparison.environment.json(),
         "sides": sides,
         "subject": comparison.subject,
         "input": comparison.input,
         "verdict": verdict(comparison),
-        "boxes": { "confidence": comparison.confidence, "all": named(&total),
-            "classes": classes.iter().map(|(name, counts)| (name.clone(), named(counts))).collect::<serde_json::Map<_, _>>() },
+        "boxes": { "confidence": comparison.confidence, "all": total.json(),
+            "alone": { "a": total.alone[0], "b": total.alone[1] },
+            "alone_and_right": comparison.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
+            "iou": agreement.map(|[iou, _]| iou.json()), "confidence_b_minus_a": agreement.map(|[_, score]| score.json()),
+            "classes": classes.iter().map(|(name, counts)| (name.clone(), counts.json())).collect::<serde_json::Map<_, _>>() },
         "accuracy": accuracy,
+        "layers": comparison.layers(),
         "time": stages,
         "failed": comparison.measured.failed.len(),
         "threads": comparison.threads,

@@ -1,25 +1,16 @@
 //! Two subjects side by side.
 
 use serde_json::{Value, json};
-use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices};
 use yolo9::Size;
-use yolo9::architecture::{LayerSummary, Role};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::source_layer;
 use yolo9::untrusted::printable;
 
+use super::json as one_json;
 use super::subject::{Content, Subject};
-use super::text::{essence, headlines, metadata};
-use super::{grouped, json as one_json};
+use super::text::{headlines, metadata};
 use crate::console::print_line;
-
-/// A layer of one network or both.
-enum Pair<'a> {
-    Same(&'a LayerSummary, &'a LayerSummary),
-    Changed(&'a LayerSummary, &'a LayerSummary),
-    OnlyA(&'a LayerSummary),
-    OnlyB(&'a LayerSummary),
-}
+use crate::layers::{Pair, aligned, change, differences};
+use crate::report::grouped;
 
 pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()> {
     let (lines_a, lines_b) = (lines(a, imgsz)?, lines(b, imgsz)?);
@@ -47,7 +38,10 @@ pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()>
                 print_line!("  {:<12} B has{change}", total_a.form);
             }
         }
-        print_layers(&network_a.layers(imgsz)?, &network_b.layers(imgsz)?)?;
+        print_line!("");
+        for line in differences(&network_a.layers(imgsz)?, &network_b.layers(imgsz)?) {
+            print_line!("{line}");
+        }
     }
     if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
         print_tensors(&Tensors::compare(a, b)?)?;
@@ -101,49 +95,6 @@ fn print_tensors(tensors: &Tensors) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_layers(a: &[LayerSummary], b: &[LayerSummary]) -> anyhow::Result<()> {
-    let pairs = aligned(a, b);
-    let same = pairs.iter().filter(|pair| matches!(pair, Pair::Same(..))).count();
-    if same == pairs.len() {
-        print_line!("\nall {same} layers are the same");
-        return Ok(());
-    }
-    print_line!("\n{same} layers are the same; those that differ:");
-    for pair in &pairs {
-        match pair {
-            Pair::Same(..) => {}
-            Pair::OnlyA(layer) => print_line!("- {:>3}  {}", layer.index, essence(layer)),
-            Pair::OnlyB(layer) => print_line!("+ {:>3}  {}", layer.index, essence(layer)),
-            Pair::Changed(a, b) => {
-                let change = change(a.cost.parameters, b.cost.parameters, b.cost.gflops() - a.cost.gflops());
-                let from = |layer: &LayerSummary| match sources(layer) == sources(a) && sources(layer) == sources(b) {
-                    true => String::new(),
-                    false => format!(" from {:?}", layer.from),
-                };
-                let place = if a.index == b.index { String::new() } else { format!("{} ", b.index) };
-                print_line!(
-                    "* {:>3}  {}{}  =>  {place}{}{}{change}",
-                    a.index,
-                    essence(a),
-                    from(a),
-                    essence(b),
-                    from(b)
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-/// `   +16,416 parameters, +0.046 GFLOPs`, or nothing.
-fn change(before: u64, after: u64, gflops: f64) -> String {
-    if before == after && gflops == 0.0 {
-        return String::new();
-    }
-    let sign = if after < before { '-' } else { '+' };
-    format!("   {sign}{} parameters, {gflops:+.3} GFLOPs", grouped(before.abs_diff(after)))
-}
-
 fn short(text: &str) -> String {
     let text = printable(text);
     if text.chars().count() <= 60 { text.into_owned() } else { text.chars().take(59).chain(['…']).collect() }
@@ -166,51 +117,6 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
         value["tensors"] = json!({ "equal": equal, "differ": differ, "only_a": only_a, "only_b": only_b });
     }
     Ok(value)
-}
-
-/// Layers paired by the longest common sequence; layers between that stand at the same place are changed ones, and so are
-/// layers that read from others than their pair does.
-fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
-    let mut pairs = common_layers(a, b);
-    let partner: std::collections::HashMap<usize, usize> = pairs
-        .iter()
-        .filter_map(|pair| match pair {
-            Pair::Same(a, b) | Pair::Changed(a, b) => Some((a.index, b.index)),
-            _ => None,
-        })
-        .collect();
-    for pair in &mut pairs {
-        let Pair::Same(a, b) = *pair else { continue };
-        let there = |source: Option<usize>| source.map(|source| partner.get(&source).copied());
-        let expected = sources(b).into_iter().map(|source| source.map(Some));
-        if !sources(a).into_iter().map(there).eq(expected) {
-            *pair = Pair::Changed(a, b);
-        }
-    }
-    pairs
-}
-
-/// The layers that a layer reads; none for the image.
-fn sources(layer: &LayerSummary) -> Vec<Option<usize>> {
-    let source = |from: &i64| usize::try_from(source_layer(layer.index, *from)).ok();
-    layer.from.iter().map(source).collect()
-}
-
-fn common_layers<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
-    // An auxiliary layer is not the main one that looks like it, nor is a head the one of other widths.
-    let keys = |layers: &[LayerSummary]| {
-        layers.iter().map(|layer| (essence(layer), layer.role == Role::Main, layer.cost.parameters)).collect::<Vec<_>>()
-    };
-    let pairs = |part: DiffOp| -> Vec<Pair<'a>> {
-        let (a, b) = (&a[part.old_range()], &b[part.new_range()]);
-        match part.tag() {
-            DiffTag::Equal => a.iter().zip(b).map(|(a, b)| Pair::Same(a, b)).collect(),
-            // As many as there are on both sides are changes.
-            _ if a.len() == b.len() => a.iter().zip(b).map(|(a, b)| Pair::Changed(a, b)).collect(),
-            _ => a.iter().map(Pair::OnlyA).chain(b.iter().map(Pair::OnlyB)).collect(),
-        }
-    };
-    capture_diff_slices(Algorithm::Myers, &keys(a), &keys(b)).into_iter().flat_map(pairs).collect()
 }
 
 /// Which tensors of two checkpoints hold the same numbers.

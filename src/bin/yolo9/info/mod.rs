@@ -26,26 +26,3 @@ pub(crate) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStat
     }
     Ok(ExitStatus::Done)
 }
-
-/// `2,407,632`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([0, 999, 1000, 2_407_632].map(grouped), ["0", "999", "1,000", "2,407,632"]);
-    }
-}

@@ -4,10 +4,10 @@ use serde_json::json;
 use yolo9::checkpoint::{PickleReport, Treatment};
 use yolo9::untrusted::printable;
 
-use super::grouped;
 use crate::cli::{Globals, InfoArgs};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
+use crate::report::grouped;
 use crate::weights::{WeightsLocation, locate};
 
 pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {

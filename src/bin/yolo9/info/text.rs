@@ -1,13 +1,14 @@
 //! One subject for people.
 
 use yolo9::Size;
-use yolo9::architecture::{LayerSummary, Role};
+use yolo9::architecture::Role;
 use yolo9::checkpoint::Checkpoint;
-use yolo9::untrusted::{printable, shortened};
+use yolo9::untrusted::printable;
 
-use super::grouped;
 use super::subject::{Content, ResolvedNetwork, Subject, TensorStatistics};
 use crate::console::print_line;
+use crate::layers::cells;
+use crate::report::grouped;
 
 /// Class names beyond this are not shown.
 const SHOWN_NAMES: usize = 12;
@@ -111,38 +112,4 @@ fn table(network: &ResolvedNetwork, imgsz: Size) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// Characters of a cell. Longer lists are for --json.
-const LONGEST: usize = 60;
-
-/// A layer as text: index, from, module, args, output, parameters, GFLOPs.
-fn cells(layer: &LayerSummary) -> [String; 7] {
-    let list = |items: Vec<String>| shortened(&format!("[{}]", items.join(", ")), LONGEST).into_owned();
-    let from: Vec<String> = layer.from.iter().map(ToString::to_string).collect();
-    [
-        layer.index.to_string(),
-        if let [one] = from.as_slice() { one.clone() } else { list(from) },
-        layer.module.to_string(),
-        list(layer.args.iter().map(ToString::to_string).collect()),
-        maps(layer),
-        grouped(layer.cost.parameters),
-        format!("{:.3}", layer.cost.gflops()),
-    ]
-}
-
-fn maps(layer: &LayerSummary) -> String {
-    let map = |(channels, size): &(usize, Size)| format!("{channels}x{}x{}", size.height, size.width);
-    let maps: Vec<String> = layer.outputs.iter().map(map).collect();
-    match maps.as_slice() {
-        [] => "-".into(),
-        [one] => one.clone(),
-        [first, .., last] => format!("{} maps, {first} to {last}", maps.len()),
-    }
-}
-
-/// What a layer is besides its number and wires.
-pub(super) fn essence(layer: &LayerSummary) -> String {
-    let [_, _, module, args, output, ..] = cells(layer);
-    format!("{module} {args} {output}")
 }

@@ -27,11 +27,6 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// An input without files.
-    pub(crate) fn of(index: usize, source: Source) -> Self {
-        Self { index, source, renamed: None }
-    }
-
     /// Of its files, below the output folder.
     pub(crate) fn place(&self) -> PathBuf {
         self.renamed.as_deref().map_or_else(|| self.source.relative(), Path::to_path_buf)

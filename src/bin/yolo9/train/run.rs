@@ -151,6 +151,7 @@ impl Run<'_> {
             session: SessionOptions::default().threads(self.settings.threads).spinning(false),
             limits: ImageLimits::default(),
             interrupt: self.interrupt.clone(),
+            shown: Preset::default().postprocess(),
             bar: ProgressBar::hidden(),
         };
         let evaluated =

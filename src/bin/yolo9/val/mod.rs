@@ -3,6 +3,7 @@
 mod classes;
 mod outputs;
 mod scores;
+mod stages;
 mod worst;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::Value;
-use yolo9::detect::{Detection, DetectorOptions, Preset};
+use yolo9::detect::{DetectOutput, Detection, DetectorOptions, Engine, PostprocessOptions, Preset};
 use yolo9::evaluate::{BoxXywh, Dataset, EvalImage, MAX_OF_ONE, Prediction};
 use yolo9::image::{Image, ImageLimits};
 use yolo9::runtime::{Runtime, SessionOptions};
@@ -26,14 +27,13 @@ use crate::devices::Execution;
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
 use crate::report::progress_bar;
-use crate::run::images::{ImageStages, Item, session};
 use crate::run::pipeline::{Flow, Limits, Pipeline};
-use crate::run::plan::Planned;
 use crate::run::sources::Source;
 use crate::statistics::Spread;
 use crate::{devices, model, options};
 pub(crate) use classes::mapping;
-pub(crate) use scores::Scores;
+pub(crate) use scores::{SHOWN, Scores};
+use stages::LabelledStages;
 #[cfg(feature = "train")]
 pub(crate) use worst::draw as draw_worst;
 
@@ -41,8 +41,11 @@ pub(crate) use worst::draw as draw_worst;
 pub(crate) const RESAMPLES: usize = 1000;
 
 /// Images with labels and detections, and those that could not be processed.
+#[derive(Default)]
 pub(crate) struct Evaluated {
     pub(crate) images: Vec<EvalImage>,
+    /// The same with what `detect` shows.
+    pub(crate) shown: Vec<EvalImage>,
     pub(crate) failed: Vec<(PathBuf, String)>,
     pub(crate) interrupted: bool,
     /// How long inference took, in words; empty if there was none.
@@ -60,14 +63,14 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatu
     );
     let places = outputs::Places::check(args, &dataset)?;
     let evaluated = match &args.predictions {
-        Some(file) => evaluate_file(&dataset, file)?,
+        Some(file) => evaluate_file(&dataset, file, args.count_conf)?,
         None => evaluate_model(args, globals, &dataset)?,
     };
     if evaluated.interrupted {
         say!("Interrupted: scores over some of the images would mislead, so there are none");
         return Ok(ExitStatus::Interrupted);
     }
-    let scores = Scores::of(&evaluated.images, &dataset);
+    let scores = Scores::of(&evaluated.images, &evaluated.shown, args.count_conf, &dataset);
     let settings = settings_line(args, &dataset, &evaluated);
     if args.json.as_deref().is_none_or(|path| path != Path::new("-")) {
         scores.print(&settings)?;
@@ -120,11 +123,17 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
         limits: options::image_limits(&args.input, all.threads),
         session: all,
         interrupt: Interrupt::install()?,
+        shown: shown(args),
         bar: progress_bar(dataset.images.len(), globals.quiet),
     };
     let evaluated = inference.run(dataset, model, DetectorOptions::new(letterbox, postprocess))?;
     log::info!("Inference: {}", evaluated.speed);
     Ok(evaluated)
+}
+
+/// What `detect` would show, at the threshold at which detections are counted.
+fn shown(args: &ValArgs) -> PostprocessOptions {
+    options::preset(&args.input).postprocess().confidence_threshold(args.count_conf)
 }
 
 /// How a model is run on a dataset.
@@ -134,33 +143,32 @@ pub(crate) struct Inference {
     pub(crate) session: SessionOptions,
     pub(crate) limits: ImageLimits,
     pub(crate) interrupt: Interrupt,
+    /// What `detect` shows of an image.
+    pub(crate) shown: PostprocessOptions,
     /// Goes on by one for each image.
     pub(crate) bar: ProgressBar,
 }
 
 impl Inference {
     pub(crate) fn run(&self, dataset: &Dataset, model: Model, detector: DetectorOptions) -> anyhow::Result<Evaluated> {
-        let Self { runtime, session: all, limits, interrupt, bar } = self;
+        let Self { runtime, session: all, limits, interrupt, shown, bar } = self;
         let classes = mapping(model.class_names(), &dataset.class_names)?;
-        let class_names = model.class_names().into();
         let (all, limits, workers) = (all.clone(), *limits, all.threads);
         let count = options::session_count(&all).min(dataset.images.len().max(1));
         let backends = model.into_sessions(runtime, &options::shared_session(all, count), count)?;
         let execution = Execution::of(&backends[0], runtime);
-        let stages = ImageStages { limits, letterbox: detector.letterbox, class_names, writers: Vec::new() };
-        let sessions = backends.into_iter().map(|backend| session(backend, detector.clone())).collect();
+        let stages = LabelledStages { limits, letterbox: detector.letterbox };
+        let session = |backend| {
+            let engine = Engine::new(backend, detector.clone());
+            stages::session(engine, detector.postprocess.clone(), shown.clone())
+        };
+        let sessions = backends.into_iter().map(session).collect();
         let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
         let total = dataset.images.len();
         let mut times = Vec::new();
-        let mut evaluated = Evaluated {
-            images: Vec::with_capacity(total),
-            failed: Vec::new(),
-            interrupted: false,
-            speed: String::new(),
-            execution: Some(execution),
-        };
+        let mut evaluated = Evaluated { execution: Some(execution), ..Evaluated::default() };
         let planned = |(index, labelled): (usize, &yolo9::evaluate::Labelled)| {
-            Flow::<_, ()>::Image(Item::image(Planned::of(index, Source::of_file(labelled.path.clone()))))
+            Flow::<_, ()>::Image((index, Source::of_file(labelled.path.clone())))
         };
         let inputs = dataset.images.iter().enumerate().map(planned);
         evaluated.interrupted = pipeline.run(
@@ -170,21 +178,18 @@ impl Inference {
             |flow| {
                 let Flow::Image(done) = flow else { return Ok(ControlFlow::Continue(())) };
                 bar.inc(1);
+                let eval_image = |output: &DetectOutput| {
+                    eval_image(dataset, done.number, output.image, &output.detections, &classes)
+                };
                 match done.outcome {
-                    Ok(written) => {
-                        let output = &written.output;
-                        times.push(output.timing.inference);
-                        evaluated.images.push(eval_image(
-                            dataset,
-                            done.index,
-                            output.image,
-                            &output.detections,
-                            &classes,
-                        ));
+                    Ok(outputs) => {
+                        times.push(outputs.evaluated.timing.inference);
+                        evaluated.images.push(eval_image(&outputs.evaluated));
+                        evaluated.shown.push(eval_image(&outputs.shown));
                     }
                     Err(failure) => {
                         evaluated.images.push(EvalImage::default());
-                        evaluated.failed.push((dataset.images[done.index].path.clone(), failure.reason));
+                        evaluated.failed.push((dataset.images[done.number].path.clone(), failure.reason));
                     }
                 }
                 Ok(ControlFlow::Continue(()))
@@ -228,7 +233,7 @@ struct Entry {
     score: f64,
 }
 
-fn evaluate_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
+fn evaluate_file(dataset: &Dataset, file: &Path, count_conf: f32) -> anyhow::Result<Evaluated> {
     let shown = file.display();
     let bytes = read(file, FileKind::Dataset).with_context(|| format!("{shown} cannot be read"))?;
     let entries: Vec<Entry> = serde_json::from_slice(&bytes)
@@ -261,5 +266,12 @@ fn evaluate_file(dataset: &Dataset, file: &Path) -> anyhow::Result<Evaluated> {
             entry.image_id
         );
     }
-    Ok(Evaluated { images, failed: Vec::new(), interrupted: false, speed: String::new(), execution: None })
+    // The file has its own NMS; the threshold is that of the count.
+    let above = |image: &EvalImage| {
+        let mut image = image.clone();
+        image.predictions.retain(|prediction| prediction.score >= f64::from(count_conf));
+        image
+    };
+    let shown = images.iter().map(above).collect();
+    Ok(Evaluated { images, shown, ..Evaluated::default() })
 }

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 use yolo9::evaluate::{
-    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Dataset, EvalImage, MetricStyle, YoloMetrics, confusion,
-    yolo_metrics,
+    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Counts, Dataset, EvalImage, MetricStyle, YoloMetrics,
+    confusion, yolo_metrics,
 };
 
 use crate::console::print_line;
 
-/// Of detections in the confusion matrix: what `detect` shows.
-const SHOWN: f64 = 0.25;
+/// Confidence threshold of `detect`: that of the confusion matrix, and of right and wrong detections.
+pub(crate) const SHOWN: f32 = 0.25;
 
 pub(crate) struct Scores {
     pub(crate) coco: CocoMetrics,
@@ -17,12 +17,15 @@ pub(crate) struct Scores {
     per_class: Vec<ClassScore>,
     pub(crate) official: YoloMetrics,
     pub(crate) ultralytics: YoloMetrics,
+    /// Of what `detect` shows at that confidence.
+    pub(crate) counts: Counts,
+    count_conf: f32,
     pub(super) confusion: Confusion,
     class_names: Vec<String>,
 }
 
 impl Scores {
-    pub(crate) fn of(images: &[EvalImage], dataset: &Dataset) -> Self {
+    pub(crate) fn of(images: &[EvalImage], shown: &[EvalImage], count_conf: f32, dataset: &Dataset) -> Self {
         let classes = dataset.class_names.len();
         let evaluation = CocoEvaluation::new(images, classes);
         Self {
@@ -31,9 +34,16 @@ impl Scores {
             evaluation,
             official: yolo_metrics(images, classes, MetricStyle::Official),
             ultralytics: yolo_metrics(images, classes, MetricStyle::Ultralytics),
-            confusion: confusion(images, classes, SHOWN, 0.45),
+            counts: Counts::of(shown),
+            count_conf,
+            confusion: confusion(images, classes, f64::from(SHOWN), 0.45),
             class_names: dataset.class_names.clone(),
         }
+    }
+
+    /// By class id.
+    pub(crate) fn class_names(&self) -> &[String] {
+        &self.class_names
     }
 
     /// Name and score of each class with labels.
@@ -67,12 +77,30 @@ impl Scores {
                 shown(m.map)
             );
         }
+        let Counts { true_positives, false_positives, misses } = self.counts;
+        let (precision, recall) = (shown(self.counts.precision()), shown(self.counts.recall()));
+        print_line!(
+            "\nAs detect shows them, at confidence {} (true from IoU 0.5)\n  {true_positives} true and {false_positives} false positives, {misses} misses; precision {precision}, recall {recall}",
+            self.count_conf
+        );
         print_line!("\n  {:<24} {:>7} {:>7} {:>7}   (COCO)", "class", "labels", "AP", "AP50");
         for class in &self.per_class {
             let name = &self.class_names[class.class];
             print_line!("  {name:<24} {:>7} {:>7} {:>7}", class.labels, shown(class.ap), shown(class.ap50));
         }
         Ok(())
+    }
+
+    /// Right and wrong detections and misses.
+    pub(crate) fn counts_json(&self) -> Value {
+        json!({
+            "confidence": self.count_conf,
+            "true_positives": self.counts.true_positives,
+            "false_positives": self.counts.false_positives,
+            "misses": self.counts.misses,
+            "precision": number(self.counts.precision()),
+            "recall": number(self.counts.recall()),
+        })
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -101,7 +129,7 @@ impl Scores {
                 json!({ "class": class.class, "name": name, "labels": class.labels, "AP": class.ap, "AP50": class.ap50 })
             })
             .collect();
-        json!({ "coco": coco, "yolo": styles, "per_class": per_class })
+        json!({ "coco": coco, "yolo": styles, "counts": self.counts_json(), "per_class": per_class })
     }
 }
 

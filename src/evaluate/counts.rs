@@ -1,0 +1,112 @@
+//! Right and wrong detections at one confidence threshold: what a user of `detect` sees.
+
+use super::{EvalImage, Prediction};
+
+/// Least IoU of a right detection.
+const RIGHT_FROM: f64 = 0.5;
+
+/// Detections against labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Right detections.
+    pub true_positives: usize,
+    /// Wrong ones.
+    pub false_positives: usize,
+    /// Labels that no detection found.
+    pub misses: usize,
+}
+
+impl Counts {
+    /// Of all images.
+    #[must_use]
+    pub fn of(images: &[EvalImage]) -> Self {
+        let mut counts = Self::default();
+        for image in images {
+            let right = right_detections(image);
+            let labels = image.ground_truths.iter().filter(|truth| !truth.crowd).count();
+            let found = right.iter().filter(|right| **right == Some(true)).count();
+            counts.true_positives += found;
+            counts.false_positives += right.iter().filter(|right| **right == Some(false)).count();
+            counts.misses += labels - found;
+        }
+        counts
+    }
+
+    /// The share of detections that are right, 0 to 1; NaN without detections.
+    #[must_use]
+    pub fn precision(&self) -> f64 {
+        self.true_positives as f64 / (self.true_positives + self.false_positives) as f64
+    }
+
+    /// The share of labels that are found, 0 to 1; NaN without labels.
+    #[must_use]
+    pub fn recall(&self) -> f64 {
+        self.true_positives as f64 / (self.true_positives + self.misses) as f64
+    }
+}
+
+/// Whether each detection is right: by falling confidence, each takes the label of its class with the largest IoU, from 0.5 on,
+/// that none has taken, as COCO matches them. Nothing for those inside a crowd, which are neither right nor wrong.
+#[must_use]
+pub fn right_detections(image: &EvalImage) -> Vec<Option<bool>> {
+    let mut order: Vec<usize> = (0..image.predictions.len()).collect();
+    order.sort_by(|a, b| image.predictions[*b].score.total_cmp(&image.predictions[*a].score));
+    let mut taken = vec![false; image.ground_truths.len()];
+    let mut right = vec![None; image.predictions.len()];
+    for place in order {
+        let found = &image.predictions[place];
+        let labels = image.ground_truths.iter().enumerate();
+        let free = labels.filter(|(n, truth)| truth.class == found.class && !truth.crowd && !taken[*n]);
+        let best = free.map(|(n, truth)| (n, found.bbox.iou(&truth.bbox))).max_by(|a, b| a.1.total_cmp(&b.1));
+        right[place] = match best.filter(|(_, iou)| *iou >= RIGHT_FROM) {
+            Some((label, _)) => {
+                taken[label] = true;
+                Some(true)
+            }
+            None if lies_in_crowd(image, found) => None,
+            None => Some(false),
+        };
+    }
+    right
+}
+
+/// A crowd's box holds any number of objects.
+fn lies_in_crowd(image: &EvalImage, found: &Prediction) -> bool {
+    let crowds = image.ground_truths.iter().filter(|truth| truth.crowd && truth.class == found.class);
+    let mut shares = crowds.map(|truth| found.bbox.intersection(&truth.bbox) / found.bbox.area());
+    shares.any(|share| share >= RIGHT_FROM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::{BoxXywh, GroundTruth};
+
+    fn truth(x: f64, class: usize, crowd: bool) -> GroundTruth {
+        let bbox = BoxXywh { x, y: 0.0, width: 100.0, height: 100.0 };
+        GroundTruth { bbox, class, area: 1e4, crowd }
+    }
+
+    fn found(x: f64, class: usize, score: f64) -> Prediction {
+        Prediction { bbox: BoxXywh { x, y: 0.0, width: 100.0, height: 100.0 }, class, score }
+    }
+
+    #[test]
+    fn a_label_is_found_once_and_crowds_do_not_count() {
+        let image = EvalImage {
+            ground_truths: vec![truth(0.0, 0, false), truth(200.0, 1, false), truth(500.0, 0, true)],
+            predictions: vec![
+                found(5.0, 0, 0.6),
+                found(0.0, 0, 0.9),
+                found(200.0, 0, 0.8),
+                found(510.0, 0, 0.7),
+                found(520.0, 1, 0.7),
+            ],
+        };
+        assert_eq!(right_detections(&image), [Some(false), Some(true), Some(false), None, Some(false)]);
+        let counts = Counts::of(&[image, EvalImage::default()]);
+        assert_eq!(counts, Counts { true_positives: 1, false_positives: 3, misses: 1 });
+        assert_eq!((counts.precision(), counts.recall()), (0.25, 0.5));
+        assert!(Counts::default().precision().is_nan());
+    }
+}
