@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{HeadLayout, INPUT, LevelLayout, OnnxModel};
 use crate::Size;
-use crate::architecture::{Architecture, Operation, Step, Value};
+use crate::architecture::{Architecture, Convolution, Operation, Step, Value};
 use crate::config::Activation;
 use crate::dysample;
 use crate::onnx::{Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, int_tensor, value_info};
@@ -53,12 +53,12 @@ pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> Onn
 /// activation stays whole: ONNX Runtime would merge a part with the sum behind it, which rounds otherwise.
 fn splits(step: &Step, next: &Step, all: &[&Step]) -> bool {
     let value = step.outputs[0];
-    let reads = all.iter().flat_map(|step| &step.inputs).filter(|input| **input == value).count();
-    let convolution = step.operation.fused_convolution();
-    convolution.is_some_and(|one| one.groups == 1 && one.activation != Activation::Identity)
-        && matches!(next.operation, Operation::Split { .. })
+    let reads = || all.iter().flat_map(|step| &step.inputs).filter(|input| **input == value).count();
+    let fits = |one: Convolution| one.groups == 1 && one.activation != Activation::Identity;
+    matches!(next.operation, Operation::Split { .. })
         && next.inputs == [value]
-        && reads == 1
+        && step.operation.fused_convolution().is_some_and(fits)
+        && reads() == 1
 }
 
 fn layout(architecture: &Architecture) -> HeadLayout {

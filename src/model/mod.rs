@@ -205,15 +205,6 @@ impl Model {
         }
     }
 
-    /// The numbers that it is computed with unless others are asked for.
-    #[must_use]
-    pub fn precision(&self) -> Precision {
-        match &self.content {
-            ModelContent::Exported(file) if file.is_quantised() => Precision::Int8,
-            _ => Precision::F32,
-        }
-    }
-
     /// Whether NMS is part of the file, so that its own thresholds decide.
     #[must_use]
     pub fn has_nms(&self) -> bool {

@@ -97,7 +97,6 @@ impl Ready {
         let runtime = devices::runtime(&args.runtime, globals)?;
         log::debug!("ONNX Runtime: {}", runtime.library().path.display());
         let all = options::session(&args.runtime);
-        let own = all.precision.unwrap_or_else(|| model.precision());
         let threads = all.threads;
         let count = args.sessions.map_or_else(|| options::session_count(&all), usize::from).min(plan.at_least());
         // Beside a single image there is nothing else to do.
@@ -108,7 +107,7 @@ impl Ready {
         let limits = options::image_limits(&args.input, workers);
         let detector = DetectorOptions::new(letterbox, postprocess);
         // As it ran, for the journal: a device may have been replaced by the CPU.
-        let session = all.device(backends[0].device()).precision(Some(own));
+        let session = all.device(backends[0].device()).precision(Some(backends[0].precision()));
         Ok(Self { backends, session, detector, class_names, workers, limits })
     }
 }

@@ -89,9 +89,13 @@ pub(crate) fn check(device: Device, precision: Precision, is_named: bool) -> Res
     Ok(())
 }
 
+fn library(args: &RuntimeArgs) -> LibraryOptions {
+    LibraryOptions::default().path(args.engine.onnxruntime.clone())
+}
+
 /// Whether the user says which library it is.
 pub(crate) fn is_library_named(args: &RuntimeArgs) -> bool {
-    LibraryOptions::default().path(args.engine.onnxruntime.clone()).is_named()
+    library(args).is_named()
 }
 
 /// The library for all of these: a process can load one only.
@@ -100,8 +104,8 @@ pub(crate) fn runtime_for(
     globals: &Globals,
     used: &[(Device, Precision)],
 ) -> anyhow::Result<Runtime> {
-    let options = LibraryOptions::default().path(args.engine.onnxruntime.clone()).offline(globals.offline);
-    let is_named = is_library_named(args);
+    let options = library(args).offline(globals.offline);
+    let is_named = options.is_named();
     for (device, precision) in used {
         let unusable = |problem| RuntimeError::Device { device: *device, problem };
         check(*device, *precision, is_named).map_err(unusable)?;

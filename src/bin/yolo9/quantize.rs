@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use indicatif::ProgressBar;
 use ndarray::Array4;
-use yolo9::architecture::{Architecture, Operation};
+use yolo9::architecture::Architecture;
 use yolo9::compare::{Change, compare_detections};
 use yolo9::detect::{DetectorOptions, Engine, Prepared, Preset};
 use yolo9::evaluate::{Dataset, ap_differences};
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
     let after = Model::new(&shown, ModelFile::Exported(file), None, None)?;
     match dataset {
         Some(dataset) => work.accuracy(before, after, &dataset)?,
-        None => work.changes([before, after], &images, letterbox)?,
+        None => work.changes(engine, after, &images)?,
     }
     Ok(ExitStatus::Done)
 }
@@ -290,15 +290,9 @@ impl Work<'_> {
     }
 
     /// What becomes of the boxes of the calibration images.
-    fn changes(&self, models: [Model; 2], images: &[Image], letterbox: LetterboxOptions) -> anyhow::Result<()> {
-        let options = options::session(&self.args.runtime);
-        let detector = DetectorOptions::new(letterbox, Preset::default().postprocess());
-        let [a, b] = models;
-        let engine = |model: Model, precision| -> anyhow::Result<Engine<OrtBackend>> {
-            let session = options.clone().precision(Some(precision));
-            Ok(Engine::new(model.into_sessions(self.runtime, &session, 1)?.remove(0), detector.clone()))
-        };
-        let (mut a, mut b) = (engine(a, Precision::F32)?, engine(b, Precision::Int8)?);
+    fn changes(&self, mut a: Engine<OrtBackend>, after: Model, images: &[Image]) -> anyhow::Result<()> {
+        let session = options::session(&self.args.runtime).precision(Some(Precision::Int8));
+        let mut b = Engine::new(after.into_sessions(self.runtime, &session, 1)?.remove(0), a.options().clone());
         let mut counts: BTreeMap<Change, usize> = BTreeMap::new();
         for image in images {
             let found = [a.detect(&image.pixels)?.detections, b.detect(&image.pixels)?.detections];
@@ -330,7 +324,7 @@ fn interval(difference: &yolo9::evaluate::Difference) -> String {
 }
 
 fn has_dysample(architecture: &Architecture) -> bool {
-    architecture.main_steps().any(|step| matches!(step.operation, Operation::DySample(_)))
+    architecture.main_steps().any(|step| step.operation.as_dysample().is_some())
 }
 
 /// Leaves those in f32 that alone make much of the noise.

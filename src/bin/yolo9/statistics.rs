@@ -40,8 +40,7 @@ pub(crate) struct Spread {
 
 impl Spread {
     pub(crate) fn of(times: &[Duration]) -> Self {
-        let sorted = sorted(times.iter().map(|time| time.as_secs_f64() * 1e3));
-        let [lower, median, upper] = [0.25, 0.5, 0.75].map(|share| quantile(&sorted, share));
+        let Quartiles([lower, median, upper]) = Quartiles::of(times.iter().map(|time| time.as_secs_f64() * 1e3));
         Self { median, lower, upper }
     }
 

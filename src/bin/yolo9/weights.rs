@@ -112,6 +112,14 @@ pub(crate) fn open_weights(weights: &str, globals: &Globals) -> anyhow::Result<C
     }
 }
 
+/// Bytes of the file of weights.
+pub(crate) fn file_bytes(weights: &str, globals: &Globals) -> anyhow::Result<u64> {
+    match locate(weights, globals)? {
+        WeightsLocation::Embedded(model) => Ok(model.bytes.len() as u64),
+        WeightsLocation::File(path) => Ok(std::fs::metadata(&path).with_context(|| path.display().to_string())?.len()),
+    }
+}
+
 /// The file that something is made from: its name and sha256.
 pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(String, String)> {
     let (name, bytes) = match locate(weights, globals)? {

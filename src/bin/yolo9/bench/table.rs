@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use serde_json::{Value, json};
 use yolo9::detect::{DetectorOptions, Engine, Prepared};
 use yolo9::image::Image;
@@ -18,7 +17,7 @@ use crate::logging::quietly;
 use crate::model::{is_config, load_or_random};
 use crate::report::{counted, progress_bar};
 use crate::statistics::{Interleaved, Spread, interleaved, median, rotated};
-use crate::weights::{WeightsLocation, locate};
+use crate::weights::file_bytes;
 use crate::{memory, options, remedy};
 
 /// Rounds of throughput, of which the median counts.
@@ -84,9 +83,9 @@ pub(super) fn run(
     for (number, name) in std::iter::once(&args.model).chain(&args.vs).enumerate() {
         // A wrong name ends the command, what a device cannot do is a row.
         let model = ModelArgs::of(name);
-        load_or_random(&model, globals)?;
+        let loaded = load_or_random(&model, globals)?;
         for options in runtimes {
-            let row = quietly(|| Row::open(number, &model, options, (args, globals), (image, &runtime)))?;
+            let row = quietly(|| Row::open(number, (&model, &loaded), options, (args, globals), (image, &runtime)))?;
             // `auto` is one of the others.
             if !rows.iter().any(|other| other.number == number && other.title == row.title) {
                 rows.push(row);
@@ -182,7 +181,7 @@ fn rate(subjects: &mut [Subject], runs: usize) -> anyhow::Result<f64> {
 impl Row {
     fn open(
         number: usize,
-        model: &ModelArgs,
+        (model, loaded): (&ModelArgs, &Model),
         options: &RuntimeArgs,
         (args, globals): (&BenchArgs, &Globals),
         (image, runtime): (&Image, &Runtime),
@@ -191,21 +190,13 @@ impl Row {
             Some(precision) => format!("{} {precision}", devices::device(options)),
             None => devices::device(options).to_string(),
         };
-        let file_bytes = match is_config(&model.weights) {
-            true => None,
-            false => Some(match locate(&model.weights, globals)? {
-                WeightsLocation::Embedded(model) => model.bytes.len() as u64,
-                WeightsLocation::File(path) => {
-                    std::fs::metadata(&path).with_context(|| path.display().to_string())?.len()
-                }
-            }),
-        };
+        let has_file = !is_config(&model.weights);
+        let file_bytes = has_file.then(|| file_bytes(&model.weights, globals)).transpose()?;
         let row = |state| Self { number, model: model.clone(), title: title.clone(), file_bytes, state };
         if let Some(reason) = unusable(options) {
             return Ok(row(Err(reason)));
         }
-        let loaded = load_or_random(model, globals)?;
-        let letterbox = options::letterbox(&args.input, &loaded)?;
+        let letterbox = options::letterbox(&args.input, loaded)?;
         let detector = DetectorOptions::new(letterbox, options::preset(&args.input).postprocess());
         let subjects = |loaded: Model, session, count| -> Result<Vec<Subject>, RuntimeError> {
             let backends = loaded.into_sessions(runtime, &session, count)?;

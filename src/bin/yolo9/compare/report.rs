@@ -188,9 +188,9 @@ fn boxes(page: &mut String, comparison: &Comparison) {
     let cells = |name: &str, counts: &BoxCounts| -> Vec<String> {
         let of_side = |side: usize| {
             let right = labelled.then(|| counts.right[side].to_string());
-            std::iter::once(counts.alone[side].to_string()).chain(right)
+            std::iter::once(counts.alone()[side].to_string()).chain(right)
         };
-        [name.to_owned(), counts.both.to_string()].into_iter().chain(of_side(0)).chain(of_side(1)).collect()
+        [name.to_owned(), counts.both().to_string()].into_iter().chain(of_side(0)).chain(of_side(1)).collect()
     };
     row(page, &cells("<b>all</b>", &total));
     classes.iter().for_each(|(name, counts)| row(page, &cells(&escaped(name), counts)));

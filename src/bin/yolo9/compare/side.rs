@@ -12,7 +12,7 @@ use crate::cli::{Globals, InputArgs, SideArg};
 use crate::devices::Execution;
 use crate::model::{is_config, load_or_random};
 use crate::options;
-use crate::weights::{WeightsLocation, locate, open_file};
+use crate::weights::{file_bytes, open_file};
 
 /// A model that is ready, and what can be said of it.
 pub(super) struct Side {
@@ -78,10 +78,7 @@ impl Side {
             }
         }
         if has_weights {
-            size.file_bytes = Some(match locate(&arg.model.weights, common.globals)? {
-                WeightsLocation::Embedded(model) => model.bytes.len() as u64,
-                WeightsLocation::File(path) => std::fs::metadata(path)?.len(),
-            });
+            size.file_bytes = Some(file_bytes(&arg.model.weights, common.globals)?);
         } else {
             notes.push("a config without weights: compared in size and time only".into());
         }

@@ -34,33 +34,34 @@ const HARDLY: f64 = 0.03;
 /// Boxes of both sides, and of one side alone with how many of these are right.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BoxCounts {
-    pub(super) both: usize,
-    /// Those that only A and only B have.
-    pub(super) alone: [usize; 2],
-    /// Of them, the right ones; with labels only.
-    pub(super) right: [usize; 2],
     /// By change, in the order of [`Change::ALL`].
     changes: [usize; 5],
+    /// Of those that only A and only B have, the right ones; with labels only.
+    pub(super) right: [usize; 2],
 }
 
 impl BoxCounts {
     fn count(&mut self, compared: &Compared, right: [Option<bool>; 2]) {
         let place = Change::ALL.iter().position(|change| *change == compared.change).unwrap_or_default();
         self.changes[place] += 1;
-        let side = match compared.change {
-            Change::OnlyA => 0,
-            Change::OnlyB => 1,
-            Change::Same | Change::Moved | Change::Rescored => {
-                self.both += 1;
-                return;
-            }
-        };
-        self.alone[side] += 1;
-        self.right[side] += usize::from(right[side] == Some(true));
+        let alone = [Change::OnlyA, Change::OnlyB].iter().position(|change| *change == compared.change);
+        if let Some(side) = alone {
+            self.right[side] += usize::from(right[side] == Some(true));
+        }
     }
 
-    pub(super) fn all(&self) -> usize {
-        self.both + self.alone[0] + self.alone[1]
+    /// Those that only A and only B have.
+    pub(super) fn alone(&self) -> [usize; 2] {
+        let [.., only_a, only_b] = self.changes;
+        [only_a, only_b]
+    }
+
+    pub(super) fn both(&self) -> usize {
+        self.all() - self.alone().iter().sum::<usize>()
+    }
+
+    fn all(&self) -> usize {
+        self.changes.iter().sum()
     }
 
     fn json(&self) -> Value {
@@ -84,7 +85,7 @@ pub(super) fn counts(comparison: &Comparison) -> (BoxCounts, Vec<(String, BoxCou
     }
     let name = |class: usize| comparison.class_name(class);
     let mut classes: Vec<_> = classes.into_iter().map(|(class, counts)| (name(class), counts)).collect();
-    classes.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.alone[0] + counts.alone[1]));
+    classes.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.alone().iter().sum::<usize>()));
     (total, classes)
 }
 
@@ -122,7 +123,7 @@ fn boxes_sentence(comparison: &Comparison) -> Option<String> {
     if total.changes[0] == total.all() {
         return Some(format!("No difference in boxes {at}: all {} agree.", total.all()));
     }
-    let BoxCounts { both, alone: [only_a, only_b], right: [right_a, right_b], .. } = total;
+    let (both, [only_a, only_b], [right_a, right_b]) = (total.both(), total.alone(), total.right);
     Some(match &comparison.accuracy {
         Some(Accuracy { scores: [a, b], .. }) => format!(
             "Boxes {at}: A has {} true and {} false positives, B {} and {}; of {only_a} that only A has {right_a} are true, of \
@@ -238,7 +239,7 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
         let (total, _) = counts(comparison);
         print_line!(
             "\nboxes of both: {}; IoU {}, confidence of B less A {}",
-            total.both,
+            total.both(),
             iou.text(false),
             confidence.text(true)
         );
@@ -313,7 +314,7 @@ pub(super) fn json(comparison: &Comparison) -> Value {
         "input": comparison.input,
         "verdict": verdict(comparison),
         "boxes": { "confidence": comparison.confidence, "all": total.json(),
-            "alone": { "a": total.alone[0], "b": total.alone[1] },
+            "alone": { "a": total.alone()[0], "b": total.alone()[1] },
             "alone_and_right": comparison.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
             "iou": agreement.map(|[iou, _]| iou.json()), "confidence_b_minus_a": agreement.map(|[_, score]| score.json()),
             "classes": classes.iter().map(|(name, counts)| (name.clone(), counts.json())).collect::<serde_json::Map<_, _>>() },

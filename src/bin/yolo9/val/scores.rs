@@ -92,7 +92,7 @@ impl Scores {
     }
 
     /// Right and wrong detections and misses.
-    pub(crate) fn counts_json(&self) -> Value {
+    fn counts_json(&self) -> Value {
         json!({
             "confidence": self.count_conf,
             "true_positives": self.counts.true_positives,
