@@ -1,5 +1,5 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint test doc train parity built package readme fuzz
+.PHONY: check fmt lint test doc train parity built package pages readme fuzz
 
 check: fmt lint test doc
 
@@ -25,15 +25,23 @@ doc:
 built:
 	RUSTC_BOOTSTRAP=1 cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
-# The library alone, and the published package with its own tests, which build it: so no build to verify it before,
-# and cargo unpacks it only for that.
+# The published package, as others build it: the library alone with its tests, and that nothing is missing of the rest. Cargo
+# would build all of it to verify it, so it is told not to, and tar unpacks it.
 PACKAGE = yolo9-$(shell cargo pkgid | sed 's/.*[\#@]//')
+IN_PACKAGE = --locked --manifest-path target/package/$(PACKAGE)/Cargo.toml --target-dir target
 
 package:
-	cargo test --locked --lib --no-default-features
 	cargo package --locked --allow-dirty --no-verify
 	tar -xzf target/package/$(PACKAGE).crate -C target/package
-	cargo test --locked --manifest-path target/package/$(PACKAGE)/Cargo.toml --target-dir target
+	cargo test $(IN_PACKAGE) --lib --no-default-features
+	cargo check $(IN_PACKAGE) --all-targets
+
+# The pages that yolo9 writes, in a browser: scripts, accessibility, small and dark screens, hostile names. Needs node, npm and
+# Chromium (CHROMIUM names it if it is not /usr/bin/chromium). PAGES are further ones to look at.
+pages:
+	cargo build --release --locked
+	npm install --silent --no-audit --no-fund --no-save --prefix target/pages playwright-core@1 axe-core@4
+	NODE_MODULES=target/pages/node_modules node tests/pages/check.mjs target/release/yolo9 target/pages/written $(PAGES)
 
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:

@@ -150,3 +150,26 @@ fn a_report_needs_nothing_else() {
     let again = place.run("compare codes-nearest codes-dysample --out out");
     assert!(stderr(&again).contains("not empty"), "{}", stderr(&again));
 }
+
+#[test]
+fn more_than_two_are_ranked() {
+    let place = Workdir::new();
+    let sides = "codes-nearest codes-dysample codes-nearest,imgsz=640,dysample=onnx";
+    let output = place.succeeds(&format!("compare {sides} --data {} --runs 3 --out out", parcels()));
+    let text = stdout(&output);
+    assert!(text.contains("has the highest AP, 0.8") && text.contains("is the fastest, with"), "{text}");
+    assert!(text.contains("Each pair, the second against the first"), "{text}");
+    let numbers: Value = serde_json::from_slice(&std::fs::read(place.path("out/compare.json")).unwrap()).unwrap();
+    let ranking = numbers["ranking"].as_array().unwrap();
+    let ap: Vec<f64> = ranking.iter().map(|rank| rank["accuracy"]["coco"]["AP"].as_f64().unwrap()).collect();
+    assert!(ap.len() == 3 && ap.is_sorted_by(|a, b| a >= b), "{ap:?}");
+    let pairs = numbers["pairs"].as_array().unwrap();
+    assert_eq!(pairs.len(), 3);
+    // The first and the third side are one model.
+    let is_same =
+        |pair: &&Value| [&pair["a"], &pair["b"]].iter().all(|name| name.as_str().unwrap().starts_with("codes-nearest"));
+    let same = pairs.iter().find(is_same).unwrap();
+    assert_eq!(same["AP_b_minus_a"], serde_json::json!({ "AP": 0.0, "interval": [0.0, 0.0] }));
+    let page = std::fs::read_to_string(place.path("out/report.html")).unwrap();
+    assert!(page.contains("3 models compared") && page.contains("Ranking") && page.contains("data-plot"));
+}

@@ -91,6 +91,7 @@ const SHARED: &[&str] = &[
     "cli",
     "console",
     "devices",
+    "environment",
     "exit",
     "interrupt",
     "layers",

@@ -39,7 +39,7 @@ fn written(record: &Record, class_names: &[String]) {
     assert!(stays(place), "{place:?}");
     assert!(crop_places(&result, place).flatten().all(|crop| stays(&crop)));
     let _ = (to_json(&result), yolo_lines(&result, true), table_rows(&result), summary(&result));
-    let _ = gallery_part(&[GalleryImage::new(&result, place.to_str()).linked("x.jpg")]);
+    let _ = gallery_part(&[GalleryImage::new(&result, place.to_str(), None).linked("x.jpg")]);
     let line = serde_json::to_string(record).expect("it can be written");
     assert_eq!(&serde_json::from_str::<Record>(&line).expect("and read"), record);
 }

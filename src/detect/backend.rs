@@ -39,6 +39,12 @@ pub trait Backend {
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, BackendError>;
 }
 
+impl<B: Backend + ?Sized> Backend for &mut B {
+    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, BackendError> {
+        (**self).run(input)
+    }
+}
+
 impl<B: Backend + ?Sized> Backend for Box<B> {
     fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, BackendError> {
         (**self).run(input)

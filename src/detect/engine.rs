@@ -178,9 +178,23 @@ impl Prepared {
     /// Scales and pads an image.
     #[must_use]
     pub fn new(image: &RgbImage, options: &LetterboxOptions) -> Self {
+        Self::placed(image, Letterbox::new(Size::new(image.width() as usize, image.height() as usize), options))
+    }
+
+    /// Scales and pads an image as a [`ValLoader`](crate::image::ValLoader) places it, say.
+    ///
+    /// # Panics
+    /// If the letterbox is for an image of another size.
+    #[must_use]
+    pub fn placed(image: &RgbImage, letterbox: Letterbox) -> Self {
         let start = Instant::now();
-        let letterbox = Letterbox::new(Size::new(image.width() as usize, image.height() as usize), options);
         Self { letterbox, tensor: to_tensor(image, &letterbox), duration: start.elapsed() }
+    }
+
+    /// Where the image lies in the network's input.
+    #[must_use]
+    pub fn letterbox(&self) -> &Letterbox {
+        &self.letterbox
     }
 
     /// What the network reads, `[1, 3, H, W]`.

@@ -1,6 +1,6 @@
 //! What a user may choose about detection.
 
-use crate::image::{BoxRescaling, LetterboxOptions};
+use crate::image::{BoxRescaling, LetterboxOptions, ValLoader};
 use crate::setters::setters;
 
 /// Defaults of the two tools that users come from.
@@ -38,6 +38,15 @@ impl Preset {
         match self {
             Preset::Yolov9 => BoxRescaling::Official,
             Preset::Ultralytics => BoxRescaling::Ultralytics,
+        }
+    }
+
+    /// How the preset's tool loads images when it evaluates.
+    #[must_use]
+    pub fn val_loader(self) -> ValLoader {
+        match self {
+            Preset::Yolov9 => ValLoader::Yolov9,
+            Preset::Ultralytics => ValLoader::Ultralytics,
         }
     }
 }

@@ -22,12 +22,11 @@ impl Counts {
     pub fn of(images: &[EvalImage]) -> Self {
         let mut counts = Self::default();
         for image in images {
-            let right = right_detections(image);
-            let labels = image.ground_truths.iter().filter(|truth| !truth.crowd).count();
-            let found = right.iter().filter(|right| **right == Some(true)).count();
-            counts.true_positives += found;
-            counts.false_positives += right.iter().filter(|right| **right == Some(false)).count();
-            counts.misses += labels - found;
+            let Judged { right, found } = judge(image);
+            let count = |list: &[Option<bool>], wanted: bool| list.iter().filter(|is| **is == Some(wanted)).count();
+            counts.true_positives += count(&right, true);
+            counts.false_positives += count(&right, false);
+            counts.misses += count(&found, false);
         }
         counts
     }
@@ -45,29 +44,38 @@ impl Counts {
     }
 }
 
-/// Whether each detection is right: by falling confidence, each takes the label of its class with the largest IoU, from 0.5 on,
-/// that none has taken, as COCO matches them. Nothing for those inside a crowd, which are neither right nor wrong.
+/// What became of the detections and labels of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether each detection is right; nothing for those inside a crowd, which are neither right nor wrong.
+    pub right: Vec<Option<bool>>,
+    /// Whether each label is found; nothing for a crowd.
+    pub found: Vec<Option<bool>>,
+}
+
+/// By falling confidence, each detection takes the label of its class with the largest IoU, from 0.5 on, that none has
+/// taken, as COCO matches them.
 #[must_use]
-pub fn right_detections(image: &EvalImage) -> Vec<Option<bool>> {
+pub fn judge(image: &EvalImage) -> Judged {
     let mut order: Vec<usize> = (0..image.predictions.len()).collect();
     order.sort_by(|a, b| image.predictions[*b].score.total_cmp(&image.predictions[*a].score));
-    let mut taken = vec![false; image.ground_truths.len()];
+    let mut found: Vec<_> = image.ground_truths.iter().map(|truth| (!truth.crowd).then_some(false)).collect();
     let mut right = vec![None; image.predictions.len()];
     for place in order {
-        let found = &image.predictions[place];
+        let detection = &image.predictions[place];
         let labels = image.ground_truths.iter().enumerate();
-        let free = labels.filter(|(n, truth)| truth.class == found.class && !truth.crowd && !taken[*n]);
-        let best = free.map(|(n, truth)| (n, found.bbox.iou(&truth.bbox))).max_by(|a, b| a.1.total_cmp(&b.1));
+        let free = labels.filter(|(n, truth)| truth.class == detection.class && found[*n] == Some(false));
+        let best = free.map(|(n, truth)| (n, detection.bbox.iou(&truth.bbox))).max_by(|a, b| a.1.total_cmp(&b.1));
         right[place] = match best.filter(|(_, iou)| *iou >= RIGHT_FROM) {
             Some((label, _)) => {
-                taken[label] = true;
+                found[label] = Some(true);
                 Some(true)
             }
-            None if lies_in_crowd(image, found) => None,
+            None if lies_in_crowd(image, detection) => None,
             None => Some(false),
         };
     }
-    right
+    Judged { right, found }
 }
 
 /// A crowd's box holds any number of objects.
@@ -103,7 +111,9 @@ mod tests {
                 found(520.0, 1, 0.7),
             ],
         };
-        assert_eq!(right_detections(&image), [Some(false), Some(true), Some(false), None, Some(false)]);
+        let Judged { right, found } = judge(&image);
+        assert_eq!(right, [Some(false), Some(true), Some(false), None, Some(false)]);
+        assert_eq!(found, [Some(true), Some(false), None]);
         let counts = Counts::of(&[image, EvalImage::default()]);
         assert_eq!(counts, Counts { true_positives: 1, false_positives: 3, misses: 1 });
         assert_eq!((counts.precision(), counts.recall()), (0.25, 0.5));

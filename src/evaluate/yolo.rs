@@ -38,8 +38,14 @@ pub struct YoloMetrics {
 pub struct YoloClass {
     /// Class id.
     pub class: usize,
+    /// Images with a label of it.
+    pub images: usize,
     /// Its labels.
     pub labels: usize,
+    /// Precision at the confidence where the mean F1 over all classes is best.
+    pub precision: f64,
+    /// Recall there.
+    pub recall: f64,
     /// Average precision at IoU 0.5.
     pub ap50: f64,
     /// Over IoU 0.5 to 0.95.
@@ -78,8 +84,13 @@ type Marked = (f64, u16);
 pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: MetricStyle) -> YoloMetrics {
     let mut marked: Vec<Vec<Marked>> = vec![Vec::new(); classes];
     let mut labels = vec![0usize; classes];
-    for eval_image in images {
-        eval_image.ground_truths.iter().for_each(|truth| labels[truth.class] += 1);
+    let mut images_with = vec![0usize; classes];
+    let mut last_with = vec![usize::MAX; classes];
+    for (number, eval_image) in images.iter().enumerate() {
+        for truth in &eval_image.ground_truths {
+            labels[truth.class] += 1;
+            images_with[truth.class] += usize::from(std::mem::replace(&mut last_with[truth.class], number) != number);
+        }
         let bits = mark(eval_image, style);
         for (found, bits) in eval_image.predictions.iter().zip(bits) {
             marked[found.class].push((found.score, bits));
@@ -90,7 +101,7 @@ pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: MetricStyle) ->
         .map(|class| {
             let mut detections = std::mem::take(&mut marked[class]);
             detections.sort_by(|a, b| b.0.total_cmp(&a.0));
-            score(class, labels[class], &detections, style)
+            YoloClass { images: images_with[class], ..score(class, labels[class], &detections, style) }
         })
         .collect();
     summarise(scored)
@@ -136,7 +147,10 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle)
         // The curve would be its ends only, a ramp from (0, 1) to (1, 0); both codes pass such a class over, with zeros.
         return YoloClass {
             class,
+            images: 0,
             labels,
+            precision: 0.0,
+            recall: 0.0,
             ap50: 0.0,
             ap: 0.0,
             precision_by_recall: vec![0.0; RECALLS],
@@ -167,7 +181,10 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle)
     };
     YoloClass {
         class,
+        images: 0,
         labels,
+        precision: 0.0,
+        recall: 0.0,
         ap50: curves[0].0,
         ap: mean(curves.iter().map(|(ap, _)| *ap)),
         precision_by_recall: curves[0].1.clone(),
@@ -194,18 +211,20 @@ fn average_precision(recall: &[f64], precision: &[f64], style: MetricStyle) -> (
     (area, curve)
 }
 
-fn summarise(classes: Vec<YoloClass>) -> YoloMetrics {
+fn summarise(mut classes: Vec<YoloClass>) -> YoloMetrics {
     let at = |n: usize, of: fn(&YoloClass, usize) -> f64| mean(classes.iter().map(|class| of(class, n)));
-    let precision = |class: &YoloClass, n: usize| class.precision_by_confidence[n];
-    let recall = |class: &YoloClass, n: usize| class.recall_by_confidence[n];
     let curve: Vec<f64> = (0..CONFIDENCES).map(|n| at(n, YoloClass::f1)).collect();
     let smoothed = smooth(&curve);
     let highest = |best: usize, n: usize| if smoothed[n] > smoothed[best] { n } else { best };
     let best = (0..CONFIDENCES).fold(0, highest);
+    let f1 = at(best, YoloClass::f1);
+    for class in &mut classes {
+        (class.precision, class.recall) = (class.precision_by_confidence[best], class.recall_by_confidence[best]);
+    }
     YoloMetrics {
-        precision: at(best, precision),
-        recall: at(best, recall),
-        f1: at(best, YoloClass::f1),
+        precision: mean(classes.iter().map(|class| class.precision)),
+        recall: mean(classes.iter().map(|class| class.recall)),
+        f1,
         confidence: best as f64 / (CONFIDENCES - 1) as f64,
         map50: mean(classes.iter().map(|class| class.ap50)),
         map: mean(classes.iter().map(|class| class.ap)),

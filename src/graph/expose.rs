@@ -22,7 +22,34 @@ pub struct DySampleValues {
     pub definition: Definition,
 }
 
+/// A feature map that the main head reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadInput {
+    /// Input pixels per position.
+    pub stride: usize,
+    /// Its name among the outputs, `[1, C, H, W]`.
+    pub name: String,
+}
+
 impl OnnxModel {
+    /// Makes the feature maps that the main head reads outputs of the graph too, from the finest to the coarsest.
+    pub fn expose_head_inputs(&mut self, architecture: &Architecture) -> Vec<HeadInput> {
+        let Some(graph) = &mut self.proto.graph else { return Vec::new() };
+        let head = architecture.head();
+        let steps = || architecture.main_steps().filter(|step| step.layer == head.layer);
+        let inside: Vec<_> = steps().flat_map(|step| &step.outputs).collect();
+        let mut names: Vec<String> = Vec::new();
+        for value in steps().flat_map(|step| &step.inputs).filter(|value| !inside.contains(value)) {
+            let name = builder::value_name(*value);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.iter().for_each(|name| declare(graph, name));
+        let strides = head.main().levels.iter().map(|level| level.stride);
+        names.into_iter().zip(strides).map(|(name, stride)| HeadInput { stride, name }).collect()
+    }
+
     /// Makes the outputs of all layers that the model computes outputs of the graph too, to find the first one that
     /// differs from another implementation (see docs/debugging-numerics.md). Gives layer index, position among the
     /// layer's outputs, and the output's name.

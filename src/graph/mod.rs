@@ -14,7 +14,7 @@ mod quantise;
 
 pub use builder::{build, layers_of_values};
 pub use export::{DENSE_OUTPUT, ExportError, ExportOptions, export};
-pub use expose::DySampleValues;
+pub use expose::{DySampleValues, HeadInput};
 pub use quantise::{ActivationRange, QuantisableConvolution, Quantisation};
 
 use prost::Message;

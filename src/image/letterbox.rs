@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Interpolation;
 use crate::Size;
 
 /// Whether padding fills the whole target.
@@ -65,7 +66,17 @@ pub struct Letterbox {
     pub left: usize,
     /// Padding on top.
     pub top: usize,
-    box_rescaling: BoxRescaling,
+    /// How it is scaled.
+    pub interpolation: Interpolation,
+    /// How coordinates come back, across and down.
+    back: [Axis; 2],
+}
+
+/// The way back along an axis: padding is taken away, then the scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Axis {
+    padding: f64,
+    scale: f64,
 }
 
 impl Letterbox {
@@ -81,36 +92,61 @@ impl Letterbox {
             InputShape::Rectangular => (target - side) % options.stride,
             InputShape::Square => target - side,
         };
-        let (gap_x, gap_y) = (gap(options.target.width, resized.width), gap(options.target.height, resized.height));
-        Self {
-            original,
-            resized,
-            input: Size::new(resized.width + gap_x, resized.height + gap_y),
-            // An odd remainder goes right and to the bottom.
-            left: gap_x / 2,
-            top: gap_y / 2,
-            box_rescaling: options.box_rescaling,
+        let gaps = Size::new(gap(options.target.width, resized.width), gap(options.target.height, resized.height));
+        let input = Size::new(resized.width + gaps.width, resized.height + gaps.height);
+        let placed = Self::placed(original, resized, input, Interpolation::Bilinear);
+        match options.box_rescaling {
+            BoxRescaling::Ultralytics => placed,
+            BoxRescaling::Official => {
+                let gain = share(input.height, original.height).min(share(input.width, original.width));
+                let axis = |input: usize, original: usize| Axis {
+                    padding: (input as f64 - original as f64 * gain) / 2.0,
+                    scale: gain,
+                };
+                Self { back: [axis(input.width, original.width), axis(input.height, original.height)], ..placed }
+            }
         }
+    }
+
+    /// An image of that size in the middle of an input that has room for it. An odd remainder goes right and to the
+    /// bottom. Coordinates come back exactly.
+    pub(super) fn placed(original: Size, resized: Size, input: Size, interpolation: Interpolation) -> Self {
+        let (left, top) = ((input.width - resized.width) / 2, (input.height - resized.height) / 2);
+        let back = [
+            Axis { padding: left as f64, scale: share(resized.width, original.width) },
+            Axis { padding: top as f64, scale: share(resized.height, original.height) },
+        ];
+        Self { original, resized, input, left, top, interpolation, back }
+    }
+
+    /// Coordinates come back by the scale of the height on both axes, and by half of the padding even where it is odd.
+    pub(super) fn by_height(self) -> Self {
+        let Self { original, resized, input, .. } = self;
+        let scale = share(resized.height, original.height);
+        let axis = |input: usize, resized: usize| Axis { padding: (input as f64 - resized as f64) / 2.0, scale };
+        Self { back: [axis(input.width, resized.width), axis(input.height, resized.height)], ..self }
+    }
+
+    /// A point of the image in pixels of the network's input: where its pixels really are, whatever the way back does.
+    #[must_use]
+    pub fn to_input(&self, x: f32, y: f32) -> (f32, f32) {
+        let axis = |value: f32, resized: usize, original: usize, padding: usize| {
+            (f64::from(value) * share(resized, original) + padding as f64) as f32
+        };
+        let Self { original, resized, .. } = self;
+        (axis(x, resized.width, original.width, self.left), axis(y, resized.height, original.height, self.top))
     }
 
     /// A point of the network's input in pixels of the image. Points in the padding come out outside the image.
     #[must_use]
     pub fn to_original(&self, x: f32, y: f32) -> (f32, f32) {
-        let axis = |value: f32, scale: f64, pad: f64| ((f64::from(value) - pad) / scale) as f32;
-        let along = |part: usize, whole: usize| part as f64 / whole as f64;
-        let (input, original, resized) = (self.input, self.original, self.resized);
-        match self.box_rescaling {
-            BoxRescaling::Official => {
-                let gain = along(input.height, original.height).min(along(input.width, original.width));
-                let pad = |input: usize, original: usize| (input as f64 - original as f64 * gain) / 2.0;
-                (axis(x, gain, pad(input.width, original.width)), axis(y, gain, pad(input.height, original.height)))
-            }
-            BoxRescaling::Ultralytics => (
-                axis(x, along(resized.width, original.width), self.left as f64),
-                axis(y, along(resized.height, original.height), self.top as f64),
-            ),
-        }
+        let axis = |value: f32, Axis { padding, scale }: Axis| ((f64::from(value) - padding) / scale) as f32;
+        (axis(x, self.back[0]), axis(y, self.back[1]))
     }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole as f64
 }
 
 #[cfg(test)]
@@ -183,7 +219,10 @@ mod tests {
         assert_eq!((letterbox.input, letterbox.left), (Size::new(480, 32), 0));
         let (x, _) = letterbox.to_original(0.0, 0.0);
         assert!((x + 23.5).abs() < 0.5, "{x}");
-        let exact = Letterbox { box_rescaling: BoxRescaling::Ultralytics, ..letterbox };
+        let exact = Letterbox::new(
+            letterbox.original,
+            &LetterboxOptions { box_rescaling: BoxRescaling::Ultralytics, ..options },
+        );
         assert_eq!(exact.to_original(0.0, 0.0), (0.0, 0.0));
     }
 
@@ -198,8 +237,7 @@ mod tests {
             let options = LetterboxOptions::new(Size::square(target * 32), 32, shape, BoxRescaling::Ultralytics);
             let letterbox = Letterbox::new(Size::new(width, height), &options);
             let (x, y) = (x * width as f32, y * height as f32);
-            let input_x = x * letterbox.resized.width as f32 / width as f32 + letterbox.left as f32;
-            let input_y = y * letterbox.resized.height as f32 / height as f32 + letterbox.top as f32;
+            let (input_x, input_y) = letterbox.to_input(x, y);
             let (back_x, back_y) = letterbox.to_original(input_x, input_y);
             let scale = width.max(height) as f32;
             prop_assert!((back_x - x).abs() < 1e-3 * scale && (back_y - y).abs() < 1e-3 * scale);

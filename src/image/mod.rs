@@ -1,14 +1,18 @@
 //! Images: decoding, letterboxing and its inverse, and the tensor that a network reads.
 
+mod area;
 mod decode;
 mod jpeg;
 mod letterbox;
 mod limits;
+mod loader;
 mod resize;
 mod tensor;
 
+pub use area::resize_area;
 pub use decode::{EXTENSIONS, Image, ImageError, Undecoded};
 pub use letterbox::{BoxRescaling, InputShape, Letterbox, LetterboxOptions};
 pub use limits::ImageLimits;
-pub use resize::resize_bilinear;
+pub use loader::ValLoader;
+pub use resize::{Interpolation, resize_bilinear};
 pub use tensor::to_tensor;

@@ -8,6 +8,16 @@ use image::RgbImage;
 
 use crate::Size;
 
+/// How the pixels of a scaled image are made, with OpenCV's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interpolation {
+    /// `INTER_LINEAR`: [`resize_bilinear`].
+    #[default]
+    Bilinear,
+    /// `INTER_AREA`: [`resize_area`](super::resize_area).
+    Area,
+}
+
 /// Weights are integers of this denominator.
 const ONE: f32 = 2048.0;
 

@@ -4,20 +4,22 @@ use image::RgbImage;
 use ndarray::Array4;
 
 use super::Letterbox;
-use super::resize::resize_bilinear;
+use super::area::resize_area;
+use super::resize::{Interpolation, resize_bilinear};
 use crate::Size;
 
 /// The grey that YOLO pads with, of 255.
 const PADDING: f32 = 114.0;
 
-/// Scales an image as the letterbox says (see [`resize_bilinear`]), pads with grey, and gives `[1, 3, H, W]`, RGB in 0
+/// Scales an image as the letterbox says (see [`Interpolation`]), pads with grey, and gives `[1, 3, H, W]`, RGB in 0
 /// to 1.
 ///
 /// # Panics
-/// If the image has no pixel.
+/// If the image is not of the letterbox's original size.
 #[must_use]
 pub fn to_tensor(image: &RgbImage, letterbox: &Letterbox) -> Array4<f32> {
     let size = Size::new(image.width() as usize, image.height() as usize);
+    assert_eq!(size, letterbox.original, "the letterbox is for an image of another size");
     let input = letterbox.input;
     let padded = letterbox.resized != input;
     let fill = if padded { PADDING / 255.0 } else { 0.0 };
@@ -25,7 +27,11 @@ pub fn to_tensor(image: &RgbImage, letterbox: &Letterbox) -> Array4<f32> {
     if letterbox.resized == size {
         place(image.as_raw(), letterbox, &mut tensor);
     } else {
-        place(resize_bilinear(image, letterbox.resized).as_raw(), letterbox, &mut tensor);
+        let scaled = match letterbox.interpolation {
+            Interpolation::Bilinear => resize_bilinear(image, letterbox.resized),
+            Interpolation::Area => resize_area(image, letterbox.resized),
+        };
+        place(scaled.as_raw(), letterbox, &mut tensor);
     }
     tensor
 }

@@ -28,11 +28,11 @@ pub use files::{
     FileError, TemporaryFile, folder_of, is_temporary, sweep, temporary_beside, write_atomically, write_below,
 };
 #[cfg(feature = "draw")]
-pub use gallery::{GALLERY_PART, GalleryImage, gallery_page, gallery_part, thumbnail};
+pub use gallery::{GALLERY_PART, GalleryAbout, GalleryImage, gallery_page, gallery_part, thumbnail};
 pub use journal::{Header, JournalError, JournalReader, RunSettings, Shard};
 pub use json::to_json;
 #[cfg(feature = "draw")]
-pub use plot::{Series, curve_plot, escaped, line_plot, table_plot};
+pub use plot::{Bars, Series, bar_plot, curve_plot, escaped, line_plot, table_plot};
 pub use record::{Record, RecordContent};
 pub use text::{summary, table_rows, yolo_lines};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
-use yolo9::detect::DetectorOptions;
+use yolo9::detect::{DetectorOptions, PostprocessOptions};
 use yolo9::image::{EXTENSIONS, ImageLimits};
 use yolo9::output::{Header, Shard};
 use yolo9::runtime::{OrtBackend, SessionOptions};
@@ -22,7 +22,7 @@ use crate::run::images::{ImageStages, session};
 use crate::run::journal::{Journal, Replay};
 use crate::run::pipeline::{Flow, Limits, Pipeline};
 use crate::run::places::{RUNS, RunFolder};
-use crate::run::plan::RunPlan;
+use crate::run::plan::{RunPlan, made_with};
 use crate::run::recorder::{Recorder, begin};
 use crate::run::sink::{Opening, Sinks, check_files};
 use crate::run::sources::{self, Source};
@@ -56,10 +56,13 @@ pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<Ex
     let interrupt = Interrupt::install()?;
     plan.unusable.iter().for_each(|(input, reason)| report.failure(input, reason));
     let replay = outputs.begin(header.as_ref(), &plan, args)?;
+    let PostprocessOptions { confidence_threshold, nms, .. } = &ready.detector.postprocess;
+    let model = header.as_ref().map_or(&args.model.weights, |header| &header.model);
     let rows = report.leaves_stdout() && !args.output.formats.on_stdout();
     let opening = Opening {
         folder: outputs.folder.as_ref(),
         class_names: &ready.class_names,
+        made_with: made_with(model, *confidence_threshold, nms.iou_threshold),
         interrupt: Some(&interrupt),
         rows,
         journal: outputs.journal.take(),

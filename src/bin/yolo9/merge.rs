@@ -12,6 +12,7 @@ use crate::exit::ExitStatus;
 use crate::overwrite::refuse_inside;
 use crate::run::journal::{self, Journal, Reader, RecordPlaces};
 use crate::run::places::{JOURNAL, RunFolder, is_regular, is_reserved};
+use crate::run::plan::made_with;
 use crate::run::recorder::push_record;
 use crate::run::sink::{IMAGE_FILES, Opening, Sinks, check_files, files_of};
 
@@ -49,6 +50,7 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<ExitSta
     let opening = Opening {
         folder: Some(&folder),
         class_names: &class_names,
+        made_with: made_with(&header.model, header.settings.confidence_threshold, header.settings.iou_threshold),
         interrupt: None,
         rows: false,
         journal: Some(journal),

@@ -11,8 +11,8 @@ use crate::devices;
 
 pub(crate) fn preset(input: &InputArgs) -> Preset {
     match input.preset {
-        PresetArg::Yolov9 => Preset::Yolov9,
-        PresetArg::Ultralytics => Preset::Ultralytics,
+        Some(PresetArg::Yolov9) | None => Preset::Yolov9,
+        Some(PresetArg::Ultralytics) => Preset::Ultralytics,
     }
 }
 

@@ -1,11 +1,15 @@
 //! Reports as one HTML page that needs nothing else, for a screen, a phone, or paper.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use yolo9::output::escaped;
 
 const STYLE: &str = include_str!("page.css");
+
+/// Shows the values of curves below a pointer.
+const SCRIPT: &str = include_str!("page.js");
 
 pub(crate) const TABLE_END: &str = "</table></div>\n";
 
@@ -18,20 +22,33 @@ pub(crate) fn opened(title: &str) -> String {
     )
 }
 
-/// Opens a table; the first column is the name of a row.
+/// The end of a page.
+pub(crate) fn closed(page: &mut String) {
+    let _ = writeln!(page, "<script>\n{SCRIPT}</script>\n</body>\n</html>");
+}
+
+/// The address of a file below the page's folder, escaped.
+pub(crate) fn link(file: &Path) -> String {
+    escaped(&file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23").replace('?', "%3F"))
+}
+
+/// Opens a table; the first column is the name of a row. It scrolls for itself where it is wider than the screen, also by
+/// keyboard.
 pub(crate) fn table(page: &mut String, heads: &[&str]) {
-    *page += "<div class=\"wide\"><table>\n<tr>";
+    *page += "<div class=\"wide\" tabindex=\"0\"><table>\n<tr>";
     heads.iter().for_each(|head| {
-        let _ = write!(page, "<th>{head}</th>");
+        let (open, close) = if head.is_empty() { ("<td>", "</td>") } else { ("<th scope=\"col\">", "</th>") };
+        let _ = write!(page, "{open}{head}{close}");
     });
     *page += "</tr>\n";
 }
 
 pub(crate) fn row(page: &mut String, cells: &[String]) {
     *page += "<tr>";
-    cells.iter().for_each(|cell| {
-        let _ = write!(page, "<td>{cell}</td>");
-    });
+    for (n, cell) in cells.iter().enumerate() {
+        let (open, close) = if n == 0 { ("<th scope=\"row\">", "</th>") } else { ("<td>", "</td>") };
+        let _ = write!(page, "{open}{cell}{close}");
+    }
     *page += "</tr>\n";
 }
 

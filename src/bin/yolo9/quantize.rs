@@ -26,7 +26,7 @@ use crate::interrupt::Interrupt;
 use crate::model::{BoundNetwork, open_config, open_names, output_path};
 use crate::report::{counted, progress_bar};
 use crate::run::sources::{self, Source};
-use crate::val::{Inference, RESAMPLES, SHOWN, Scores};
+use crate::val::{Inference, Placement, RESAMPLES, SHOWN, Scores};
 use crate::weights::open_file;
 use crate::{devices, options};
 
@@ -268,7 +268,7 @@ impl Work<'_> {
             // Both pad to the same input, or the letterbox would be a part of the difference.
             let shape = if self.args.fixed { InputShape::Square } else { InputShape::Rectangular };
             let letterbox = model.letterbox(Some(self.args.imgsz), shape, Preset::default().box_rescaling())?;
-            inference.run(dataset, model, DetectorOptions::new(letterbox, Preset::evaluation()))
+            inference.run(dataset, model, DetectorOptions::new(letterbox, Preset::evaluation()), Placement::AsDetect)
         };
         let (a, b) = (of(before, Precision::F32)?, of(after, Precision::Int8)?);
         if a.interrupted || b.interrupted {

@@ -17,6 +17,10 @@ impl Quartiles {
         Self([0.25, 0.5, 0.75].map(|share| quantile(&sorted, share)))
     }
 
+    pub(crate) fn median(&self) -> f64 {
+        self.0[1]
+    }
+
     /// The median, and the interquartile range; with signs for differences.
     pub(crate) fn text(&self, signed: bool) -> String {
         let [low, median, high] =
@@ -82,6 +86,13 @@ pub(crate) fn rotated(number: usize, count: usize) -> impl Iterator<Item = usize
         let place = (n + number / 2) % count;
         if number.is_multiple_of(2) { place } else { count - 1 - place }
     })
+}
+
+/// As [`alternately`], for any number, in the order of [`rotated`].
+pub(crate) fn in_turn<T>(number: usize, count: usize, mut of_side: impl FnMut(usize) -> T) -> Vec<T> {
+    let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    rotated(number, count).for_each(|side| results[side] = Some(of_side(side)));
+    results.into_iter().flatten().collect()
 }
 
 /// Of any numbers; NaN of none.

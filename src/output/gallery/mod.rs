@@ -36,9 +36,9 @@ pub struct GalleryImage {
 }
 
 impl GalleryImage {
-    /// `drawn` is the address of the image with its boxes, if there is one.
+    /// `drawn` is the image with its boxes, and `original` its file, both relative to the page, if there are such.
     #[must_use]
-    pub fn new(result: &ImageResult<'_>, drawn: Option<&str>) -> Self {
+    pub fn new(result: &ImageResult<'_>, drawn: Option<&str>, original: Option<&str>) -> Self {
         let boxes = result.detections.iter().map(|detection| {
             let score = (f64::from(detection.confidence) * 1e3).round() / 1e3;
             let bbox = &detection.bbox;
@@ -46,7 +46,7 @@ impl GalleryImage {
             json!([detection.class, score, x1, y1, x2, y2])
         });
         let boxes: Vec<_> = boxes.collect();
-        let drawn = drawn.map(address);
+        let [drawn, original] = [drawn, original].map(|file| file.map(address));
         Self {
             entry: vec![
                 json!(result.source),
@@ -55,6 +55,7 @@ impl GalleryImage {
                 json!(result.size.height),
                 json!(null),
                 json!(boxes),
+                json!(original),
             ],
         }
     }
@@ -81,15 +82,36 @@ pub fn gallery_part(images: &[GalleryImage]) -> String {
     format!("gallery.add({});\n", in_script(&json!(entries)))
 }
 
-/// The page. `text` says what was processed, `total` how many images are in the gallery, `parts` how many files of data
-/// there are; `inside` are the images that the page has itself.
+/// What a gallery says of its run.
+#[derive(Debug, Clone, Copy)]
+pub struct GalleryAbout<'a> {
+    /// Lines below the title: counts, model, thresholds.
+    pub lines: &'a [String],
+    /// Class names by id.
+    pub class_names: &'a [String],
+    /// Images in the gallery.
+    pub total: usize,
+    /// Files of data beside the page.
+    pub parts: usize,
+    /// Images that could not be processed, with the reason.
+    pub failures: &'a [(String, String)],
+}
+
+/// The page. `inside` are the images that it has itself.
 ///
 /// # Panics
 /// Never: the template has a place for both.
 #[must_use]
-pub fn gallery_page(text: &str, class_names: &[String], total: usize, parts: usize, inside: &[GalleryImage]) -> String {
-    let colours: Vec<String> = (0..class_names.len()).map(css_colour).collect();
-    let about = json!({ "text": text, "classes": class_names, "colours": colours, "total": total, "parts": parts });
+pub fn gallery_page(about: &GalleryAbout<'_>, inside: &[GalleryImage]) -> String {
+    let colours: Vec<String> = (0..about.class_names.len()).map(css_colour).collect();
+    let about = json!({
+        "lines": about.lines,
+        "classes": about.class_names,
+        "colours": colours,
+        "total": about.total,
+        "parts": about.parts,
+        "failures": about.failures,
+    });
     let inside = if inside.is_empty() { String::new() } else { gallery_part(inside) };
     // Both places are found in the template, not in what is put into it.
     let (head, rest) = PAGE.split_once("/*ABOUT*/null").expect("the template has a place for what it is about");
@@ -125,7 +147,7 @@ mod tests {
         let detections = [Detection { bbox, class: 0, confidence: 0.87654 }];
         let size = Size::new(100, 50);
         let result = ImageResult { source, size, input: size, detections: &detections, class_names: &[] };
-        GalleryImage::new(&result, Some("a b/#1.jpg"))
+        GalleryImage::new(&result, Some("a b/#1.jpg"), Some("../in/a b/#1.jpg"))
     }
 
     #[test]
@@ -134,14 +156,16 @@ mod tests {
         assert_eq!(
             part,
             "gallery.add([[\"a b/#1.jpg\",\"a%20b/%231.jpg\",100,50,\"gallery/thumbs/a%20b/%231.jpg.jpg\",\
-             [[0,0.877,1,3,30,40]]]]);\n"
+             [[0,0.877,1,3,30,40]],\"../in/a%20b/%231.jpg\"]]);\n"
         );
     }
 
     #[test]
     fn no_name_can_break_out_of_the_page() {
         let names = ["</script><b>".to_owned()];
-        let page = gallery_page("t", &names, 1, 0, &[image("</script><script>alert(1)</script>").embedded(b"x")]);
+        let failures = [("</script>".to_owned(), "<img onerror=alert(1)>".to_owned())];
+        let about = GalleryAbout { lines: &names, class_names: &names, total: 1, parts: 0, failures: &failures };
+        let page = gallery_page(&about, &[image("</script><script>alert(1)</script>").embedded(b"x")]);
         assert_eq!(page.matches("</script").count(), PAGE.matches("</script").count());
         assert!(page.contains("data:image/jpeg;base64,eA==") && page.contains("\\u003c/script>"));
         assert!(!page.contains("/*ABOUT*/") && !page.contains("/*IMAGES*/"));

@@ -87,9 +87,10 @@ pub(crate) struct InputArgs {
     #[arg(long, hide_short_help = true)]
     pub(crate) square: bool,
 
-    /// Whose defaults and box rescaling: yolov9 (NMS IoU threshold 0.45, 1000 detections) or ultralytics (0.7, 300).
-    #[arg(long, value_enum, default_value_t = PresetArg::Yolov9, hide_short_help = true)]
-    pub(crate) preset: PresetArg,
+    /// Whose defaults and box rescaling: yolov9 (NMS IoU threshold 0.45, 1000 detections) or ultralytics (0.7, 300). `val`
+    /// then also loads images as that tool does when it evaluates [default: yolov9].
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub(crate) preset: Option<PresetArg>,
 
     /// Refuse images with more million pixels.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000), hide_short_help = true)]

@@ -1,4 +1,4 @@
-//! `yolo9 val`, `compare`, `explain` and `bench`.
+//! `yolo9 val`, `compare` and `bench`.
 
 use std::path::PathBuf;
 
@@ -44,6 +44,11 @@ pub(crate) struct ValArgs {
     #[command(flatten)]
     pub(crate) thresholds: ThresholdArgs,
 
+    /// Images in a batch of the loader of --preset, which decides about the sizes of rectangular inputs [default: 32, or 16
+    /// with --preset ultralytics].
+    #[arg(long, value_name = "N", requires = "preset", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true, help_heading = "Input")]
+    pub(crate) batch: Option<u32>,
+
     /// Confidence threshold at which right and wrong detections are counted, as `detect` shows them.
     #[arg(long, value_name = "0..1", default_value_t = 0.25, value_parser = parse_unit, help_heading = "Thresholds")]
     pub(crate) count_conf: f32,
@@ -82,6 +87,10 @@ pub(crate) struct CompareArgs {
     /// The second side; differences are B − A.
     #[arg(value_name = "B")]
     pub(crate) b: SideArg,
+
+    /// Further sides: then there is a ranking, and each pair's differences with intervals, but no images.
+    #[arg(value_name = "C")]
+    pub(crate) others: Vec<SideArg>,
 
     /// Images, folders, patterns or lists [default: the images of --data, else the embedded sample image].
     #[arg(short, long, value_name = "IMAGE|FOLDER|PATTERN", num_args = 1.., conflicts_with = "data", help_heading = "Dataset")]
@@ -126,6 +135,12 @@ pub(crate) struct CompareArgs {
 
     #[command(flatten)]
     pub(crate) runtime: RuntimeArgs,
+}
+
+impl CompareArgs {
+    pub(crate) fn sides(&self) -> Vec<&SideArg> {
+        [&self.a, &self.b].into_iter().chain(&self.others).collect()
+    }
 }
 
 /// A model or config, then options of its own: `best.pt,config=my.yaml,imgsz=320,device=openvino,precision=bf16`.
@@ -205,30 +220,6 @@ pub(crate) struct MemoryArgs {
 
     #[command(flatten)]
     pub(crate) input: InputArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ExplainArgs {
-    /// The image; by default the embedded sample image.
-    #[arg(value_name = "IMAGE")]
-    pub(crate) image: Option<PathBuf>,
-
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-
-    #[command(flatten)]
-    pub(crate) input: InputArgs,
-
-    /// The image to draw, PNG or JPEG [default: NAME-explained.png in the working folder].
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    pub(crate) out: Option<PathBuf>,
-
-    /// Replace the file if it exists.
-    #[arg(long, help_heading = "Output")]
-    pub(crate) exist_ok: bool,
-
-    #[command(flatten)]
-    pub(crate) runtime: RuntimeArgs,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 
 mod common;
 mod detect;
+mod explain;
 mod files;
 mod habits;
 mod measure;
@@ -14,12 +15,13 @@ pub(crate) use common::{
     DeviceArg, DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs,
 };
 pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OthersArgs, OutputArgs};
+pub(crate) use explain::{ExplainArgs, Region};
 pub(crate) use files::{
     CompletionsArgs, ConfigArgs, ConfigsArgs, ConvertArgs, DoctorArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs,
     ModelsAction, ModelsArgs,
 };
 pub(crate) use habits::{is_called, translate};
-pub(crate) use measure::{BenchArgs, CompareArgs, ExplainArgs, MemoryArgs, SideArg, ValArgs};
+pub(crate) use measure::{BenchArgs, CompareArgs, MemoryArgs, SideArg, ValArgs};
 pub(crate) use quantize::{MethodArg, QuantizeArgs};
 pub(crate) use train::TrainArgs;
 #[cfg(feature = "train")]

@@ -34,7 +34,7 @@ pub(super) fn draw(folder: &Path, comparison: &Comparison, count: usize) -> anyh
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut drawn = Vec::new();
     for (rank, (_, image)) in ranked.into_iter().take(count).enumerate() {
-        let pixels = match image.source.open(&comparison.limits) {
+        let pixels = match image.source.open(&comparison.conditions.limits) {
             Ok(pixels) => pixels,
             Err(failure) => {
                 log::warn!("{}: cannot be drawn: {}", image.source.name(), failure.reason);

@@ -1,4 +1,4 @@
-//! Both models on the same images, interleaved.
+//! All models on the same images, interleaved.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -7,20 +7,21 @@ use std::time::Duration;
 use yolo9::Size;
 use yolo9::compare::{Compared, compare_detections};
 use yolo9::detect::{DetectOutput, Detection, Engine, PostprocessOptions, Prepared, Preset, Timing};
-use yolo9::evaluate::{Dataset, EvalImage, GroundTruth, right_detections};
+use yolo9::evaluate::{Dataset, EvalImage, GroundTruth, judge};
 use yolo9::image::{Image, ImageLimits};
 use yolo9::runtime::OrtBackend;
 
 use super::side::Side;
+use crate::interrupt::Interrupt;
 use crate::run::images::read_image;
 use crate::run::pipeline::{Flow, Limits, Pipeline, Stages};
 use crate::run::sessions::{Infer, Ready, failure};
 use crate::run::sources::{Failure, Source};
 use crate::run::{Held, Turn};
-use crate::statistics::{Interleaved, Spread, alternately, interleaved};
-use crate::val::{eval_image, mapping};
+use crate::statistics::{Interleaved, Spread, in_turn, interleaved};
+use crate::val::{Scores, eval_image, mapping};
 
-/// One image as both see it.
+/// One image as two models see it.
 pub(super) struct ImageComparison {
     pub(super) source: Source,
     pub(super) compared: Vec<Compared>,
@@ -33,15 +34,16 @@ pub(super) struct ImageComparison {
 /// What was measured.
 #[derive(Default)]
 pub(super) struct Measured {
+    /// Of two sides only.
     pub(super) images: Vec<ImageComparison>,
     pub(super) failed: Vec<(PathBuf, String)>,
     /// Of each side, with labels.
-    pub(super) evaluated: [Vec<EvalImage>; 2],
+    pub(super) evaluated: Vec<Vec<EvalImage>>,
     /// The same with the boxes that are compared.
-    pub(super) shown: [Vec<EvalImage>; 2],
+    pub(super) shown: Vec<Vec<EvalImage>>,
     /// Of each side, in the order of runs.
-    pub(super) timings: [Vec<Timing>; 2],
-    /// Inputs of both networks for an image of which these have different sizes.
+    pub(super) timings: Vec<Vec<Timing>>,
+    /// Inputs of two networks for an image of which these have different sizes.
     pub(super) unlike: Option<[Size; 2]>,
 }
 
@@ -66,35 +68,41 @@ const WARM_UPS: usize = 3;
 const REPEATED: usize = 8;
 
 impl Measured {
-    /// Runs both networks on every image, and on the first ones again until there are enough times. `go_on` is asked after
-    /// each.
+    /// Runs all networks on every image, and on the first ones again until there are enough times. `done` is called after
+    /// each. Nothing if it was interrupted.
     pub(super) fn of(
-        sides: &[Side; 2],
-        engines: [Engine<OrtBackend>; 2],
+        sides: &[Side],
+        engines: Vec<Engine<OrtBackend>>,
         plan: &MeasurePlan<'_>,
-        go_on: impl Fn() -> bool,
+        interrupt: &Interrupt,
+        done: impl Fn(),
     ) -> anyhow::Result<Option<Self>> {
-        let mut measured = Self::default();
-        let classes = match plan.dataset {
-            Some(dataset) => Some([
-                mapping(&sides[0].class_names, &dataset.class_names)?,
-                mapping(&sides[1].class_names, &dataset.class_names)?,
-            ]),
-            None => None,
-        };
+        let nothing = || vec![Vec::new(); sides.len()];
+        let mut measured =
+            Self { evaluated: nothing(), shown: nothing(), timings: vec![Vec::new(); sides.len()], ..Self::default() };
+        let of_side = |dataset: &Dataset, side: &Side| mapping(&side.class_names, &dataset.class_names);
+        let of_all = |dataset: &Dataset| sides.iter().map(|side| of_side(dataset, side)).collect::<Result<Vec<_>, _>>();
+        let classes: Option<Vec<ClassMapping>> = plan.dataset.map(of_all).transpose()?;
         let limits = Limits { workers: 1, batch: 1, memory: plan.limits.max_bytes };
-        let session = Pair { engines, options: [plan.postprocess.clone(), Preset::evaluation()], number: 0 }.session();
+        let session = Interleaving {
+            engines,
+            options: [plan.postprocess.clone(), Preset::evaluation()],
+            number: 0,
+            interrupt: interrupt.clone(),
+        }
+        .session();
         let mut pipeline = Pipeline::new(Decoding { limits: plan.limits }, vec![session], limits)?;
         let mut repeated: Vec<(usize, Source)> = Vec::new();
         let inputs = plan.sources.iter().cloned().enumerate().map(Flow::<_, ()>::Image);
         let stopped = pipeline.run(
             inputs,
-            || !go_on(),
+            || interrupt.requested(),
             false,
             |flow| {
+                done();
                 let Flow::Image(Done { number, source, outcome }) = flow else { return Ok(ControlFlow::Continue(())) };
                 let is_read = outcome.is_ok();
-                measured.take(number, &source, outcome, (plan.dataset, classes.as_ref()), sides);
+                measured.take(number, &source, outcome, (plan.dataset, classes.as_deref()), sides);
                 if is_read && repeated.len() < plan.runs.min(REPEATED) {
                     repeated.push((number, source));
                 }
@@ -109,9 +117,10 @@ impl Measured {
         let again = repeated.iter().cloned().cycle().take(missing).map(Flow::<_, ()>::Image);
         let stopped = pipeline.run(
             again,
-            || !go_on(),
+            || interrupt.requested(),
             false,
             |flow| {
+                done();
                 if let Flow::Image(Done { outcome: Ok(outputs), .. }) = flow {
                     measured.time(&outputs);
                 }
@@ -121,14 +130,14 @@ impl Measured {
         Ok((!stopped).then_some(measured))
     }
 
-    /// Notes what both networks gave for an image.
+    /// Notes what the networks gave for an image.
     fn take(
         &mut self,
         number: usize,
         source: &Source,
-        outcome: Result<[Vec<DetectOutput>; 2], Failure>,
-        (dataset, classes): (Option<&Dataset>, Option<&[ClassMapping; 2]>),
-        sides: &[Side; 2],
+        outcome: Result<Outputs, Failure>,
+        (dataset, classes): (Option<&Dataset>, Option<&[ClassMapping]>),
+        sides: &[Side],
     ) {
         let outputs = match outcome {
             Ok(outputs) => outputs,
@@ -139,10 +148,11 @@ impl Measured {
             }
         };
         self.time(&outputs);
-        let mut of_labels: [Vec<Option<bool>>; 2] = outputs.each_ref().map(|of| vec![None; of[0].detections.len()]);
+        let mut of_labels: Vec<Vec<Option<bool>>> =
+            outputs.iter().map(|of| vec![None; of[0].detections.len()]).collect();
         let mut labels = Vec::new();
         if let (Some(dataset), Some(classes)) = (dataset, classes) {
-            for side in 0..2 {
+            for side in 0..sides.len() {
                 let [shown, evaluated] = [0, 1].map(|way| {
                     let DetectOutput { image, detections, .. } = &outputs[side][way];
                     eval_image(dataset, number, *image, detections, &classes[side])
@@ -153,7 +163,8 @@ impl Measured {
                 self.evaluated[side].push(evaluated);
             }
         }
-        if sides.iter().all(|side| side.has_weights) {
+        let pair: Option<&[Side; 2]> = sides.try_into().ok();
+        if let Some(sides) = pair.filter(|sides| sides.iter().all(|side| side.has_weights)) {
             let a = &outputs[0][0].detections;
             let b = renamed(&outputs[1][0].detections, sides);
             let compared = compare_detections(a, &b);
@@ -169,27 +180,37 @@ impl Measured {
         }
     }
 
-    fn time(&mut self, outputs: &[Vec<DetectOutput>; 2]) {
-        let inputs = outputs.each_ref().map(|outputs| outputs[0].input);
-        if inputs[0] != inputs[1] {
-            self.unlike = Some(inputs);
+    fn time(&mut self, outputs: &Outputs) {
+        let inputs = || outputs.iter().map(|outputs| outputs[0].input);
+        if let Some([first, other]) = inputs().next().and_then(|a| Some([a, inputs().find(|b| *b != a)?])) {
+            self.unlike = Some([first, other]);
         }
         for (timings, outputs) in self.timings.iter_mut().zip(outputs) {
             timings.push(outputs[0].timing);
         }
     }
 
-    /// Times of a stage of both sides, and the ratio of B to A.
+    /// Times of a stage of the first two sides, and the ratio of B to A.
     pub(super) fn stage(&self, stage: fn(&Timing) -> Duration) -> ([Spread; 2], f64, [f64; 2]) {
-        let [a, b] = self.timings.each_ref().map(|timings| timings.iter().map(stage).collect::<Vec<_>>());
-        let Interleaved { spreads, ratio, interval } = interleaved(&a, &b);
+        let Interleaved { spreads, ratio, interval } = self.pair([0, 1], stage);
         (spreads, ratio, interval)
+    }
+
+    /// Times of a stage of two sides.
+    pub(super) fn pair(&self, sides: [usize; 2], stage: fn(&Timing) -> Duration) -> Interleaved {
+        let [a, b] = sides.map(|side| self.timings[side].iter().map(stage).collect::<Vec<_>>());
+        interleaved(&a, &b)
+    }
+
+    /// How good a side is.
+    pub(super) fn scores(&self, side: usize, dataset: &Dataset, confidence: f32) -> Scores {
+        Scores::of(&self.evaluated[side], &self.shown[side], confidence, dataset)
     }
 }
 
 /// Whether each detection is right; a class that the dataset does not have is neither.
 fn right_of(detections: &[Detection], shown: &EvalImage, classes: &[Option<usize>]) -> Vec<Option<bool>> {
-    let mut judged = right_detections(shown).into_iter();
+    let mut judged = judge(shown).right.into_iter();
     let is_known = |detection: &Detection| classes.get(detection.class).copied().flatten().is_some();
     detections.iter().map(|detection| is_known(detection).then(|| judged.next().flatten()).flatten()).collect()
 }
@@ -198,7 +219,10 @@ fn first_reason(failed: &[(PathBuf, String)]) -> String {
     failed.first().map(|(path, reason)| format!(": {}: {reason}", path.display())).unwrap_or_default()
 }
 
-/// Decodes the images; both networks get the same one.
+/// Of each network, the boxes that are compared and those that are evaluated.
+type Outputs = Vec<Vec<DetectOutput>>;
+
+/// Decodes the images; all networks get the same one.
 struct Decoding {
     limits: ImageLimits,
 }
@@ -211,17 +235,17 @@ impl Ready for DecodedImage {
     }
 }
 
-/// What both networks gave for an image.
+/// What the networks gave for an image.
 struct Done {
     number: usize,
     source: Source,
-    outcome: Result<[Vec<DetectOutput>; 2], Failure>,
+    outcome: Result<Outputs, Failure>,
 }
 
 impl Stages for Decoding {
     type Item = (usize, Source);
     type Ready = DecodedImage;
-    type Inferred = [Vec<DetectOutput>; 2];
+    type Inferred = Outputs;
     type Done = Done;
 
     fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<DecodedImage, Failure> {
@@ -229,40 +253,46 @@ impl Stages for Decoding {
         read.map(|(image, held)| DecodedImage(image, held))
     }
 
-    fn finish(&self, (number, source): (usize, Source), outcome: Result<[Vec<DetectOutput>; 2], Failure>) -> Done {
+    fn finish(&self, (number, source): (usize, Source), outcome: Result<Outputs, Failure>) -> Done {
         Done { number, source, outcome }
     }
 }
 
-/// Both networks in one session, so that whatever else the machine does hits both.
-struct Pair {
-    engines: [Engine<OrtBackend>; 2],
+/// All networks in one session, so that whatever else the machine does hits all of them.
+struct Interleaving {
+    engines: Vec<Engine<OrtBackend>>,
     options: [PostprocessOptions; 2],
     /// Images so far.
     number: usize,
+    interrupt: Interrupt,
 }
 
-impl Pair {
-    fn session(mut self) -> Infer<DecodedImage, [Vec<DetectOutput>; 2]> {
+impl Interleaving {
+    fn session(mut self) -> Infer<DecodedImage, Outputs> {
         Box::new(move |batch| batch.into_iter().map(|DecodedImage(image, _held)| self.run(&image)).collect())
     }
 
-    fn run(&mut self, image: &Image) -> Result<[Vec<DetectOutput>; 2], Failure> {
+    fn run(&mut self, image: &Image) -> Result<Outputs, Failure> {
         let warm_ups = if self.number == 0 { WARM_UPS } else { 0 };
         let number = self.number;
         self.number += 1;
-        let Self { engines, options, .. } = self;
-        let letterboxes = engines.each_ref().map(|engine| engine.options().letterbox);
-        let prepare = |side: usize| Prepared::new(&image.pixels, &letterboxes[side]);
+        let Self { engines, options, interrupt, .. } = self;
+        let count = engines.len();
+        let letterboxes: Vec<_> = engines.iter().map(|engine| engine.options().letterbox).collect();
+        let mut prepare = |side: usize| Prepared::new(&image.pixels, &letterboxes[side]);
         // The first ones find memory that nobody has touched yet.
-        drop([prepare(0), prepare(1)]);
-        let prepared = alternately(number, prepare);
-        let mut run = |number| alternately(number, |side| engines[side].detect_with(&prepared[side], &options[..]));
-        for number in 0..warm_ups {
+        drop((0..count).map(&mut prepare).collect::<Vec<_>>());
+        let prepared = in_turn(number, count, prepare);
+        let mut run = |number| {
+            in_turn(number, count, |side| {
+                let outputs = engines[side].detect_with(&prepared[side], &options[..]);
+                outputs.map_err(|error| failure(&error))
+            })
+        };
+        for number in (0..warm_ups).take_while(|_| !interrupt.requested()) {
             drop(run(number));
         }
-        let [a, b] = run(number).map(|outputs| outputs.map_err(|error| failure(&error)));
-        Ok([a?, b?])
+        run(number).into_iter().collect()
     }
 }
 

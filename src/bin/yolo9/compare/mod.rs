@@ -2,15 +2,19 @@
 
 mod images;
 mod measure;
+mod ranking;
 mod report;
 mod side;
 mod summary;
 
 use std::path::Path;
 
+use indicatif::ProgressBar;
+use yolo9::detect::Engine;
 use yolo9::evaluate::{ApDifferences, Dataset, ap_differences};
 use yolo9::image::ImageLimits;
 use yolo9::output::write_atomically;
+use yolo9::runtime::OrtBackend;
 
 use crate::cli::{CompareArgs, Globals};
 use crate::console::{print_line, say};
@@ -25,13 +29,11 @@ use crate::run::sources::{self, Source};
 use crate::val::{RESAMPLES, Scores};
 use crate::{devices, memory, options};
 use measure::{MeasurePlan, Measured};
+use ranking::Ranking;
 use side::{Common, Side, computed};
 
-/// Everything that was found out.
-struct Comparison {
-    sides: [Side; 2],
-    measured: Measured,
-    accuracy: Option<Accuracy>,
+/// What was compared, and how.
+struct Conditions {
     environment: Environment,
     /// What was processed.
     subject: String,
@@ -39,6 +41,14 @@ struct Comparison {
     confidence: f32,
     threads: usize,
     limits: ImageLimits,
+}
+
+/// Everything that was found out about two models.
+struct Comparison {
+    sides: [Side; 2],
+    measured: Measured,
+    accuracy: Option<Accuracy>,
+    conditions: Conditions,
 }
 
 /// With labels.
@@ -51,23 +61,28 @@ struct Accuracy {
 
 impl Accuracy {
     fn of(measured: &Measured, dataset: &Dataset, confidence: f32) -> Self {
-        let of_side = |side: usize| Scores::of(&measured.evaluated[side], &measured.shown[side], confidence, dataset);
-        let scores = [0, 1].map(of_side);
-        let [a, b] = scores.each_ref().map(|scores| &scores.evaluation);
-        let differences = ap_differences(a, b, dataset.images.len(), RESAMPLES, 1);
+        let scores = [0, 1].map(|side| measured.scores(side, dataset, confidence));
+        let differences = differences_of(&scores[0], &scores[1], dataset);
         Self { scores, differences }
     }
 }
 
-impl Comparison {
+/// AP of B less that of A.
+fn differences_of(a: &Scores, b: &Scores, dataset: &Dataset) -> ApDifferences {
+    ap_differences(&a.evaluation, &b.evaluation, dataset.images.len(), RESAMPLES, 1)
+}
+
+impl Conditions {
     fn threads_text(&self) -> String {
-        format!("{} thread{}", self.threads, if self.threads == 1 { "" } else { "s" })
+        counted(self.threads, "thread")
     }
 
     fn time_title(&self) -> String {
         format!("time, {}", self.threads_text())
     }
+}
 
+impl Comparison {
     /// The layers in which the networks differ, where both are known.
     fn layers(&self) -> Vec<String> {
         match self.sides.each_ref().map(|side| side.layers.as_deref()) {
@@ -85,21 +100,22 @@ impl Comparison {
 }
 
 pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
-    let open = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
-    let dataset = args.data.as_deref().map(open).transpose()?;
+    let labelled = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
+    let dataset = args.data.as_deref().map(labelled).transpose()?;
     let sources = sources_of(args, globals, dataset.as_ref())?;
     if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
         anyhow::ensure!(args.exist_ok || !path.exists(), "{} exists; replace it with --exist-ok", path.display());
     }
-    let mut inputs = [args.a.model.files(), args.b.model.files()].concat();
+    let args_of_sides = args.sides();
+    let mut inputs: Vec<_> = args_of_sides.iter().flat_map(|side| side.model.files()).collect();
     inputs.extend(args.data.clone());
     inputs.extend(sources.iter().filter_map(|source| source.path().map(Path::to_path_buf)));
     refuse_all(&inputs, &[("--json", args.json.as_deref())], args.out.as_deref(), args.exist_ok)?;
-    let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
     // With several threads a session can be a fifth slower or faster than another one of the same model for as long as it
     // lives, by where its threads run; with one, two sessions of a model are equal within a percent.
     let session = options::compared_session(&args.runtime);
-    let runtime = devices::runtime_for(&args.runtime, globals, &[&args.a, &args.b].map(|arg| computed(arg, &session)))?;
+    let devices: Vec<_> = args_of_sides.iter().map(|arg| computed(arg, &session)).collect();
+    let runtime = devices::runtime_for(&args.runtime, globals, &devices)?;
     let threads = session.threads;
     if threads > 1 {
         log::warn!(
@@ -107,45 +123,66 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
         );
     }
     let common = Common { globals, runtime: &runtime, session, input: &args.input };
+    let bar = progress_bar(sources.len().max(args.runs as usize), globals.quiet);
+    // Until here, and while models are opened, Ctrl-C ends the program at once: nothing is written yet.
+    let (sides, engines) = open(args, &common, &bar)?;
     let interrupt = Interrupt::install()?;
-    let (a, b) = (Side::open(&args.a, &common)?, Side::open(&args.b, &common)?);
-    let (mut sides, engines) = ([a.0, b.0], [a.1, b.1]);
-    for (side, arg) in sides.iter_mut().zip([&args.a, &args.b]) {
-        let (runtime, input) = (arg.runtime(&args.runtime), arg.input(&args.input));
-        side.size.memory_bytes = memory::of_model(&arg.model, &runtime, &input, globals);
-    }
+    let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
     let labelled = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
     let postprocess = thresholds(args, &sides[0])?;
     let confidence = postprocess.confidence_threshold;
     let limits = options::image_limits(&args.input, 1);
     let plan = MeasurePlan { sources: &sources, dataset: labelled, postprocess, runs: args.runs as usize, limits };
-    let bar = progress_bar(sources.len().max(plan.runs), globals.quiet);
-    let measured = Measured::of(&sides, engines, &plan, || {
-        bar.inc(1);
-        !interrupt.requested()
-    })?;
+    bar.reset_eta();
+    let measured = Measured::of(&sides, engines, &plan, &interrupt, || bar.inc(1))?;
     bar.finish_and_clear();
     let Some(measured) = measured else {
-        say!("Interrupted: a comparison of some of the images would mislead, so there is none");
+        say!(
+            "Interrupted after {} of {} runs of each model: a comparison of some of the images would mislead, so there is none",
+            bar.position(),
+            bar.length().unwrap_or_default()
+        );
         return Ok(ExitStatus::Interrupted);
     };
-    let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
     let labels: usize = measured.evaluated[0].iter().map(|image| image.ground_truths.len()).sum();
-    let subject = subject(args, labels, sources.len() - measured.failed.len());
-    let sizes = sides.each_ref().map(|side| side.input.to_string());
-    let input = if sizes[0] == sizes[1] { sizes[0].clone() } else { sizes.join(" and ") };
-    let comparison = Comparison {
+    let mut inputs: Vec<String> = sides.iter().map(|side| side.input.to_string()).collect();
+    inputs.dedup();
+    let conditions = Conditions {
         environment: Environment::now(),
-        sides,
-        measured,
-        accuracy,
-        subject,
-        input,
+        subject: subject(args, labels, sources.len() - measured.failed.len()),
+        input: inputs.join(" and "),
         confidence,
         threads,
         limits,
     };
-    finish(args, &comparison, folder.as_ref(), globals)
+    let sides = match <[Side; 2]>::try_from(sides) {
+        Ok(sides) => sides,
+        Err(sides) => {
+            return Ranking::new(sides, measured, labelled, conditions).finish(args, folder.as_ref(), globals);
+        }
+    };
+    let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
+    finish(args, &Comparison { sides, measured, accuracy, conditions }, folder.as_ref(), globals)
+}
+
+/// All sides, and what runs them.
+fn open(
+    args: &CompareArgs,
+    common: &Common<'_>,
+    bar: &ProgressBar,
+) -> anyhow::Result<(Vec<Side>, Vec<Engine<OrtBackend>>)> {
+    let (mut sides, mut engines) = (Vec::new(), Vec::new());
+    for arg in args.sides() {
+        bar.set_message(format!("opening {}", arg.text));
+        bar.tick();
+        let (mut side, engine) = Side::open(arg, common)?;
+        let (runtime, input) = (arg.runtime(&args.runtime), arg.input(&args.input));
+        side.size.memory_bytes = memory::of_model(&arg.model, &runtime, &input, common.globals);
+        sides.push(side);
+        engines.push(engine);
+    }
+    bar.set_message("");
+    Ok((sides, engines))
 }
 
 /// Of the boxes that are compared; class ids are those of A.

@@ -11,7 +11,7 @@ use super::summary::{
 };
 use super::{Accuracy, Comparison};
 use crate::environment::Environment;
-use crate::page::{TABLE_END, figure, opened, row, table};
+use crate::page::{TABLE_END, closed, figure, link, opened, row, table};
 use crate::val::RESAMPLES;
 
 pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
@@ -20,8 +20,8 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         "{}<header><h1><span class=\"a\">A</span> {a} <small>and</small> \
          <span class=\"b\">B</span> {b}</h1>\n<p>{}, input {}</p>\n</header>\n",
         opened(&format!("{a} and {b}")),
-        escaped(&comparison.subject),
-        comparison.input
+        escaped(&comparison.conditions.subject),
+        comparison.conditions.input
     );
     for (letter, side) in ["A", "B"].into_iter().zip(&comparison.sides) {
         for note in &side.notes {
@@ -29,14 +29,14 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         }
     }
     let [on_a, on_b] = comparison.sides.each_ref().map(|side| escaped(&side.execution.to_string()));
-    let Environment { version, command, processor, date } = &comparison.environment;
+    let Environment { version, command, processor, date } = &comparison.conditions.environment;
     let _ = writeln!(
         page,
         "<p><code>{}</code><br>{date}, yolo9 {version}, {}, {}, confidence threshold {}<br>A on {on_a}; B on {on_b}</p>",
         escaped(command),
         escaped(processor),
-        comparison.threads_text(),
-        comparison.confidence
+        comparison.conditions.threads_text(),
+        comparison.conditions.confidence
     );
     if !comparison.measured.failed.is_empty() {
         let _ = writeln!(
@@ -61,9 +61,10 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         "<footer>Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
          its intervals by the bootstrap over images ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; \
          a box is true if it has that IoU with a label of its class that no better one has. Times are medians of {} runs of each, interleaved on \
-         one machine; their ratio is the median of the pairs. Memory is the most that a process of its own took to open the model and run it once.</footer>\n</body>\n</html>",
+         one machine; their ratio is the median of the pairs. Memory is the most that a process of its own took to open the model and run it once.</footer>",
         comparison.measured.timings[0].len()
     );
+    closed(&mut page);
     page
 }
 
@@ -87,7 +88,7 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
         row(page, &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), interval, bar]);
     }
     for (name, [a, b]) in count_rows(accuracy) {
-        let name = format!("{name} at confidence {}", comparison.confidence);
+        let name = format!("{name} at confidence {}", comparison.conditions.confidence);
         row(
             page,
             &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), String::new(), String::new()],
@@ -101,7 +102,7 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
             classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64
         };
         let points = (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect();
-        series.push(Series { name: name.into(), points, colour: colour.into(), strong: true });
+        series.push(Series { name: name.into(), in_legend: true, points, colour: colour.into(), strong: true });
     }
     let plot = line_plot("Precision and recall at IoU 0.5, mean of classes", ["recall", "precision"], &series);
     let _ = writeln!(page, "<figure>{plot}</figure>");
@@ -160,7 +161,7 @@ fn boxes(page: &mut String, comparison: &Comparison) {
         return;
     }
     let (total, classes) = counts(comparison);
-    let _ = writeln!(page, "<section><h2>Boxes at confidence {}</h2>", comparison.confidence);
+    let _ = writeln!(page, "<section><h2>Boxes at confidence {}</h2>", comparison.conditions.confidence);
     if let Some([iou, confidence]) = agreement(comparison) {
         let _ = writeln!(
             page,
@@ -199,7 +200,7 @@ fn boxes(page: &mut String, comparison: &Comparison) {
 }
 
 fn time(page: &mut String, comparison: &Comparison) {
-    let _ = writeln!(page, "<section><h2>Time, with {}</h2>", comparison.threads_text());
+    let _ = writeln!(page, "<section><h2>Time, with {}</h2>", comparison.conditions.threads_text());
     table(page, &["stage", "A", "interquartile range", "B", "interquartile range", "B / A", "95 % interval"]);
     for (name, stage) in stages(comparison) {
         let ([a, b], ratio, [low, high]) = comparison.measured.stage(stage);
@@ -248,8 +249,7 @@ fn images(page: &mut String, drawn: &[Drawn]) {
     }
     *page += "<section><h2>What differs most</h2>\n";
     for image in drawn {
-        let file = escaped(&image.file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23"));
-        figure(page, &file, &image.small, &image.caption);
+        figure(page, &link(&image.file), &image.small, &image.caption);
     }
     *page += "</section>\n";
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use yolo9::compare::{Change, Compared};
-use yolo9::detect::Timing;
+use yolo9::detect::{Preset, Timing};
 use yolo9::evaluate::{AREAS, ApDifferences, Difference, LEAST_IMAGES};
 
 use super::{Accuracy, Comparison};
@@ -16,7 +16,7 @@ use crate::statistics::Quartiles;
 pub(super) type Stage = (&'static str, fn(&Timing) -> Duration);
 
 /// Stages that differ between models.
-const STAGES: [Stage; 3] =
+pub(super) const STAGES: [Stage; 3] =
     [("letterbox", |t| t.preprocess), ("inference", |t| t.inference), ("decode boxes, NMS", |t| t.postprocess)];
 
 /// Those that mean something: random weights give a random number of boxes.
@@ -26,7 +26,7 @@ pub(super) fn stages(comparison: &Comparison) -> impl Iterator<Item = Stage> {
 }
 
 /// Index of inference in [`STAGES`].
-const INFERENCE: usize = 1;
+pub(super) const INFERENCE: usize = 1;
 
 /// A difference in time that nobody notices.
 const HARDLY: f64 = 0.03;
@@ -119,7 +119,7 @@ fn boxes_sentence(comparison: &Comparison) -> Option<String> {
         return None;
     }
     let (total, _) = counts(comparison);
-    let at = format!("at confidence {}", comparison.confidence);
+    let at = format!("at confidence {}", comparison.conditions.confidence);
     if total.changes[0] == total.all() {
         return Some(format!("No difference in boxes {at}: all {} agree.", total.all()));
     }
@@ -220,7 +220,7 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
             print_line!("   note: {note}");
         }
     }
-    print_line!("on {}, letterboxed to at most {}\n", comparison.subject, comparison.input);
+    print_line!("on {}, letterboxed to at most {}\n", comparison.conditions.subject, comparison.conditions.input);
     for sentence in verdict(comparison) {
         print_line!("{sentence}");
     }
@@ -231,7 +231,7 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
             print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}   {interval}", b - a);
         }
         for (name, [a, b]) in count_rows(accuracy) {
-            let name = format!("{name} at conf {}", comparison.confidence);
+            let name = format!("{name} at conf {}", comparison.conditions.confidence);
             print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}", b - a);
         }
     }
@@ -244,7 +244,7 @@ pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
             confidence.text(true)
         );
     }
-    print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", comparison.time_title(), "A", "B", "B / A");
+    print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", comparison.conditions.time_title(), "A", "B", "B / A");
     let (spreads, ratio, [low, high]) = comparison.measured.stage(STAGES[INFERENCE].1);
     let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
     print_line!("{:<24} {a:>9} {b:>9} {ratio:>9.3}   {low:.3} to {high:.3}", "inference");
@@ -305,15 +305,15 @@ pub(super) fn json(comparison: &Comparison) -> Value {
             .into_iter()
             .map(|(name, class)| (name.to_owned(), of(&differences.classes[class.class])))
             .collect();
-        json!({ "a": scores[0].json(), "b": scores[1].json(), "b_minus_a": by_area, "classes_b_minus_a": classes })
+        json!({ "a": scores[0].json(Preset::default()), "b": scores[1].json(Preset::default()), "b_minus_a": by_area, "classes_b_minus_a": classes })
     });
     json!({
-        "environment": comparison.environment.json(),
+        "environment": comparison.conditions.environment.json(),
         "sides": sides,
-        "subject": comparison.subject,
-        "input": comparison.input,
+        "subject": comparison.conditions.subject,
+        "input": comparison.conditions.input,
         "verdict": verdict(comparison),
-        "boxes": { "confidence": comparison.confidence, "all": total.json(),
+        "boxes": { "confidence": comparison.conditions.confidence, "all": total.json(),
             "alone": { "a": total.alone()[0], "b": total.alone()[1] },
             "alone_and_right": comparison.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
             "iou": agreement.map(|[iou, _]| iou.json()), "confidence_b_minus_a": agreement.map(|[_, score]| score.json()),
@@ -322,7 +322,7 @@ pub(super) fn json(comparison: &Comparison) -> Value {
         "layers": comparison.layers(),
         "time": stages,
         "failed": comparison.measured.failed.len(),
-        "threads": comparison.threads,
+        "threads": comparison.conditions.threads,
         "runs": comparison.measured.timings[0].len(),
     })
 }

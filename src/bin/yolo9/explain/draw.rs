@@ -1,63 +1,104 @@
-//! One sheet: for each module where it samples, and the maps before and after.
+//! For each module where it samples, and the maps before and after.
 
 use image::{Rgb, RgbImage, imageops};
 use imageproc::drawing::{draw_filled_circle_mut, draw_hollow_rect_mut, draw_line_segment_mut};
 use imageproc::rect::Rect;
-use ndarray::{Array2, s};
+use ndarray::s;
 use yolo9::output::write_text;
 
-use super::Explained;
+use super::maps::{PAPER, Sheet, TILE, coloured, range_of};
+use super::module::Explained;
 
-/// Width of a tile.
-const TILE: u32 = 440;
-const GAP: u32 = 10;
-const CAPTION: u32 = 26;
-const TITLE: u32 = 34;
-const COLUMNS: u32 = 4;
-
-/// Positions across and down in the enlarged part.
+/// Positions across and down in the enlarged part, and at most in one that was asked for.
 const ZOOM: (usize, usize) = (8, 6);
+const MOST: (usize, usize) = (24, 18);
 
-const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
-
-pub(super) fn sheet(input: &RgbImage, modules: &[Explained]) -> RgbImage {
-    let height = (u64::from(input.height()) * u64::from(TILE) / u64::from(input.width())).max(1) as u32;
-    let block = TITLE + 2 * (height + CAPTION + GAP);
-    let mut sheet = RgbImage::from_pixel(COLUMNS * (TILE + GAP) + GAP, modules.len() as u32 * block + GAP, PAPER);
-    for (number, module) in modules.iter().enumerate() {
-        let top = number as u32 * block;
-        let (columns, rows) = module.positions;
-        let title = format!(
-            "DySample of layer {}: {columns}x{rows} positions become {}x{}, {} groups of channels; points vary by {:.3} positions over the image",
-            module.layer,
-            columns * module.scale,
-            rows * module.scale,
-            module.groups,
-            module.variation()
-        );
-        write_text(&mut sheet, (GAP as i32, top as i32 + 8), 21.0, &title);
-        let most = module.difference.iter().fold(1e-12f32, |most, value| most.max(*value));
-        let range = range_of(&[&module.nearest, &module.bilinear, &module.output]);
-        let zoom = busiest(module);
-        let (arrows, factor) = arrows(input, module, height, zoom);
-        let tiles = [
-            (format!("how points move with the image, {factor:.0} times as far"), arrows),
-            ("the framed positions: from bilinear to true points".into(), enlarged(input, module, height, zoom)),
-            ("the same for each group: colour is direction".into(), fields(module, height)),
-            ("the map that is upsampled".into(), coloured(&module.input, range_of(&[&module.input]), height)),
-            ("nearest".into(), coloured(&module.nearest, range, height)),
-            ("bilinear".into(), coloured(&module.bilinear, range, height)),
-            ("DySample".into(), coloured(&module.output, range, height)),
-            ("DySample − nearest".into(), coloured(&module.difference, (0.0, most), height)),
-        ];
-        for (place, (caption, tile)) in tiles.into_iter().enumerate() {
-            let (column, row) = (place as u32 % COLUMNS, place as u32 / COLUMNS);
-            let (x, y) = (GAP + column * (TILE + GAP), top + TITLE + row * (height + CAPTION + GAP));
-            write_text(&mut sheet, (x as i32, y as i32 + 3), 16.0, &caption);
-            imageops::replace(&mut sheet, &tile, i64::from(x), i64::from(y + CAPTION));
-        }
+/// What the colours and points of [`block`] mean.
+pub(super) fn legend(groups: usize) -> Vec<(Option<Rgb<u8>>, String)> {
+    let line = |text: &str| (None, text.to_owned());
+    let mut lines = vec![
+        line(
+            "Arrows: how the points of a position move with the image, from their mean over it; lengthened as the caption says.",
+        ),
+        line("Their colour is the direction; in the small fields, the paler, the shorter:"),
+    ];
+    for (shift, name) in [((1.0, 0.0), "right"), ((0.0, 1.0), "down"), ((-1.0, 0.0), "left"), ((0.0, -1.0), "up")] {
+        lines.push((Some(direction(shift, 1.0)), name.to_owned()));
     }
-    sheet
+    lines.push(line(
+        "Enlarged: from the points of bilinear upsampling (white) to those that are sampled, by group of channels:",
+    ));
+    lines.extend((0..groups.min(6)).map(|group| (Some(group_colour(group)), format!("group {}", group + 1))));
+    lines.push(line(
+        "Maps: all channels as one value, the length (L2 norm) of their vector at each position; from the lowest",
+    ));
+    lines.push(line("(dark blue) to the highest (yellow). Nearest, bilinear and DySample share a scale."));
+    lines
+}
+
+/// Where a module samples, and the maps before and after. `zoom` are the positions that are enlarged.
+pub(super) fn block(sheet: &mut Sheet, input: &RgbImage, module: &Explained, zoom: Zoom) {
+    let height = sheet.height;
+    let (columns, rows) = module.positions;
+    let title = format!(
+        "DySample of layer {}: {}; {columns}x{rows} positions become {}x{}, {} groups of channels",
+        module.layer,
+        module.conclusion(),
+        columns * module.scale,
+        rows * module.scale,
+        module.groups,
+    );
+    let most = module.difference.iter().fold(1e-12f32, |most, value| most.max(*value));
+    let range = range_of(&[&module.nearest, &module.bilinear, &module.output]);
+    let (arrows, factor) = arrows(input, module, height, zoom);
+    let tiles = [
+        (format!("how points move with the image, {factor:.0} times as far"), arrows),
+        ("the framed positions: from bilinear to true points".into(), enlarged(input, module, height, zoom)),
+        ("the same for each group: colour is direction".into(), fields(module, height)),
+        ("the map that is upsampled".into(), coloured(&module.input, range_of(&[&module.input]), height)),
+        ("nearest".into(), coloured(&module.nearest, range, height)),
+        ("bilinear".into(), coloured(&module.bilinear, range, height)),
+        ("DySample".into(), coloured(&module.output, range, height)),
+        ("DySample − nearest".into(), coloured(&module.difference, (0.0, most), height)),
+    ];
+    sheet.block(&title, &tiles);
+}
+
+/// Positions that are drawn large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Zoom {
+    left: usize,
+    top: usize,
+    wide: usize,
+    high: usize,
+}
+
+impl Zoom {
+    /// Those that hold an area of the network's input, given by its corners in pixels; at most [`MOST`].
+    pub(super) fn of_area(module: &Explained, [x1, y1, x2, y2]: [f32; 4], input: &RgbImage) -> Self {
+        let axis = |from: f32, to: f32, pixels: u32, positions: usize, most: usize| {
+            let side = pixels as f32 / positions as f32;
+            let first = ((from / side).floor().max(0.0) as usize).min(positions - 1);
+            let end = ((to / side).ceil().max(0.0) as usize).clamp(first + 1, positions);
+            (first, (end - first).min(most))
+        };
+        let (left, wide) = axis(x1, x2, input.width(), module.positions.0, MOST.0);
+        let (top, high) = axis(y1, y2, input.height(), module.positions.1, MOST.1);
+        Self { left, top, wide, high }
+    }
+
+    /// Those where points move most.
+    pub(super) fn busiest(module: &Explained) -> Self {
+        let (columns, rows) = module.positions;
+        let (wide, high) = (ZOOM.0.min(columns), ZOOM.1.min(rows));
+        let activity = |left: usize, top: usize| -> f32 {
+            let part = module.moves.slice(s![.., .., top..top + high, left..left + wide]);
+            part.iter().map(|value| value.abs()).sum()
+        };
+        let places = (0..=rows - high).flat_map(|top| (0..=columns - wide).map(move |left| (left, top)));
+        let (left, top) = places.max_by(|a, b| activity(a.0, a.1).total_cmp(&activity(b.0, b.1))).unwrap_or_default();
+        Self { left, top, wide, high }
+    }
 }
 
 /// Mean shift of a group at a position, by what the image decides.
@@ -77,18 +118,6 @@ fn mean_shift(module: &Explained, at: (usize, usize)) -> (f32, f32) {
     (x / module.groups as f32, y / module.groups as f32)
 }
 
-/// The left and top position of the part where points move most.
-fn busiest(module: &Explained) -> (usize, usize) {
-    let (columns, rows) = module.positions;
-    let (wide, high) = (ZOOM.0.min(columns), ZOOM.1.min(rows));
-    let activity = |left: usize, top: usize| -> f32 {
-        let part = module.moves.slice(s![.., .., top..top + high, left..left + wide]);
-        part.iter().map(|value| value.abs()).sum()
-    };
-    let places = (0..=rows - high).flat_map(|top| (0..=columns - wide).map(move |left| (left, top)));
-    places.max_by(|a, b| activity(a.0, a.1).total_cmp(&activity(b.0, b.1))).unwrap_or_default()
-}
-
 fn faded(input: &RgbImage, height: u32) -> RgbImage {
     let mut small = imageops::thumbnail(input, TILE, height);
     small.iter_mut().for_each(|value| *value = 90 + (f32::from(*value) * 0.6) as u8);
@@ -96,7 +125,7 @@ fn faded(input: &RgbImage, height: u32) -> RgbImage {
 }
 
 /// An arrow for each position, or for blocks of them where there are many; and how much longer they are than true.
-fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: (usize, usize)) -> (RgbImage, f32) {
+fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> (RgbImage, f32) {
     let mut tile = faded(input, height);
     let (columns, rows) = module.positions;
     let cell = TILE as f32 / columns as f32;
@@ -115,16 +144,17 @@ fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: (usize, usize
         draw_filled_circle_mut(&mut tile, (start.0 as i32, start.1 as i32), 1, Rgb([20, 20, 20]));
     }
     let side = |count: usize| (count as f32 * cell) as u32;
-    let frame = Rect::at(side(zoom.0) as i32, side(zoom.1) as i32).of_size(side(ZOOM.0).max(4), side(ZOOM.1).max(4));
+    let frame = Rect::at(side(zoom.left) as i32, side(zoom.top) as i32);
+    let frame = frame.of_size(side(zoom.wide).max(4), side(zoom.high).max(4));
     draw_hollow_rect_mut(&mut tile, frame, Rgb([0, 0, 0]));
     (tile, factor)
 }
 
 /// Positions as squares; the points of bilinear upsampling in white, and lines from them to the true points, a colour for each
 /// group.
-fn enlarged(input: &RgbImage, module: &Explained, height: u32, (left, top): (usize, usize)) -> RgbImage {
-    let (columns, rows) = module.positions;
-    let (wide, high) = (ZOOM.0.min(columns), ZOOM.1.min(rows));
+fn enlarged(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> RgbImage {
+    let Zoom { left, top, wide, high } = zoom;
+    let columns = module.positions.0;
     let cell = (TILE as f32 / wide as f32).min(height as f32 / high as f32);
     let pixels = input.width() as f32 / columns as f32;
     let part = imageops::crop_imm(
@@ -210,26 +240,4 @@ fn group_colour(group: usize) -> Rgb<u8> {
     const COLOURS: [[u8; 3]; 6] =
         [[215, 40, 50], [20, 110, 220], [20, 140, 60], [150, 60, 190], [200, 120, 0], [0, 140, 150]];
     Rgb(COLOURS[group % COLOURS.len()])
-}
-
-fn range_of(maps: &[&Array2<f32>]) -> (f32, f32) {
-    let values = maps.iter().flat_map(|map| map.iter());
-    values.fold((f32::MAX, f32::MIN), |(low, high), value| (low.min(*value), high.max(*value)))
-}
-
-/// Dark blue over green to yellow, as `viridis`, positions as squares.
-fn coloured(map: &Array2<f32>, (low, high): (f32, f32), height: u32) -> RgbImage {
-    const ANCHORS: [[f32; 3]; 5] =
-        [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
-    let (rows, columns) = map.dim();
-    let small = RgbImage::from_fn(columns as u32, rows as u32, |x, y| {
-        let share = ((map[[y as usize, x as usize]] - low) / (high - low).max(1e-12)).clamp(0.0, 1.0) * 4.0;
-        let below = (share.floor() as usize).min(3);
-        let mixed = |channel: usize| {
-            let (a, b) = (ANCHORS[below][channel], ANCHORS[below + 1][channel]);
-            (a + (b - a) * (share - below as f32)).round() as u8
-        };
-        Rgb([mixed(0), mixed(1), mixed(2)])
-    });
-    imageops::resize(&small, TILE, height, imageops::FilterType::Nearest)
 }

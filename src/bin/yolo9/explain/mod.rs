@@ -1,102 +1,190 @@
-//! `yolo9 explain`: where the DySample modules of a network sample in an image, and what comes of it.
+//! `yolo9 explain`: where the DySample modules of a network sample in an image and what comes of it, or where two networks
+//! differ in it.
 
 mod draw;
+mod maps;
+mod module;
+mod one;
+mod two;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use image::{ImageFormat, RgbImage};
-use ndarray::{Array2, Array4, ArrayView4, Axis, s};
-use yolo9::Size;
-use yolo9::detect::Prepared;
-use yolo9::dysample::{init_pos, upsample};
-use yolo9::graph::DySampleValues;
-use yolo9::model::ModelContent;
-use yolo9::output::{encode_image, write_atomically};
+use ndarray::{Array4, ArrayView4};
+use serde_json::{Value, json};
+use yolo9::detect::{BoxXyxy, DetectOutput, Detection, DetectorOptions, Engine, Prepared};
+use yolo9::image::Letterbox;
+use yolo9::model::{ModelContent, Network};
+use yolo9::output::{Mark, class_colour, encode_image, write_atomically};
 use yolo9::runtime::OrtBackend;
 
-use crate::cli::{ExplainArgs, Globals};
+use crate::cli::{ExplainArgs, Globals, ModelArgs};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
 use crate::overwrite::refuse_all;
 use crate::run::sources::Source;
 use crate::{devices, model, options};
+use one::OneNetwork;
+use two::TwoNetworks;
 
-/// What one DySample module does to an image.
-struct Explained {
-    layer: usize,
-    scale: usize,
-    groups: usize,
-    /// Positions across and down.
-    positions: (usize, usize),
-    /// How far each point lies from where bilinear upsampling would sample, in positions: `[2, groups, scale, scale, H, W]`
-    /// flattened to four axes, the middle three as one.
-    shifts: Array4<f32>,
-    /// The same points relative to the centre of their position.
-    offsets: Array4<f32>,
-    /// The same points relative to their mean over all positions: what the image decides.
-    moves: Array4<f32>,
-    /// Length of the channel vectors: of the input, of nearest and bilinear upsampling, and of what the module gives.
-    input: Array2<f32>,
-    nearest: Array2<f32>,
-    bilinear: Array2<f32>,
-    output: Array2<f32>,
-    /// Length of the difference to nearest upsampling.
-    difference: Array2<f32>,
+/// What is drawn of an image, and what is said and written of it.
+struct Explanation {
+    sheet: RgbImage,
+    sentences: Vec<String>,
+    json: Value,
+}
+
+/// Networks in sessions.
+trait Explain {
+    /// Explains an image of that name.
+    fn explain(&mut self, name: &str, image: &RgbImage) -> anyhow::Result<Explanation>;
 }
 
 pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
-    let source = args.image.clone().map_or_else(Source::sample, Source::of_file);
-    let image = source.open(&options::image_limits(&args.input, 1));
-    let image = image.map_err(|failure| anyhow::anyhow!("{}: {}", source.name(), failure.reason))?;
-    let (out, format) = output_of(args, Path::new(&source.name()))?;
-    let opened = model::load(&args.model, globals)?;
-    let letterbox = options::letterbox(&args.input, &opened)?;
-    let ModelContent::Network(mut network) = opened.into_content() else {
-        anyhow::bail!(
-            "{}: an exported file has no DySample to look into; give the checkpoint that it was made from",
-            args.model.weights
-        );
+    let sources: Vec<Source> = match args.images.as_slice() {
+        [] => vec![Source::sample()],
+        images => images.iter().cloned().map(Source::of_file).collect(),
     };
-    let values = network.onnx.expose_dysample(&network.architecture);
-    anyhow::ensure!(
-        !values.is_empty(),
-        "{} has no DySample; its upsamplers sample the same points in every image",
-        args.model.weights
-    );
-    let prepared = Prepared::new(&image.pixels, &letterbox);
-    let runtime = devices::runtime(&args.runtime, globals)?;
-    let mut model = OrtBackend::new(&runtime, network.onnx, &options::session(&args.runtime))?;
-    let maps = model.run_all(prepared.tensor())?;
-    let map = |name: &String| maps.get(name).with_context(|| format!("the network does not give its value {name}"));
-    let explained: Vec<Explained> = values
-        .iter()
-        .map(|values| explain(values, [map(&values.input)?, map(&values.offset)?, map(&values.output)?]))
-        .collect::<anyhow::Result<_>>()?;
-    for module in &explained {
-        print_line!("{}", module.sentence(prepared.size()));
+    let places = places(args, &sources)?;
+    let mut explain: Box<dyn Explain> = match args.compare.as_slice() {
+        [a, b] => Box::new(TwoNetworks::open(args, [a, b], globals)?),
+        _ => Box::new(OneNetwork::open(args, globals)?),
+    };
+    let quiet_stdout = args.json.as_deref() == Some(Path::new("-"));
+    let (mut explained, mut failed) = (Vec::new(), 0);
+    for (source, (out, format)) in sources.iter().zip(&places) {
+        let image = match source.open(&options::image_limits(&args.input, 1)) {
+            Ok(image) => image.pixels,
+            Err(failure) if sources.len() == 1 => anyhow::bail!("{}: {}", source.name(), failure.reason),
+            Err(failure) => {
+                say!("error: {}: {}", source.name(), failure.reason);
+                failed += 1;
+                continue;
+            }
+        };
+        let Explanation { sheet, sentences, json } = explain.explain(&source.name(), &image)?;
+        write_atomically(out, &encode_image(&sheet, *format)?)?;
+        if !quiet_stdout {
+            for sentence in &sentences {
+                print_line!("{sentence}");
+            }
+        }
+        if !globals.quiet {
+            say!("Drawn: {}", out.display());
+        }
+        explained.push(json);
     }
-    let sheet = draw::sheet(&input_image(prepared.tensor()), &explained);
-    write_atomically(&out, &encode_image(&sheet, format)?)?;
-    if !globals.quiet {
-        say!("Drawn: {}", out.display());
+    if let Some(file) = &args.json {
+        let text = format!("{:#}\n", json!({ "images": explained }));
+        if quiet_stdout {
+            print_line!("{}", text.trim_end());
+        } else {
+            write_atomically(file, text.as_bytes())?;
+        }
     }
-    Ok(ExitStatus::Done)
+    Ok(if failed == 0 { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
 
-fn output_of(args: &ExplainArgs, name: &Path) -> anyhow::Result<(PathBuf, ImageFormat)> {
-    let stem = name.file_stem().unwrap_or_default().to_string_lossy();
-    let out = args.out.clone().unwrap_or_else(|| format!("{stem}-explained.png").into());
-    let format = ImageFormat::from_path(&out).ok().filter(|f| [ImageFormat::Png, ImageFormat::Jpeg].contains(f));
-    let format = format.with_context(|| format!("--out {}: expected a .png or .jpg file", out.display()))?;
-    anyhow::ensure!(
-        args.exist_ok || !out.exists(),
-        "{} exists; choose another name with --out, or replace it with --exist-ok",
-        out.display()
-    );
-    let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(args.image.clone()).collect();
-    refuse_all(&inputs, &[("--out", Some(&out))], None, args.exist_ok)?;
-    Ok((out, format))
+/// Where each image's sheet goes, checked before the work.
+fn places(args: &ExplainArgs, sources: &[Source]) -> anyhow::Result<Vec<(PathBuf, ImageFormat)>> {
+    let default = |source: &Source| {
+        let name = source.name();
+        let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy();
+        PathBuf::from(format!("{stem}-explained.png"))
+    };
+    let place = |source: &Source| match &args.out {
+        None => default(source),
+        Some(out) if sources.len() == 1 => out.clone(),
+        Some(folder) => folder.join(default(source)),
+    };
+    let mut places: Vec<(PathBuf, ImageFormat)> = Vec::with_capacity(sources.len());
+    for source in sources {
+        let out = place(source);
+        let format = ImageFormat::from_path(&out).ok().filter(|f| [ImageFormat::Png, ImageFormat::Jpeg].contains(f));
+        let format = format.with_context(|| format!("--out {}: expected a .png or .jpg file", out.display()))?;
+        anyhow::ensure!(
+            args.exist_ok || !out.exists(),
+            "{} exists; choose another name with --out, or replace it with --exist-ok",
+            out.display()
+        );
+        anyhow::ensure!(
+            places.iter().all(|(other, _)| *other != out),
+            "two images would both be drawn into {}; explain them one after the other, with --out",
+            out.display()
+        );
+        places.push((out, format));
+    }
+    if let Some(json) = args.json.as_deref().filter(|json| *json != Path::new("-")) {
+        anyhow::ensure!(
+            args.exist_ok || !json.exists(),
+            "{} exists; choose another name with --json, or replace it with --exist-ok",
+            json.display()
+        );
+    }
+    let models = args.compare.iter().map(PathBuf::from).filter(|path| path.exists());
+    let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(models).chain(args.images.clone()).collect();
+    let mut outputs: Vec<(&str, Option<&Path>)> =
+        places.iter().map(|(out, _)| ("--out", Some(out.as_path()))).collect();
+    outputs.push(("--json", args.json.as_deref()));
+    refuse_all(&inputs, &outputs, None, args.exist_ok)?;
+    Ok(places)
+}
+
+/// A network with its values laid open.
+struct Opened {
+    network: Box<Network>,
+    class_names: Vec<String>,
+    detector: DetectorOptions,
+}
+
+impl Opened {
+    fn new(name: &ModelArgs, args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Self> {
+        let opened = model::load(name, globals)?;
+        let letterbox = options::letterbox(&args.input, &opened)?;
+        let postprocess = options::preset(&args.input).postprocess();
+        let postprocess = options::postprocess(&args.thresholds, postprocess, &opened)?;
+        let class_names = opened.class_names().to_vec();
+        let ModelContent::Network(network) = opened.into_content() else {
+            anyhow::bail!(
+                "{}: an exported file has no layers to look into; give the checkpoint that it was made from",
+                name.weights
+            );
+        };
+        Ok(Self { network, class_names, detector: DetectorOptions::new(letterbox, postprocess) })
+    }
+
+    /// In a session, with what its graph gives for an image, and what is detected in it.
+    fn into_session(self, args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Session> {
+        let runtime = devices::runtime(&args.runtime, globals)?;
+        let backend = OrtBackend::new(&runtime, self.network.onnx, &options::session(&args.runtime))?;
+        Ok(Session { backend, class_names: self.class_names, detector: self.detector })
+    }
+}
+
+struct Session {
+    backend: OrtBackend,
+    class_names: Vec<String>,
+    detector: DetectorOptions,
+}
+
+/// Feature maps by name.
+struct Maps(BTreeMap<String, Array4<f32>>);
+
+impl Maps {
+    fn get(&self, name: &str) -> anyhow::Result<&Array4<f32>> {
+        self.0.get(name).with_context(|| format!("the network does not give its value {name}"))
+    }
+}
+
+impl Session {
+    fn run(&mut self, image: &RgbImage) -> anyhow::Result<(Prepared, Maps, DetectOutput)> {
+        let prepared = Prepared::new(image, &self.detector.letterbox);
+        let maps = Maps(self.backend.run_all(prepared.tensor())?);
+        let output = Engine::new(&mut self.backend, self.detector.clone()).detect_prepared(&prepared)?;
+        Ok((prepared, maps, output))
+    }
 }
 
 /// What the network reads, as an image.
@@ -108,80 +196,27 @@ fn input_image(tensor: ArrayView4<'_, f32>) -> RgbImage {
     })
 }
 
-fn explain(values: &DySampleValues, [input, offset, output]: [&Array4<f32>; 3]) -> anyhow::Result<Explained> {
-    let definition = &values.definition;
-    let (scale, groups) = (definition.scale, definition.groups);
-    let (_, channels, rows, columns) = offset.dim();
-    let bilinear_points = Array4::from_shape_vec((1, channels, 1, 1), init_pos(definition))
-        .context("the offsets have another number of channels than the config says")?;
-    let points = |constant: &Array4<f32>| {
-        constant.broadcast((1, channels, rows, columns)).map(|view| view.to_owned()).context("offsets of one image")
-    };
-    let centres = Array4::zeros((1, channels, 1, 1));
-    let nearest = upsample(input.view(), points(&centres)?.view(), scale, groups)?;
-    let bilinear = upsample(input.view(), points(&bilinear_points)?.view(), scale, groups)?;
-    let by_component = |array: Array4<f32>| {
-        array.into_shape_with_order((2, groups * scale * scale, rows, columns)).context("two components of each offset")
-    };
-    let offsets = by_component(offset.clone())?;
-    let sums = offsets.sum_axis(Axis(3)).sum_axis(Axis(2));
-    let mean = (sums / (rows * columns).max(1) as f32).insert_axis(Axis(2)).insert_axis(Axis(3));
-    Ok(Explained {
-        layer: values.layer,
-        scale,
-        groups,
-        positions: (columns, rows),
-        shifts: by_component(offset - &bilinear_points)?,
-        moves: &offsets - &mean,
-        offsets,
-        input: lengths(input),
-        difference: lengths(&(output - &nearest)),
-        nearest: lengths(&nearest),
-        bilinear: lengths(&bilinear),
-        output: lengths(output),
-    })
+/// Boxes as they lie in the network's input.
+fn marks(detections: &[Detection], names: &[String], letterbox: &Letterbox) -> Vec<Mark> {
+    detections.iter().map(|found| mark(found, names, letterbox, class_colour(found.class))).collect()
 }
 
-/// Length of the vector of channels at each place.
-fn lengths(map: &Array4<f32>) -> Array2<f32> {
-    map.index_axis(Axis(0), 0).map(|value| value * value).sum_axis(Axis(0)).map(|sum| sum.sqrt())
+fn mark(found: &Detection, names: &[String], letterbox: &Letterbox, colour: [u8; 3]) -> Mark {
+    let BoxXyxy { x1, y1, x2, y2 } = found.bbox;
+    let ((x1, y1), (x2, y2)) = (letterbox.to_input(x1, y1), letterbox.to_input(x2, y2));
+    let text = format!("{} {:.2}", name_of(found.class, names), found.confidence);
+    Mark { bbox: BoxXyxy { x1, y1, x2, y2 }, text, colour }
 }
 
-impl Explained {
-    /// Mean length of the shifts, in positions.
-    fn mean_shift(&self) -> f32 {
-        let (x, y) = (self.shifts.index_axis(Axis(0), 0), self.shifts.index_axis(Axis(0), 1));
-        let lengths = x.iter().zip(y).map(|(x, y)| x.hypot(*y));
-        lengths.sum::<f32>() / x.len().max(1) as f32
-    }
+fn name_of(class: usize, names: &[String]) -> String {
+    names.get(class).cloned().unwrap_or_else(|| class.to_string())
+}
 
-    /// How much points move about their mean over the image, in positions: 0 for a fixed upsampler.
-    fn variation(&self) -> f32 {
-        let spread = |channel: ndarray::ArrayView2<'_, f32>| channel.std(0.0);
-        let (components, channels, ..) = self.offsets.dim();
-        let each = (0..components).flat_map(|c| (0..channels).map(move |n| (c, n)));
-        let total: f32 = each.map(|(c, n)| spread(self.offsets.slice(s![c, n, .., ..]))).sum();
-        total / (components * channels).max(1) as f32
-    }
+fn boxes_json(detections: &[Detection], names: &[String]) -> Vec<Value> {
+    detections.iter().map(|found| box_json(found, names)).collect()
+}
 
-    fn sentence(&self, input: Size) -> String {
-        let (columns, rows) = self.positions;
-        let pixels = input.width as f32 / columns as f32;
-        let shift = self.mean_shift();
-        let how = if columns * rows > 1 && self.variation() < 1e-6 {
-            " (it is not dynamic: the same points at every position)"
-        } else {
-            ""
-        };
-        format!(
-            "layer {}: {columns}x{rows} to {}x{} positions, {} groups; points lie {shift:.3} positions ({:.1} pixels of the input) from \
-             those of bilinear upsampling, and vary by {:.3} positions over the image{how}",
-            self.layer,
-            columns * self.scale,
-            rows * self.scale,
-            self.groups,
-            shift * pixels,
-            self.variation()
-        )
-    }
+fn box_json(found: &Detection, names: &[String]) -> Value {
+    let BoxXyxy { x1, y1, x2, y2 } = found.bbox;
+    json!({ "class": found.class, "name": name_of(found.class, names), "confidence": found.confidence, "box": [x1, y1, x2, y2] })
 }

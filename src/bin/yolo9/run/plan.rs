@@ -119,6 +119,13 @@ impl RunPlan {
     }
 }
 
+/// Model and thresholds, for people. `model` is that of a journal, whose hashes are left out.
+pub(crate) fn made_with(model: &str, confidence_threshold: f32, iou_threshold: f32) -> String {
+    let is_hash = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let model = model.split(' ').filter(|word| !is_hash(word)).collect::<Vec<_>>().join(" ");
+    format!("{model}, confidence threshold {confidence_threshold}, NMS IoU threshold {iou_threshold}")
+}
+
 /// Name and hash of the weights, and of the config if it is not theirs.
 fn model_of(args: &DetectArgs, globals: &Globals) -> anyhow::Result<String> {
     let (name, hash) = provenance(&args.model.weights, globals)?;

@@ -10,7 +10,7 @@ use yolo9::untrusted::{FileKind, read};
 
 use super::folder::{BEST, REPORT, file_name};
 use super::run::Run;
-use crate::page::{TABLE_END, figure, opened, row, table};
+use crate::page::{TABLE_END, closed, figure, opened, row, table};
 use crate::report::counted;
 use crate::val::{Evaluated, draw_worst};
 
@@ -21,7 +21,7 @@ const WORST: usize = 12;
 pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> {
     let names = &run.validation.class_names;
     let metrics = yolo_metrics(&evaluated.images, names.len(), MetricStyle::Official);
-    draw_worst(&run.folder.0, &run.validation, evaluated, metrics.confidence, WORST)?;
+    draw_worst(&run.folder.0, &run.validation, &evaluated.images, metrics.confidence, WORST)?;
     let settings = run.settings;
     let history = &run.trainer.progress().history;
     let of = settings.config.as_deref().or(settings.weights.as_deref()).unwrap_or_default();
@@ -57,9 +57,10 @@ pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> 
     let _ = writeln!(
         page,
         "<footer>Made by yolo9 {}. Scores are those of the averaged weights on the validation split, by the rules of the official val.py. \
-         Losses are means over the images of an epoch.</footer>\n</body>\n</html>",
+         Losses are means over the images of an epoch.</footer>",
         env!("CARGO_PKG_VERSION")
     );
+    closed(&mut page);
     Ok(write_atomically(&run.folder.file(REPORT), page.as_bytes())?)
 }
 
@@ -80,6 +81,7 @@ fn curves(page: &mut String, history: &[EpochRecord]) {
     ];
     let series = |name: &str, colour: &str, points: Vec<(f64, f64)>| Series {
         name: name.into(),
+        in_legend: true,
         points,
         colour: colour.into(),
         strong: true,

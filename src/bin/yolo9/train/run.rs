@@ -22,7 +22,7 @@ use crate::console::{event, logs_json, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
 use crate::report::counted;
-use crate::val::{Evaluated, Inference};
+use crate::val::{Evaluated, Inference, Placement};
 
 /// What a run works with.
 pub(super) struct Run<'a> {
@@ -154,8 +154,8 @@ impl Run<'_> {
             shown: Preset::default().postprocess(),
             bar: ProgressBar::hidden(),
         };
-        let evaluated =
-            inference.run(&self.validation, model, DetectorOptions::new(letterbox, Preset::evaluation()))?;
+        let detector = DetectorOptions::new(letterbox, Preset::evaluation());
+        let evaluated = inference.run(&self.validation, model, detector, Placement::AsDetect)?;
         Ok(Some(evaluated).filter(|evaluated| !evaluated.interrupted))
     }
 

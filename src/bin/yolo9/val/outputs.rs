@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use yolo9::evaluate::{Dataset, EvalImage, YoloClass};
-use yolo9::output::{Series, css_colour, line_plot, table_plot, write_atomically};
+use yolo9::evaluate::{Dataset, EvalImage};
+use yolo9::output::write_atomically;
 
-use super::{Evaluated, Scores, ValArgs, worst};
+use super::report::{Shown, page};
+use super::{Evaluated, Scores, ValArgs, plots, worst};
 use crate::cli::Globals;
 use crate::console::{print_line, say};
 use crate::devices::Execution;
@@ -49,7 +50,7 @@ pub(super) fn write(
     (scores, settings): (&Scores, &str),
     globals: &Globals,
 ) -> anyhow::Result<()> {
-    let mut numbers = scores.json();
+    let mut numbers = scores.json(args.preset());
     numbers["settings"] = json!(settings);
     numbers["execution"] = json!(evaluated.execution.as_ref().map(Execution::json));
     numbers["failed"] = json!(evaluated.failed.len());
@@ -67,10 +68,15 @@ pub(super) fn write(
     let file = |name: &str, text: &str| write_atomically(&folder.path().join(name), text.as_bytes());
     file("metrics.json", &numbers)?;
     file("predictions.json", &predictions())?;
-    for (name, plot) in plots(scores, &dataset.class_names) {
-        file(name, &plot)?;
+    let (curves, confusion) = (plots::curves(scores), plots::confusion(scores));
+    let histograms = plots::histograms(&evaluated.images, &evaluated.shown);
+    for (name, plot) in curves.iter().chain([&confusion]).chain(&histograms) {
+        file(name, plot)?;
     }
-    worst::draw(folder.path(), dataset, evaluated, scores.official.confidence, args.worst)?;
+    let confidence = f64::from(args.count_conf);
+    let worst = worst::draw(folder.path(), dataset, &evaluated.shown, confidence, args.worst)?;
+    let show = Shown { curves: &curves, confusion: &confusion, histograms: &histograms, worst: &worst };
+    file("report.html", &page(args, evaluated, scores, settings, &show))?;
     if !globals.quiet {
         say!("Results saved to {}", folder.path().display());
     }
@@ -87,49 +93,4 @@ fn coco_results(dataset: &Dataset, images: &[EvalImage]) -> String {
         }
     }
     format!("[\n{}\n]\n", entries.join(",\n"))
-}
-
-/// File names and SVG.
-fn plots(scores: &Scores, names: &[String]) -> Vec<(&'static str, String)> {
-    let classes = &scores.official.classes;
-    let confidence = |n: usize| n as f64 / 999.0;
-    let pr = with_mean(classes, names, 101, |n| n as f64 / 100.0, |class, n| class.precision_by_recall[n]);
-    let p = with_mean(classes, names, 1000, confidence, |class, n| class.precision_by_confidence[n]);
-    let r = with_mean(classes, names, 1000, confidence, |class, n| class.recall_by_confidence[n]);
-    let f = with_mean(classes, names, 1000, confidence, YoloClass::f1);
-    let labelled: Vec<String> = names.iter().cloned().chain(["background".to_owned()]).collect();
-    vec![
-        ("pr.svg", line_plot("Precision and recall at IoU 0.5", ["recall", "precision"], &pr)),
-        ("f1.svg", line_plot("F1 at IoU 0.5", ["confidence", "F1"], &f)),
-        ("precision.svg", line_plot("Precision at IoU 0.5", ["confidence", "precision"], &p)),
-        ("recall.svg", line_plot("Recall at IoU 0.5", ["confidence", "recall"], &r)),
-        (
-            "confusion.svg",
-            table_plot("Detected (rows) and labelled (columns), confidence 0.25", &labelled, &scores.confusion.counts),
-        ),
-    ]
-}
-
-/// A line for each class and a strong one for their mean.
-fn with_mean(
-    classes: &[YoloClass],
-    names: &[String],
-    points: usize,
-    x: impl Fn(usize) -> f64,
-    y: impl Fn(&YoloClass, usize) -> f64,
-) -> Vec<Series> {
-    let mean = |n: usize| classes.iter().map(|class| y(class, n)).sum::<f64>() / classes.len().max(1) as f64;
-    let line = |of: &dyn Fn(usize) -> f64| (0..points).map(|n| (x(n), of(n))).collect();
-    let all = Series { name: "all classes".into(), points: line(&mean), colour: "#0b66c3".into(), strong: true };
-    let of_class = |class: &YoloClass| Series {
-        name: names[class.class].clone(),
-        points: line(&|n| y(class, n)),
-        colour: css_colour(class.class),
-        strong: false,
-    };
-    // The mean is drawn last, and stands first in the legend.
-    let mut series: Vec<Series> = vec![Series { points: Vec::new(), ..all.clone() }];
-    series.extend(classes.iter().map(of_class));
-    series.push(Series { name: String::new(), ..all });
-    series
 }

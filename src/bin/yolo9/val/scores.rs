@@ -1,15 +1,22 @@
 //! All numbers about one model on one dataset.
 
 use serde_json::{Map, Value, json};
+use yolo9::detect::Preset;
 use yolo9::evaluate::{
-    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Counts, Dataset, EvalImage, MetricStyle, YoloMetrics,
-    confusion, yolo_metrics,
+    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Counts, Dataset, EvalImage, MetricStyle, YoloClass,
+    YoloMetrics, confusion, yolo_metrics,
 };
 
 use crate::console::print_line;
 
 /// Confidence threshold of `detect`: that of the confusion matrix, and of right and wrong detections.
 pub(crate) const SHOWN: f32 = 0.25;
+
+/// Least IoU in the confusion matrix, as in the training codes.
+pub(super) const CONFUSION_IOU: f64 = 0.45;
+
+/// Of right and wrong in histograms.
+pub(super) const COLOURS: [&str; 2] = ["#2a9d4a", "#e67814"];
 
 pub(crate) struct Scores {
     pub(crate) coco: CocoMetrics,
@@ -36,7 +43,7 @@ impl Scores {
             ultralytics: yolo_metrics(images, classes, MetricStyle::Ultralytics),
             counts: Counts::of(shown),
             count_conf,
-            confusion: confusion(images, classes, f64::from(SHOWN), 0.45),
+            confusion: confusion(images, classes, f64::from(SHOWN), CONFUSION_IOU),
             class_names: dataset.class_names.clone(),
         }
     }
@@ -51,11 +58,32 @@ impl Scores {
         self.per_class.iter().map(|class| (self.class_names[class.class].as_str(), *class)).collect()
     }
 
-    fn styles(&self) -> [(&'static str, &'static str, &YoloMetrics); 2] {
-        [("official val.py", "official", &self.official), ("Ultralytics 8.4", "ultralytics", &self.ultralytics)]
+    /// Name and scores of each class with labels: by COCO, and by the definitions of a tool.
+    pub(super) fn rows(&self, preset: Preset) -> impl Iterator<Item = (&str, &ClassScore, &YoloClass)> {
+        let metrics = self.metrics(preset);
+        let of_class = |class: &ClassScore| metrics.classes.iter().find(|other| other.class == class.class);
+        self.per_class
+            .iter()
+            .filter_map(move |class| Some((self.class_names[class.class].as_str(), class, of_class(class)?)))
     }
 
-    pub(super) fn print(&self, settings: &str) -> anyhow::Result<()> {
+    /// By the definition of a tool.
+    pub(super) fn metrics(&self, preset: Preset) -> &YoloMetrics {
+        match preset {
+            Preset::Yolov9 => &self.official,
+            Preset::Ultralytics => &self.ultralytics,
+        }
+    }
+
+    fn styles(&self) -> [(&'static str, &'static str, &YoloMetrics); 2] {
+        [Preset::Yolov9, Preset::Ultralytics].map(|preset| {
+            let (name, key) = style(preset);
+            (name, key, self.metrics(preset))
+        })
+    }
+
+    /// `preset` is the one whose loader was used, if it was.
+    pub(super) fn print(&self, settings: &str, preset: Option<Preset>) -> anyhow::Result<()> {
         print_line!("{settings}\n");
         let coco = &self.coco;
         let [small, medium, large] = coco.ap_by_area.map(shown);
@@ -66,15 +94,17 @@ impl Scores {
         print_line!("  AR1 {one}   AR10 {ten}   AR100 {hundred}   (small {small}, medium {medium}, large {large})\n");
         print_line!("YOLO-style (not comparable with COCO's)");
         print_line!("  {:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}", "", "P", "R", "F1", "at conf", "mAP50", "mAP50-95");
-        for (name, _, m) in self.styles() {
+        for (name, key, m) in self.styles() {
+            let loaded = preset.is_some_and(|preset| style(preset).1 == key);
             print_line!(
-                "  {name:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}",
+                "  {name:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}{}",
                 shown(m.precision),
                 shown(m.recall),
                 shown(m.f1),
                 shown(m.confidence),
                 shown(m.map50),
-                shown(m.map)
+                shown(m.map),
+                if loaded { "   as that tool prints it" } else { "" }
             );
         }
         let Counts { true_positives, false_positives, misses } = self.counts;
@@ -83,10 +113,32 @@ impl Scores {
             "\nAs detect shows them, at confidence {} (true from IoU 0.5)\n  {true_positives} true and {false_positives} false positives, {misses} misses; precision {precision}, recall {recall}",
             self.count_conf
         );
-        print_line!("\n  {:<24} {:>7} {:>7} {:>7}   (COCO)", "class", "labels", "AP", "AP50");
-        for class in &self.per_class {
-            let name = &self.class_names[class.class];
-            print_line!("  {name:<24} {:>7} {:>7} {:>7}", class.labels, shown(class.ap), shown(class.ap50));
+        let defined = preset.unwrap_or_default();
+        print_line!("\nClasses: P, R, mAP50 and mAP50-95 by {}, AP and AP50 by COCO", style(defined).0);
+        print_line!(
+            "  {:<20} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
+            "class",
+            "images",
+            "labels",
+            "P",
+            "R",
+            "mAP50",
+            "mAP50-95",
+            "AP",
+            "AP50"
+        );
+        for (name, coco, yolo) in self.rows(defined) {
+            print_line!(
+                "  {name:<20} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
+                yolo.images,
+                yolo.labels,
+                shown(yolo.precision),
+                shown(yolo.recall),
+                shown(yolo.ap50),
+                shown(yolo.ap),
+                shown(coco.ap),
+                shown(coco.ap50)
+            );
         }
         Ok(())
     }
@@ -103,7 +155,8 @@ impl Scores {
         })
     }
 
-    pub(crate) fn json(&self) -> Value {
+    /// Classes with the definitions of `preset`.
+    pub(crate) fn json(&self, preset: Preset) -> Value {
         let coco: Map<String, Value> =
             self.coco.named().into_iter().map(|(name, value)| (name.to_owned(), number(value))).collect();
         let styles: Map<String, Value> = self
@@ -122,18 +175,28 @@ impl Scores {
             })
             .collect();
         let per_class: Vec<Value> = self
-            .per_class
-            .iter()
-            .map(|class| {
-                let name = &self.class_names[class.class];
-                json!({ "class": class.class, "name": name, "labels": class.labels, "AP": class.ap, "AP50": class.ap50 })
+            .rows(preset)
+            .map(|(name, coco, yolo)| {
+                json!({
+                    "class": coco.class, "name": name, "images": yolo.images, "labels": coco.labels,
+                    "precision": yolo.precision, "recall": yolo.recall, "mAP50": yolo.ap50, "mAP50_95": yolo.ap,
+                    "AP": coco.ap, "AP50": coco.ap50,
+                })
             })
             .collect();
         json!({ "coco": coco, "yolo": styles, "counts": self.counts_json(), "per_class": per_class })
     }
 }
 
-fn shown(value: f64) -> String {
+/// Whose definitions a preset has: in words, and in JSON.
+pub(super) fn style(preset: Preset) -> (&'static str, &'static str) {
+    match preset {
+        Preset::Yolov9 => ("official val.py", "official"),
+        Preset::Ultralytics => ("Ultralytics 8.4", "ultralytics"),
+    }
+}
+
+pub(super) fn shown(value: f64) -> String {
     if value.is_nan() { "-".into() } else { format!("{value:.3}") }
 }
 

@@ -4,6 +4,7 @@ use yolo9::detect::{DetectOutput, Engine, PostprocessOptions, Prepared};
 use yolo9::image::{ImageLimits, LetterboxOptions};
 use yolo9::runtime::OrtBackend;
 
+use super::Placement;
 use crate::run::Turn;
 use crate::run::images::read_image;
 use crate::run::pipeline::Stages;
@@ -19,6 +20,7 @@ pub(super) struct TwoWays {
 pub(super) struct LabelledStages {
     pub(super) limits: ImageLimits,
     pub(super) letterbox: LetterboxOptions,
+    pub(super) placement: Placement,
 }
 
 /// An image by its number in the dataset.
@@ -33,10 +35,17 @@ impl Stages for LabelledStages {
     type Inferred = TwoWays;
     type Done = LabelledDone;
 
-    fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<Prepared, Failure> {
+    fn decode(&self, (number, source): &mut (usize, Source), turn: Turn) -> Result<Prepared, Failure> {
         let (_, read) = read_image(source, &self.limits, turn);
-        // Its memory is given back here.
-        read.map(|(image, _held)| Prepared::new(&image.pixels, &self.letterbox))
+        // The memory of the image is given back here.
+        let (image, _held) = read?;
+        match &self.placement {
+            Placement::AsDetect => Ok(Prepared::new(&image.pixels, &self.letterbox)),
+            Placement::Loader(letterboxes) => letterboxes[*number]
+                .filter(|letterbox| letterbox.original == image.size())
+                .map(|letterbox| Prepared::placed(&image.pixels, letterbox))
+                .ok_or_else(|| Failure::from("its size changed while the dataset was read".to_owned())),
+        }
     }
 
     fn finish(&self, (number, _): (usize, Source), outcome: Result<TwoWays, Failure>) -> LabelledDone {

@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage, imageops};
 use yolo9::detect::BoxXyxy;
-use yolo9::evaluate::{BoxXywh, Dataset, EvalImage, Prediction};
+use yolo9::evaluate::{BoxXywh, Dataset, EvalImage, Judged, judge};
 use yolo9::image::Image;
-use yolo9::output::{Mark, draw_marks, encode_image, write_atomically, write_text};
+use yolo9::output::{Mark, draw_marks, encode_image, encode_thumbnail, write_atomically, write_text};
 
-use super::Evaluated;
 use crate::report::counted;
 
 const RIGHT: [u8; 3] = [40, 160, 70];
 const FALSE: [u8; 3] = [230, 120, 20];
 const MISSED: [u8; 3] = [225, 30, 60];
 
-/// What is wrong in one image, at the confidence where F1 is best and IoU 0.5.
+/// Longest side of an image in a page.
+const SMALL: u32 = 640;
+
+/// What is wrong in one image.
 struct Mistakes {
     image: usize,
     missed: usize,
@@ -23,20 +25,38 @@ struct Mistakes {
     marks: Vec<Mark>,
 }
 
-/// Draws the `count` worst images into `worst/`, and all of them on one sheet.
+/// An image with mistakes, drawn.
+pub(crate) struct Worst {
+    /// Below the output folder.
+    pub(crate) file: PathBuf,
+    pub(crate) caption: String,
+    /// Small enough to stand in a page, JPEG.
+    pub(crate) small: Vec<u8>,
+    pub(crate) missed: usize,
+    pub(crate) wrong: usize,
+}
+
+/// Draws the `count` images with the most misses and those with the most false positives into `worst/`, at that confidence
+/// and IoU 0.5, and the first of them on one sheet.
 pub(crate) fn draw(
     folder: &Path,
     dataset: &Dataset,
-    evaluated: &Evaluated,
+    images: &[EvalImage],
     confidence: f64,
     count: usize,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<Worst>> {
     let mistakes = |(image, labelled): (usize, &EvalImage)| find(image, labelled, &dataset.class_names, confidence);
-    let mut all: Vec<Mistakes> = evaluated.images.iter().enumerate().map(mistakes).collect();
+    let mut all: Vec<Mistakes> = images.iter().enumerate().map(mistakes).collect();
     all.retain(|mistakes| mistakes.missed + mistakes.wrong > 0);
-    all.sort_by_key(|mistakes| std::cmp::Reverse(mistakes.missed + mistakes.wrong));
-    let mut tiles = Vec::new();
-    for (rank, mistakes) in all.iter().take(count).enumerate() {
+    let mut chosen = std::collections::BTreeSet::new();
+    for number in [|mistakes: &Mistakes| mistakes.missed, |mistakes: &Mistakes| mistakes.wrong] {
+        all.sort_by_key(|mistakes| std::cmp::Reverse(number(mistakes)));
+        chosen.extend(all.iter().take(count).filter(|mistakes| number(mistakes) > 0).map(|mistakes| mistakes.image));
+    }
+    all.retain(|mistakes| chosen.contains(&mistakes.image));
+    all.sort_by_key(|mistakes| (std::cmp::Reverse(mistakes.missed + mistakes.wrong), mistakes.image));
+    let (mut tiles, mut drawn) = (Vec::new(), Vec::new());
+    for (rank, mistakes) in all.iter().enumerate() {
         let path = &dataset.images[mistakes.image].path;
         let image = match Image::open(path) {
             Ok(image) => image,
@@ -47,59 +67,57 @@ pub(crate) fn draw(
         };
         let mut pixels = image.pixels;
         draw_marks(&mut pixels, &mistakes.marks, None);
-        let name = ranked(rank, path);
-        write_atomically(&folder.join("worst").join(&name), &encode_image(&pixels, ImageFormat::Jpeg)?)?;
+        let file = Path::new("worst").join(ranked(rank, path));
+        write_atomically(&folder.join(&file), &encode_image(&pixels, ImageFormat::Jpeg)?)?;
         let caption = format!(
             "{}: {}, {}",
             path.file_name().unwrap_or_default().to_string_lossy(),
             counted(mistakes.missed, "missed label"),
-            counted(mistakes.wrong, "false detection")
+            counted(mistakes.wrong, "false positive")
         );
-        tiles.push((pixels, caption));
+        let (width, height) = fitted(&pixels, SMALL);
+        let small = encode_thumbnail(&imageops::thumbnail(&pixels, width, height))?;
+        drawn.push(Worst { file, caption: caption.clone(), small, missed: mistakes.missed, wrong: mistakes.wrong });
+        if tiles.len() < count {
+            tiles.push((pixels, caption));
+        }
     }
     if !tiles.is_empty() {
         let sheet = sheet(&tiles, confidence);
         write_atomically(&folder.join("worst.jpg"), &encode_image(&sheet, ImageFormat::Jpeg)?)?;
     }
-    Ok(())
+    Ok(drawn)
 }
 
 fn find(image: usize, labelled: &EvalImage, names: &[String], confidence: f64) -> Mistakes {
-    let mut found: Vec<&Prediction> = labelled.predictions.iter().filter(|found| found.score >= confidence).collect();
-    found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut taken = vec![false; labelled.ground_truths.len()];
-    let mut marks = Vec::new();
-    let (mut wrong, mut right) = (Vec::new(), Vec::new());
-    for prediction in found {
-        let fits = |(place, truth): &(usize, &yolo9::evaluate::GroundTruth)| {
-            !taken[*place] && truth.class == prediction.class && truth.bbox.iou(&prediction.bbox) >= 0.5
-        };
-        let best = labelled
-            .ground_truths
-            .iter()
-            .enumerate()
-            .filter(fits)
-            .max_by(|a, b| a.1.bbox.iou(&prediction.bbox).total_cmp(&b.1.bbox.iou(&prediction.bbox)));
-        let name = &names[prediction.class];
-        let bbox = corners(&prediction.bbox);
-        match best.map(|(place, _)| place) {
-            Some(place) => {
-                taken[place] = true;
-                right.push(Mark { bbox, text: String::new(), colour: RIGHT });
-            }
-            None => wrong.push(Mark { bbox, text: format!("false: {name} {:.2}", prediction.score), colour: FALSE }),
-        }
-    }
-    let missed = labelled.ground_truths.iter().zip(&taken).filter(|(truth, taken)| !**taken && !truth.crowd);
-    marks.extend(missed.map(|(truth, _)| Mark {
-        bbox: corners(&truth.bbox),
-        text: format!("missed: {}", names[truth.class]),
-        colour: MISSED,
+    let mut labelled = labelled.clone();
+    labelled.predictions.retain(|found| found.score >= confidence);
+    let Judged { right, found } = judge(&labelled);
+    let missed = labelled.ground_truths.iter().zip(found).filter(|(_, found)| *found == Some(false));
+    let mut marks: Vec<Mark> = missed
+        .map(|(truth, _)| Mark {
+            bbox: corners(&truth.bbox),
+            text: format!("missed: {}", names[truth.class]),
+            colour: MISSED,
+        })
+        .collect();
+    let missed = marks.len();
+    let of = |wanted: bool| labelled.predictions.iter().zip(&right).filter(move |(_, right)| **right == Some(wanted));
+    marks.extend(of(false).map(|(found, _)| Mark {
+        bbox: corners(&found.bbox),
+        text: format!("false: {} {:.2}", names[found.class], found.score),
+        colour: FALSE,
     }));
-    let (missed, wrong_count) = (marks.len(), wrong.len());
-    marks.extend(wrong);
-    marks.extend(right);
-    Mistakes { image, missed, wrong: wrong_count, marks }
+    let wrong = marks.len() - missed;
+    marks.extend(of(true).map(|(found, _)| Mark { bbox: corners(&found.bbox), text: String::new(), colour: RIGHT }));
+    Mistakes { image, missed, wrong, marks }
+}
+
+/// Width and height with a longest side of at most `side`.
+fn fitted(image: &RgbImage, side: u32) -> (u32, u32) {
+    let scale = (f64::from(side) / f64::from(image.width().max(image.height()))).min(1.0);
+    let scaled = |length: u32| ((f64::from(length) * scale).round() as u32).max(1);
+    (scaled(image.width()), scaled(image.height()))
 }
 
 pub(super) fn corners(bbox: &BoxXywh) -> BoxXyxy {
@@ -113,21 +131,16 @@ fn sheet(tiles: &[(RgbImage, String)], confidence: f64) -> RgbImage {
     const CAPTION: u32 = 26;
     let columns = 3.min(tiles.len() as u32);
     let rows = (tiles.len() as u32).div_ceil(columns);
-    let fitted = |image: &RgbImage| {
-        let scale = f64::from(SIDE - 8) / f64::from(image.width().max(image.height()));
-        let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
-        (side(image.width()), side(image.height()))
-    };
-    let tallest = tiles.iter().map(|(image, _)| fitted(image).1).max().unwrap_or(1) + 8;
+    let tallest = tiles.iter().map(|(image, _)| fitted(image, SIDE - 8).1).max().unwrap_or(1) + 8;
     let (width, height) = (columns * SIDE, CAPTION + rows * (tallest + CAPTION));
     let mut sheet = RgbImage::from_pixel(width, height, image::Rgb([245, 245, 245]));
     let title =
-        format!("Red: missed labels. Orange: false detections. Green: right ones. Confidence {confidence:.2}, IoU 0.5");
+        format!("Red: missed labels. Orange: false positives. Green: true ones. Confidence {confidence:.2}, IoU 0.5");
     write_text(&mut sheet, (6, 4), 17.0, &title);
     for (place, (image, caption)) in tiles.iter().enumerate() {
         let (column, row) = (place as u32 % columns, place as u32 / columns);
         let (x, y) = (column * SIDE, CAPTION + row * (tallest + CAPTION));
-        let (across, down) = fitted(image);
+        let (across, down) = fitted(image, SIDE - 8);
         let small = imageops::thumbnail(image, across, down);
         imageops::replace(&mut sheet, &small, i64::from(x + 4), i64::from(y + CAPTION));
         write_text(&mut sheet, (x as i32 + 6, y as i32 + 5), 15.0, caption);

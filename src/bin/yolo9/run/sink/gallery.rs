@@ -1,16 +1,17 @@
 //! `--html`: a page to look through the results, with thumbnails.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use yolo9::image::Image;
 use yolo9::output::{
-    FileError, GALLERY_PART, GalleryImage, ImageResult, gallery_page, gallery_part, thumbnail, write_below,
+    FileError, GALLERY_PART, GalleryAbout, GalleryImage, ImageResult, gallery_page, gallery_part, thumbnail,
+    write_below,
 };
 use yolo9::untrusted::{FileKind, below, read};
 
-use super::{Entry, ImageFiles, ImageWriter, Sink};
+use super::{Entry, ImageFiles, ImageWriter, Opening, Sink};
 use crate::report::counted;
 use crate::run::places::{PAGE, is_regular};
 
@@ -34,6 +35,8 @@ fn thumbnail_place(place: &Path) -> PathBuf {
 #[derive(Debug)]
 struct Gallery {
     out: PathBuf,
+    /// Model and thresholds.
+    made_with: String,
     class_names: Arc<[String]>,
     /// Whether images are drawn, so that the page can link to them.
     drawn: bool,
@@ -41,13 +44,30 @@ struct Gallery {
     parts: usize,
     total: usize,
     detections: usize,
+    failed: usize,
+    /// The first ones.
+    failures: Vec<(String, String)>,
 }
+
+/// Failures that a page lists; failures.tsv has all.
+const LISTED: usize = 100;
 
 struct Writer(PathBuf);
 
-pub(super) fn sink(out: &Path, class_names: &Arc<[String]>, drawn: bool) -> Box<dyn Sink> {
-    let (out, class_names) = (out.to_path_buf(), Arc::clone(class_names));
-    Box::new(Gallery { out, class_names, drawn, waiting: Vec::new(), parts: 0, total: 0, detections: 0 })
+pub(super) fn sink(out: &Path, opening: &Opening<'_>, drawn: bool) -> Box<dyn Sink> {
+    let failures: Vec<(String, String)> = opening.unusable.iter().take(LISTED).cloned().collect();
+    Box::new(Gallery {
+        out: out.to_path_buf(),
+        made_with: opening.made_with.clone(),
+        class_names: Arc::clone(opening.class_names),
+        drawn,
+        waiting: Vec::new(),
+        parts: 0,
+        total: 0,
+        detections: 0,
+        failed: opening.unusable.len(),
+        failures,
+    })
 }
 
 impl ImageWriter for Writer {
@@ -63,6 +83,12 @@ impl Sink for Gallery {
 
     /// Adds an image whose thumbnail is written. Frames of a video have no drawn image of their own.
     fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
+        if let Some(failure) = entry.failure {
+            self.failed += 1;
+            if self.failures.len() < LISTED {
+                self.failures.push((entry.name.to_owned(), failure.reason.clone()));
+            }
+        }
         let (Some(result), None) = (&entry.result, entry.failure) else { return Ok(()) };
         if self.waiting.len() == GALLERY_PART {
             self.write_part()?;
@@ -70,7 +96,9 @@ impl Sink for Gallery {
         let drawn = entry.place.to_string_lossy();
         let is_file = |path: PathBuf| is_regular(&path);
         let drawn = (self.drawn && below(&self.out, entry.place).is_ok_and(is_file)).then_some(&*drawn);
-        self.waiting.push((GalleryImage::new(result, drawn), thumbnail_place(entry.place)));
+        let original = relative(Path::new(entry.name), &self.out);
+        let image = GalleryImage::new(result, drawn, original.as_deref().and_then(Path::to_str));
+        self.waiting.push((image, thumbnail_place(entry.place)));
         self.total += 1;
         self.detections += result.detections.len();
         Ok(())
@@ -88,8 +116,18 @@ impl Sink for Gallery {
             }
         }
         let (detections, images) = (counted(self.detections, "detection"), counted(self.total, "image"));
-        let text = format!("{detections} in {images}, by yolo9 {}", env!("CARGO_PKG_VERSION"));
-        let page = gallery_page(&text, &self.class_names, self.total, self.parts, &inside);
+        let mut counts = format!("{detections} in {images}");
+        if self.failed > 0 {
+            counts += &format!("; {} could not be processed", counted(self.failed, "input"));
+        }
+        let about = GalleryAbout {
+            lines: &[counts, format!("{}, by yolo9 {}", self.made_with, env!("CARGO_PKG_VERSION"))],
+            class_names: &self.class_names,
+            total: self.total,
+            parts: self.parts,
+            failures: &self.failures,
+        };
+        let page = gallery_page(&about, &inside);
         Ok(write_below(&self.out, Path::new(PAGE), page.as_bytes()).map(|()| None)?)
     }
 }
@@ -101,5 +139,36 @@ impl Gallery {
         let images: Vec<GalleryImage> = self.waiting.drain(..).map(linked).collect();
         let path = Path::new(FOLDER).join(format!("data-{}.js", self.parts));
         Ok(write_below(&self.out, &path, gallery_part(&images).as_bytes())?)
+    }
+}
+
+/// A file as seen from a folder; nothing if it is none, or on another drive.
+fn relative(file: &Path, folder: &Path) -> Option<PathBuf> {
+    if !is_regular(file) {
+        return None;
+    }
+    let [file, folder] = [file, folder].map(|path| path.canonicalize().ok());
+    let (file, folder) = (file?, folder?);
+    let common = file.components().zip(folder.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(common);
+    let mut relative: PathBuf =
+        up.map(|component| matches!(component, Component::Normal(_)).then_some("..")).collect::<Option<_>>()?;
+    relative.extend(file.components().skip(common));
+    Some(relative)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn originals_are_seen_from_the_page() {
+        let place = tempfile::tempdir().unwrap();
+        let (image, out) = (place.path().join("in/a.jpg"), place.path().join("runs/out"));
+        std::fs::create_dir_all(image.parent().unwrap()).unwrap();
+        std::fs::create_dir_all(&out).unwrap();
+        std::fs::write(&image, "").unwrap();
+        assert_eq!(relative(&image, &out), Some(Path::new("../../in/a.jpg").into()));
+        assert_eq!(relative(&out.join("none.jpg"), &out), None);
     }
 }

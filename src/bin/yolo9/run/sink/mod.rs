@@ -154,6 +154,8 @@ impl OutputArgs {
 pub(crate) struct Opening<'a> {
     pub(crate) folder: Option<&'a RunFolder>,
     pub(crate) class_names: &'a Arc<[String]>,
+    /// Model and thresholds, in words.
+    pub(crate) made_with: String,
     pub(crate) interrupt: Option<&'a Interrupt>,
     /// Whether rows of detections go to stdout.
     pub(crate) rows: bool,
@@ -171,14 +173,13 @@ impl Sinks {
     /// Those of `detect`: one line for each.
     pub(crate) fn open(output: &OutputArgs, opening: Opening<'_>) -> anyhow::Result<Self> {
         let folder = opening.folder.map(|folder| folder.path().to_path_buf()).unwrap_or_default();
-        let names = opening.class_names;
         let drawn = !output.no_draw;
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         sinks.extend(opening.rows.then(rows::sink));
         sinks.extend(file_sinks(&output.formats, opening.folder.is_none())?);
         sinks.extend(output.txt.then(|| labels::sink(&folder, output.save_conf)));
         sinks.extend(output.save_crop.then(|| crops::sink(&folder)));
-        sinks.extend(output.html.then(|| gallery::sink(&folder, names, drawn)));
+        sinks.extend(output.html.then(|| gallery::sink(&folder, &opening, drawn)));
         sinks.extend(drawn.then(|| drawn::sink(&folder, output)));
         if let Some(interrupt) = opening.interrupt.filter(|_| drawn) {
             sinks.push(video::sink(&folder, interrupt));
@@ -195,7 +196,7 @@ impl Sinks {
     pub(crate) fn merged(formats: &FormatArgs, html: bool, opening: Opening<'_>) -> anyhow::Result<Self> {
         let folder = opening.folder.map(|folder| folder.path().to_path_buf()).unwrap_or_default();
         let mut sinks = file_sinks(formats, false)?;
-        sinks.extend(html.then(|| gallery::sink(&folder, opening.class_names, true)));
+        sinks.extend(html.then(|| gallery::sink(&folder, &opening, true)));
         sinks.push(failures::sink(&folder, opening.unusable));
         sinks.extend(opening.journal.map(journal::sink));
         Ok(Self(sinks))

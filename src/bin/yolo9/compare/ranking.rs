@@ -1,0 +1,328 @@
+//! More than two models: which is best, and what is known of each pair.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use yolo9::detect::Preset;
+use yolo9::evaluate::{Dataset, Difference};
+use yolo9::output::{Series, css_colour, escaped, line_plot, write_atomically};
+
+use super::measure::Measured;
+use super::side::Side;
+use super::summary::{INFERENCE, STAGES, shown_interval};
+use super::{Conditions, differences_of};
+use crate::cli::{CompareArgs, Globals};
+use crate::console::{print_line, say};
+use crate::exit::ExitStatus;
+use crate::page::{TABLE_END, closed, opened, row, table};
+use crate::run::places::RunFolder;
+use crate::statistics::{Interleaved, Spread};
+use crate::val::Scores;
+
+pub(super) struct Ranking {
+    /// The best first.
+    ranks: Vec<Rank>,
+    /// Of each two, the better one first.
+    pairs: Vec<PairOfRanks>,
+    failed: Vec<(std::path::PathBuf, String)>,
+    runs: usize,
+    unlike: bool,
+    conditions: Conditions,
+}
+
+struct Rank {
+    side: Side,
+    /// With labels.
+    scores: Option<Scores>,
+    inference: Spread,
+}
+
+/// Numbers of two ranks, and the second one against the first.
+struct PairOfRanks {
+    places: [usize; 2],
+    /// With labels.
+    ap: Option<Difference>,
+    time: Interleaved,
+}
+
+impl Ranking {
+    /// By AP; without labels by the time of inference.
+    pub(super) fn new(sides: Vec<Side>, measured: Measured, dataset: Option<&Dataset>, conditions: Conditions) -> Self {
+        let scores: Vec<Option<Scores>> =
+            (0..sides.len()).map(|side| Some(measured.scores(side, dataset?, conditions.confidence))).collect();
+        let spread =
+            |side: usize| Spread::of(&measured.timings[side].iter().map(STAGES[INFERENCE].1).collect::<Vec<_>>());
+        let spreads: Vec<Spread> = (0..sides.len()).map(spread).collect();
+        let mut order: Vec<usize> = (0..sides.len()).collect();
+        order.sort_by(|a, b| match (&scores[*a], &scores[*b]) {
+            (Some(of_a), Some(of_b)) => of_b.coco.ap.total_cmp(&of_a.coco.ap),
+            _ => spreads[*a].median.total_cmp(&spreads[*b].median),
+        });
+        let mut pairs = Vec::new();
+        for (first, a) in order.iter().enumerate() {
+            for (second, b) in order.iter().enumerate().skip(first + 1) {
+                let ap = match (dataset, &scores[*a], &scores[*b]) {
+                    (Some(dataset), Some(a), Some(b)) => Some(differences_of(a, b, dataset).by_area[0]),
+                    _ => None,
+                };
+                pairs.push(PairOfRanks {
+                    places: [first, second],
+                    ap,
+                    time: measured.pair([*a, *b], STAGES[INFERENCE].1),
+                });
+            }
+        }
+        let (mut sides, mut scores): (Vec<_>, Vec<_>) = (sides.into_iter().map(Some).collect(), scores);
+        let rank = |side: &usize| {
+            Some(Rank { side: sides[*side].take()?, scores: scores[*side].take(), inference: spreads[*side] })
+        };
+        let ranks = order.iter().filter_map(rank).collect();
+        let (runs, unlike) = (measured.timings[0].len(), measured.unlike.is_some());
+        Self { ranks, pairs, failed: measured.failed, runs, unlike, conditions }
+    }
+
+    pub(super) fn finish(
+        &self,
+        args: &CompareArgs,
+        folder: Option<&RunFolder>,
+        globals: &Globals,
+    ) -> anyhow::Result<ExitStatus> {
+        let json = format!("{:#}\n", self.json());
+        match args.json.as_deref() {
+            Some(path) if path == Path::new("-") => print_line!("{}", json.trim_end()),
+            other => {
+                if let Some(path) = other {
+                    write_atomically(path, json.as_bytes())?;
+                }
+                self.print()?;
+            }
+        }
+        if let Some(folder) = folder {
+            write_atomically(&folder.path().join("compare.json"), json.as_bytes())?;
+            write_atomically(&folder.path().join("report.html"), self.page().as_bytes())?;
+            if !globals.quiet {
+                say!("Report: {}", folder.path().join("report.html").display());
+            }
+        }
+        for (path, reason) in &self.failed {
+            say!("error: {}: {reason}", path.display());
+        }
+        Ok(if self.failed.is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
+    }
+
+    /// Which one is best, and which one is fastest.
+    fn verdict(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        let names = |places: &[usize]| {
+            places.iter().map(|place| self.ranks[*place].side.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        if let Some(scores) = &self.ranks[0].scores {
+            let against_best = || self.pairs.iter().filter(|pair| pair.places[0] == 0);
+            let is_below = |pair: &&PairOfRanks| pair.ap.is_some_and(|ap| ap.is_clear());
+            let unclear: Vec<usize> =
+                against_best().filter(|pair| !is_below(pair)).map(|pair| pair.places[1]).collect();
+            let best = format!("{} has the highest AP, {:.3}", names(&[0]), scores.coco.ap);
+            sentences.push(match unclear.as_slice() {
+                [] => format!("{best}, and is clearly better than all others."),
+                unclear => {
+                    format!("{best}, but is not clearly better than {} (95 % intervals include 0).", names(unclear))
+                }
+            });
+        }
+        if self.unlike {
+            sentences.push("The inputs differ in size: times say nothing about the networks.".into());
+            return sentences;
+        }
+        let by_time =
+            |a: &&usize, b: &&usize| self.ranks[**a].inference.median.total_cmp(&self.ranks[**b].inference.median);
+        let places: Vec<usize> = (0..self.ranks.len()).collect();
+        if let Some(fastest) = places.iter().min_by(by_time) {
+            let as_fast = |pair: &&PairOfRanks| {
+                pair.places.contains(fastest) && pair.time.interval[0] <= 1.0 && pair.time.interval[1] >= 1.0
+            };
+            let other = |pair: &PairOfRanks| pair.places[usize::from(pair.places[0] == *fastest)];
+            let unclear: Vec<usize> = self.pairs.iter().filter(as_fast).map(other).collect();
+            let time =
+                format!("{} is the fastest, with {:.2} ms", names(&[*fastest]), self.ranks[*fastest].inference.median);
+            sentences.push(match unclear.as_slice() {
+                [] => format!("{time}."),
+                unclear => format!("{time}; of {} that is not certain.", names(unclear)),
+            });
+        }
+        sentences
+    }
+
+    fn heads(&self) -> Vec<&'static str> {
+        let mut heads = vec!["model"];
+        if self.ranks[0].scores.is_some() {
+            heads.extend(["AP", "AP50", "true", "false", "missed"]);
+        }
+        heads.extend(["inference", "parameters", "GFLOPs"]);
+        heads
+    }
+
+    fn cells(&self, rank: &Rank) -> Vec<String> {
+        let mut cells = vec![rank.side.name.clone()];
+        if let Some(scores) = &rank.scores {
+            let counts = scores.counts;
+            cells.extend([scores.coco.ap, scores.coco.ap50].map(|ap| format!("{ap:.3}")));
+            cells.extend([counts.true_positives, counts.false_positives, counts.misses].map(|count| count.to_string()));
+        }
+        let size = &rank.side.size;
+        cells.push(format!("{:.2} ms", rank.inference.median));
+        cells.push(size.parameters.map_or("-".into(), |count| format!("{:.3} M", count as f64 / 1e6)));
+        cells.push(size.gflops.map_or("-".into(), |gflops| format!("{gflops:.2}")));
+        cells
+    }
+
+    /// Both names, the difference in AP and the ratio of times with their intervals.
+    fn pair_cells(&self, pair: &PairOfRanks) -> [String; 6] {
+        let [a, b] = pair.places.map(|place| self.ranks[place].side.name.clone());
+        let [low, high] = pair.time.interval;
+        [
+            a,
+            b,
+            pair.ap.map(|ap| format!("{:+.3}", ap.value)).unwrap_or_default(),
+            pair.ap.and_then(|ap| shown_interval(&ap)).unwrap_or_default(),
+            format!("{:.3}", pair.time.ratio),
+            format!("{low:.3} to {high:.3}"),
+        ]
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        let conditions = &self.conditions;
+        print_line!(
+            "on {}, letterboxed to at most {}, {}\n",
+            conditions.subject,
+            conditions.input,
+            conditions.threads_text()
+        );
+        for sentence in self.verdict() {
+            print_line!("{sentence}");
+        }
+        let widest =
+            self.ranks.iter().map(|rank| rank.side.name.chars().count()).max().unwrap_or_default().clamp(5, 40);
+        let line = |cells: &[String]| {
+            cells.iter().skip(1).fold(format!("{:<widest$}", cells[0]), |line, cell| format!("{line} {cell:>10}"))
+        };
+        print_line!("\n   {}", line(&self.heads().into_iter().map(str::to_owned).collect::<Vec<_>>()));
+        for (place, rank) in self.ranks.iter().enumerate() {
+            print_line!("{:>2} {}", place + 1, line(&self.cells(rank)));
+            for note in &rank.side.notes {
+                print_line!("   note: {note}");
+            }
+        }
+        print_line!("\nEach pair, the second against the first, with 95 % intervals");
+        for pair in &self.pairs {
+            let [a, b, ap, ap_interval, ratio, interval] = self.pair_cells(pair);
+            let ap = if ap.is_empty() { String::new() } else { format!("AP {ap} ({ap_interval}), ") };
+            print_line!("   {b} against {a}: {ap}time {ratio} ({interval})");
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let rank = |rank: &Rank| {
+            json!({
+                "model": rank.side.name,
+                "notes": rank.side.notes,
+                "execution": rank.side.execution.json(),
+                "size": rank.side.size.json(),
+                "accuracy": rank.scores.as_ref().map(|scores| scores.json(Preset::default())),
+                "inference": rank.inference.json(),
+            })
+        };
+        let pair = |pair: &PairOfRanks| {
+            let interval = |ap: &Difference| (!ap.interval[0].is_nan()).then_some(ap.interval);
+            json!({
+                "a": self.ranks[pair.places[0]].side.name,
+                "b": self.ranks[pair.places[1]].side.name,
+                "AP_b_minus_a": pair.ap.as_ref().map(|ap| json!({ "AP": ap.value, "interval": interval(ap) })),
+                "inference": { "ratio": pair.time.ratio, "interval": pair.time.interval },
+            })
+        };
+        let conditions = &self.conditions;
+        json!({
+            "environment": conditions.environment.json(),
+            "subject": conditions.subject,
+            "input": conditions.input,
+            "confidence": conditions.confidence,
+            "verdict": self.verdict(),
+            "ranking": self.ranks.iter().map(rank).collect::<Vec<_>>(),
+            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
+            "failed": self.failed.len(),
+            "threads": conditions.threads,
+            "runs": self.runs,
+        })
+    }
+
+    fn page(&self) -> String {
+        let conditions = &self.conditions;
+        let title = format!("{} models compared", self.ranks.len());
+        let environment = &conditions.environment;
+        let mut page = opened(&title);
+        let _ = writeln!(
+            page,
+            "<main>\n<header><h1>{title}</h1>\n<p>{}, input {}</p>\n</header>\n<p><code>{}</code><br>{}, yolo9 {}, {}, {}, confidence threshold {}</p>\n\
+             <section class=\"verdict\">",
+            escaped(&conditions.subject),
+            conditions.input,
+            escaped(&environment.command),
+            environment.date,
+            environment.version,
+            escaped(&environment.processor),
+            conditions.threads_text(),
+            conditions.confidence
+        );
+        for sentence in self.verdict() {
+            let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
+        }
+        page += "</section>\n<section><h2>Ranking</h2>\n";
+        let escape = |cells: &[String]| cells.iter().map(|cell| escaped(cell)).collect::<Vec<_>>();
+        table(&mut page, &self.heads());
+        self.ranks.iter().for_each(|rank| row(&mut page, &escape(&self.cells(rank))));
+        page += TABLE_END;
+        for rank in &self.ranks {
+            for note in &rank.side.notes {
+                let _ = writeln!(page, "<p class=\"note\"><b>{}:</b> {}</p>", escaped(&rank.side.name), escaped(note));
+            }
+        }
+        page += "</section>\n<section><h2>Each pair, the second against the first</h2>\n";
+        table(&mut page, &["first", "second", "AP", "95 % interval", "time", "95 % interval"]);
+        self.pairs.iter().for_each(|pair| row(&mut page, &escape(&self.pair_cells(pair))));
+        page += TABLE_END;
+        page += "</section>\n";
+        self.curves(&mut page);
+        let _ = writeln!(
+            page,
+            "</main>\n<footer>Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); its intervals by the \
+             bootstrap over images. True, false and missed at the confidence threshold, from IoU 0.5. Times are medians of {} runs of each, \
+             interleaved on one machine; a ratio is the median of the pairs.</footer>",
+            self.runs
+        );
+        closed(&mut page);
+        page
+    }
+
+    fn curves(&self, page: &mut String) {
+        let series = |(place, rank): (usize, &Rank)| {
+            let classes = &rank.scores.as_ref()?.official.classes;
+            let mean = |n: usize| {
+                classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64
+            };
+            Some(Series {
+                name: rank.side.name.clone(),
+                in_legend: true,
+                points: (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect(),
+                colour: css_colour(place),
+                strong: true,
+            })
+        };
+        let series: Vec<Series> = self.ranks.iter().enumerate().filter_map(series).collect();
+        if !series.is_empty() {
+            let plot = line_plot("Precision and recall at IoU 0.5, mean of classes", ["recall", "precision"], &series);
+            let _ = writeln!(page, "<figure>{plot}</figure>");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A model run on a dataset.
+
+use std::ops::ControlFlow;
+
+use indicatif::ProgressBar;
+use yolo9::detect::{DetectOutput, Detection, DetectorOptions, Engine, PostprocessOptions};
+use yolo9::evaluate::{Dataset, EvalImage, Labelled, Prediction};
+use yolo9::image::{ImageLimits, Letterbox};
+use yolo9::runtime::{Runtime, SessionOptions};
+use yolo9::{Model, Size};
+
+use super::stages::{self, LabelledStages};
+use super::{Evaluated, mapping};
+use crate::devices::Execution;
+use crate::interrupt::Interrupt;
+use crate::options;
+use crate::run::pipeline::{Flow, Limits, Pipeline};
+use crate::run::sources::Source;
+use crate::statistics::Spread;
+
+/// Where images go in the network's input.
+pub(crate) enum Placement {
+    /// Each for itself.
+    AsDetect,
+    /// By their number in the dataset; nothing for those whose size cannot be read.
+    Loader(Vec<Option<Letterbox>>),
+}
+
+/// How a model is run on a dataset.
+pub(crate) struct Inference {
+    pub(crate) runtime: Runtime,
+    /// With all threads that there are.
+    pub(crate) session: SessionOptions,
+    pub(crate) limits: ImageLimits,
+    pub(crate) interrupt: Interrupt,
+    /// What `detect` shows of an image.
+    pub(crate) shown: PostprocessOptions,
+    /// Goes on by one for each image.
+    pub(crate) bar: ProgressBar,
+}
+
+impl Inference {
+    pub(crate) fn run(
+        &self,
+        dataset: &Dataset,
+        model: Model,
+        detector: DetectorOptions,
+        placement: Placement,
+    ) -> anyhow::Result<Evaluated> {
+        let Self { runtime, session: all, limits, interrupt, shown, bar } = self;
+        let classes = mapping(model.class_names(), &dataset.class_names)?;
+        let (all, limits, workers) = (all.clone(), *limits, all.threads);
+        let count = options::session_count(&all).min(dataset.images.len().max(1));
+        let backends = model.into_sessions(runtime, &options::shared_session(all, count), count)?;
+        let execution = Execution::of(&backends[0], runtime);
+        let stages = LabelledStages { limits, letterbox: detector.letterbox, placement };
+        let session = |backend| {
+            let engine = Engine::new(backend, detector.clone());
+            stages::session(engine, detector.postprocess.clone(), shown.clone())
+        };
+        let sessions = backends.into_iter().map(session).collect();
+        let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
+        let total = dataset.images.len();
+        let mut times = Vec::new();
+        let mut evaluated = Evaluated { execution: Some(execution), ..Evaluated::default() };
+        let planned = |(index, labelled): (usize, &Labelled)| {
+            Flow::<_, ()>::Image((index, Source::of_file(labelled.path.clone())))
+        };
+        let inputs = dataset.images.iter().enumerate().map(planned);
+        evaluated.interrupted = pipeline.run(
+            inputs,
+            || interrupt.requested(),
+            false,
+            |flow| {
+                let Flow::Image(done) = flow else { return Ok(ControlFlow::Continue(())) };
+                bar.inc(1);
+                let eval_image = |output: &DetectOutput| {
+                    eval_image(dataset, done.number, output.image, &output.detections, &classes)
+                };
+                match done.outcome {
+                    Ok(outputs) => {
+                        times.push(outputs.evaluated.timing.inference);
+                        evaluated.images.push(eval_image(&outputs.evaluated));
+                        evaluated.shown.push(eval_image(&outputs.shown));
+                    }
+                    Err(failure) => {
+                        evaluated.images.push(EvalImage::default());
+                        evaluated.failed.push((dataset.images[done.number].path.clone(), failure.reason));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        bar.finish_and_clear();
+        evaluated.speed = format!("{:.1} ms per image in each of {count} sessions (median)", Spread::of(&times).median);
+        let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
+        if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
+            anyhow::bail!("no image of the dataset can be read; the first one is {}: {reason}", path.display());
+        }
+        Ok(evaluated)
+    }
+}
+
+/// Labels and detections of an image, in the classes of the dataset.
+pub(crate) fn eval_image(
+    dataset: &Dataset,
+    number: usize,
+    size: Size,
+    detections: &[Detection],
+    classes: &[Option<usize>],
+) -> EvalImage {
+    let prediction = |detection| {
+        let prediction = Prediction::from(detection);
+        let class = classes.get(prediction.class).copied().flatten()?;
+        Some(Prediction { class, ..prediction })
+    };
+    EvalImage {
+        ground_truths: dataset.images[number].ground_truths(size),
+        predictions: detections.iter().filter_map(prediction).collect(),
+    }
+}

@@ -1,0 +1,132 @@
+//! `report.html`: an evaluation on one page that needs nothing else.
+
+use std::cmp::Reverse;
+use std::fmt::Write;
+
+use yolo9::detect::Preset;
+use yolo9::output::escaped;
+
+use super::plots::Plot;
+use super::scores::{Scores, shown, style};
+use super::worst::Worst;
+use super::{Evaluated, ValArgs};
+use crate::environment::Environment;
+use crate::page::{TABLE_END, closed, figure, link, opened, row, table};
+use crate::report::counted;
+
+/// What stands in the page besides numbers.
+pub(super) struct Shown<'a> {
+    pub(super) curves: &'a [Plot],
+    pub(super) confusion: &'a Plot,
+    pub(super) histograms: &'a [Plot],
+    pub(super) worst: &'a [Worst],
+}
+
+pub(super) fn page(args: &ValArgs, evaluated: &Evaluated, scores: &Scores, settings: &str, show: &Shown<'_>) -> String {
+    let subject = match &args.predictions {
+        Some(file) => file.display().to_string(),
+        None => args.model.weights.clone(),
+    };
+    let title = escaped(&format!("{subject} on {}", args.data.display()));
+    let mut page = opened(&title);
+    let Environment { version, command, processor, date } = Environment::now();
+    let _ = writeln!(
+        page,
+        "<main>\n<header><h1>{title}</h1>\n<p>{}</p>\n</header>\n<p><code>{}</code><br>{date}, yolo9 {version}, {}</p>",
+        escaped(settings),
+        escaped(&command),
+        escaped(&processor)
+    );
+    if !evaluated.failed.is_empty() {
+        let _ = writeln!(
+            page,
+            "<p class=\"note\">{} could not be read, and are left out: {}</p>",
+            counted(evaluated.failed.len(), "image"),
+            escaped(
+                &evaluated.failed.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>().join(", ")
+            )
+        );
+    }
+    let counts = scores.counts;
+    let _ = writeln!(
+        page,
+        "<section class=\"verdict\"><p>AP {} (COCO), mAP50-95 {} ({}).</p>\n<p>At confidence {}: {} and {}, {}; precision {}, recall {}.</p></section>",
+        shown(scores.coco.ap),
+        shown(scores.metrics(args.preset()).map),
+        style(args.preset()).0,
+        args.count_conf,
+        counted(counts.true_positives, "true positive"),
+        counted(counts.false_positives, "false positive"),
+        if counts.misses == 1 { "1 miss".to_owned() } else { format!("{} misses", counts.misses) },
+        shown(counts.precision()),
+        shown(counts.recall())
+    );
+    numbers(&mut page, scores);
+    classes(&mut page, scores, args.preset());
+    plots(&mut page, show);
+    images(&mut page, show.worst, args.worst, "Images with the most misses", |worst| worst.missed);
+    images(&mut page, show.worst, args.worst, "Images with the most false positives", |worst| worst.wrong);
+    let _ = writeln!(
+        page,
+        "</main>\n<footer>COCO's numbers equal those of pycocotools. Curves are by the official val.py. A detection is true if it has IoU 0.5 with a \
+         label of its class that no more confident one has. In images: red is missed, orange false, green true, at confidence {}.</footer>",
+        args.count_conf
+    );
+    closed(&mut page);
+    page
+}
+
+fn numbers(page: &mut String, scores: &Scores) {
+    *page += "<section><h2>Scores</h2>\n";
+    table(page, &["COCO", ""]);
+    for (name, value) in scores.coco.named() {
+        row(page, &[name.replace('_', " "), shown(value)]);
+    }
+    *page += TABLE_END;
+    *page += "<p>YOLO-style, which are not comparable with COCO's:</p>\n";
+    table(page, &["by", "P", "R", "F1", "at confidence", "mAP50", "mAP50-95"]);
+    for preset in [Preset::Yolov9, Preset::Ultralytics] {
+        let m = scores.metrics(preset);
+        let values = [m.precision, m.recall, m.f1, m.confidence, m.map50, m.map].map(shown);
+        row(page, &[vec![style(preset).0.to_owned()], values.to_vec()].concat());
+    }
+    *page += TABLE_END;
+    *page += "</section>\n";
+}
+
+fn classes(page: &mut String, scores: &Scores, preset: Preset) {
+    let _ = writeln!(page, "<section><h2>Classes</h2>\n<p>P, R, mAP50 and mAP50-95 by {}.</p>", style(preset).0);
+    table(page, &["class", "images", "labels", "P", "R", "mAP50", "mAP50-95", "AP (COCO)", "AP50 (COCO)"]);
+    for (name, coco, yolo) in scores.rows(preset) {
+        let values = [yolo.precision, yolo.recall, yolo.ap50, yolo.ap, coco.ap, coco.ap50].map(shown);
+        let counts = [yolo.images, yolo.labels].map(|count| count.to_string());
+        row(page, &[vec![escaped(name)], counts.to_vec(), values.to_vec()].concat());
+    }
+    *page += TABLE_END;
+    *page += "</section>\n";
+}
+
+fn plots(page: &mut String, show: &Shown<'_>) {
+    let mut section = |title: &str, plots: &[Plot]| {
+        let _ = writeln!(page, "<section><h2>{title}</h2>\n<div class=\"pair\">");
+        plots.iter().for_each(|(_, svg)| {
+            let _ = writeln!(page, "<figure>{svg}</figure>");
+        });
+        *page += "</div>\n</section>\n";
+    };
+    section("Curves", show.curves);
+    section("Where it goes wrong", show.histograms);
+    section("What is taken for what", std::slice::from_ref(show.confusion));
+}
+
+/// Those with the most of something.
+fn images(page: &mut String, worst: &[Worst], count: usize, title: &str, of: fn(&Worst) -> usize) {
+    let mut sorted: Vec<&Worst> = worst.iter().filter(|worst| of(worst) > 0).collect();
+    sorted.sort_by_key(|worst| Reverse(of(worst)));
+    if sorted.is_empty() {
+        return;
+    }
+    let _ = writeln!(page, "<section><h2>{title}</h2>\n<div class=\"images\">");
+    sorted.iter().take(count).for_each(|worst| figure(page, &link(&worst.file), &worst.small, &worst.caption));
+    *page += "</div>\n</section>\n";
+}
