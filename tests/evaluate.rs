@@ -96,6 +96,31 @@ fn a_preset_loads_images_as_its_tool_does() {
     }
 }
 
+/// Mistakes stay with their images when one before them cannot be read.
+#[test]
+fn an_unreadable_image_moves_no_mistake() {
+    let place = Workdir::new();
+    let folder = parcels().parent().unwrap().to_path_buf();
+    for kind in ["images", "labels"] {
+        for number in 0..6 {
+            let name = format!("parcels-{number:02}.{}", if kind == "images" { "jpg" } else { "txt" });
+            place.write(&format!("data/{kind}/{name}"), &std::fs::read(folder.join(kind).join(&name)).unwrap());
+        }
+    }
+    place.write("data/data.yaml", &std::fs::read(parcels()).unwrap());
+    let worst = |out: &str| {
+        let output = place.run(&format!("-q val --data data/data.yaml --out {out}"));
+        let page = std::fs::read_to_string(place.path(out).join("report.html")).unwrap();
+        let captions = page.split("<figcaption>").skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
+        (output.status.code(), captions.collect::<std::collections::BTreeSet<String>>())
+    };
+    let (_, all) = worst("all");
+    place.write("data/images/parcels-02.jpg", b"no image");
+    let (code, some) = worst("some");
+    let expected = all.into_iter().filter(|caption| !caption.starts_with("parcels-02")).collect();
+    assert_eq!((code, some), (Some(2), expected));
+}
+
 #[test]
 fn a_dataset_is_judged_with_all_its_files() {
     let place = Workdir::new();

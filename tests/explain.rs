@@ -13,10 +13,10 @@ fn every_dysample_is_drawn_and_described() {
     let place = Workdir::new();
     let text = stdout(&place.succeeds("explain --json numbers.json"));
     let rows: Vec<&str> = text.lines().collect();
-    assert!(rows[0].starts_with("sample-parcels.jpg: layer 10 samples 0."), "{text}");
-    assert!(rows[0].contains("close to nearest upsampling; layer 13 samples 0."), "{text}");
+    assert!(rows[0].starts_with("sample-parcels.jpg: layer 10 is close to nearest upsampling (0."), "{text}");
+    assert!(rows[0].contains("; layer 13 is close to nearest upsampling (0."), "{text}");
     assert!(rows[1].starts_with("  layer 10: 20x15 to 40x30 positions"), "{text}");
-    assert!(rows.last().unwrap().contains("boxes at 480x640 7 qrs"), "{text}");
+    assert!(rows.last().unwrap().contains("23 boxes: 7 qr, "), "{text}");
     let sheet = image::open(place.path("sample-parcels-explained.png")).unwrap().into_rgb8();
     assert_eq!(sheet.width(), 4 * 450 + 10);
     // More than paper and ink.
@@ -49,8 +49,13 @@ fn a_part_of_some_layers_of_several_images_can_be_looked_at() {
         let output = place.run(&format!("explain a.jpg -o x.png {wrong}"));
         assert!(!output.status.success(), "{wrong}");
     }
-    // Two images of one name would be drawn into one file.
-    place.fails("explain a.jpg a.jpg", 1);
+    // Two images of one name do not end in one file; one image goes into a folder too.
+    place.write("c/a.jpg", &bytes);
+    place.succeeds("explain a.jpg c/a.jpg -o two");
+    place.succeeds("explain b/b.jpg -o two/");
+    assert_eq!(place.list("two").len(), 3);
+    place.fails("explain a.jpg c/a.jpg -o two.png", 1);
+    place.fails("explain -w yolov9-t-dysample", 1);
 }
 
 #[test]
@@ -76,16 +81,11 @@ fn a_lifted_module_moves_nowhere_and_others_are_refused() {
     let place = Workdir::new();
     place.succeeds("convert codes-nearest --to codes-dysample --lift nearest -o lifted.safetensors");
     let text = stdout(&place.succeeds("explain --weights lifted.safetensors -o x.jpg"));
-    assert!(
-        text.lines()
-            .next()
-            .unwrap()
-            .contains("layer 10 samples 0.00 positions beside the points of nearest upsampling: the same")
-    );
+    assert!(text.lines().next().unwrap().contains("layer 10 is the same as nearest upsampling (0.00 "));
     // In the middle of each position, a quarter of it from each point of bilinear upsampling in both directions.
     assert_eq!(text.matches("upsampling, in positions: 0.354").count(), 2, "{text}");
     assert!(place.path("x.jpg").is_file());
     place.fails("explain --weights codes-nearest", 1);
     place.fails("explain -o x.gif", 1);
-    place.fails("explain none.jpg", 1);
+    place.fails("explain none.jpg", 2);
 }

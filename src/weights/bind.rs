@@ -264,7 +264,7 @@ fn hint(
     }
     let unexpected_offset =
         |m: &Mismatch| matches!(m, Mismatch::Unexpected { name, .. } if name.ends_with(".offset.weight"));
-    if mismatches.iter().any(unexpected_offset) {
+    if layers.is_empty() && mismatches.iter().any(unexpected_offset) {
         let hint = "the weights have DySample where the config has another upsampler: use its -dysample twin, or the \
                     config that the checkpoint carries";
         return (hint.into(), None);

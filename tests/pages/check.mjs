@@ -120,7 +120,7 @@ for (const [name, file] of Object.entries(pages)) {
   right(!await page.evaluate(() => document.querySelector("dialog").open), "Escape does not close");
   for (const order of ["name", "fewest", "best", "worst", "input"]) await page.selectOption("#order", order);
   await page.fill("#name", "no such image");
-  right((await page.textContent("#shown")).startsWith("0 images"), "the search finds what is not there");
+  right((await page.textContent("#shown")).includes("0 images"), "the search finds what is not there");
   await view.close();
 }
 

@@ -27,9 +27,20 @@ pub(crate) fn closed(page: &mut String) {
     let _ = writeln!(page, "<script>\n{SCRIPT}</script>\n</body>\n</html>");
 }
 
+/// A note on images that could not be read.
+pub(crate) fn left_out(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        1 => "<p class=\"note\">1 image could not be read, and is left out.</p>\n".into(),
+        _ => format!("<p class=\"note\">{count} images could not be read, and are left out.</p>\n"),
+    }
+}
+
 /// The address of a file below the page's folder, escaped.
 pub(crate) fn link(file: &Path) -> String {
-    escaped(&file.to_string_lossy().replace('\\', "/").replace('%', "%25").replace('#', "%23").replace('?', "%3F"))
+    // A backslash is a separator on Windows, and part of a name elsewhere.
+    let file = file.to_string_lossy().replace('%', "%25").replace(std::path::MAIN_SEPARATOR, "/").replace('\\', "%5C");
+    escaped(&file.replace('#', "%23").replace('?', "%3F"))
 }
 
 /// Opens a table; the first column is the name of a row. It scrolls for itself where it is wider than the screen, also by

@@ -127,7 +127,8 @@ fn in_script(value: &serde_json::Value) -> String {
 /// A relative path as an address: everything but letters, digits and some marks escaped (RFC 3986).
 fn address(path: &str) -> String {
     let mut address = String::with_capacity(path.len());
-    for byte in path.replace('\\', "/").bytes() {
+    // A backslash is a separator on Windows, and part of a name elsewhere.
+    for byte in path.replace(std::path::MAIN_SEPARATOR, "/").bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => address.push(byte.into()),
             _ => address += &format!("%{byte:02X}"),

@@ -69,7 +69,7 @@ pub(crate) struct ValArgs {
     #[arg(long, hide_short_help = true, help_heading = "Output")]
     pub(crate) exist_ok: bool,
 
-    /// How many of the worst images are drawn in the output folder.
+    /// How many of the images with the most misses, and of those with the most false positives, are drawn in the output folder.
     #[arg(long, value_name = "N", default_value_t = 12, hide_short_help = true, help_heading = "Output")]
     pub(crate) worst: usize,
 

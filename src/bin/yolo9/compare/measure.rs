@@ -143,7 +143,8 @@ impl Measured {
             Ok(outputs) => outputs,
             Err(failure) => {
                 self.failed.push((source.name().into(), failure.reason));
-                self.evaluated.iter_mut().for_each(|images| images.push(EvalImage::default()));
+                let both = self.evaluated.iter_mut().chain(&mut self.shown);
+                both.for_each(|images| images.push(EvalImage::default()));
                 return;
             }
         };

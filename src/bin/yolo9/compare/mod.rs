@@ -7,6 +7,7 @@ mod report;
 mod side;
 mod summary;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use indicatif::ProgressBar;
@@ -100,8 +101,8 @@ impl Comparison {
 }
 
 pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
-    let labelled = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
-    let dataset = args.data.as_deref().map(labelled).transpose()?;
+    let of_file = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
+    let dataset = args.data.as_deref().map(of_file).transpose()?;
     let sources = sources_of(args, globals, dataset.as_ref())?;
     if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
         anyhow::ensure!(args.exist_ok || !path.exists(), "{} exists; replace it with --exist-ok", path.display());
@@ -128,29 +129,28 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     let (sides, engines) = open(args, &common, &bar)?;
     let interrupt = Interrupt::install()?;
     let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
-    let labelled = dataset.as_ref().filter(|_| sides.iter().all(|side| side.has_weights));
+    let labelled = labelled(args, dataset.as_ref(), &sides);
     let postprocess = thresholds(args, &sides[0])?;
     let confidence = postprocess.confidence_threshold;
     let limits = options::image_limits(&args.input, 1);
     let plan = MeasurePlan { sources: &sources, dataset: labelled, postprocess, runs: args.runs as usize, limits };
     bar.reset_eta();
     let measured = Measured::of(&sides, engines, &plan, &interrupt, || bar.inc(1))?;
+    let (done, all) = (bar.position(), bar.length().unwrap_or_default());
     bar.finish_and_clear();
     let Some(measured) = measured else {
+        folder.as_ref().map(RunFolder::remove_if_empty);
         say!(
-            "Interrupted after {} of {} runs of each model: a comparison of some of the images would mislead, so there is none",
-            bar.position(),
-            bar.length().unwrap_or_default()
+            "Interrupted after {done} of {all} runs of each model: a part of them would mislead, so there is no comparison"
         );
         return Ok(ExitStatus::Interrupted);
     };
     let labels: usize = measured.evaluated[0].iter().map(|image| image.ground_truths.len()).sum();
-    let mut inputs: Vec<String> = sides.iter().map(|side| side.input.to_string()).collect();
-    inputs.dedup();
+    let inputs: BTreeSet<String> = sides.iter().map(|side| side.input.to_string()).collect();
     let conditions = Conditions {
         environment: Environment::now(),
         subject: subject(args, labels, sources.len() - measured.failed.len()),
-        input: inputs.join(" and "),
+        input: inputs.into_iter().collect::<Vec<_>>().join(" and "),
         confidence,
         threads,
         limits,
@@ -163,6 +163,19 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     };
     let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
     finish(args, &Comparison { sides, measured, accuracy, conditions }, folder.as_ref(), globals)
+}
+
+/// The dataset, if each side has weights to be measured with it.
+fn labelled<'a>(args: &CompareArgs, dataset: Option<&'a Dataset>, sides: &[Side]) -> Option<&'a Dataset> {
+    let without = sides.iter().find(|side| !side.has_weights);
+    if let Some((side, data)) = without.zip(args.data.as_deref()) {
+        log::warn!(
+            "--data {}: gives images only, since {} is a config without weights; leave it out to compare accuracy",
+            data.display(),
+            side.name
+        );
+    }
+    dataset.filter(|_| without.is_none())
 }
 
 /// All sides, and what runs them.

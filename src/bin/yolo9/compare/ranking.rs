@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use yolo9::detect::Preset;
-use yolo9::evaluate::{Dataset, Difference};
+use yolo9::evaluate::{Dataset, Difference, LEAST_IMAGES};
 use yolo9::output::{Series, css_colour, escaped, line_plot, write_atomically};
 
 use super::measure::Measured;
@@ -15,10 +15,14 @@ use super::{Conditions, differences_of};
 use crate::cli::{CompareArgs, Globals};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
-use crate::page::{TABLE_END, closed, opened, row, table};
+use crate::page::{TABLE_END, closed, left_out, opened, row, table};
 use crate::run::places::RunFolder;
 use crate::statistics::{Interleaved, Spread};
 use crate::val::Scores;
+
+/// What the page says of its scores.
+const ACCURACY: &str = "Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); its intervals by the \
+                        bootstrap over images. True, false and missed at the confidence threshold, from IoU 0.5. ";
 
 pub(super) struct Ranking {
     /// The best first.
@@ -48,7 +52,19 @@ struct PairOfRanks {
 
 impl Ranking {
     /// By AP; without labels by the time of inference.
-    pub(super) fn new(sides: Vec<Side>, measured: Measured, dataset: Option<&Dataset>, conditions: Conditions) -> Self {
+    pub(super) fn new(
+        mut sides: Vec<Side>,
+        measured: Measured,
+        dataset: Option<&Dataset>,
+        conditions: Conditions,
+    ) -> Self {
+        let names: Vec<String> = sides.iter().map(|side| side.name.clone()).collect();
+        for (number, side) in sides.iter_mut().enumerate() {
+            // One that is given twice could not be told from itself.
+            if names.iter().filter(|name| **name == side.name).count() > 1 {
+                side.name = format!("{} (number {})", side.name, number + 1);
+            }
+        }
         let scores: Vec<Option<Scores>> =
             (0..sides.len()).map(|side| Some(measured.scores(side, dataset?, conditions.confidence))).collect();
         let spread =
@@ -118,17 +134,29 @@ impl Ranking {
             places.iter().map(|place| self.ranks[*place].side.name.as_str()).collect::<Vec<_>>().join(", ")
         };
         if let Some(scores) = &self.ranks[0].scores {
-            let against_best = || self.pairs.iter().filter(|pair| pair.places[0] == 0);
-            let is_below = |pair: &&PairOfRanks| pair.ap.is_some_and(|ap| ap.is_clear());
-            let unclear: Vec<usize> =
-                against_best().filter(|pair| !is_below(pair)).map(|pair| pair.places[1]).collect();
-            let best = format!("{} has the highest AP, {:.3}", names(&[0]), scores.coco.ap);
-            sentences.push(match unclear.as_slice() {
-                [] => format!("{best}, and is clearly better than all others."),
-                unclear => {
-                    format!("{best}, but is not clearly better than {} (95 % intervals include 0).", names(unclear))
+            let others: Vec<(usize, Difference)> = self
+                .pairs
+                .iter()
+                .filter(|pair| pair.places[0] == 0)
+                .filter_map(|pair| Some((pair.places[1], pair.ap?)))
+                .collect();
+            let places = |wanted: &dyn Fn(&Difference) -> bool| -> Vec<usize> {
+                others.iter().filter(|(_, ap)| wanted(ap)).map(|(place, _)| *place).collect()
+            };
+            let equal = places(&|ap| ap.value == 0.0);
+            let unclear = places(&|ap| ap.value != 0.0 && !ap.is_clear());
+            let best = [vec![0], equal].concat();
+            let have = if best.len() > 1 { "have the same AP, the highest" } else { "has the highest AP" };
+            let mut sentence = format!("{} {have}, {:.3}", names(&best), scores.coco.ap);
+            sentence += &match unclear.as_slice() {
+                _ if others.iter().any(|(_, ap)| ap.interval[0].is_nan()) => {
+                    format!("; fewer than {LEAST_IMAGES} images are too few to say which is better")
                 }
-            });
+                [] if best.len() == self.ranks.len() => String::new(),
+                [] => ", clearly better than all others".to_owned(),
+                unclear => format!("; not clearly better than {} (95 % intervals include 0)", names(unclear)),
+            };
+            sentences.push(sentence + ".");
         }
         if self.unlike {
             sentences.push("The inputs differ in size: times say nothing about the networks.".into());
@@ -147,7 +175,7 @@ impl Ranking {
                 format!("{} is the fastest, with {:.2} ms", names(&[*fastest]), self.ranks[*fastest].inference.median);
             sentences.push(match unclear.as_slice() {
                 [] => format!("{time}."),
-                unclear => format!("{time}; of {} that is not certain.", names(unclear)),
+                unclear => format!("{time}; whether it is faster than {} is not certain.", names(unclear)),
             });
         }
         sentences
@@ -192,6 +220,9 @@ impl Ranking {
 
     fn print(&self) -> anyhow::Result<()> {
         let conditions = &self.conditions;
+        for rank in &self.ranks {
+            print_line!("{} ({})", rank.side.name, rank.side.execution);
+        }
         print_line!(
             "on {}, letterboxed to at most {}, {}\n",
             conditions.subject,
@@ -213,10 +244,13 @@ impl Ranking {
                 print_line!("   note: {note}");
             }
         }
-        print_line!("\nEach pair, the second against the first, with 95 % intervals");
+        print_line!(
+            "\nEach pair: B against A is B less A in AP, and B / A in time (median of the pairs of runs), with 95 % intervals"
+        );
         for pair in &self.pairs {
             let [a, b, ap, ap_interval, ratio, interval] = self.pair_cells(pair);
-            let ap = if ap.is_empty() { String::new() } else { format!("AP {ap} ({ap_interval}), ") };
+            let ap_interval = if ap_interval.is_empty() { String::new() } else { format!(" ({ap_interval})") };
+            let ap = if ap.is_empty() { String::new() } else { format!("AP {ap}{ap_interval}, ") };
             print_line!("   {b} against {a}: {ap}time {ratio} ({interval})");
         }
         Ok(())
@@ -265,7 +299,7 @@ impl Ranking {
         let _ = writeln!(
             page,
             "<main>\n<header><h1>{title}</h1>\n<p>{}, input {}</p>\n</header>\n<p><code>{}</code><br>{}, yolo9 {}, {}, {}, confidence threshold {}</p>\n\
-             <section class=\"verdict\">",
+             {}<section class=\"verdict\">",
             escaped(&conditions.subject),
             conditions.input,
             escaped(&environment.command),
@@ -273,7 +307,8 @@ impl Ranking {
             environment.version,
             escaped(&environment.processor),
             conditions.threads_text(),
-            conditions.confidence
+            conditions.confidence,
+            left_out(self.failed.len())
         );
         for sentence in self.verdict() {
             let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
@@ -284,21 +319,29 @@ impl Ranking {
         self.ranks.iter().for_each(|rank| row(&mut page, &escape(&self.cells(rank))));
         page += TABLE_END;
         for rank in &self.ranks {
+            let _ =
+                writeln!(page, "<p>{} on {}</p>", escaped(&rank.side.name), escaped(&rank.side.execution.to_string()));
             for note in &rank.side.notes {
                 let _ = writeln!(page, "<p class=\"note\"><b>{}:</b> {}</p>", escaped(&rank.side.name), escaped(note));
             }
         }
         page += "</section>\n<section><h2>Each pair, the second against the first</h2>\n";
-        table(&mut page, &["first", "second", "AP", "95 % interval", "time", "95 % interval"]);
-        self.pairs.iter().for_each(|pair| row(&mut page, &escape(&self.pair_cells(pair))));
+        // Without labels there is no AP.
+        let shown = |cells: &[String]| match self.ranks[0].scores {
+            Some(_) => cells.to_vec(),
+            None => [&cells[..2], &cells[4..]].concat(),
+        };
+        let heads = ["first", "second", "AP", "95 % interval", "time", "95 % interval"].map(str::to_owned);
+        table(&mut page, &shown(&heads).iter().map(String::as_str).collect::<Vec<_>>());
+        self.pairs.iter().for_each(|pair| row(&mut page, &escape(&shown(&self.pair_cells(pair)))));
         page += TABLE_END;
         page += "</section>\n";
         self.curves(&mut page);
         let _ = writeln!(
             page,
-            "</main>\n<footer>Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); its intervals by the \
-             bootstrap over images. True, false and missed at the confidence threshold, from IoU 0.5. Times are medians of {} runs of each, \
+            "</main>\n<footer>{}Times are medians of {} runs of each, \
              interleaved on one machine; a ratio is the median of the pairs.</footer>",
+            if self.ranks[0].scores.is_some() { ACCURACY } else { "" },
             self.runs
         );
         closed(&mut page);

@@ -11,13 +11,13 @@ use super::summary::{
 };
 use super::{Accuracy, Comparison};
 use crate::environment::Environment;
-use crate::page::{TABLE_END, closed, figure, link, opened, row, table};
+use crate::page::{TABLE_END, closed, figure, left_out, link, opened, row, table};
 use crate::val::RESAMPLES;
 
 pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     let [a, b] = comparison.sides.each_ref().map(|side| escaped(&side.name));
     let mut page = format!(
-        "{}<header><h1><span class=\"a\">A</span> {a} <small>and</small> \
+        "{}<main>\n<header><h1><span class=\"a\">A</span> {a} <small>and</small> \
          <span class=\"b\">B</span> {b}</h1>\n<p>{}, input {}</p>\n</header>\n",
         opened(&format!("{a} and {b}")),
         escaped(&comparison.conditions.subject),
@@ -38,13 +38,7 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         comparison.conditions.threads_text(),
         comparison.conditions.confidence
     );
-    if !comparison.measured.failed.is_empty() {
-        let _ = writeln!(
-            page,
-            "<p class=\"note\">{} images could not be read, and are left out.</p>",
-            comparison.measured.failed.len()
-        );
-    }
+    page += &left_out(comparison.measured.failed.len());
     page += "<section class=\"verdict\">\n";
     for sentence in verdict(comparison) {
         let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
@@ -58,7 +52,7 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     images(&mut page, drawn);
     let _ = writeln!(
         page,
-        "<footer>Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
+        "</main>\n<footer>Accuracy as pycocotools measures it (confidence from 0.001, IoU 0.7, 300 detections); \
          its intervals by the bootstrap over images ({RESAMPLES} draws). Boxes are paired by class from IoU 0.5; \
          a box is true if it has that IoU with a label of its class that no better one has. Times are medians of {} runs of each, interleaved on \
          one machine; their ratio is the median of the pairs. Memory is the most that a process of its own took to open the model and run it once.</footer>",

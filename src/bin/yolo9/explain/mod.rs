@@ -57,7 +57,6 @@ pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<ExitS
     for (source, (out, format)) in sources.iter().zip(&places) {
         let image = match source.open(&options::image_limits(&args.input, 1)) {
             Ok(image) => image.pixels,
-            Err(failure) if sources.len() == 1 => anyhow::bail!("{}: {}", source.name(), failure.reason),
             Err(failure) => {
                 say!("error: {}: {}", source.name(), failure.reason);
                 failed += 1;
@@ -89,29 +88,34 @@ pub(crate) fn run(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<ExitS
 
 /// Where each image's sheet goes, checked before the work.
 fn places(args: &ExplainArgs, sources: &[Source]) -> anyhow::Result<Vec<(PathBuf, ImageFormat)>> {
-    let default = |source: &Source| {
+    // One image goes into a file, unless the path is a folder.
+    let is_folder =
+        |out: &Path| sources.len() > 1 || out.is_dir() || out.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if let Some(out) = args.out.as_deref().filter(|out| sources.len() > 1 && out.extension().is_some() && !out.is_dir())
+    {
+        anyhow::bail!("--out {}: expected a folder, since there are {} images", out.display(), sources.len());
+    }
+    let place = |source: &Source, number: usize| {
         let name = source.name();
-        let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy();
-        PathBuf::from(format!("{stem}-explained.png"))
-    };
-    let place = |source: &Source| match &args.out {
-        None => default(source),
-        Some(out) if sources.len() == 1 => out.clone(),
-        Some(folder) => folder.join(default(source)),
+        let stem = Path::new(&name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let again = if number > 1 { format!("-{number}") } else { String::new() };
+        let file = PathBuf::from(format!("{stem}{again}-explained.png"));
+        match args.out.as_deref() {
+            None => file,
+            Some(out) if is_folder(out) => out.join(file),
+            Some(out) => out.to_path_buf(),
+        }
     };
     let mut places: Vec<(PathBuf, ImageFormat)> = Vec::with_capacity(sources.len());
     for source in sources {
-        let out = place(source);
+        // Images of one name in different folders are numbered, as `detect` does it.
+        let is_free = |out: &PathBuf| places.iter().all(|(other, _)| other != out);
+        let out = (1..).map(|number| place(source, number)).find(is_free).context("a free name")?;
         let format = ImageFormat::from_path(&out).ok().filter(|f| [ImageFormat::Png, ImageFormat::Jpeg].contains(f));
         let format = format.with_context(|| format!("--out {}: expected a .png or .jpg file", out.display()))?;
         anyhow::ensure!(
             args.exist_ok || !out.exists(),
             "{} exists; choose another name with --out, or replace it with --exist-ok",
-            out.display()
-        );
-        anyhow::ensure!(
-            places.iter().all(|(other, _)| *other != out),
-            "two images would both be drawn into {}; explain them one after the other, with --out",
             out.display()
         );
         places.push((out, format));
@@ -141,6 +145,11 @@ struct Opened {
 
 impl Opened {
     fn new(name: &ModelArgs, args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            !model::is_config(&name.weights),
+            "{} is a config without weights, so there is nothing to look into; give a checkpoint",
+            name.weights
+        );
         let opened = model::load(name, globals)?;
         let letterbox = options::letterbox(&args.input, &opened)?;
         let postprocess = options::preset(&args.input).postprocess();

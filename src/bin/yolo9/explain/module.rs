@@ -124,11 +124,7 @@ impl Explained {
         let Distances { from_bilinear, from_nearest, .. } = self.distances();
         let (bilinear, nearest) = (from_bilinear.median(), from_nearest.median());
         let (of, distance) = if nearest < bilinear { ("nearest", nearest) } else { ("bilinear", bilinear) };
-        format!(
-            "layer {} samples {distance:.2} positions beside the points of {of} upsampling: {}",
-            self.layer,
-            self.conclusion()
-        )
+        format!("layer {} is {} ({distance:.2} positions from {of}, median)", self.layer, self.conclusion())
     }
 
     /// Map sizes and distances.

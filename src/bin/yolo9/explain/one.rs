@@ -1,17 +1,20 @@
 //! What the DySample modules of one network do to an image.
 
+use std::collections::BTreeMap;
+
 use image::RgbImage;
 use serde_json::json;
 use yolo9::architecture::Step;
+use yolo9::detect::DetectOutput;
 use yolo9::graph::DySampleValues;
 use yolo9::image::Letterbox;
-use yolo9::output::{ImageResult, summary};
 
 use super::draw::{self, Zoom};
 use super::maps::Sheet;
 use super::module::Explained;
-use super::{Explain, Explanation, Opened, Session, boxes_json, input_image, marks};
+use super::{Explain, Explanation, Opened, Session, boxes_json, input_image, marks, name_of};
 use crate::cli::{ExplainArgs, Globals, Region};
+use crate::report::counted;
 
 pub(super) struct OneNetwork {
     weights: String,
@@ -63,19 +66,19 @@ impl Explain for OneNetwork {
             .collect::<anyhow::Result<_>>()?;
         let input = input_image(prepared.tensor());
         let area = self.region.map(|region| area(region, image, prepared.letterbox())).transpose()?;
-        let found = ImageResult::new(name, &output, &self.session.class_names);
         let headlines: Vec<String> = modules.iter().map(Explained::headline).collect();
         let conclusion = format!("{name}: {}", headlines.join("; "));
+        let found = counted_boxes(&output, &self.session.class_names);
         let marks = marks(&output.detections, &self.session.class_names, prepared.letterbox());
         let groups = modules.iter().map(|module| module.groups).max().unwrap_or_default();
-        let mut sheet = Sheet::new(&input, &marks, &conclusion, &draw::legend(groups));
+        let mut sheet = Sheet::new(&input, &marks, &format!("{name}: {found}"), &draw::legend(groups));
         let mut sentences = vec![conclusion];
         for module in &modules {
             let zoom = area.map_or_else(|| Zoom::busiest(module), |area| Zoom::of_area(module, area, &input));
             draw::block(&mut sheet, &input, module, zoom);
             sentences.push(format!("  {}", module.sentence(prepared.size())));
         }
-        sentences.push(format!("  boxes at {}", summary(&found)));
+        sentences.push(format!("  {found}"));
         let json = json!({
             "image": name,
             "model": self.weights,
@@ -84,6 +87,18 @@ impl Explain for OneNetwork {
             "boxes": boxes_json(&output.detections, &self.session.class_names),
         });
         Ok(Explanation { sheet: sheet.finish(), sentences, json })
+    }
+}
+
+/// `5 boxes: 4 person, 1 bus`.
+fn counted_boxes(output: &DetectOutput, names: &[String]) -> String {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    output.detections.iter().for_each(|found| *counts.entry(found.class).or_default() += 1);
+    let classes: Vec<String> =
+        counts.into_iter().map(|(class, count)| format!("{count} {}", name_of(class, names))).collect();
+    match classes.as_slice() {
+        [] => "no box".into(),
+        classes => format!("{}: {}", counted(output.detections.len(), "box"), classes.join(", ")),
     }
 }
 

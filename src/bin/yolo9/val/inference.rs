@@ -14,6 +14,7 @@ use super::{Evaluated, mapping};
 use crate::devices::Execution;
 use crate::interrupt::Interrupt;
 use crate::options;
+use crate::report::counted;
 use crate::run::pipeline::{Flow, Limits, Pipeline};
 use crate::run::sources::Source;
 use crate::statistics::Spread;
@@ -84,7 +85,9 @@ impl Inference {
                         evaluated.shown.push(eval_image(&outputs.shown));
                     }
                     Err(failure) => {
+                        // A place for each image of the dataset, whatever became of it.
                         evaluated.images.push(EvalImage::default());
+                        evaluated.shown.push(EvalImage::default());
                         evaluated.failed.push((dataset.images[done.number].path.clone(), failure.reason));
                     }
                 }
@@ -92,7 +95,10 @@ impl Inference {
             },
         )?;
         bar.finish_and_clear();
-        evaluated.speed = format!("{:.1} ms per image in each of {count} sessions (median)", Spread::of(&times).median);
+        if !times.is_empty() {
+            let median = Spread::of(&times).median;
+            evaluated.speed = format!("{median:.1} ms per image in each of {} (median)", counted(count, "session"));
+        }
         let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
         if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
             anyhow::bail!("no image of the dataset can be read; the first one is {}: {reason}", path.display());

@@ -63,13 +63,14 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatu
         None => evaluate_model(args, globals, &dataset)?,
     };
     if evaluated.interrupted {
+        places.leave();
         say!("Interrupted: scores over some of the images would mislead, so there are none");
         return Ok(ExitStatus::Interrupted);
     }
     let scores = Scores::of(&evaluated.images, &evaluated.shown, args.count_conf, &dataset);
     let settings = settings_line(args, &dataset, &evaluated);
     if args.json.as_deref().is_none_or(|path| path != Path::new("-")) {
-        scores.print(&settings, args.input.preset.map(|_| args.preset()))?;
+        scores.print(&settings, args.preset(), args.loads_as_preset())?;
     }
     outputs::write(args, places, &dataset, &evaluated, (&scores, &settings), globals)?;
     for (path, reason) in &evaluated.failed {
@@ -84,6 +85,7 @@ fn settings_line(args: &ValArgs, dataset: &Dataset, evaluated: &Evaluated) -> St
     let labels: usize = evaluated.images.iter().map(|image| image.ground_truths.len()).sum();
     let left_out = match evaluated.failed.len() {
         0 => String::new(),
+        1 => " (1 could not be read and is left out)".to_owned(),
         failed => format!(" ({failed} could not be read and are left out)"),
     };
     let what = match &args.predictions {
@@ -125,7 +127,9 @@ fn evaluate_model(args: &ValArgs, globals: &Globals, dataset: &Dataset) -> anyho
         bar: progress_bar(dataset.images.len(), globals.quiet),
     };
     let evaluated = inference.run(dataset, model, DetectorOptions::new(letterbox, postprocess), placement)?;
-    log::info!("Inference: {}", evaluated.speed);
+    if !evaluated.speed.is_empty() {
+        log::info!("Inference: {}", evaluated.speed);
+    }
     Ok(Evaluated { letterbox: words, ..evaluated })
 }
 
@@ -165,6 +169,11 @@ fn placement(
 }
 
 impl ValArgs {
+    /// Whether images are loaded as the tool of the preset does it.
+    fn loads_as_preset(&self) -> bool {
+        self.input.preset.is_some() && self.predictions.is_none()
+    }
+
     /// Whose definitions classes are scored by.
     fn preset(&self) -> Preset {
         options::preset(&self.input)

@@ -40,6 +40,11 @@ impl Places {
         let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
         Ok(Self { folder })
     }
+
+    /// Deletes the folder if nothing is in it.
+    pub(super) fn leave(&self) {
+        self.folder.as_ref().map(RunFolder::remove_if_empty);
+    }
 }
 
 pub(super) fn write(

@@ -4,7 +4,7 @@ use yolo9::evaluate::{EvalImage, YoloClass, judge};
 use yolo9::output::{Bars, Series, bar_plot, css_colour, line_plot, table_plot};
 
 use super::Scores;
-use super::scores::{COLOURS, CONFUSION_IOU, SHOWN};
+use super::scores::{COLOURS, CONFUSION_IOU};
 
 /// A file name and its SVG.
 pub(super) type Plot = (&'static str, String);
@@ -38,7 +38,8 @@ pub(super) fn confusion(scores: &Scores) -> Plot {
     let names: Vec<String> = present.iter().map(name).collect();
     let table: Vec<Vec<usize>> =
         present.iter().map(|row| present.iter().map(|column| counts[*row][*column]).collect()).collect();
-    let title = format!("Detected (rows) and labelled (columns), confidence {SHOWN}, IoU {CONFUSION_IOU}");
+    let confidence = scores.count_conf;
+    let title = format!("Detected (rows) and labelled (columns), confidence {confidence}, IoU {CONFUSION_IOU}");
     ("confusion.svg", table_plot(&title, &names, &table))
 }
 

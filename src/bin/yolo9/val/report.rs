@@ -11,7 +11,7 @@ use super::scores::{Scores, shown, style};
 use super::worst::Worst;
 use super::{Evaluated, ValArgs};
 use crate::environment::Environment;
-use crate::page::{TABLE_END, closed, figure, link, opened, row, table};
+use crate::page::{TABLE_END, closed, figure, left_out, link, opened, row, table};
 use crate::report::counted;
 
 /// What stands in the page besides numbers.
@@ -37,15 +37,10 @@ pub(super) fn page(args: &ValArgs, evaluated: &Evaluated, scores: &Scores, setti
         escaped(&command),
         escaped(&processor)
     );
+    page += &left_out(evaluated.failed.len());
     if !evaluated.failed.is_empty() {
-        let _ = writeln!(
-            page,
-            "<p class=\"note\">{} could not be read, and are left out: {}</p>",
-            counted(evaluated.failed.len(), "image"),
-            escaped(
-                &evaluated.failed.iter().map(|(path, _)| path.display().to_string()).collect::<Vec<_>>().join(", ")
-            )
-        );
+        let names: Vec<String> = evaluated.failed.iter().map(|(path, _)| path.display().to_string()).collect();
+        let _ = writeln!(page, "<p>Not read: {}</p>", escaped(&names.join(", ")));
     }
     let counts = scores.counts;
     let _ = writeln!(
@@ -68,9 +63,11 @@ pub(super) fn page(args: &ValArgs, evaluated: &Evaluated, scores: &Scores, setti
     images(&mut page, show.worst, args.worst, "Images with the most false positives", |worst| worst.wrong);
     let _ = writeln!(
         page,
-        "</main>\n<footer>COCO's numbers equal those of pycocotools. Curves are by the official val.py. A detection is true if it has IoU 0.5 with a \
+        "</main>\n<footer>COCO's numbers equal those of pycocotools. Curves, and confidences in their histogram, are of all \
+         detections that scores are made of; counts, sizes, the table of what is taken for what and images are of those that detect shows at \
+         confidence {}. Curves are by the official val.py. A detection is true if it has IoU 0.5 with a \
          label of its class that no more confident one has. In images: red is missed, orange false, green true, at confidence {}.</footer>",
-        args.count_conf
+        args.count_conf, args.count_conf
     );
     closed(&mut page);
     page

@@ -9,11 +9,11 @@ use yolo9::evaluate::{
 
 use crate::console::print_line;
 
-/// Confidence threshold of `detect`: that of the confusion matrix, and of right and wrong detections.
+/// Confidence threshold of `detect`, at which right and wrong detections are counted.
 pub(crate) const SHOWN: f32 = 0.25;
 
-/// Least IoU in the confusion matrix, as in the training codes.
-pub(super) const CONFUSION_IOU: f64 = 0.45;
+/// Least IoU in the confusion matrix: that of the counts.
+pub(super) const CONFUSION_IOU: f64 = 0.5;
 
 /// Of right and wrong in histograms.
 pub(super) const COLOURS: [&str; 2] = ["#2a9d4a", "#e67814"];
@@ -26,7 +26,7 @@ pub(crate) struct Scores {
     pub(crate) ultralytics: YoloMetrics,
     /// Of what `detect` shows at that confidence.
     pub(crate) counts: Counts,
-    count_conf: f32,
+    pub(super) count_conf: f32,
     pub(super) confusion: Confusion,
     class_names: Vec<String>,
 }
@@ -43,7 +43,7 @@ impl Scores {
             ultralytics: yolo_metrics(images, classes, MetricStyle::Ultralytics),
             counts: Counts::of(shown),
             count_conf,
-            confusion: confusion(images, classes, f64::from(SHOWN), CONFUSION_IOU),
+            confusion: confusion(shown, classes, f64::from(count_conf), CONFUSION_IOU),
             class_names: dataset.class_names.clone(),
         }
     }
@@ -82,8 +82,8 @@ impl Scores {
         })
     }
 
-    /// `preset` is the one whose loader was used, if it was.
-    pub(super) fn print(&self, settings: &str, preset: Option<Preset>) -> anyhow::Result<()> {
+    /// Classes with the definitions of `preset`, whose loader was used if `loaded` says so.
+    pub(super) fn print(&self, settings: &str, preset: Preset, loaded: bool) -> anyhow::Result<()> {
         print_line!("{settings}\n");
         let coco = &self.coco;
         let [small, medium, large] = coco.ap_by_area.map(shown);
@@ -95,7 +95,7 @@ impl Scores {
         print_line!("YOLO-style (not comparable with COCO's)");
         print_line!("  {:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}", "", "P", "R", "F1", "at conf", "mAP50", "mAP50-95");
         for (name, key, m) in self.styles() {
-            let loaded = preset.is_some_and(|preset| style(preset).1 == key);
+            let loaded = loaded && style(preset).1 == key;
             print_line!(
                 "  {name:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}{}",
                 shown(m.precision),
@@ -113,8 +113,7 @@ impl Scores {
             "\nAs detect shows them, at confidence {} (true from IoU 0.5)\n  {true_positives} true and {false_positives} false positives, {misses} misses; precision {precision}, recall {recall}",
             self.count_conf
         );
-        let defined = preset.unwrap_or_default();
-        print_line!("\nClasses: P, R, mAP50 and mAP50-95 by {}, AP and AP50 by COCO", style(defined).0);
+        print_line!("\nClasses: P, R, mAP50 and mAP50-95 by {}, AP and AP50 by COCO", style(preset).0);
         print_line!(
             "  {:<20} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
             "class",
@@ -127,7 +126,7 @@ impl Scores {
             "AP",
             "AP50"
         );
-        for (name, coco, yolo) in self.rows(defined) {
+        for (name, coco, yolo) in self.rows(preset) {
             print_line!(
                 "  {name:<20} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
                 yolo.images,
