@@ -52,10 +52,15 @@ fn legend<'a>(svg: &mut String, entries: impl Iterator<Item = (&'a str, &'a str)
     }
 }
 
-/// With as many digits as the range needs.
+/// A tick of an axis in five parts, with the digits that tell it from its neighbours.
 fn tick_text(value: f64, (low, high): (f64, f64)) -> String {
-    let digits = (1.0 - ((high - low) / 2.0).log10().ceil()).clamp(0.0, 4.0) as usize;
-    format!("{value:.digits$}")
+    let step = (high - low) / 5.0;
+    let is_whole = |digits: &i32| {
+        let scaled = step * 10f64.powi(*digits);
+        (scaled - scaled.round()).abs() < 1e-6 * scaled
+    };
+    let digits = (0..=3).find(is_whole).unwrap_or_else(|| (1 - step.log10().floor() as i32).clamp(0, 4));
+    format!("{value:.*}", digits as usize)
 }
 
 fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, size: u32, text: &str) {
@@ -70,4 +75,23 @@ fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, size: u32, text: &st
 #[must_use]
 pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_ticks_look_the_same() {
+        for (high, expected) in [
+            (1.0, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+            (5.0, ["0", "1", "2", "3", "4", "5"]),
+            (3.0, ["0.0", "0.6", "1.2", "1.8", "2.4", "3.0"]),
+            (100.0, ["0", "20", "40", "60", "80", "100"]),
+            (3.0123, ["0.00", "0.60", "1.20", "1.81", "2.41", "3.01"]),
+        ] {
+            let ticks = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0].map(|n| tick_text(n * high / 5.0, (0.0, high)));
+            assert_eq!(ticks, expected);
+        }
+    }
 }
