@@ -158,7 +158,7 @@ fn more_than_two_are_ranked() {
     let output = place.succeeds(&format!("compare {sides} --data {} --runs 3 --out out", parcels()));
     let text = stdout(&output);
     assert!(text.contains("have the same AP, the highest, 0.8") && text.contains("is the fastest, with"), "{text}");
-    assert!(text.contains("Each pair, the second against the first"), "{text}");
+    assert!(text.contains("Each pair: B against A"), "{text}");
     let numbers: Value = serde_json::from_slice(&std::fs::read(place.path("out/compare.json")).unwrap()).unwrap();
     let ranking = numbers["ranking"].as_array().unwrap();
     let ap: Vec<f64> = ranking.iter().map(|rank| rank["accuracy"]["coco"]["AP"].as_f64().unwrap()).collect();

@@ -89,3 +89,22 @@ fn a_lifted_module_moves_nowhere_and_others_are_refused() {
     place.fails("explain -o x.gif", 1);
     place.fails("explain none.jpg", 2);
 }
+
+/// A network whose only DySample is in the auxiliary branch, where a tutorial that counts upsamples from the end puts it.
+#[test]
+fn dysample_that_inference_drops_is_said_to_be_so() {
+    let place = Workdir::new();
+    let golden = common::data("golden").join("yolov9-t-tiny/model.pt");
+    place.succeeds(&format!("convert {} -o plain.safetensors", golden.display()));
+    let bytes = std::fs::read(place.path("plain.safetensors")).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let mut config: Value = serde_json::from_str(header["__metadata__"]["config"].as_str().unwrap()).unwrap();
+    // Layer 23 is number 14 of the head.
+    assert_eq!(config["head"][14][2], "nn.Upsample");
+    config["head"][14][2] = "DySample".into();
+    config["head"][14][3] = serde_json::json!([2, "lp"]);
+    place.write("auxiliary.yaml", config.to_string().as_bytes());
+    place.succeeds("convert plain.safetensors --to auxiliary.yaml --lift nearest -o auxiliary.safetensors");
+    place.fails("explain -w auxiliary.safetensors -o x.png", 1);
+}
