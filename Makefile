@@ -34,7 +34,7 @@ package:
 	cargo package --locked --allow-dirty --no-verify
 	tar -xzf target/package/$(PACKAGE).crate -C target/package
 	cargo test $(IN_PACKAGE) --lib --no-default-features
-	cargo check $(IN_PACKAGE) --all-targets
+	cargo check $(IN_PACKAGE) --bins --examples
 
 # The pages that yolo9 writes, in a browser: scripts, accessibility, small and dark screens, hostile names. Needs node, npm and
 # Chromium (CHROMIUM names it if it is not /usr/bin/chromium). PAGES are further ones to look at.
