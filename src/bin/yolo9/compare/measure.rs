@@ -164,8 +164,10 @@ impl Measured {
                 self.evaluated[side].push(evaluated);
             }
         }
-        let pair: Option<&[Side; 2]> = sides.try_into().ok();
-        if let Some(sides) = pair.filter(|sides| sides.iter().all(|side| side.has_weights)) {
+        // Boxes are paired between two sides; more are ranked.
+        if let Ok(sides) = <&[Side; 2]>::try_from(sides)
+            && sides.iter().all(|side| side.has_weights)
+        {
             let a = &outputs[0][0].detections;
             let b = renamed(&outputs[1][0].detections, sides);
             let compared = compare_detections(a, &b);

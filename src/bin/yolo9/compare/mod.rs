@@ -8,9 +8,10 @@ mod side;
 mod summary;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
+use serde_json::Value;
 use yolo9::detect::Engine;
 use yolo9::evaluate::{ApDifferences, Dataset, ap_differences};
 use yolo9::image::ImageLimits;
@@ -155,14 +156,14 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
         threads,
         limits,
     };
-    let sides = match <[Side; 2]>::try_from(sides) {
-        Ok(sides) => sides,
-        Err(sides) => {
-            return Ranking::new(sides, measured, labelled, conditions).finish(args, folder.as_ref(), globals);
+    let outcome: Box<dyn Outcome> = match <[Side; 2]>::try_from(sides) {
+        Ok(sides) => {
+            let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
+            Box::new(Comparison { sides, measured, accuracy, conditions })
         }
+        Err(sides) => Box::new(Ranking::new(sides, measured, labelled, conditions)),
     };
-    let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
-    finish(args, &Comparison { sides, measured, accuracy, conditions }, folder.as_ref(), globals)
+    finish(args, &*outcome, folder.as_ref(), globals)
 }
 
 /// The dataset, if each side has weights to be measured with it.
@@ -203,35 +204,62 @@ fn thresholds(args: &CompareArgs, side: &Side) -> anyhow::Result<yolo9::detect::
     options::thresholds(&args.thresholds, options::preset(&args.input).postprocess(), &side.class_names)
 }
 
+/// What a comparison gives.
+trait Outcome {
+    fn json(&self) -> Value;
+    fn print(&self) -> anyhow::Result<()>;
+    /// The report; its images are written into the folder.
+    fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String>;
+    /// Images that could not be read, with the reason.
+    fn failed(&self) -> &[(PathBuf, String)];
+}
+
+impl Outcome for Comparison {
+    fn json(&self) -> Value {
+        summary::json(self)
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        summary::print(self)
+    }
+
+    fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String> {
+        Ok(report::page(self, &images::draw(folder, self, args.examples)?))
+    }
+
+    fn failed(&self) -> &[(PathBuf, String)] {
+        &self.measured.failed
+    }
+}
+
 fn finish(
     args: &CompareArgs,
-    comparison: &Comparison,
+    outcome: &dyn Outcome,
     folder: Option<&RunFolder>,
     globals: &Globals,
 ) -> anyhow::Result<ExitStatus> {
-    let json = format!("{:#}\n", summary::json(comparison));
+    let json = format!("{:#}\n", outcome.json());
     match args.json.as_deref() {
         Some(path) if path == Path::new("-") => print_line!("{}", json.trim_end()),
         other => {
             if let Some(path) = other {
                 write_atomically(path, json.as_bytes())?;
             }
-            summary::print(comparison)?;
+            outcome.print()?;
         }
     }
     if let Some(folder) = folder {
         write_atomically(&folder.path().join("compare.json"), json.as_bytes())?;
-        let drawn = images::draw(folder.path(), comparison, args.examples)?;
-        let page = report::page(comparison, &drawn);
+        let page = outcome.page(folder.path(), args)?;
         write_atomically(&folder.path().join("report.html"), page.as_bytes())?;
         if !globals.quiet {
             say!("Report: {}", folder.path().join("report.html").display());
         }
     }
-    for (path, reason) in &comparison.measured.failed {
+    for (path, reason) in outcome.failed() {
         say!("error: {}: {reason}", path.display());
     }
-    Ok(if comparison.measured.failed.is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
+    Ok(if outcome.failed().is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
 
 fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) -> anyhow::Result<Vec<Source>> {

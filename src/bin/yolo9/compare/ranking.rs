@@ -1,22 +1,21 @@
 //! More than two models: which is best, and what is known of each pair.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use yolo9::detect::Preset;
 use yolo9::evaluate::{Dataset, Difference, LEAST_IMAGES};
-use yolo9::output::{Series, css_colour, escaped, line_plot, write_atomically};
+use yolo9::output::{Series, css_colour, escaped};
 
 use super::measure::Measured;
+use super::report::{mean_curve, mean_plot};
 use super::side::Side;
-use super::summary::{INFERENCE, STAGES, shown_interval};
-use super::{Conditions, differences_of};
-use crate::cli::{CompareArgs, Globals};
-use crate::console::{print_line, say};
-use crate::exit::ExitStatus;
+use super::summary::{INFERENCE, STAGES, ap_json, shown_interval};
+use super::{Conditions, Outcome, differences_of};
+use crate::cli::CompareArgs;
+use crate::console::print_line;
 use crate::page::{TABLE_END, closed, left_out, opened, row, table};
-use crate::run::places::RunFolder;
 use crate::statistics::{Interleaved, Spread};
 use crate::val::Scores;
 
@@ -29,7 +28,7 @@ pub(super) struct Ranking {
     ranks: Vec<Rank>,
     /// Of each two, the better one first.
     pairs: Vec<PairOfRanks>,
-    failed: Vec<(std::path::PathBuf, String)>,
+    failed: Vec<(PathBuf, String)>,
     runs: usize,
     unlike: bool,
     conditions: Conditions,
@@ -96,35 +95,6 @@ impl Ranking {
         let ranks = order.iter().filter_map(rank).collect();
         let (runs, unlike) = (measured.timings[0].len(), measured.unlike.is_some());
         Self { ranks, pairs, failed: measured.failed, runs, unlike, conditions }
-    }
-
-    pub(super) fn finish(
-        &self,
-        args: &CompareArgs,
-        folder: Option<&RunFolder>,
-        globals: &Globals,
-    ) -> anyhow::Result<ExitStatus> {
-        let json = format!("{:#}\n", self.json());
-        match args.json.as_deref() {
-            Some(path) if path == Path::new("-") => print_line!("{}", json.trim_end()),
-            other => {
-                if let Some(path) = other {
-                    write_atomically(path, json.as_bytes())?;
-                }
-                self.print()?;
-            }
-        }
-        if let Some(folder) = folder {
-            write_atomically(&folder.path().join("compare.json"), json.as_bytes())?;
-            write_atomically(&folder.path().join("report.html"), self.page().as_bytes())?;
-            if !globals.quiet {
-                say!("Report: {}", folder.path().join("report.html").display());
-            }
-        }
-        for (path, reason) in &self.failed {
-            say!("error: {}: {reason}", path.display());
-        }
-        Ok(if self.failed.is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
     }
 
     /// Which one is best, and which one is fastest.
@@ -218,6 +188,52 @@ impl Ranking {
         ]
     }
 
+    fn curves(&self, page: &mut String) {
+        let of_rank = |(place, rank): (usize, &Rank)| {
+            Some(mean_curve(rank.scores.as_ref()?, &rank.side.name, &css_colour(place)))
+        };
+        let series: Vec<Series> = self.ranks.iter().enumerate().filter_map(of_rank).collect();
+        if !series.is_empty() {
+            let _ = writeln!(page, "<figure>{}</figure>", mean_plot(&series));
+        }
+    }
+}
+
+impl Outcome for Ranking {
+    fn json(&self) -> Value {
+        let rank = |rank: &Rank| {
+            json!({
+                "model": rank.side.name,
+                "notes": rank.side.notes,
+                "execution": rank.side.execution.json(),
+                "size": rank.side.size.json(),
+                "accuracy": rank.scores.as_ref().map(|scores| scores.json(Preset::default())),
+                "inference": rank.inference.json(),
+            })
+        };
+        let pair = |pair: &PairOfRanks| {
+            json!({
+                "a": self.ranks[pair.places[0]].side.name,
+                "b": self.ranks[pair.places[1]].side.name,
+                "AP_b_minus_a": pair.ap.as_ref().map(ap_json),
+                "inference": { "ratio": pair.time.ratio, "interval": pair.time.interval },
+            })
+        };
+        let conditions = &self.conditions;
+        json!({
+            "environment": conditions.environment.json(),
+            "subject": conditions.subject,
+            "input": conditions.input,
+            "confidence": conditions.confidence,
+            "verdict": self.verdict(),
+            "ranking": self.ranks.iter().map(rank).collect::<Vec<_>>(),
+            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
+            "failed": self.failed.len(),
+            "threads": conditions.threads,
+            "runs": self.runs,
+        })
+    }
+
     fn print(&self) -> anyhow::Result<()> {
         let conditions = &self.conditions;
         for rank in &self.ranks {
@@ -256,42 +272,7 @@ impl Ranking {
         Ok(())
     }
 
-    fn json(&self) -> Value {
-        let rank = |rank: &Rank| {
-            json!({
-                "model": rank.side.name,
-                "notes": rank.side.notes,
-                "execution": rank.side.execution.json(),
-                "size": rank.side.size.json(),
-                "accuracy": rank.scores.as_ref().map(|scores| scores.json(Preset::default())),
-                "inference": rank.inference.json(),
-            })
-        };
-        let pair = |pair: &PairOfRanks| {
-            let interval = |ap: &Difference| (!ap.interval[0].is_nan()).then_some(ap.interval);
-            json!({
-                "a": self.ranks[pair.places[0]].side.name,
-                "b": self.ranks[pair.places[1]].side.name,
-                "AP_b_minus_a": pair.ap.as_ref().map(|ap| json!({ "AP": ap.value, "interval": interval(ap) })),
-                "inference": { "ratio": pair.time.ratio, "interval": pair.time.interval },
-            })
-        };
-        let conditions = &self.conditions;
-        json!({
-            "environment": conditions.environment.json(),
-            "subject": conditions.subject,
-            "input": conditions.input,
-            "confidence": conditions.confidence,
-            "verdict": self.verdict(),
-            "ranking": self.ranks.iter().map(rank).collect::<Vec<_>>(),
-            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
-            "failed": self.failed.len(),
-            "threads": conditions.threads,
-            "runs": self.runs,
-        })
-    }
-
-    fn page(&self) -> String {
+    fn page(&self, _folder: &Path, _args: &CompareArgs) -> anyhow::Result<String> {
         let conditions = &self.conditions;
         let title = format!("{} models compared", self.ranks.len());
         let environment = &conditions.environment;
@@ -345,27 +326,10 @@ impl Ranking {
             self.runs
         );
         closed(&mut page);
-        page
+        Ok(page)
     }
 
-    fn curves(&self, page: &mut String) {
-        let series = |(place, rank): (usize, &Rank)| {
-            let classes = &rank.scores.as_ref()?.official.classes;
-            let mean = |n: usize| {
-                classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64
-            };
-            Some(Series {
-                name: rank.side.name.clone(),
-                in_legend: true,
-                points: (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect(),
-                colour: css_colour(place),
-                strong: true,
-            })
-        };
-        let series: Vec<Series> = self.ranks.iter().enumerate().filter_map(series).collect();
-        if !series.is_empty() {
-            let plot = line_plot("Precision and recall at IoU 0.5, mean of classes", ["recall", "precision"], &series);
-            let _ = writeln!(page, "<figure>{plot}</figure>");
-        }
+    fn failed(&self) -> &[(PathBuf, String)] {
+        &self.failed
     }
 }

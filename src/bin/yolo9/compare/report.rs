@@ -12,7 +12,7 @@ use super::summary::{
 use super::{Accuracy, Comparison};
 use crate::environment::Environment;
 use crate::page::{TABLE_END, closed, figure, left_out, link, opened, row, table};
-use crate::val::RESAMPLES;
+use crate::val::{RESAMPLES, Scores};
 
 pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
     let [a, b] = comparison.sides.each_ref().map(|side| escaped(&side.name));
@@ -89,17 +89,10 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
         );
     }
     *page += TABLE_END;
-    let mut series = Vec::new();
-    for (scores, (name, colour)) in accuracy.scores.iter().zip([("A", "#146edc"), ("B", "#e67814")]) {
-        let classes = &scores.official.classes;
-        let mean = |n: usize| {
-            classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64
-        };
-        let points = (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect();
-        series.push(Series { name: name.into(), in_legend: true, points, colour: colour.into(), strong: true });
-    }
-    let plot = line_plot("Precision and recall at IoU 0.5, mean of classes", ["recall", "precision"], &series);
-    let _ = writeln!(page, "<figure>{plot}</figure>");
+    let colours = [("A", "#146edc"), ("B", "#e67814")];
+    let of_side = |(scores, (name, colour)): (&Scores, (&str, &str))| mean_curve(scores, name, colour);
+    let series: Vec<Series> = accuracy.scores.iter().zip(colours).map(of_side).collect();
+    let _ = writeln!(page, "<figure>{}</figure>", mean_plot(&series));
     per_class(page, comparison);
     *page += "<p>YOLO-style numbers, which are not comparable with COCO's:</p>\n";
     table(page, &["mAP50-95", "A", "B", "B &minus; A"]);
@@ -111,6 +104,19 @@ fn accuracy(page: &mut String, comparison: &Comparison) {
     }
     *page += TABLE_END;
     *page += "</section>\n";
+}
+
+/// Precision by recall of a side, the mean of classes.
+pub(super) fn mean_curve(scores: &Scores, name: &str, colour: &str) -> Series {
+    let classes = &scores.official.classes;
+    let mean =
+        |n: usize| classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64;
+    let points = (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect();
+    Series { name: name.into(), in_legend: true, points, colour: colour.into(), strong: true }
+}
+
+pub(super) fn mean_plot(series: &[Series]) -> String {
+    line_plot("Precision and recall at IoU 0.5, mean of classes", ["recall", "precision"], series)
 }
 
 /// From fewer labels on an interval of one class says little.

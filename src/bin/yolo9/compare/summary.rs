@@ -278,6 +278,12 @@ pub(super) fn size_rows(comparison: &Comparison) -> Vec<(&'static str, [String; 
     ]
 }
 
+/// A difference in AP; the interval of few images is null.
+pub(super) fn ap_json(difference: &Difference) -> Value {
+    let interval = (!difference.interval[0].is_nan()).then_some(difference.interval);
+    json!({ "AP": difference.value, "interval": interval })
+}
+
 pub(super) fn json(comparison: &Comparison) -> Value {
     let ((total, classes), agreement) = (counts(comparison), agreement(comparison));
     let stages: serde_json::Map<String, Value> = stages(comparison)
@@ -295,15 +301,14 @@ pub(super) fn json(comparison: &Comparison) -> Value {
         })
         .collect();
     let accuracy = comparison.accuracy.as_ref().map(|Accuracy { scores, differences }| {
-        let of = |d: &Difference| json!({ "AP": d.value, "interval": (!d.interval[0].is_nan()).then_some(d.interval) });
         let areas = AREAS.iter().map(|(area, _)| *area).zip(&differences.by_area).chain([("AP50", &differences.ap50)]);
         let known = areas.filter(|(_, difference)| !difference.value.is_nan());
         let by_area: serde_json::Map<String, Value> =
-            known.map(|(name, difference)| (name.to_owned(), of(difference))).collect();
+            known.map(|(name, difference)| (name.to_owned(), ap_json(difference))).collect();
         let classes: serde_json::Map<String, Value> = scores[0]
             .per_class()
             .into_iter()
-            .map(|(name, class)| (name.to_owned(), of(&differences.classes[class.class])))
+            .map(|(name, class)| (name.to_owned(), ap_json(&differences.classes[class.class])))
             .collect();
         json!({ "a": scores[0].json(Preset::default()), "b": scores[1].json(Preset::default()), "b_minus_a": by_area, "classes_b_minus_a": classes })
     });

@@ -211,10 +211,14 @@ fn marks(detections: &[Detection], names: &[String], letterbox: &Letterbox) -> V
 }
 
 fn mark(found: &Detection, names: &[String], letterbox: &Letterbox, colour: [u8; 3]) -> Mark {
-    let BoxXyxy { x1, y1, x2, y2 } = found.bbox;
-    let ((x1, y1), (x2, y2)) = (letterbox.to_input(x1, y1), letterbox.to_input(x2, y2));
     let text = format!("{} {:.2}", name_of(found.class, names), found.confidence);
-    Mark { bbox: BoxXyxy { x1, y1, x2, y2 }, text, colour }
+    Mark { bbox: in_input(&found.bbox, letterbox), text, colour }
+}
+
+/// A box of the image in pixels of the network's input.
+fn in_input(bbox: &BoxXyxy, letterbox: &Letterbox) -> BoxXyxy {
+    let ((x1, y1), (x2, y2)) = (letterbox.to_input(bbox.x1, bbox.y1), letterbox.to_input(bbox.x2, bbox.y2));
+    BoxXyxy { x1, y1, x2, y2 }
 }
 
 fn name_of(class: usize, names: &[String]) -> String {

@@ -35,14 +35,33 @@ pub(super) struct Explained {
     pub(super) output: Array2<f32>,
     /// Length of the difference to nearest upsampling.
     pub(super) difference: Array2<f32>,
+    /// Of all groups.
+    distances: Distances,
 }
 
 /// Distances in positions, of all points or of those of a group.
-pub(super) struct Distances {
-    pub(super) from_bilinear: Quartiles,
-    pub(super) from_nearest: Quartiles,
+struct Distances {
+    from_bilinear: Quartiles,
+    from_nearest: Quartiles,
     /// How much points move about their mean over the image: 0 for a fixed upsampler.
-    pub(super) variation: f64,
+    variation: f64,
+}
+
+impl Distances {
+    /// Of some channels of the shifts from bilinear points, and of the offsets from nearest ones.
+    fn of([shifts, offsets]: [&Array4<f32>; 2], channels: std::ops::Range<usize>) -> Self {
+        let quartiles = |array: &Array4<f32>| {
+            let (x, y) = (array.slice(s![0, channels.clone(), .., ..]), array.slice(s![1, channels.clone(), .., ..]));
+            Quartiles::of(x.iter().zip(&y).map(|(x, y)| f64::from(*x).hypot(f64::from(*y))))
+        };
+        let each = (0..2).flat_map(|component| channels.clone().map(move |channel| (component, channel)));
+        let spread: f64 = each.map(|(c, n)| f64::from(offsets.slice(s![c, n, .., ..]).std(0.0))).sum();
+        Self {
+            from_bilinear: quartiles(shifts),
+            from_nearest: quartiles(offsets),
+            variation: spread / (2 * channels.len()).max(1) as f64,
+        }
+    }
 }
 
 impl Explained {
@@ -66,12 +85,14 @@ impl Explained {
         let offsets = by_component(offset.clone())?;
         let sums = offsets.sum_axis(Axis(3)).sum_axis(Axis(2));
         let mean = (sums / (rows * columns).max(1) as f32).insert_axis(Axis(2)).insert_axis(Axis(3));
+        let shifts = by_component(offset - &bilinear_points)?;
         Ok(Self {
             layer: values.layer,
             scale,
             groups,
             positions: (columns, rows),
-            shifts: by_component(offset - &bilinear_points)?,
+            distances: Distances::of([&shifts, &offsets], 0..groups * scale * scale),
+            shifts,
             moves: &offsets - &mean,
             offsets,
             input: lengths(input),
@@ -82,33 +103,17 @@ impl Explained {
         })
     }
 
-    /// Of all groups.
-    pub(super) fn distances(&self) -> Distances {
-        self.distances_of(0..self.groups)
-    }
-
     fn distances_of(&self, groups: std::ops::Range<usize>) -> Distances {
         let subpixels = self.scale * self.scale;
-        let channels = groups.start * subpixels..groups.end * subpixels;
-        let quartiles = |array: &Array4<f32>| {
-            let (x, y) = (array.slice(s![0, channels.clone(), .., ..]), array.slice(s![1, channels.clone(), .., ..]));
-            Quartiles::of(x.iter().zip(&y).map(|(x, y)| f64::from(*x).hypot(f64::from(*y))))
-        };
-        let each = (0..2).flat_map(|component| channels.clone().map(move |channel| (component, channel)));
-        let spread: f64 = each.map(|(c, n)| f64::from(self.offsets.slice(s![c, n, .., ..]).std(0.0))).sum();
-        Distances {
-            from_bilinear: quartiles(&self.shifts),
-            from_nearest: quartiles(&self.offsets),
-            variation: spread / (2 * channels.len()).max(1) as f64,
-        }
+        Distances::of([&self.shifts, &self.offsets], groups.start * subpixels..groups.end * subpixels)
     }
 
     /// What the module comes to, in a few words.
     pub(super) fn conclusion(&self) -> &'static str {
-        let Distances { from_bilinear, from_nearest, variation } = self.distances();
+        let Distances { from_bilinear, from_nearest, variation } = &self.distances;
         let (bilinear, nearest) = (from_bilinear.median(), from_nearest.median());
         let (columns, rows) = self.positions;
-        match variation {
+        match *variation {
             v if v < 1e-6 && columns * rows > 1 && nearest < SAME => "the same as nearest upsampling",
             v if v < 1e-6 && columns * rows > 1 && bilinear < SAME => "the same as bilinear upsampling",
             v if v < 1e-6 && columns * rows > 1 => "fixed points, whatever the image shows",
@@ -121,7 +126,7 @@ impl Explained {
 
     /// Where it samples, and what that comes to.
     pub(super) fn headline(&self) -> String {
-        let Distances { from_bilinear, from_nearest, .. } = self.distances();
+        let Distances { from_bilinear, from_nearest, .. } = &self.distances;
         let (bilinear, nearest) = (from_bilinear.median(), from_nearest.median());
         let (of, distance) = if nearest < bilinear { ("nearest", nearest) } else { ("bilinear", bilinear) };
         format!("layer {} is {} ({distance:.2} positions from {of}, median)", self.layer, self.conclusion())
@@ -130,7 +135,7 @@ impl Explained {
     /// Map sizes and distances.
     pub(super) fn sentence(&self, input: Size) -> String {
         let (columns, rows) = self.positions;
-        let Distances { from_bilinear, from_nearest, variation } = self.distances();
+        let Distances { from_bilinear, from_nearest, variation } = &self.distances;
         format!(
             "layer {}: {columns}x{rows} to {}x{} positions of {:.0} pixels of the input, {} groups: {}\n    from the points of bilinear \
              upsampling, in positions: {}\n    from those of nearest: {}; they vary by {variation:.3} over the image",
@@ -147,7 +152,7 @@ impl Explained {
 
     pub(super) fn json(&self) -> Value {
         let (columns, rows) = self.positions;
-        let distances = |distances: Distances| {
+        let distances = |distances: &Distances| {
             json!({
                 "from_bilinear": distances.from_bilinear.json(),
                 "from_nearest": distances.from_nearest.json(),
@@ -159,12 +164,12 @@ impl Explained {
                 let channels = group * self.scale * self.scale..(group + 1) * self.scale * self.scale;
                 self.shifts.slice(s![component, channels, .., ..]).mean()
             };
-            let mut of = distances(self.distances_of(group..group + 1));
+            let mut of = distances(&self.distances_of(group..group + 1));
             of["group"] = json!(group);
             of["mean_shift"] = json!([mean(0), mean(1)]);
             of
         };
-        let mut all = distances(self.distances());
+        let mut all = distances(&self.distances);
         all["layer"] = json!(self.layer);
         all["conclusion"] = json!(self.conclusion());
         all["scale"] = json!(self.scale);

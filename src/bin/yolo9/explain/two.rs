@@ -11,7 +11,7 @@ use yolo9::output::Mark;
 
 use super::maps::{Sheet, coloured, range_of};
 use super::module::lengths;
-use super::{Explain, Explanation, Maps, Opened, Session, box_json, input_image, mark, name_of};
+use super::{Explain, Explanation, Maps, Opened, Session, box_json, in_input, input_image, mark, name_of};
 use crate::cli::{ExplainArgs, Globals, ModelArgs};
 use crate::report::counted;
 
@@ -63,14 +63,14 @@ impl Level {
     }
 
     /// The mean difference below a box of the network's input, as a multiple of that of the whole map.
-    fn below(&self, [x1, y1, x2, y2]: [f32; 4]) -> f32 {
+    fn below(&self, bbox: &BoxXyxy) -> f32 {
         let (rows, columns) = self.difference.dim();
         let range = |from: f32, to: f32, count: usize| {
             let first = ((from / self.stride as f32).floor().max(0.0) as usize).min(count - 1);
             let end = ((to / self.stride as f32).ceil().max(0.0) as usize).clamp(first + 1, count);
             first..end
         };
-        let part = self.difference.slice(s![range(y1, y2, rows), range(x1, x2, columns)]);
+        let part = self.difference.slice(s![range(bbox.y1, bbox.y2, rows), range(bbox.x1, bbox.x2, columns)]);
         part.mean().unwrap_or_default() / self.mean().max(1e-12)
     }
 }
@@ -166,9 +166,8 @@ impl Boxes<'_> {
     /// How much the maps differ below a box, at the stride where they do so most, as a multiple of the mean.
     fn difference_below(&self, compared: &Compared, levels: &[Level]) -> f32 {
         let Some(found) = compared.a.or(compared.b) else { return 0.0 };
-        let (x1, y1) = self.letterbox.to_input(found.bbox.x1, found.bbox.y1);
-        let (x2, y2) = self.letterbox.to_input(found.bbox.x2, found.bbox.y2);
-        levels.iter().map(|level| level.below([x1, y1, x2, y2])).fold(0.0, f32::max)
+        let bbox = in_input(&found.bbox, self.letterbox);
+        levels.iter().map(|level| level.below(&bbox)).fold(0.0, f32::max)
     }
 
     /// Of boxes that differ.
