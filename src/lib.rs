@@ -40,6 +40,7 @@ pub mod detect;
 mod detector;
 pub mod dysample;
 pub mod embedded;
+mod error_kind;
 pub mod evaluate;
 pub mod graph;
 #[cfg(feature = "download")]
@@ -59,6 +60,7 @@ pub mod weights;
 
 pub use cache::{NoCacheFolder, cache_folder, hexadecimal, offline_by_variable};
 pub use detector::{DetectedObject, Detections, Detector, DetectorBuilder, DetectorError};
+pub use error_kind::ErrorKind;
 pub use image::Image;
 pub use model::Model;
 pub use size::Size;

@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use image::RgbImage;
 use ndarray::{Array4, ArrayView4, Axis};
 use thiserror::Error;
 
 use super::{Backend, BackendError, BoxXyxy, Detection, DetectorOptions, HeadOutput, PostprocessOptions, decode, nms};
 use crate::Size;
-use crate::image::{Letterbox, LetterboxOptions, to_tensor};
+use crate::image::{Letterbox, LetterboxOptions, Pixels, to_tensor};
 
 /// Why inference failed.
 #[derive(Debug, Error)]
@@ -79,7 +78,7 @@ impl<B: Backend> Engine<B> {
     ///
     /// # Errors
     /// When the backend fails.
-    pub fn detect(&mut self, image: &RgbImage) -> Result<DetectOutput, DetectError> {
+    pub fn detect<'a>(&mut self, image: impl Into<Pixels<'a>>) -> Result<DetectOutput, DetectError> {
         self.detect_prepared(&Prepared::new(image, &self.options.letterbox))
     }
 
@@ -177,8 +176,9 @@ pub struct Prepared {
 impl Prepared {
     /// Scales and pads an image.
     #[must_use]
-    pub fn new(image: &RgbImage, options: &LetterboxOptions) -> Self {
-        Self::placed(image, Letterbox::new(Size::new(image.width() as usize, image.height() as usize), options))
+    pub fn new<'a>(image: impl Into<Pixels<'a>>, options: &LetterboxOptions) -> Self {
+        let image = image.into();
+        Self::placed(image, Letterbox::new(image.size(), options))
     }
 
     /// Scales and pads an image as a [`ValLoader`](crate::image::ValLoader) places it, say.
@@ -186,7 +186,7 @@ impl Prepared {
     /// # Panics
     /// If the letterbox is for an image of another size.
     #[must_use]
-    pub fn placed(image: &RgbImage, letterbox: Letterbox) -> Self {
+    pub fn placed<'a>(image: impl Into<Pixels<'a>>, letterbox: Letterbox) -> Self {
         let start = Instant::now();
         Self { letterbox, tensor: to_tensor(image, &letterbox), duration: start.elapsed() }
     }
@@ -218,6 +218,7 @@ impl Prepared {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
     use ndarray::Array3;
 
     use super::*;

@@ -3,6 +3,7 @@
 
 use image::RgbImage;
 
+use super::Pixels;
 use crate::Size;
 
 /// The share of an input position in an output position along an axis.
@@ -18,8 +19,12 @@ struct Share {
 /// # Panics
 /// If the target has no pixel, or is larger than the image on either axis.
 #[must_use]
-pub fn resize_area(image: &RgbImage, size: Size) -> RgbImage {
-    let (width, height) = (image.width() as usize, image.height() as usize);
+pub fn resize_area<'a>(image: impl Into<Pixels<'a>>, size: Size) -> RgbImage {
+    shrink(image.into(), size)
+}
+
+fn shrink(image: Pixels<'_>, size: Size) -> RgbImage {
+    let Size { width, height } = image.size();
     assert!(
         size.area() > 0 && size.width <= width && size.height <= height,
         "shrinking {width}x{height} to {size} by area"
@@ -32,7 +37,7 @@ pub fn resize_area(image: &RgbImage, size: Size) -> RgbImage {
     let mut target = RgbImage::new(size.width as u32, size.height as u32);
     let (mut line, mut sums) = (vec![[0f32; 3]; size.width], vec![[0f32; 3]; size.width]);
     for (n, row) in rows.iter().enumerate() {
-        let pixels = image.as_raw()[row.input * 3 * width..(row.input + 1) * 3 * width].as_chunks::<3>().0;
+        let pixels = image.row(row.input);
         line.fill([0.0; 3]);
         for share in &columns {
             let (to, from) = (&mut line[share.output], pixels[share.input]);
@@ -52,13 +57,12 @@ pub fn resize_area(image: &RgbImage, size: Size) -> RgbImage {
 }
 
 /// Where both factors are whole numbers, sums are of integers.
-fn means_of_blocks(image: &RgbImage, size: Size, block: Size) -> RgbImage {
+fn means_of_blocks(image: Pixels<'_>, size: Size, block: Size) -> RgbImage {
     let share = 1.0 / block.area() as f32;
     RgbImage::from_fn(size.width as u32, size.height as u32, |x, y| {
         let mut sums = [0u32; 3];
-        let (left, top) = (x * block.width as u32, y * block.height as u32);
-        for (dx, dy) in (0..block.height as u32).flat_map(|dy| (0..block.width as u32).map(move |dx| (dx, dy))) {
-            let pixel = image.get_pixel(left + dx, top + dy);
+        let (left, top) = (x as usize * block.width, y as usize * block.height);
+        for pixel in (top..top + block.height).flat_map(|row| &image.row(row)[left..left + block.width]) {
             (0..3).for_each(|channel| sums[channel] += u32::from(pixel[channel]));
         }
         let mean = |sum: u32| match (block.width, block.height) {

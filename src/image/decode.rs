@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 use thiserror::Error;
 
 use super::limits::{METADATA, memory};
-use super::{ImageLimits, jpeg};
+use super::{ImageLimits, Pixels, jpeg};
 use crate::Size;
 use crate::untrusted::{FileKind, read};
 
@@ -171,6 +171,17 @@ impl Image {
     #[must_use]
     pub fn from_pixels(pixels: RgbImage) -> Self {
         Self { pixels, format: ImageFormat::Png }
+    }
+
+    /// A copy of pixels that somebody else keeps.
+    ///
+    /// # Panics
+    /// Never: there are as many bytes as the size needs.
+    #[must_use]
+    pub fn copy_of(pixels: Pixels<'_>) -> Self {
+        let Size { width, height } = pixels.size();
+        let copy = RgbImage::from_raw(width as u32, height as u32, pixels.as_bytes().to_vec());
+        Self::from_pixels(copy.expect("as many bytes as the size needs"))
     }
 
     /// Width and height, upright.

@@ -6,6 +6,7 @@ mod jpeg;
 mod letterbox;
 mod limits;
 mod loader;
+mod pixels;
 mod resize;
 mod tensor;
 
@@ -14,5 +15,6 @@ pub use decode::{EXTENSIONS, Image, ImageError, Undecoded};
 pub use letterbox::{BoxRescaling, InputShape, Letterbox, LetterboxOptions};
 pub use limits::ImageLimits;
 pub use loader::ValLoader;
+pub use pixels::Pixels;
 pub use resize::{Interpolation, resize_bilinear};
 pub use tensor::to_tensor;

@@ -6,6 +6,7 @@
 
 use image::RgbImage;
 
+use super::Pixels;
 use crate::Size;
 
 /// How the pixels of a scaled image are made, with OpenCV's names.
@@ -35,19 +36,22 @@ struct Tap {
 /// # Panics
 /// If the image or the target has no pixel.
 #[must_use]
-pub fn resize_bilinear(image: &RgbImage, size: Size) -> RgbImage {
-    let (width, height) = (image.width() as usize, image.height() as usize);
+pub fn resize_bilinear<'a>(image: impl Into<Pixels<'a>>, size: Size) -> RgbImage {
+    resize(image.into(), size)
+}
+
+fn resize(image: Pixels<'_>, size: Size) -> RgbImage {
+    let Size { width, height } = image.size();
     assert!(width * height > 0 && size.area() > 0, "resizing {width}x{height} to {size}");
     if (width, height) == (2 * size.width, 2 * size.height) {
         return halve(image, size);
     }
     let columns = taps(width, size.width, true);
     let rows = taps(height, size.height, false);
-    let source = |row: usize| &image.as_raw()[row * 3 * width..(row + 1) * 3 * width];
     let mut scaled = Scaled { rows: [vec![0; 3 * size.width], vec![0; 3 * size.width]], sources: [usize::MAX; 2] };
     let mut target = RgbImage::new(size.width as u32, size.height as u32);
     for (row, output) in rows.iter().zip(target.chunks_exact_mut(3 * size.width)) {
-        let [above, below] = scaled.pair([row.first, row.second], |row, to| horizontal(source(row), &columns, to));
+        let [above, below] = scaled.pair([row.first, row.second], |row, to| horizontal(image.row(row), &columns, to));
         let [upper, lower] = row.weights;
         for ((out, above), below) in output.iter_mut().zip(above).zip(below) {
             let sum = ((u32::from(*above) * upper) >> 16) + ((u32::from(*below) * lower) >> 16);
@@ -58,11 +62,11 @@ pub fn resize_bilinear(image: &RgbImage, size: Size) -> RgbImage {
 }
 
 /// The general way comes to this where both sides are halved, as with many cameras: all four weights are equal.
-fn halve(image: &RgbImage, size: Size) -> RgbImage {
+fn halve(image: Pixels<'_>, size: Size) -> RgbImage {
     let mut target = RgbImage::new(size.width as u32, size.height as u32);
     let row = 6 * size.width;
     let mut sums = vec![0u16; row];
-    for (pair, output) in image.chunks_exact(2 * row).zip(target.chunks_exact_mut(3 * size.width)) {
+    for (pair, output) in image.as_bytes().chunks_exact(2 * row).zip(target.chunks_exact_mut(3 * size.width)) {
         let (above, below) = pair.split_at(row);
         for ((sum, above), below) in sums.iter_mut().zip(above).zip(below) {
             *sum = u16::from(*above) + u16::from(*below);
@@ -96,8 +100,7 @@ impl Scaled {
     }
 }
 
-fn horizontal(source: &[u8], columns: &[Tap], target: &mut [u16]) {
-    let pixels = source.as_chunks::<3>().0;
+fn horizontal(pixels: &[[u8; 3]], columns: &[Tap], target: &mut [u16]) {
     for (tap, out) in columns.iter().zip(target.as_chunks_mut::<3>().0) {
         let (first, second) = (pixels[tap.first], pixels[tap.second]);
         for channel in 0..3 {

@@ -1,12 +1,10 @@
 //! The network's input: resized, padded, planar, 0 to 1.
 
-use image::RgbImage;
 use ndarray::Array4;
 
-use super::Letterbox;
 use super::area::resize_area;
 use super::resize::{Interpolation, resize_bilinear};
-use crate::Size;
+use super::{Letterbox, Pixels};
 
 /// The grey that YOLO pads with, of 255.
 const PADDING: f32 = 114.0;
@@ -17,15 +15,19 @@ const PADDING: f32 = 114.0;
 /// # Panics
 /// If the image is not of the letterbox's original size.
 #[must_use]
-pub fn to_tensor(image: &RgbImage, letterbox: &Letterbox) -> Array4<f32> {
-    let size = Size::new(image.width() as usize, image.height() as usize);
+pub fn to_tensor<'a>(image: impl Into<Pixels<'a>>, letterbox: &Letterbox) -> Array4<f32> {
+    tensor(image.into(), letterbox)
+}
+
+fn tensor(image: Pixels<'_>, letterbox: &Letterbox) -> Array4<f32> {
+    let size = image.size();
     assert_eq!(size, letterbox.original, "the letterbox is for an image of another size");
     let input = letterbox.input;
     let padded = letterbox.resized != input;
     let fill = if padded { PADDING / 255.0 } else { 0.0 };
     let mut tensor = Array4::from_elem((1, 3, input.height, input.width), fill);
     if letterbox.resized == size {
-        place(image.as_raw(), letterbox, &mut tensor);
+        place(image.as_bytes(), letterbox, &mut tensor);
     } else {
         let scaled = match letterbox.interpolation {
             Interpolation::Bilinear => resize_bilinear(image, letterbox.resized),

@@ -1,13 +1,17 @@
 //! Models: a file of any kind becomes a [`Model`], and that, in sessions of ONNX Runtime, something that can run.
 
+mod classes;
 mod file;
+mod location;
 mod network;
 
 use std::path::Path;
 
 use thiserror::Error;
 
+pub use classes::{UnknownClass, class_ids};
 pub use file::{ModelFile, ModelFileError};
+pub use location::WeightsLocation;
 pub use network::{Network, placeholder_names, resolve_config};
 
 use crate::Size;
@@ -21,6 +25,22 @@ use crate::weights::WeightsError;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ModelError {
+    /// There are no weights of that name.
+    #[error(
+        "weights {weights}: no such file{}{}",
+        unknown(),
+        nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+    )]
+    Unknown {
+        /// The name.
+        weights: String,
+        /// A name that is there and spelt like it.
+        nearest: Option<&'static str>,
+    },
+    /// A released file cannot be had.
+    #[cfg(feature = "download")]
+    #[error(transparent)]
+    Release(#[from] crate::hub::HubError),
     /// The checkpoint holds tensors only.
     #[error(
         "weights {weights} are {description}, which does not say what network they belong to, and no built-in config \
@@ -32,6 +52,9 @@ pub enum ModelError {
         /// What kind of file it is.
         description: String,
     },
+    /// A class that was asked for is not among its own.
+    #[error("class {0}")]
+    Class(#[from] UnknownClass),
     /// The file cannot be read.
     #[error(transparent)]
     File(#[from] ModelFileError),
@@ -70,6 +93,13 @@ pub enum ModelError {
         /// The size that was asked for.
         asked: Size,
     },
+}
+
+/// What else weights can be.
+fn unknown() -> String {
+    let embedded: Vec<_> = crate::embedded::models().iter().map(|model| model.name).collect();
+    let released = if cfg!(feature = "download") { " or released file" } else { "" };
+    format!(", embedded model ({}){released}", embedded.join(", "))
 }
 
 /// Class names from elsewhere than the model file.

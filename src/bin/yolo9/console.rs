@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
+use yolo9::ErrorKind;
 use yolo9::untrusted::printable_lines;
 
 /// Whether stderr is for programs (`--log json`).
@@ -34,6 +35,15 @@ pub(crate) fn say_line(line: &str) {
     });
     let (level, message) = levelled.unwrap_or(("info", line));
     event(level, "message", json!({ "message": message }));
+}
+
+/// The error that ends the program, as a line or as an object that says what it is about.
+pub(crate) fn say_error(message: &str, kind: ErrorKind) {
+    if logs_json() {
+        event("error", "message", json!({ "message": message, "kind": kind.name() }));
+    } else {
+        say_line(&format!("error: {message}"));
+    }
 }
 
 /// An object on stderr: time in seconds since 1970, level, kind of event, and `fields`, which must be an object.

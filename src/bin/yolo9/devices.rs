@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use yolo9::image::{InputShape, LetterboxOptions};
 use yolo9::runtime::library::{LibraryOptions, ONNXRUNTIME, Package};
-use yolo9::runtime::{Device, DeviceProblem, OpenVinoPart, OrtBackend, Precision, Runtime, RuntimeError, processor};
+use yolo9::runtime::{Device, DeviceProblem, OrtBackend, Precision, Runtime, RuntimeError, processor};
 
 use crate::cli::{DeviceArg, Globals, RuntimeArgs};
 
@@ -12,25 +12,13 @@ use crate::cli::{DeviceArg, Globals, RuntimeArgs};
 pub(crate) fn device(args: &RuntimeArgs) -> Device {
     match args.device {
         DeviceArg::Fixed(device) => device,
-        DeviceArg::Auto => likely(precision(args).unwrap_or_default()),
+        DeviceArg::Auto => Device::likely(precision(args).unwrap_or_default()),
     }
 }
 
 /// The precision of `--precision`; nothing if it is that of the model.
 pub(crate) fn precision(args: &RuntimeArgs) -> Option<Precision> {
     if args.half { Some(Precision::F16) } else { args.precision }
-}
-
-/// A GPU with a driver, else the CPU. OpenVINO is no faster there than ONNX Runtime in f32, but it has bf16.
-fn likely(precision: Precision) -> Device {
-    let candidates = [
-        (Device::Cuda(0), Device::Cuda(0).check_driver().is_ok()),
-        (Device::CoreMl, cfg!(all(target_os = "macos", target_arch = "aarch64"))),
-        (Device::DirectMl(0), cfg!(windows)),
-        (Device::OpenVino(OpenVinoPart::Cpu), precision == Precision::Bf16),
-    ];
-    let fits = |device: Device| device.published_package().is_ok() && device.check(precision).is_ok();
-    candidates.into_iter().find(|(device, there)| *there && fits(*device)).map_or(Device::Cpu, |(device, _)| device)
 }
 
 /// TensorRT builds an engine, which takes minutes, for each size of input.

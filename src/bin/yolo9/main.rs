@@ -43,6 +43,7 @@ use cli::{Cli, Command};
 use console::say;
 use exit::ExitStatus;
 use settings_file::Settings;
+use yolo9::ErrorKind;
 
 fn main() -> ExitCode {
     let plain = cli::command();
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status as u8),
         Err(error) if console::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            say!("error: {error:#}{}", remedy::of(&error));
+            console::say_error(&format!("{error:#}{}", remedy::of(&error)), ErrorKind::of(error.as_ref()));
             ExitCode::from(1)
         }
     }

@@ -1,6 +1,5 @@
 //! What options mean: from what was typed to what the library takes. One place for all commands.
 
-use anyhow::Context;
 use yolo9::Model;
 use yolo9::detect::{NmsOptions, PostprocessOptions, Preset};
 use yolo9::image::{ImageLimits, InputShape, LetterboxOptions};
@@ -57,7 +56,8 @@ pub(crate) fn thresholds(
     defaults: PostprocessOptions,
     class_names: &[String],
 ) -> anyhow::Result<PostprocessOptions> {
-    let classes = thresholds.classes.as_deref().map(|wanted| class_ids(wanted, class_names)).transpose()?;
+    let classes = thresholds.classes.as_deref().map(|wanted| yolo9::model::class_ids(wanted, class_names)).transpose();
+    let classes = classes.map_err(|error| anyhow::anyhow!("--classes {error}"))?;
     let PostprocessOptions { confidence_threshold, nms, .. } = defaults;
     let nms = NmsOptions::default()
         .iou_threshold(thresholds.iou.unwrap_or(nms.iou_threshold))
@@ -82,21 +82,6 @@ fn warn_of_own_nms(thresholds: &ThresholdArgs, model: &Model) {
         (Some(asked), Some(baked)) if f64::from(asked) > baked => beyond("--max-det", baked),
         _ => {}
     }
-}
-
-/// Ids of classes given by name (in any case) or id.
-fn class_ids(wanted: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> {
-    let id_of = |wanted: &String| {
-        let wanted = wanted.trim();
-        let by_name = names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
-        by_name.or_else(|| wanted.parse().ok().filter(|id| *id < names.len())).with_context(|| {
-            let nearest = yolo9::config::nearest_name(wanted, names.iter().map(String::as_str));
-            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-            let known = names.iter().take(12).map(String::as_str).collect::<Vec<_>>().join(", ");
-            format!("--classes {wanted}: no such class{hint} (there are {}, beginning with {known})", names.len())
-        })
-    };
-    wanted.iter().map(id_of).collect()
 }
 
 pub(crate) fn dysample(argument: DySampleArg) -> DySampleBackend {
@@ -144,19 +129,4 @@ pub(crate) fn session_count(all: &SessionOptions) -> usize {
 pub(crate) fn shared_session(all: SessionOptions, count: usize) -> SessionOptions {
     let (threads, spinning) = ((all.threads / count).max(1), all.spinning && count == 1);
     all.threads(threads).spinning(spinning)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_found_by_name_and_id() {
-        let names = ["person".to_owned(), "car".to_owned(), "traffic light".to_owned()];
-        let ids = |wanted: &[&str]| class_ids(&wanted.iter().map(|&w| w.to_owned()).collect::<Vec<_>>(), &names);
-        assert_eq!(ids(&["Car", "0", "traffic light"]).unwrap(), [1, 0, 2]);
-        let error = ids(&["persn"]).unwrap_err().to_string();
-        assert!(error.contains("did you mean `person`?"), "{error}");
-        assert!(ids(&["3"]).is_err());
-    }
 }

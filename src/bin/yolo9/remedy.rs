@@ -22,6 +22,8 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             }
             ModelError::ConfigOfExported { .. } => known("leave out --config"),
             ModelError::InputSize { .. } => known("leave out --imgsz"),
+            ModelError::Unknown { nearest: None, .. } => known("`yolo9 models` lists the released ones"),
+            ModelError::Release(error) => of_hub(error),
             ModelError::Names { .. } => known("correct --names"),
             ModelError::Weights(error) => of_weights(error),
             ModelError::Config(error) => of_config(error),

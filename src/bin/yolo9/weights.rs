@@ -9,15 +9,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::embedded::{self, EmbeddedModel};
-use yolo9::hub::{Hub, Release, find_release, nearest_release};
-use yolo9::model::ModelFile;
+use yolo9::hexadecimal;
+use yolo9::hub::{Hub, Release};
+use yolo9::model::{self, ModelFile};
 use yolo9::untrusted::{FileKind, read};
-use yolo9::{config, hexadecimal};
 
 use crate::cli::Globals;
 use crate::console::logs_json;
 
-/// Where weights are.
+/// Where weights are, now that what had to be fetched is.
 pub(crate) enum WeightsLocation {
     File(PathBuf),
     Embedded(&'static EmbeddedModel),
@@ -25,15 +25,11 @@ pub(crate) enum WeightsLocation {
 
 /// Finds what a name stands for, and fetches it if it is a release that is not there yet.
 pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<WeightsLocation> {
-    let weights = name_or_default(weights);
-    if Path::new(weights).exists() {
-        return Ok(WeightsLocation::File(weights.into()));
-    }
-    if let Some(model) = embedded_model(weights) {
-        return Ok(WeightsLocation::Embedded(model));
-    }
-    let Some(release) = find_release(weights) else { anyhow::bail!("weights {weights}: {}", unknown(weights)) };
-    fetch(release, globals).map(WeightsLocation::File)
+    Ok(match model::WeightsLocation::find(Path::new(name_or_default(weights)))? {
+        model::WeightsLocation::File(path) => WeightsLocation::File(path),
+        model::WeightsLocation::Embedded(model) => WeightsLocation::Embedded(model),
+        model::WeightsLocation::Release(release) => WeightsLocation::File(fetch(release, globals)?),
+    })
 }
 
 /// An empty YOLO9_WEIGHTS is as good as none.
@@ -45,13 +41,6 @@ fn name_or_default(weights: &str) -> &str {
 pub(crate) fn embedded_model(weights: &str) -> Option<&'static EmbeddedModel> {
     let name = name_or_default(weights);
     embedded::models().iter().find(|model| model.name == name && !Path::new(name).exists())
-}
-
-fn unknown(weights: &str) -> String {
-    let embedded: Vec<_> = embedded::models().iter().map(|model| model.name).collect();
-    let nearest = nearest_release(weights).or_else(|| config::nearest_name(weights, embedded.iter().copied()));
-    let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-    format!("no such file, embedded model ({}) or released file (`yolo9 models` lists them){hint}", embedded.join(", "))
 }
 
 /// The released file, with a progress bar while it is fetched.

@@ -1,6 +1,7 @@
 //! Asks the machine's Python where its packages are. Nothing of ours runs in Python, and nothing of the working folder:
 //! Python otherwise looks for modules there first.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,6 +14,17 @@ use crate::untrusted::{FileKind, read};
 
 /// Names under which Python is installed.
 pub(super) const INTERPRETERS: &[&str] = &["python3", "python"];
+
+/// Those of the environment that this program was installed into, which need not be the active one, then what is on the
+/// path.
+fn interpreters() -> Vec<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_path_buf));
+    let own = INTERPRETERS.iter().filter_map(|name| {
+        let python = beside.as_ref()?.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+        python.is_file().then_some(python)
+    });
+    own.chain(INTERPRETERS.iter().map(PathBuf::from)).collect()
+}
 
 /// For each library of an installed distribution: the hash that its RECORD states (PEP 376), and where it is. Nothing of
 /// the distribution is imported.
@@ -28,7 +40,7 @@ for name in sys.argv[1:]:
 
 /// A Python in isolated mode (`-I`: neither the working folder nor `PYTHONPATH` nor the user's own packages) that stands
 /// in `folder`.
-pub(super) fn isolated(python: &str, folder: &Path) -> Command {
+pub(super) fn isolated(python: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg("-I").current_dir(folder).stdin(Stdio::null());
     command
@@ -47,7 +59,7 @@ struct Installed {
 pub(super) fn installed(package: &Package) -> Candidate {
     // A folder in which nobody else can put modules.
     let Ok(neutral) = tempfile::tempdir() else { return Err("no temporary folder to run Python in".into()) };
-    let output = INTERPRETERS.iter().find_map(|python| {
+    let output = interpreters().iter().find_map(|python| {
         let output = isolated(python, neutral.path()).args(["-c", LOCATE, package.name]).stderr(Stdio::null()).output();
         output.ok().filter(|output| output.status.success())
     });

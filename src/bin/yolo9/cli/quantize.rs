@@ -49,6 +49,10 @@ pub(crate) struct QuantizeArgs {
     #[arg(long, help_heading = "Output")]
     pub(crate) exist_ok: bool,
 
+    /// Print what became of the network as JSON.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+
     /// Labelled dataset, for AP before and after: a data YAML, or a COCO annotation file. Without it, what changes in the
     /// boxes of the calibration images.
     #[arg(short, long, value_name = "FILE", help_heading = "Dataset")]

@@ -1,15 +1,17 @@
 //! `yolo9 quantize`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod effect;
+
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
 use indicatif::ProgressBar;
 use ndarray::Array4;
+use serde_json::json;
 use yolo9::architecture::Architecture;
-use yolo9::compare::{Change, compare_detections};
 use yolo9::detect::{DetectorOptions, Engine, Prepared, Preset};
-use yolo9::evaluate::{Dataset, ap_differences};
+use yolo9::evaluate::Dataset;
 use yolo9::graph::{self, ExportOptions, QuantisableConvolution, Quantisation, export};
 use yolo9::image::{Image, ImageLimits, InputShape, LetterboxOptions};
 use yolo9::model::{ModelFile, placeholder_names};
@@ -26,7 +28,6 @@ use crate::interrupt::Interrupt;
 use crate::model::{BoundNetwork, open_config, open_names, output_path};
 use crate::report::{counted, progress_bar};
 use crate::run::sources::{self, Source};
-use crate::val::{Inference, Placement, RESAMPLES, SHOWN, Scores};
 use crate::weights::open_file;
 use crate::{devices, options};
 
@@ -75,15 +76,26 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         say!("Interrupted: nothing is written");
         return Ok(ExitStatus::Interrupted);
     };
-    let bytes = exported(args, subject, &class_names, quantisation)?;
+    let (bytes, Convolutions { integers, real }) = exported(args, subject, &class_names, quantisation)?;
     write_atomically(&output, &bytes)?;
     let shown = output.display().to_string();
     let file = OnnxFile::from_bytes(&shown, bytes)?;
-    say!("{shown}: {} bytes", file.bytes.len());
+    let length = file.bytes.len();
+    say!("{shown}: {length} bytes");
     let after = Model::new(&shown, ModelFile::Exported(file), None, None)?;
-    match dataset {
+    let effect = match dataset {
         Some(dataset) => work.accuracy(before, after, &dataset)?,
-        None => work.changes(engine, after, &images)?,
+        None => Some(work.changes(engine, after, &images)?),
+    };
+    let Some(effect) = effect else {
+        say!("Interrupted: the file is written, its accuracy was not measured");
+        return Ok(ExitStatus::Interrupted);
+    };
+    if args.json {
+        let file = json!({ "path": shown, "bytes": length, "int8": integers, "f32": real, "images": images.len() });
+        print_line!("{:#}", json!({ "file": file, "effect": effect.json() }));
+    } else {
+        effect.print()?;
     }
     Ok(ExitStatus::Done)
 }
@@ -252,75 +264,6 @@ impl Work<'_> {
         );
         Ok(Some(quantisation))
     }
-
-    /// AP before and after.
-    fn accuracy(&self, before: Model, after: Model, dataset: &Dataset) -> anyhow::Result<()> {
-        let all = options::session(&self.args.runtime).spinning(false);
-        let of = |model: Model, precision: Precision| {
-            let inference = Inference {
-                runtime: self.runtime.clone(),
-                limits: ImageLimits::default(),
-                session: all.clone().precision(Some(precision)),
-                interrupt: self.interrupt.clone(),
-                shown: Preset::default().postprocess(),
-                bar: self.bar(dataset.images.len(), "accuracy"),
-            };
-            // Both pad to the same input, or the letterbox would be a part of the difference.
-            let shape = if self.args.fixed { InputShape::Square } else { InputShape::Rectangular };
-            let letterbox = model.letterbox(Some(self.args.imgsz), shape, Preset::default().box_rescaling())?;
-            inference.run(dataset, model, DetectorOptions::new(letterbox, Preset::evaluation()), Placement::AsDetect)
-        };
-        let (a, b) = (of(before, Precision::F32)?, of(after, Precision::Int8)?);
-        if a.interrupted || b.interrupted {
-            say!("Interrupted: the file is written, its accuracy was not measured");
-            return Ok(());
-        }
-        let [a, b] = [&a, &b].map(|evaluated| Scores::of(&evaluated.images, &evaluated.shown, SHOWN, dataset));
-        let differences = ap_differences(&a.evaluation, &b.evaluation, dataset.images.len(), RESAMPLES, 1);
-        let difference = differences.by_area[0];
-        print_line!(
-            "AP    {:.4} in f32, {:.4} in int8: {:+.4}{}",
-            a.coco.ap,
-            b.coco.ap,
-            b.coco.ap - a.coco.ap,
-            interval(&difference)
-        );
-        print_line!("AP50  {:.4} in f32, {:.4} in int8: {:+.4}", a.coco.ap50, b.coco.ap50, b.coco.ap50 - a.coco.ap50);
-        Ok(())
-    }
-
-    /// What becomes of the boxes of the calibration images.
-    fn changes(&self, mut a: Engine<OrtBackend>, after: Model, images: &[Image]) -> anyhow::Result<()> {
-        let session = options::session(&self.args.runtime).precision(Some(Precision::Int8));
-        let mut b = Engine::new(after.into_sessions(self.runtime, &session, 1)?.remove(0), a.options().clone());
-        let mut counts: BTreeMap<Change, usize> = BTreeMap::new();
-        for image in images {
-            let found = [a.detect(&image.pixels)?.detections, b.detect(&image.pixels)?.detections];
-            for compared in compare_detections(&found[0], &found[1]) {
-                *counts.entry(compared.change).or_default() += 1;
-            }
-        }
-        let count = |change| counts.get(&change).copied().unwrap_or_default();
-        let both = counts.values().sum::<usize>() - count(Change::OnlyB);
-        print_line!(
-            "Of {} in f32 on {}: {} the same, {} moved, {} with another confidence, {} lost; {} new",
-            counted(both, "box"),
-            counted(images.len(), "calibration image"),
-            count(Change::Same),
-            count(Change::Moved),
-            count(Change::Rescored),
-            count(Change::OnlyA),
-            count(Change::OnlyB)
-        );
-        print_line!("Give --data for what that does to AP");
-        Ok(())
-    }
-}
-
-fn interval(difference: &yolo9::evaluate::Difference) -> String {
-    let [low, high] = difference.interval;
-    // Too few images have none.
-    if low.is_nan() { String::new() } else { format!(" (95 % interval {low:+.4} to {high:+.4})") }
 }
 
 fn has_dysample(architecture: &Architecture) -> bool {
@@ -338,14 +281,20 @@ fn keep_loud(quantisation: &mut Quantisation, all: &[QuantisableConvolution], no
     }
 }
 
+/// Names of the convolutions that compute in integers, and of the others.
+struct Convolutions {
+    integers: Vec<String>,
+    real: Vec<String>,
+}
+
 fn exported(
     args: &QuantizeArgs,
     subject: BoundNetwork,
     class_names: &[String],
     quantisation: Quantisation,
-) -> anyhow::Result<Vec<u8>> {
+) -> anyhow::Result<(Vec<u8>, Convolutions)> {
     let BoundNetwork { architecture, weights, mut notes, .. } = subject;
-    let integers = quantisation.convolutions.clone();
+    let quantised = quantisation.convolutions.clone();
     notes.push(("description".into(), "YOLOv9 detector on 8-bit integers, quantised by yolo9".into()));
     let options = ExportOptions::default()
         .batch(args.fixed.then_some(1))
@@ -355,14 +304,14 @@ fn exported(
         .quantisation(Some(quantisation));
     let mut proto = export(&architecture, weights, &options, class_names, &notes).context("quantised file")?;
     let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
-    let convolutions: Vec<&str> =
-        nodes.filter(|node| node.op_type.as_deref() == Some("Conv")).filter_map(|node| node.name.as_deref()).collect();
-    let real: Vec<&str> = convolutions.iter().copied().filter(|name| !integers.contains(*name)).collect();
+    let convolutions = nodes.filter(|node| node.op_type.as_deref() == Some("Conv"));
+    let names = convolutions.filter_map(|node| node.name.clone());
+    let (integers, real): (Vec<String>, Vec<String>) = names.partition(|name| quantised.contains(name));
     // What `info` shows.
-    let counts = format!("{} of {} convolutions on 8-bit integers", integers.len(), convolutions.len());
+    let counts = format!("{} of {} convolutions on 8-bit integers", integers.len(), integers.len() + real.len());
     let entries = [("int8", counts), ("f32", real.join(", "))];
     proto
         .metadata_props
         .extend(entries.map(|(key, value)| StringStringEntryProto { key: Some(key.into()), value: Some(value) }));
-    Ok(prost::Message::encode_to_vec(&proto))
+    Ok((prost::Message::encode_to_vec(&proto), Convolutions { integers, real }))
 }
