@@ -1,0 +1,42 @@
+//! `yolo9_rs._native`: the detector of yolo9 for Python. What is convenient about it is Python's (`yolo9_rs/`); here are the
+//! network, pixels and boxes.
+
+mod detector;
+mod draw;
+mod error;
+mod input;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::detector::Detector;
+    #[pymodule_export]
+    use super::draw::draw;
+    #[pymodule_export]
+    use super::input::read_image;
+    #[pymodule_export]
+    use super::{coco_categories, library_package};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // Whoever has a logger of their own keeps it.
+        let _ = pyo3_log::try_init();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// The Python package whose ONNX Runtime library has a device, if there is one.
+#[pyfunction]
+fn library_package(device: &str) -> PyResult<Option<&'static str>> {
+    Ok(detector::device(device, None)?.package().map(|package| package.name))
+}
+
+/// COCO's own category ids, by class id, if the names are those of its 80 classes.
+#[pyfunction]
+fn coco_categories(names: Vec<String>) -> Option<Vec<usize>> {
+    yolo9::config::coco_categories(&names).map(|ids| ids.to_vec())
+}

@@ -1,0 +1,289 @@
+"""What Ray and Spark have in common: options, parts of a run, and images through a detector."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from ._detector import DEFAULT_WEIGHTS, Detector
+from ._errors import ImageError, Yolo9Error
+from ._native import __version__
+from ._storage import MAX_MODEL_BYTES, Location, StorageError, images, locate, read, reason, write
+from ._table import SCHEMA, Row, to_table
+
+READERS = 8
+"""Threads of a worker that read and decode: they wait for the network most of the time."""
+
+PART_SIZE = 500
+"""Images of a file: some minutes of one core, some hundred kB."""
+
+_METADATA = b"yolo9_rs"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that travels with the work."""
+
+    name: str
+    content: bytes
+
+    @property
+    def digest(self) -> str:
+        """Which content it is."""
+        return hashlib.sha256(self.content).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What every worker opens: the same bytes everywhere, or the name of an embedded or released model."""
+
+    weights: File | str
+    config: File | str | None
+    options: dict[str, Any]
+
+    @classmethod
+    def load(cls, weights: str | None, options: dict[str, Any]) -> Model:
+        """Reads weights and config from wherever they are.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        options = dict(options)
+        config = options.pop("config", None)
+        return cls(_travelling(weights or DEFAULT_WEIGHTS), config and _travelling(config), options)
+
+    def open(self, **overrides: Any) -> Detector:
+        """A detector of this process.
+
+        Raises:
+            Yolo9Error: It cannot be opened.
+        """
+        with tempfile.TemporaryDirectory(prefix="yolo9-") as folder:
+            # A detector has read its files when it is there.
+            given = {name: _unpacked(file, folder) for name, file in (("weights", self.weights), ("config", self.config))}
+            try:
+                return Detector(**given, **{**self.options, **overrides})
+            except Yolo9Error as error:
+                message = str(error)
+                for name, file in (("weights", self.weights), ("config", self.config)):
+                    if isinstance(file, File):
+                        message = message.replace(str(given[name]), file.name)
+                raise type(error)(message) from None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What results depend on: those of two runs with other settings do not belong into one folder."""
+        results = ("imgsz", "square", "conf", "iou", "max_det", "agnostic", "classes", "preset", "device", "precision")
+        chosen = {name: value for name, value in self.options.items() if name in results and value not in (None, False)}
+        files = {name: _identity(file) for name, file in (("weights", self.weights), ("config", self.config)) if file}
+        return {"yolo9": __version__, **files, **chosen}
+
+
+def _travelling(name: str) -> File | str:
+    return File(name, read(locate(name), MAX_MODEL_BYTES)) if "://" in name or os.path.exists(name) else name
+
+
+def _unpacked(file: File | str | None, folder: str) -> str | Path | None:
+    if not isinstance(file, File):
+        return file
+    path = Path(folder) / Path(file.name).name
+    path.write_bytes(file.content)
+    return path
+
+
+def _identity(file: File | str) -> str:
+    return f"{os.path.basename(file.name)} {file.digest}" if isinstance(file, File) else file
+
+
+def detect_rows(
+    detector: Detector, named: Iterable[tuple[str, Callable[[], bytes] | bytes]], readers: int = READERS
+) -> Iterator[Row]:
+    """Each image, by name and content or a function that reads it, in its order. What cannot be read or decoded is a row
+    with an error; what fails through no fault of the image ends the work.
+    """
+
+    def one(name: str, content: Callable[[], bytes] | bytes) -> Row:
+        try:
+            return Row(name, detector.detect(content if isinstance(content, bytes) else content()))
+        except (ImageError, StorageError) as error:
+            return Row(name, str(error).removeprefix(f"{name}: "))
+
+    ahead: deque[Future[Row]] = deque()
+    with ThreadPoolExecutor(readers, thread_name_prefix="yolo9") as pool:
+        for name, content in named:
+            ahead.append(pool.submit(one, name, content))
+            if len(ahead) > 2 * readers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def read_later(path: str) -> tuple[str, Callable[[], bytes]]:
+    """For :func:`detect_rows`: the file is read by the thread whose turn it is."""
+    return path, lambda: read(locate(path))
+
+
+def parts(paths: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Lists of ``size`` paths; the last may be shorter."""
+    part: list[str] = []
+    for path in paths:
+        part.append(path)
+        if len(part) == size:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def part_name(paths: list[str]) -> str:
+    """The file of a part. Its name follows from its paths: whoever does a part twice writes one file."""
+    digest = hashlib.blake2b("\n".join(paths).encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+    return f"part-{digest}.parquet"
+
+
+def encode(rows: Iterable[Row], settings: dict[str, Any]) -> tuple[bytes, pa.Table]:
+    """A part as a Parquet file that knows its settings."""
+    table = to_table(rows)
+    table = table.replace_schema_metadata({_METADATA: json.dumps(settings, sort_keys=True)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue().to_pybytes(), table
+
+
+def work_part(detector: Detector, model: Model, paths: list[str], out: str, readers: int) -> dict[str, int]:
+    """Detects in the images of a part and writes its file; counts of what is in it.
+
+    Raises:
+        Yolo9Error, StorageError: What would fail for other images too.
+    """
+    content, table = encode(detect_rows(detector, map(read_later, paths), readers), model.settings)
+    write(locate(f"{out.rstrip('/')}/{part_name(paths)}"), content)
+    detections = table["detections"].combine_chunks()
+    return {
+        "images": len(paths),
+        "errors": len(paths) - table["error"].null_count,
+        "detections": len(detections.flatten()),
+    }
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an output folder holds already."""
+
+    paths: frozenset[str]
+    files: int
+
+
+def finished(out: Location, settings: dict[str, Any]) -> Done:
+    """The images whose rows are in files of the folder. Nothing else says what is done.
+
+    Raises:
+        StorageError: A file is damaged, or of a run with other settings.
+    """
+    selector = fs.FileSelector(out.path or ".", allow_not_found=True, recursive=False)
+    try:
+        infos = out.filesystem.get_file_info(selector)
+    except OSError as error:
+        raise StorageError(f"{out}: {reason(error)}") from error
+    files = [info.path for info in infos if info.base_name.startswith("part-") and info.base_name.endswith(".parquet")]
+    paths: set[str] = set()
+    with ThreadPoolExecutor(2 * READERS) as pool:
+        for found in pool.map(lambda path: _paths_of(out, path, settings), files):
+            paths.update(found)
+    return Done(frozenset(paths), len(files))
+
+
+def _paths_of(out: Location, path: str, settings: dict[str, Any]) -> list[str]:
+    place = out.uri(path)
+    try:
+        with out.filesystem.open_input_file(path) as source:
+            file = pq.ParquetFile(source)
+            stored = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
+            if stored != json.loads(json.dumps(settings)):
+                names = [name for name in {**stored, **settings} if stored.get(name) != settings.get(name)]
+                said = ", ".join(f"{name} {stored.get(name, 'not set')}, now {settings.get(name, 'not set')}" for name in names)
+                raise StorageError(f"{place}: is of a run with other settings ({said}); choose another folder")
+            return [str(name) for name in file.read(columns=["path"])["path"].to_pylist()]
+    except (pa.ArrowInvalid, ValueError) as error:
+        raise StorageError(f"{place}: damaged: {error}; delete it, and its images are processed again") from error
+    except OSError as error:
+        raise StorageError(f"{place}: {reason(error)}") from error
+
+
+def remaining(sources: Iterable[str], done: Done) -> Iterator[str]:
+    """Images of the sources that have no row yet, each once."""
+    seen: set[str] = set()
+    for source in sources:
+        for location in images(source):
+            path = str(location)
+            if path not in done.paths and path not in seen:
+                seen.add(path)
+                yield path
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that results depend on, as the program calls them."""
+    parser.add_argument(
+        "source",
+        nargs="+",
+        help="image, folder, pattern (quoted; ** for any folders) or list (.txt, one a line): a path, s3://, gs://",
+    )
+    parser.add_argument("-o", "--out", required=True, help="folder for the Parquet files; a restart skips what is in them")
+    model = parser.add_argument_group("model")
+    model.add_argument("-w", "--weights", help="model file (a path, s3://, gs://), embedded or released model [embedded]")
+    model.add_argument("--config", help="YAML of the architecture, if the checkpoint does not carry it")
+    model.add_argument("--imgsz", type=_size, help="size of the network's input: 640, or height and width: 480x640")
+    model.add_argument("--square", action="store_true", help="pad to the whole input")
+    thresholds = parser.add_argument_group("thresholds")
+    thresholds.add_argument("--conf", type=float, help="confidence threshold, 0 to 1")
+    thresholds.add_argument("--iou", type=float, help="NMS IoU threshold, 0 to 1")
+    thresholds.add_argument("--max-det", type=int, help="maximum detections per image")
+    thresholds.add_argument("--agnostic", action="store_true", help="class-agnostic NMS")
+    thresholds.add_argument("--classes", type=lambda text: text.split(","), help="only these, by name or id: person,2")
+    thresholds.add_argument("--preset", choices=["yolov9", "ultralytics"], default="yolov9", help="defaults of that tool")
+    runs = parser.add_argument_group("performance")
+    runs.add_argument("--device", default="cpu", help="cpu, openvino, cuda:N, tensorrt:N, … [cpu]")
+    runs.add_argument("--precision", help="f32, bf16, f16 or int8 [that of the model]")
+    runs.add_argument("--part-size", type=_positive, default=PART_SIZE, help=f"images of a file [{PART_SIZE}]")
+    runs.add_argument("--readers", type=_positive, default=READERS, help=f"threads of a worker that read images [{READERS}]")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+
+def model_of(arguments: argparse.Namespace) -> Model:
+    """The model of :func:`add_options`, opened once here: what would fail on every worker fails now.
+
+    Raises:
+        StorageError, Yolo9Error, ValueError: It cannot be opened, or an option is wrong.
+    """
+    names = ("config", "imgsz", "square", "conf", "iou", "max_det", "agnostic", "classes", "preset", "device", "precision")
+    model = Model.load(arguments.weights, {name: getattr(arguments, name) for name in names})
+    # The machine that starts the work need not have the device.
+    model.open(device="cpu", precision=None, threads=1)
+    return model
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, separator, width = text.partition("x")
+    return int(height), int(width if separator else height)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
+    return value
+
+
