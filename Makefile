@@ -1,13 +1,19 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint test doc train parity built package pages readme fuzz
+.PHONY: check fmt lint lint-all test doc train parity built package pages python readme fuzz
 
 check: fmt lint test doc
 
 fmt:
-	cargo fmt --check
+	cargo fmt --all --check
 
 lint:
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --lib --no-default-features --locked -- -D warnings
+
+# Everything that a feature switches on, and the Python module.
+lint-all:
+	cargo clippy --all-targets --features train,cloud --locked -- -D warnings
+	cargo clippy --package yolo9-python --locked -- -D warnings
 	cargo clippy --lib --no-default-features --locked -- -D warnings
 
 test:
@@ -15,7 +21,6 @@ test:
 
 # What is behind the feature `train`, with its own tests: minutes of build that nothing else needs.
 train:
-	cargo clippy --all-targets --features train --locked -- -D warnings
 	cargo test --features train --locked --lib --test train --test train_parity
 
 doc:
@@ -47,6 +52,17 @@ pages:
 parity:
 	cargo test --locked --test parity --test evaluate --test kernels --test openvino -- --ignored --nocapture
 	cargo test --features train --locked --test train_parity -- --ignored --nocapture
+
+# The Python package as `pip install ./python` builds it, with its tests: needs python3, java for Spark, and a package index.
+# pip would pack and unpack Spark's half gigabyte once more; its archive is a package but for some links.
+ENVIRONMENT = target/python
+PYTHON = $(ENVIRONMENT)/bin/python
+
+python:
+	python3 -m venv $(ENVIRONMENT)
+	YOLO9_CARGO_PROFILE=quick $(PYTHON) -m pip install -q './python[test,ray]' 'pandas<3' py4j
+	$(PYTHON) python/tests/link_spark.py $(ENVIRONMENT)/spark
+	$(PYTHON) -m pytest -q -p no:cacheprovider python/tests
 
 # The comparison that README.md shows, with its image.
 readme:

@@ -25,7 +25,7 @@ def _build_program() -> None:
     profile = os.environ.get("YOLO9_CARGO_PROFILE", "release")
     command = [
         "cargo", "build", "--locked", "--profile", profile, "--manifest-path", str(HERE.parent / "Cargo.toml"),
-        "--package", "yolo9", "--package", "yolo9-python", "--bin", "yolo9", "--message-format", "json-render-diagnostics",
+        "--package", "yolo9", "--package", "yolo9-python", "--features", "yolo9/cloud", "--bin", "yolo9", "--message-format", "json-render-diagnostics",
     ]  # fmt: skip
     built = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith(b"{")]

@@ -35,12 +35,19 @@ impl ModelFile {
     /// [`ModelFileError`] names the file and says what it looks like, or what is wrong with it.
     pub fn open(path: &Path) -> Result<Self, ModelFileError> {
         let name = path.display().to_string();
-        let bytes = checkpoint::read_file(path)?;
+        Self::from_bytes(&name, checkpoint::read_file(path)?)
+    }
+
+    /// Reads a file in memory, which messages call by that name.
+    ///
+    /// # Errors
+    /// As [`ModelFile::open`].
+    pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, ModelFileError> {
         // An ONNX file has no magic number; a safetensors file may begin like one by chance.
         Ok(if !checkpoint::recognises(&bytes) && looks_like_onnx(&bytes) {
-            Self::Exported(OnnxFile::from_bytes(&name, bytes)?)
+            Self::Exported(OnnxFile::from_bytes(name, bytes)?)
         } else {
-            Self::Checkpoint(Checkpoint::from_bytes(&name, bytes)?)
+            Self::Checkpoint(Checkpoint::from_bytes(name, bytes)?)
         })
     }
 }

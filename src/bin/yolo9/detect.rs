@@ -27,14 +27,22 @@ use crate::run::recorder::{Recorder, begin};
 use crate::run::sink::{Opening, Sinks, check_files};
 use crate::run::sources::{self, Source};
 use crate::weights::embedded_model;
-use crate::{devices, model, options};
+use crate::{devices, model, objects, options};
 
 pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     take_habits(args)?;
+    if let Some(out) = args.output.out.as_deref().filter(|out| objects::address(out).is_some()) {
+        anyhow::bail!(
+            "--out {}: is in an object store; give a local folder, and write what goes there with --jsonl, --json, --csv or \
+             --coco s3://…",
+            out.display()
+        );
+    }
     let out = args.output.out.as_deref().unwrap_or(Path::new(RUNS));
     // A run that can be resumed or divided has no videos, whose frames are not counted before they come.
     let videos = !args.resume && args.shard == Shard::WHOLE;
-    let options = sources::Options { recursive: args.recursive, videos, out, offline: globals.is_offline() };
+    let options =
+        sources::Options { recursive: args.recursive, videos, listings: true, out, offline: globals.is_offline() };
     let mut sources = sources::expand(&args.inputs, options);
     if args.inputs.is_empty() {
         sources.images.push(Source::sample());
@@ -43,7 +51,7 @@ pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<Ex
         return Ok(no_input(args, &sources.failed));
     }
     let plan = RunPlan::new(sources, args.output.has_named_files(), args.shard);
-    refuse_video(args, &plan)?;
+    refuse_uncounted(args, &plan)?;
     let ready = Ready::new(args, globals, &plan)?;
     let header = plan.header(args, globals, (&ready.detector, ready.limits, &ready.session), &ready.class_names)?;
     // Places for results before the first image, so that a wrong path costs no work; and after everything else that can go
@@ -223,7 +231,7 @@ impl Outputs {
             ),
         };
         let folder = (output.needs_folder() || output.name.is_some()).then(create).transpose()?;
-        let keeps_journal = folder.as_ref().filter(|_| plan.video().is_none());
+        let keeps_journal = folder.as_ref().filter(|_| plan.uncounted().is_none());
         let journal = keeps_journal.map(|folder| Journal::lock(folder.path())).transpose()?.flatten();
         if let (Some(folder), None) = (keeps_journal, &journal) {
             let folder = folder.path().display();
@@ -236,7 +244,7 @@ impl Outputs {
             folder.sweep();
         }
         let resumable = journal.is_some();
-        let owned = resumable || plan.video().is_some();
+        let owned = resumable || plan.uncounted().is_some();
         Ok(Self { folder, journal, resumable, owned, fresh: !exist_ok })
     }
 
@@ -277,16 +285,21 @@ fn take_habits(args: &mut DetectArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refuse_video(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {
-    let Some(video) = plan.video() else { return Ok(()) };
+fn refuse_uncounted(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {
+    let Some(uncounted) = plan.uncounted() else { return Ok(()) };
     let option = if args.resume { "--resume" } else { "--shard" };
+    let (name, is_listing) = (uncounted.source.name(), uncounted.source.listing().is_some());
     anyhow::ensure!(
         !args.resume && args.shard == Shard::WHOLE,
-        "{option}: {} is a video, which is processed as a whole; give it to a run of its own",
-        video.source.name()
+        "{option}: {name} is {}",
+        if is_listing {
+            "listed while the run goes on; write the addresses of its objects into a .txt list and give that"
+        } else {
+            "a video, which is processed as a whole; give it to a run of its own"
+        }
     );
-    if plan.images.len() > 1 {
-        log::debug!("{} is a video: this run cannot be continued by --resume", video.source.name());
+    if plan.images.len() > 1 || is_listing {
+        log::debug!("{name}: its images are not counted before they come, so this run cannot be continued by --resume");
     }
     Ok(())
 }

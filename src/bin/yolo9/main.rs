@@ -23,6 +23,7 @@ mod memory;
 mod merge;
 mod model;
 mod models;
+mod objects;
 mod options;
 mod overwrite;
 mod page;

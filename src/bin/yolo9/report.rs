@@ -51,7 +51,7 @@ impl Report {
     }
 
     pub(crate) fn image(&mut self, result: &ImageResult<'_>, timing: Timing) {
-        self.number += 1;
+        self.count_one();
         self.done += 1;
         self.detections += result.detections.len();
         self.sum.preprocess += timing.preprocess;
@@ -103,9 +103,15 @@ impl Report {
         }
     }
 
+    /// Of a listing there may be more than anybody knew.
+    fn count_one(&mut self) {
+        self.number += 1;
+        self.total = self.total.max(self.number);
+    }
+
     /// An image that could not be processed: said at once, and again in the end of a run over several.
     pub(crate) fn failure(&mut self, source: &str, reason: &str) {
-        self.number += 1;
+        self.count_one();
         if let Some(bar) = &self.bar {
             bar.inc(1);
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,15 +17,23 @@ use yolo9::untrusted::{FileKind, read};
 
 use crate::cli::Globals;
 use crate::console::logs_json;
+use crate::objects;
 
 /// Where weights are, now that what had to be fetched is.
 pub(crate) enum WeightsLocation {
     File(PathBuf),
     Embedded(&'static EmbeddedModel),
+    /// What an object of a store holds, and its address.
+    Object(Arc<[u8]>, String),
 }
 
 /// Finds what a name stands for, and fetches it if it is a release that is not there yet.
 pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<WeightsLocation> {
+    if let Some(address) = objects::address(Path::new(weights)) {
+        anyhow::ensure!(!globals.is_offline(), "weights {weights}: are not fetched with --offline (or YOLO9_OFFLINE)");
+        let bytes = objects::weights(address).map_err(|reason| anyhow::anyhow!("weights {weights}: {reason}"))?;
+        return Ok(WeightsLocation::Object(bytes, weights.to_owned()));
+    }
     Ok(match model::WeightsLocation::find(Path::new(name_or_default(weights)))? {
         model::WeightsLocation::File(path) => WeightsLocation::File(path),
         model::WeightsLocation::Embedded(model) => WeightsLocation::Embedded(model),
@@ -78,11 +87,11 @@ fn download_bar() -> ProgressBar {
 
 /// Reads what a name stands for.
 pub(crate) fn open_file(weights: &str, globals: &Globals) -> anyhow::Result<ModelFile> {
-    let path = match locate(weights, globals)? {
+    let file = match locate(weights, globals)? {
         WeightsLocation::Embedded(model) => return Ok(ModelFile::Checkpoint(model.checkpoint()?)),
-        WeightsLocation::File(path) => path,
+        WeightsLocation::File(path) => ModelFile::open(&path)?,
+        WeightsLocation::Object(bytes, name) => ModelFile::from_bytes(&name, bytes.to_vec())?,
     };
-    let file = ModelFile::open(&path)?;
     if let ModelFile::Checkpoint(checkpoint) = &file {
         checkpoint.warnings().iter().for_each(|warning| log::warn!("{weights}: {warning}"));
         log::debug!("{weights}: {}", checkpoint.description());
@@ -105,6 +114,7 @@ pub(crate) fn open_weights(weights: &str, globals: &Globals) -> anyhow::Result<C
 pub(crate) fn file_bytes(weights: &str, globals: &Globals) -> anyhow::Result<u64> {
     match locate(weights, globals)? {
         WeightsLocation::Embedded(model) => Ok(model.bytes.len() as u64),
+        WeightsLocation::Object(bytes, _) => Ok(bytes.len() as u64),
         WeightsLocation::File(path) => Ok(std::fs::metadata(&path).with_context(|| path.display().to_string())?.len()),
     }
 }
@@ -113,6 +123,10 @@ pub(crate) fn file_bytes(weights: &str, globals: &Globals) -> anyhow::Result<u64
 pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(String, String)> {
     let (name, bytes) = match locate(weights, globals)? {
         WeightsLocation::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
+        WeightsLocation::Object(bytes, name) => {
+            let name = name.rsplit('/').next().unwrap_or_default().to_owned();
+            (name, Cow::Owned(bytes.to_vec()))
+        }
         WeightsLocation::File(path) => {
             let bytes = read(&path, FileKind::Model).with_context(|| format!("{weights} cannot be read"))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());

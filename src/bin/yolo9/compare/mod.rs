@@ -270,7 +270,13 @@ fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) 
         return Ok(vec![Source::sample()]);
     }
     let out = args.out.as_deref().unwrap_or(Path::new("."));
-    let options = sources::Options { recursive: args.recursive, videos: false, out, offline: globals.is_offline() };
+    let options = sources::Options {
+        recursive: args.recursive,
+        videos: false,
+        listings: false,
+        out,
+        offline: globals.is_offline(),
+    };
     let expanded = sources::expand(&args.source, options);
     if let Some((path, reason)) = expanded.failed.first() {
         anyhow::bail!("{}: {reason}", path.display());

@@ -12,8 +12,14 @@ use crate::weights::{WeightsLocation, locate};
 
 pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let [name] = args.subjects.as_slice() else { anyhow::bail!("--pickle looks into one file") };
-    let WeightsLocation::File(path) = locate(name, globals)? else {
-        anyhow::bail!("{name} is a model inside the program: safetensors, without a pickle")
+    let path = match locate(name, globals)? {
+        WeightsLocation::File(path) => path,
+        WeightsLocation::Embedded(_) => {
+            anyhow::bail!("{name} is a model inside the program: safetensors, without a pickle")
+        }
+        WeightsLocation::Object(..) => {
+            anyhow::bail!("{name}: --pickle looks into files of this machine; copy it first")
+        }
     };
     let report = PickleReport::open(&path)?;
     if args.json {

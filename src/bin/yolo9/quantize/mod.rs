@@ -164,8 +164,13 @@ fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<BoundNetwor
 
 /// Images for calibration, evenly from all that there are; what cannot be read is said and left out.
 fn images(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Vec<Image>> {
-    let options =
-        sources::Options { recursive: true, videos: false, out: Path::new("."), offline: globals.is_offline() };
+    let options = sources::Options {
+        recursive: true,
+        videos: false,
+        listings: false,
+        out: Path::new("."),
+        offline: globals.is_offline(),
+    };
     let found = sources::expand(&args.images, options);
     for (path, reason) in &found.failed {
         log::warn!("{}: {reason}", path.display());

@@ -27,17 +27,22 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// An object of a listing, by its number among all images.
+    pub(crate) fn listed(index: usize, source: Source) -> Self {
+        Self { index, source, renamed: None }
+    }
+
     /// Of its files, below the output folder.
     pub(crate) fn place(&self) -> PathBuf {
         self.renamed.as_deref().map_or_else(|| self.source.relative(), Path::to_path_buf)
     }
 }
 
-/// What happens to a video, between its frames.
-pub(crate) enum VideoEvent {
-    /// Frames per second of what is processed, and how many frames will come, as far as that is known.
+/// What happens to inputs that are many images, between these.
+pub(crate) enum FeedEvent {
+    /// Frames per second of what is processed of a video, and how many frames will come, as far as that is known.
     Opened(Planned, Option<String>, Option<u64>),
-    /// It has ended, or why it did not come to its end.
+    /// A video or listing has ended, or why it did not come to its end.
     Closed(Planned, Result<(), String>),
 }
 
@@ -82,15 +87,16 @@ impl RunPlan {
         self.images.get(index / self.shard.parts()).filter(|planned| planned.index == index)
     }
 
-    /// The first video. Its frames are not counted before they come, so a run with one cannot be resumed or divided.
-    pub(crate) fn video(&self) -> Option<&Planned> {
-        self.images.iter().find(|planned| planned.source.video().is_some())
+    /// The first video or listing. Its images are not counted before they come, so a run with one cannot be resumed or
+    /// divided.
+    pub(crate) fn uncounted(&self) -> Option<&Planned> {
+        self.images.iter().find(|planned| planned.source.is_uncounted())
     }
 
-    /// How many images there are, a video counting as many.
+    /// How many images there are, a video or listing counting as many.
     pub(crate) fn at_least(&self) -> usize {
         // A shard may have none at all; the network is opened all the same.
-        if self.video().is_some() { usize::MAX } else { self.images.len().max(1) }
+        if self.uncounted().is_some() { usize::MAX } else { self.images.len().max(1) }
     }
 
     /// What must be the same for the run to be resumed later.
@@ -101,7 +107,7 @@ impl RunPlan {
         (options, limits, session): (&DetectorOptions, ImageLimits, &SessionOptions),
         class_names: &[String],
     ) -> anyhow::Result<Option<Header>> {
-        if !args.output.needs_folder() || self.video().is_some() {
+        if !args.output.needs_folder() || self.uncounted().is_some() {
             return Ok(None);
         }
         Ok(Some(Header {

@@ -9,7 +9,7 @@ use yolo9::untrusted::is_passing;
 
 use super::images::{ImageDone, Written};
 use super::journal::{Journal, Replay};
-use super::plan::{RunPlan, VideoEvent};
+use super::plan::{FeedEvent, RunPlan};
 use super::sink::{Entry, Sinks, delete_files_of};
 use super::sources::Failure;
 use crate::cli::DetectArgs;
@@ -65,12 +65,12 @@ impl Recorder {
         Ok(())
     }
 
-    /// Takes the beginning or the end of a video.
-    pub(crate) fn video(&mut self, event: &VideoEvent) -> anyhow::Result<()> {
+    /// Takes the beginning or the end of a video or listing.
+    pub(crate) fn video(&mut self, event: &FeedEvent) -> anyhow::Result<()> {
         match event {
-            VideoEvent::Opened(_, _, frames) => self.report.video_of(*frames),
-            VideoEvent::Closed(_, Ok(())) => {}
-            VideoEvent::Closed(planned, Err(reason)) => self.report.failure(&planned.source.name(), reason),
+            FeedEvent::Opened(_, _, frames) => self.report.video_of(*frames),
+            FeedEvent::Closed(_, Ok(())) => {}
+            FeedEvent::Closed(planned, Err(reason)) => self.report.failure(&planned.source.name(), reason),
         }
         self.sinks.video(event)
     }

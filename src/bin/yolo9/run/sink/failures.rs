@@ -8,7 +8,7 @@ use yolo9::output::write_atomically;
 
 use super::{Entry, Sink};
 use crate::run::places::FAILED;
-use crate::run::plan::VideoEvent;
+use crate::run::plan::FeedEvent;
 
 struct Failures {
     path: PathBuf,
@@ -35,8 +35,8 @@ impl Sink for Failures {
         Ok(())
     }
 
-    fn video(&mut self, event: &VideoEvent) -> anyhow::Result<()> {
-        if let VideoEvent::Closed(planned, Err(reason)) = event {
+    fn video(&mut self, event: &FeedEvent) -> anyhow::Result<()> {
+        if let FeedEvent::Closed(planned, Err(reason)) = event {
             self.add(&planned.source.name(), reason);
         }
         Ok(())

@@ -5,11 +5,16 @@ use std::io::{ErrorKind, IsTerminal, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use tempfile::TempDir;
 use yolo9::output::{ImageResult, TemporaryFile, folder_of, sweep, temporary_beside};
 use yolo9::untrusted::{open_stream, printable_lines};
 
 use super::{Entry, Sink};
 use crate::cli::FormatArgs;
+use crate::objects;
+
+/// Name of a file before it becomes an object.
+const WHOLE: &str = "results";
 
 /// How a file is written, piece by piece in the order of the images, so that no run is too long for memory. The schemas
 /// are in docs/output-formats.md.
@@ -46,6 +51,10 @@ pub(crate) fn check(formats: &FormatArgs, out: Option<&Path>, exist_ok: bool) ->
 }
 
 fn check_file(option: &str, path: &Path, out: Option<&Path>, exist_ok: bool) -> anyhow::Result<()> {
+    if objects::address(path).is_some() {
+        // Whether it may be written there shows when it is.
+        return Ok(());
+    }
     if path.is_dir() {
         anyhow::bail!("{option} {}: is a folder; expected the name of a file", path.display());
     }
@@ -82,6 +91,12 @@ enum Target {
         escaped: bool,
     },
     File(Partial, PathBuf),
+    /// A file that becomes an object when it is whole. The folder is deleted behind it.
+    Object {
+        file: Partial,
+        folder: TempDir,
+        address: String,
+    },
 }
 
 /// A file that can be ended behind any whole result, also when the disk is full.
@@ -141,7 +156,11 @@ pub(super) fn open<F: Format + 'static>(
     let context = || format!("{} cannot be written; choose another place with {option}", path.display());
     let is_stdout = path == Path::new("-");
     let name = if is_stdout { "stdout".into() } else { path.display().to_string() };
-    let target = if is_stdout {
+    let target = if let Some(address) = objects::address(path) {
+        let folder = tempfile::tempdir().with_context(context)?;
+        let file = Partial::create(&folder.path().join(WHOLE)).with_context(context)?;
+        Target::Object { file, folder, address: address.to_owned() }
+    } else if is_stdout {
         Target::Stream { stream: Box::new(std::io::stdout()), escaped: std::io::stdout().is_terminal() }
     } else if path.exists() && !path.is_file() {
         // A pipe or a device is written to; replacing it would be a surprise.
@@ -166,7 +185,7 @@ impl<F: Format> Sink for FileSink<F> {
 
     fn finish(mut self: Box<Self>) -> anyhow::Result<Option<String>> {
         let context = format!("{} cannot be written", self.name);
-        if !matches!(self.target, Target::File(..)) {
+        if matches!(self.target, Target::Stream { .. }) {
             self.write(self.format.tail(self.empty))?;
         }
         let this = *self;
@@ -174,6 +193,15 @@ impl<F: Format> Sink for FileSink<F> {
             Target::Closed => Ok(()),
             Target::Stream { mut stream, .. } => stream.flush().context(context),
             Target::File(file, path) => file.finish(&this.format, &path).context(context),
+            Target::Object { file, folder, address } => {
+                let whole = folder.path().join(WHOLE);
+                file.finish(&this.format, &whole).context(context)?;
+                objects::put(&address, &whole).map_err(|reason| {
+                    // Nothing that was detected is lost for that.
+                    let kept = folder.keep().join(WHOLE);
+                    anyhow::anyhow!("{address} cannot be written: {reason}; its content is in {}", kept.display())
+                })
+            }
         }
         .map(|()| None)
     }
@@ -193,7 +221,7 @@ impl<F: Format> FileSink<F> {
                     written => written,
                 }
             }
-            Target::File(file, _) => file.write(text, self.empty),
+            Target::File(file, _) | Target::Object { file, .. } => file.write(text, self.empty),
         };
         written.with_context(|| format!("{} cannot be written", self.name))
     }

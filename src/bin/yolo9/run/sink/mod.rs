@@ -26,10 +26,11 @@ use yolo9::untrusted::{FileStamp, below};
 
 use super::journal::Journal;
 use super::places::{RunFolder, is_regular};
-use super::plan::VideoEvent;
+use super::plan::FeedEvent;
 use super::sources::Failure;
 use crate::cli::{FormatArgs, OutputArgs};
 use crate::interrupt::Interrupt;
+use crate::objects;
 pub(crate) use coco::coco_entry;
 pub(crate) use file::check as check_files;
 
@@ -64,7 +65,7 @@ pub(crate) trait Sink {
     fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()>;
 
     /// Takes the beginning or the end of a video.
-    fn video(&mut self, _event: &VideoEvent) -> anyhow::Result<()> {
+    fn video(&mut self, _event: &FeedEvent) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -210,7 +211,7 @@ impl Sinks {
         self.0.iter_mut().try_for_each(|sink| sink.push(entry))
     }
 
-    pub(crate) fn video(&mut self, event: &VideoEvent) -> anyhow::Result<()> {
+    pub(crate) fn video(&mut self, event: &FeedEvent) -> anyhow::Result<()> {
         self.0.iter_mut().try_for_each(|sink| sink.video(event))
     }
 
@@ -248,7 +249,7 @@ impl FormatArgs {
 
     /// The files, as opposed to stdout.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.wanted().filter(|(_, path)| *path != Path::new("-"))
+        self.wanted().filter(|(_, path)| *path != Path::new("-") && objects::address(path).is_none())
     }
 
     /// Whether one of them has stdout for itself.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Entry, Sink};
 use crate::interrupt::Interrupt;
-use crate::run::plan::VideoEvent;
+use crate::run::plan::FeedEvent;
 use crate::run::video::VideoWriter;
 
 /// Frames per second of an annotated video where those of the original are not known.
@@ -35,14 +35,14 @@ impl Sink for Videos {
         }
     }
 
-    fn video(&mut self, event: &VideoEvent) -> anyhow::Result<()> {
+    fn video(&mut self, event: &FeedEvent) -> anyhow::Result<()> {
         match event {
-            VideoEvent::Opened(planned, rate, _) => {
+            FeedEvent::Opened(planned, rate, _) => {
                 let rate = rate.as_deref().unwrap_or(USUAL_RATE);
                 self.writer = Some(VideoWriter::new(&self.out, planned.place(), rate, &self.interrupt));
                 Ok(())
             }
-            VideoEvent::Closed(..) => self.close(),
+            FeedEvent::Closed(..) => self.close(),
         }
     }
 

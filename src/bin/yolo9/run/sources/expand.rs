@@ -9,7 +9,8 @@ use yolo9::image::EXTENSIONS;
 use yolo9::untrusted::{FileKind, read_text};
 
 use super::pattern::Pattern;
-use super::{Fingerprint, Mirrored, Origin, Source, Sources, remote, standard_input};
+use super::{Fingerprint, Mirrored, Origin, Source, Sources, objects, remote, standard_input};
+use crate::objects::{address as object_address, split};
 use crate::report::counted;
 use crate::run::video::VideoInput;
 
@@ -25,6 +26,8 @@ pub(crate) struct Options<'a> {
     pub(crate) out: &'a Path,
     /// Whether videos in folders are taken.
     pub(crate) videos: bool,
+    /// Whether objects may be listed while the run goes on, so that nobody knows before how many there are.
+    pub(crate) listings: bool,
     /// Whether addresses on the web may be read.
     pub(crate) offline: bool,
 }
@@ -35,6 +38,8 @@ pub(crate) struct Options<'a> {
 /// - a `.txt` file into the paths and addresses that it lists, one a line, relative to its own folder, in its order;
 /// - `-` into the paths that come in on stdin, or the one image whose bytes do;
 /// - an `http(s)://` address and any other file into itself;
+/// - an address in an object store (`s3://…`) into the image that it is, the lines of the list that it is, or, later, the
+///   objects below it or that match it;
 /// - a video file, a camera (its number or device) and the address of a stream into their frames. Videos in folders are
 ///   taken unless the run is to be resumed or divided, which one with a video cannot be.
 ///
@@ -60,6 +65,9 @@ impl Expansion<'_> {
     fn input(&mut self, input: &Path) {
         if input == Path::new("-") {
             return self.standard_input();
+        }
+        if let Some(address) = object_address(input) {
+            return self.objects(address);
         }
         if let Some(video) = VideoInput::parse(input) {
             let name = video.file_name();
@@ -155,6 +163,37 @@ impl Expansion<'_> {
         }
     }
 
+    /// An image, a list, or all that is below an address or matches a pattern.
+    fn objects(&mut self, address: &str) {
+        if self.options.offline {
+            return self.offline(address);
+        }
+        if !self.first_time(Path::new(address)) {
+            return;
+        }
+        let (_, pattern) = split(address);
+        if pattern.is_empty() && has_extension(Path::new(address), "txt") {
+            match objects::read_list(address) {
+                Ok(text) => text.lines().for_each(|line| self.line(Path::new(line), Path::new(""))),
+                Err(reason) => self.failed(Path::new(address), reason),
+            }
+        } else if pattern.is_empty() && objects::is_image(address) {
+            self.object(address);
+        } else if self.options.listings {
+            self.add(Origin::Listing(address.into()), Path::new(""));
+        } else {
+            self.failed(
+                Path::new(address),
+                "objects are listed by `yolo9 detect` only; name them in a .txt list".into(),
+            );
+        }
+    }
+
+    fn object(&mut self, address: &str) {
+        let name = address.rsplit('/').next().unwrap_or_default();
+        self.sources.images.push(Source::object(address, &objects::place(name)));
+    }
+
     /// Follows links to files and folders; a loop is skipped.
     fn walk(&mut self, folder: &Path, depth: usize, wanted: &dyn Fn(&Path) -> bool) -> usize {
         let walk = WalkDir::new(folder)
@@ -220,6 +259,14 @@ impl Expansion<'_> {
         if let Some(address) = remote::address(line) {
             return self.remote(address);
         }
+        if let Some(address) = object_address(line) {
+            if self.options.offline {
+                self.offline(address);
+            } else if self.first_time(Path::new(address)) {
+                self.object(address);
+            }
+            return;
+        }
         let path = folder.join(line);
         match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => self.file(path, mirrored(line)),
@@ -274,7 +321,7 @@ mod tests {
 
     fn run(dir: &Path, inputs: &[&str], recursive: bool) -> Sources {
         let inputs: Vec<PathBuf> = inputs.iter().map(|input| dir.join(input)).collect();
-        expand(&inputs, Options { recursive, videos: false, out: &dir.join("out"), offline: true })
+        expand(&inputs, Options { recursive, videos: false, listings: false, out: &dir.join("out"), offline: true })
     }
 
     fn places(sources: &Sources) -> Vec<String> {

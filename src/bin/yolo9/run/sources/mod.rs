@@ -2,6 +2,7 @@
 
 mod expand;
 mod fingerprint;
+mod objects;
 mod pattern;
 mod remote;
 mod standard_input;
@@ -18,6 +19,7 @@ use super::video::VideoInput;
 use crate::remedy;
 pub(crate) use expand::{Options, expand};
 pub(crate) use fingerprint::Fingerprint;
+pub(crate) use objects::Objects;
 
 /// One image of a run, or a video. Small: a run may have millions of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +33,10 @@ enum Origin {
     File(Box<Path>),
     /// An address on the web.
     Remote(Box<str>),
+    /// An address in an object store.
+    Object(Box<str>),
+    /// Objects that are listed when it is their turn: how many there are is not known before.
+    Listing(Box<str>),
     /// Something that only ffmpeg reads.
     Video(Box<VideoInput>),
     /// Bytes that came in on stdin.
@@ -58,6 +64,13 @@ pub(crate) struct Failure {
 impl From<String> for Failure {
     fn from(reason: String) -> Self {
         Self { reason, passing: false }
+    }
+}
+
+impl Failure {
+    /// It may be otherwise another time.
+    fn passing(reason: String) -> Self {
+        Self { reason, passing: true }
     }
 }
 
@@ -105,11 +118,29 @@ impl Source {
         }
     }
 
+    /// The address or pattern of the objects that it stands for.
+    pub(crate) fn listing(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Listing(pattern) => Some(pattern),
+            _ => None,
+        }
+    }
+
+    /// Whether it is more than one image: nobody knows how many.
+    pub(crate) fn is_uncounted(&self) -> bool {
+        self.video().is_some() || self.listing().is_some()
+    }
+
+    /// An object, with the place of its results below the output folder.
+    pub(super) fn object(address: &str, relative: &Path) -> Self {
+        Self { origin: Origin::Object(address.into()), mirrored: Mirrored::Own(relative.into()) }
+    }
+
     /// What messages and results call it.
     pub(crate) fn name(&self) -> String {
         match &self.origin {
             Origin::File(path) => shown(path),
-            Origin::Remote(address) => address.to_string(),
+            Origin::Remote(address) | Origin::Object(address) | Origin::Listing(address) => address.to_string(),
             Origin::Video(video) => video.to_string(),
             Origin::Bytes(_) => "stdin".into(),
             Origin::Embedded => embedded::SAMPLE_NAME.into(),
@@ -147,6 +178,8 @@ impl Source {
                 (bytes.into(), Some(stamp))
             }
             Origin::Remote(address) => (remote::fetch(address)?.into(), None),
+            Origin::Object(address) => (objects::read(address).map_err(Failure::passing)?.into(), None),
+            Origin::Listing(_) => return Err(Failure::from("a listing is read object by object".to_owned())),
             Origin::Bytes(bytes) => (Cow::Borrowed(bytes), None),
             Origin::Embedded => (embedded::SAMPLE_IMAGE.into(), None),
             Origin::Video(_) => return Err(Failure::from("a video is read frame by frame".to_owned())),

@@ -49,8 +49,8 @@ def export(weights: _Path, output: _Path | None = None, **options: Any) -> dict[
 def quantize(weights: _Path, images: Sequence[_Path] | _Path, output: _Path | None = None, **options: Any) -> dict[str, Any]:
     """Writes a network on 8-bit integers, calibrated on images, and says what that changed. As ``yolo9 quantize --json``."""
     sources = [images] if isinstance(images, (str, os.PathLike)) else list(images)
-    words = [f"--images={os.fspath(source)}" for source in sources]
-    return _object(run("quantize", [*words, *arguments({"output": output, "json": "-", **options}), "--", os.fspath(weights)]))
+    given = arguments({"images": sources, "output": output, "json": True, **options})
+    return _object(run("quantize", [*given, "--", os.fspath(weights)]))
 
 
 def _object(printed: str) -> dict[str, Any]:

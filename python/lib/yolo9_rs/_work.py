@@ -73,7 +73,9 @@ class Model:
         """
         with tempfile.TemporaryDirectory(prefix="yolo9-") as folder:
             # A detector has read its files when it is there.
-            given = {name: _unpacked(file, folder) for name, file in (("weights", self.weights), ("config", self.config))}
+            given: dict[str, Any] = {
+                name: _unpacked(file, folder) for name, file in (("weights", self.weights), ("config", self.config))
+            }
             try:
                 return Detector(**given, **{**self.options, **overrides})
             except Yolo9Error as error:

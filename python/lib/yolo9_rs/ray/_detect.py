@@ -1,9 +1,4 @@
-"""Detection with Ray Data: :class:`Detect` for pipelines of your own, ``python -m yolo9_rs.ray`` for images to Parquet.
-
->>> images = ray.data.read_binary_files("s3://bucket/photos", include_paths=True)
->>> boxes = images.map_batches(Detect, fn_constructor_kwargs={"weights": "best.pt"}, concurrency=2, num_cpus=1)
->>> boxes.write_parquet("s3://bucket/boxes")
-"""
+"""Detectors for Ray Data."""
 
 from __future__ import annotations
 
@@ -11,20 +6,13 @@ import os
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import ray
 from numpy.typing import NDArray
 
-try:
-    import ray  # noqa: F401
-except ImportError as error:
-    raise ImportError("yolo9_rs.ray needs Ray: pip install 'yolo9-rs[ray]'") from error
-
-import pyarrow as pa
-
 from .._detector import Detector
-from .._table import SCHEMA, to_table
+from .._table import to_table
 from .._work import READERS, detect_rows, read_later
-
-__all__ = ["SCHEMA", "Detect"]
 
 
 class Detect:
@@ -57,5 +45,5 @@ class Detect:
 
 def _granted() -> int:
     """The CPUs that Ray gave this actor, at least 1."""
-    granted = ray.get_runtime_context().get_assigned_resources().get("CPU", 1)
-    return max(1, int(granted))
+    resources = ray.get_runtime_context().get_assigned_resources()  # type: ignore[no-untyped-call]
+    return max(1, int(resources.get("CPU", 1)))

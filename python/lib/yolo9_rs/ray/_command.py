@@ -107,7 +107,8 @@ def _run(given: argparse.Namespace) -> int:
 
 def _detect(given: argparse.Namespace, model: Model, todo: list[list[str]], progress: Progress) -> int:
     gpus = given.gpus if given.gpus is not None else float(given.device.startswith(("cuda", "tensorrt")))
-    cpus = int(ray.cluster_resources().get("CPU", 1))
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    cpus = int(resources.get("CPU", 1))
     concurrency = min(given.concurrency or max(1, cpus // given.cpus), len(todo))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -1,13 +1,4 @@
-"""Detection with Spark: :func:`detect_in_arrow` for ``DataFrame.mapInArrow``, ``python -m yolo9_rs.spark`` for images to
-Parquet.
-
->>> images = spark.read.format("binaryFile").load("photos")
->>> boxes = images.mapInArrow(detect_in_arrow("best.pt", conf=0.4), SPARK_SCHEMA)
->>> boxes.write.parquet("boxes")
-
-``binaryFile`` keeps whole files in Arrow batches: lower ``spark.sql.execution.arrow.maxRecordsPerBatch`` (10,000) to some
-tens first.
-"""
+"""Detectors for Spark."""
 
 from __future__ import annotations
 
@@ -18,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from .._detector import Detector
-from .._table import SCHEMA, to_table
+from .._table import to_table
 from .._work import READERS, Model, detect_rows, read_later
 
 SPARK_SCHEMA = (
@@ -71,6 +62,3 @@ def _function(model: Model, readers: int) -> ArrowFunction:
             yield from to_table(detect_rows(detector, named, readers)).combine_chunks().to_batches()
 
     return detect
-
-
-__all__ = ["SCHEMA", "SPARK_SCHEMA", "detect_in_arrow"]

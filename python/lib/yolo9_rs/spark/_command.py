@@ -115,7 +115,7 @@ def _tasks_done(spark: Any) -> int:
 
 def _worker(model: Model, out: str, readers: int) -> Any:
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from yolo9_rs.spark import opened
+        from yolo9_rs.spark._detect import opened
 
         schema = pa.schema([(name, pa.int32()) for name in ("images", "errors", "detections")])
         for batch in batches:

@@ -68,11 +68,17 @@ def locate(place: str | os.PathLike[str]) -> Location:
 
 def _s3(path: str) -> Any:
     """By the variables that the tools of AWS and the program know, too. Without a region it is that of the bucket."""
+    keywords: dict[str, Any] = {}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT")
+    if endpoint:
+        scheme, _, host = endpoint.rpartition("://")
+        keywords = {"endpoint_override": host.rstrip("/"), "scheme": scheme or "https"}
     if os.environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true"):
-        return fs.S3FileSystem(anonymous=True)
-    if any(os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")):
-        return fs.S3FileSystem()
-    return fs.FileSystem.from_uri(f"s3://{path.split('/')[0]}")[0]
+        keywords["anonymous"] = True
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not (region or endpoint):
+        region = fs.resolve_s3_region(path.split("/")[0])
+    return fs.S3FileSystem(region=region, **keywords)
 
 
 def read(location: Location, limit: int = MAX_IMAGE_BYTES) -> bytes:
@@ -132,17 +138,16 @@ def images(source: str | os.PathLike[str]) -> Iterator[Location]:
         StorageError: It is not there, or cannot be listed.
     """
     text = os.fspath(source)
-    if _PATTERN.search(text):
-        yield from _matching(text)
-        return
     location = locate(text)
-    if location.path.lower().endswith(".txt"):
+    info = _info(location)
+    # What has that very name is no pattern.
+    if info.type == fs.FileType.NotFound and _PATTERN.search(text):
+        yield from _matching(text)
+    elif location.path.lower().endswith(".txt"):
         for line in read(location).decode("utf-8", "replace").splitlines():
             if line.strip() and not line.lstrip().startswith("#"):
                 yield locate(line.strip())
-        return
-    info = _info(location)
-    if info.type == fs.FileType.File:
+    elif info.type == fs.FileType.File:
         yield location
     elif info.type == fs.FileType.Directory:
         yield from _below(location)
@@ -161,9 +166,8 @@ def _below(folder: Location) -> Iterator[Location]:
     for info in _listed(folder):
         here = Location(folder.filesystem, info.path, folder.prefix)
         if info.type == fs.FileType.Directory:
-            if not info.base_name.startswith("."):
-                yield from _below(here)
-        elif info.base_name.lower().endswith(EXTENSIONS) and not info.base_name.startswith("."):
+            yield from _below(here)
+        elif info.base_name.lower().endswith(EXTENSIONS):
             yield here
 
 

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from ._detections import Detections
-
-try:
-    import pyarrow as pa
-except ImportError as error:
-    raise ImportError("tables need the package pyarrow: pip install 'yolo9-rs[ray]' or 'yolo9-rs[spark]'") from error
 
 _DETECTION = pa.struct(
     [

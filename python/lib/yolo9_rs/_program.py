@@ -55,8 +55,8 @@ def environment() -> dict[str, str]:
 
 
 def arguments(options: Mapping[str, Any]) -> list[str]:
-    """Keywords as options: ``count_conf=0.5`` is ``--count-conf=0.5``, True a flag, a list several values; None and False
-    leave the option out."""
+    """Keywords as options: ``count_conf=0.5`` is ``--count-conf=0.5``, True a flag, a list the option once for each
+    value; None and False leave it out."""
     words: list[str] = []
     for keyword, value in options.items():
         name = "--" + keyword.rstrip("_").replace("_", "-")
@@ -65,7 +65,7 @@ def arguments(options: Mapping[str, Any]) -> list[str]:
         if value is True:
             words.append(name)
         elif isinstance(value, (list, tuple)):
-            words.append(f"{name}={','.join(_text(one) for one in value)}")
+            words += [f"{name}={_text(one)}" for one in value]
         else:
             words.append(f"{name}={_text(value)}")
     return words

@@ -110,7 +110,8 @@ class Detector:
             keyword = str(error).rpartition(".")[2]
             if keyword not in options:
                 raise
-            raise TypeError(f"{keyword}: {options[keyword]!r}: {error.__cause__ or error}") from None
+            kind = ValueError if isinstance(error.__cause__, OverflowError) else TypeError
+            raise kind(f"{keyword}: {options[keyword]!r}: {error.__cause__ or error}") from None
         self._names = tuple(self._native.names)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,94 @@
+//! Object stores: s3, gs, az and abfs addresses as inputs, weights and outputs. Credentials are those of each store's usual
+//! environment variables (`AWS_ACCESS_KEY_ID`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME`, …), and are
+//! never printed.
+
+#[cfg(feature = "cloud")]
+mod http;
+#[cfg(feature = "cloud")]
+mod store;
+
+use std::path::Path;
+
+#[cfg(feature = "cloud")]
+pub(crate) use store::{Listing, list, put, read, weights};
+#[cfg(not(feature = "cloud"))]
+pub(crate) use without::{Listing, list, put, read, weights};
+
+/// What addresses begin with.
+const SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];
+
+/// The address in an object store that an argument is, if it is one.
+pub(crate) fn address(argument: &Path) -> Option<&str> {
+    let text = argument.to_str()?;
+    let (scheme, _) = text.split_once("://")?;
+    SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()).then_some(text)
+}
+
+/// An address without its last part, up to the first part with a wildcard: what is listed; and the rest, the pattern.
+pub(crate) fn split(address: &str) -> (&str, &str) {
+    let wild = address.find(['*', '?', '[', '{']).unwrap_or(address.len());
+    if wild == address.len() {
+        return (address, "");
+    }
+    let start = address[..wild].rfind('/').map_or(0, |slash| slash + 1);
+    address.split_at(start)
+}
+
+/// The path of an object below a listed address.
+pub(crate) fn below<'a>(address: &'a str, listed: &str) -> &'a str {
+    address.strip_prefix(listed.trim_end_matches('/')).unwrap_or(address).trim_start_matches('/')
+}
+
+/// For builds without the feature: every use is refused with what to do.
+#[cfg(not(feature = "cloud"))]
+mod without {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    const MISSING: &str = "this yolo9 was built without object stores; build it with `--features cloud`, or install the \
+                           Python package, whose yolo9 has them";
+
+    pub(crate) struct Listing(bool);
+
+    impl Iterator for Listing {
+        type Item = Result<String, String>;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            std::mem::take(&mut self.0).then(|| Err(MISSING.into()))
+        }
+    }
+
+    pub(crate) fn list(_address: &str) -> Listing {
+        Listing(true)
+    }
+
+    pub(crate) fn read(_address: &str, _limit: u64) -> Result<Vec<u8>, String> {
+        Err(MISSING.into())
+    }
+
+    pub(crate) fn put(_address: &str, _file: &Path) -> Result<(), String> {
+        Err(MISSING.into())
+    }
+
+    pub(crate) fn weights(_address: &str) -> Result<Arc<[u8]>, String> {
+        Err(MISSING.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_paths_and_split_at_wildcards() {
+        assert_eq!(address(Path::new("S3://bucket/a.jpg")), Some("S3://bucket/a.jpg"));
+        for other in ["bucket/a.jpg", "https://a.b/c.jpg", "s4://bucket", "s3:/bucket"] {
+            assert_eq!(address(Path::new(other)), None, "{other}");
+        }
+        assert_eq!(split("s3://b/photos"), ("s3://b/photos", ""));
+        assert_eq!(split("s3://b/photos/**/*.jpg"), ("s3://b/photos/", "**/*.jpg"));
+        assert_eq!(split("s3://b/20*/x.jpg"), ("s3://b/", "20*/x.jpg"));
+        assert_eq!(below("s3://b/photos/a/b.jpg", "s3://b/photos/"), "a/b.jpg");
+        assert_eq!(below("s3://b/photos/a/b.jpg", "s3://b/photos"), "a/b.jpg");
+    }
+}

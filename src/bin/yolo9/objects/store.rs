@@ -1,0 +1,212 @@
+//! Reading, listing and writing, each on the thread of its caller.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path as Key;
+use object_store::{
+    ClientOptions, Error, ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, WriteMultipart,
+};
+use tokio::runtime::Runtime;
+use yolo9::untrusted::printable;
+
+use super::http::Connector;
+
+/// No weight file is nearly as large.
+const MAX_WEIGHTS: u64 = 8 << 30;
+/// Files from here on are written in parts of this size.
+const PART: usize = 16 << 20;
+/// Characters of a server's own words in a message.
+const MAX_WORDS: usize = 200;
+
+type Store = Arc<dyn ObjectStore>;
+
+/// One store for each bucket: it keeps connections and credentials.
+static STORES: Mutex<Option<HashMap<String, Store>>> = Mutex::new(None);
+
+/// Weights that were read: they are asked for more than once, to be opened, measured and named.
+static WEIGHTS: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
+
+thread_local! {
+    /// Every thread waits for its own requests.
+    static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    RUNTIME.with_borrow_mut(|runtime| {
+        if runtime.is_none() {
+            let new = tokio::runtime::Builder::new_current_thread().enable_time().build();
+            *runtime = Some(new.map_err(|error| format!("no timer for requests: {error}"))?);
+        }
+        Ok(runtime.as_ref().expect("there by now").block_on(future))
+    })
+}
+
+/// An address, as its store knows it.
+struct Place {
+    store: Store,
+    /// Scheme and bucket.
+    base: String,
+    key: Key,
+}
+
+impl Place {
+    fn of(address: &str) -> Result<Self, String> {
+        let (scheme, rest) = address.split_once("://").ok_or("not an address")?;
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(format!("there is no bucket in it; expected {scheme}://BUCKET/KEY"));
+        }
+        let base = format!("{}://{bucket}", scheme.to_ascii_lowercase());
+        // Keys are taken as they are written: signs of an address mean nothing in them.
+        let key = Key::parse(key.trim_end_matches('/')).map_err(|error| error.to_string())?;
+        let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
+        let stores = stores.get_or_insert_default();
+        if let Some(store) = stores.get(&base) {
+            return Ok(Self { store: Arc::clone(store), base, key });
+        }
+        let store = connect(&base).map_err(|error| reason(&error))?;
+        stores.insert(base.clone(), Arc::clone(&store));
+        Ok(Self { store, base, key })
+    }
+}
+
+fn connect(base: &str) -> Result<Store, Error> {
+    let url = url::Url::parse(base).map_err(|error| Error::Generic { store: "address", source: Box::new(error) })?;
+    let (scheme, _) = ObjectStoreScheme::parse(&url)?;
+    Ok(match scheme {
+        ObjectStoreScheme::GoogleCloudStorage => {
+            Arc::new(GoogleCloudStorageBuilder::from_env().with_url(base).with_http_connector(Connector).build()?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            Arc::new(MicrosoftAzureBuilder::from_env().with_url(base).with_http_connector(Connector).build()?)
+        }
+        _ => {
+            // Whoever names an endpoint without TLS means it.
+            let plain = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]
+                .iter()
+                .any(|name| std::env::var(name).is_ok_and(|value| value.starts_with("http://")));
+            let builder = AmazonS3Builder::from_env().with_url(base).with_http_connector(Connector);
+            let builder =
+                if plain { builder.with_client_options(ClientOptions::new().with_allow_http(true)) } else { builder };
+            Arc::new(builder.build()?)
+        }
+    })
+}
+
+/// All bytes of an object of at most `limit`.
+pub(crate) fn read(address: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let Place { store, key, .. } = Place::of(address)?;
+    wait(async {
+        let found = store.get(&key).await.map_err(|error| reason(&error))?;
+        if found.meta.size > limit {
+            return Err(format!("has {} bytes; the limit is {limit}", found.meta.size));
+        }
+        found.bytes().await.map(|bytes| bytes.to_vec()).map_err(|error| reason(&error))
+    })?
+}
+
+/// The bytes of weights, read once.
+pub(crate) fn weights(address: &str) -> Result<Arc<[u8]>, String> {
+    let mut all = WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_default();
+    if let Some(bytes) = all.get(address) {
+        return Ok(Arc::clone(bytes));
+    }
+    let bytes: Arc<[u8]> = read(address, MAX_WEIGHTS)?.into();
+    all.insert(address.to_owned(), Arc::clone(&bytes));
+    Ok(bytes)
+}
+
+/// Objects below an address, in the order of their keys, as they are listed: a page of them is in memory.
+pub(crate) struct Listing(Result<(String, BoxStream<'static, object_store::Result<ObjectMeta>>), Option<String>>);
+
+/// All objects below an address, by their addresses.
+pub(crate) fn list(address: &str) -> Listing {
+    Listing(Place::of(address).map_err(Some).map(|Place { store, base, key }| (base, store.list(Some(&key)))))
+}
+
+impl Iterator for Listing {
+    type Item = Result<String, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = match &mut self.0 {
+            Err(reason) => return reason.take().map(Err),
+            Ok((base, stream)) => wait(stream.next()).map(|next| (base, next)),
+        };
+        Some(match next {
+            Ok((_, None)) => return None,
+            Ok((base, Some(Ok(found)))) => Ok(format!("{base}/{}", found.location)),
+            Ok((_, Some(Err(error)))) => {
+                let reason = reason(&error);
+                self.0 = Err(None);
+                Err(reason)
+            }
+            Err(reason) => {
+                self.0 = Err(None);
+                Err(reason)
+            }
+        })
+    }
+}
+
+/// Writes a file as an object, which is there when it is whole.
+pub(crate) fn put(address: &str, file: &Path) -> Result<(), String> {
+    let Place { store, key, .. } = Place::of(address)?;
+    let mut file = std::fs::File::open(file).map_err(|error| error.to_string())?;
+    let mut piece = || {
+        let mut bytes = Vec::new();
+        file.by_ref().take(PART as u64).read_to_end(&mut bytes).map(|_| bytes).map_err(|error| error.to_string())
+    };
+    let first = piece()?;
+    wait(async {
+        if first.len() < PART {
+            return store.put(&key, PutPayload::from(first)).await.map(drop).map_err(|error| reason(&error));
+        }
+        let upload = store.put_multipart(&key).await.map_err(|error| reason(&error))?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
+        upload.write(&first);
+        loop {
+            let next = piece()?;
+            if next.is_empty() {
+                break;
+            }
+            upload.wait_for_capacity(1).await.map_err(|error| reason(&error))?;
+            upload.write(&next);
+        }
+        upload.finish().await.map(drop).map_err(|error| reason(&error))
+    })?
+}
+
+/// Why, in few words; what a server says is untrusted.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::NotFound { .. } => "there is no such object or bucket".into(),
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            "access denied; check the credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+             GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY) and their rights"
+                .into()
+        }
+        _ => {
+            let mut words = error.to_string();
+            let mut cause = std::error::Error::source(error);
+            while let Some(error) = cause {
+                let more = error.to_string();
+                if !words.contains(&more) {
+                    words = format!("{words}: {more}");
+                }
+                cause = error.source();
+            }
+            let short: String = words.chars().take(MAX_WORDS).collect();
+            printable(&short).into_owned()
+        }
+    }
+}
