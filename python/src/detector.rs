@@ -94,6 +94,15 @@ struct Facts {
     process: u32,
 }
 
+impl Drop for Detector {
+    /// In a fork the threads of ONNX Runtime are gone, and ending them would wait for them: there nothing is given back.
+    fn drop(&mut self) {
+        if std::process::id() != self.facts.process {
+            std::mem::forget(std::mem::take(self.free.get_mut().unwrap_or_else(PoisonError::into_inner)));
+        }
+    }
+}
+
 /// A session that goes back where it was taken from, whatever happens.
 struct Taken<'a> {
     detector: Option<yolo9::Detector>,
@@ -244,7 +253,8 @@ pub(crate) fn device(name: &str, precision: Option<Precision>) -> PyResult<Devic
     name.parse().map_err(|error| PyValueError::new_err(format!("device: {error}, or auto")))
 }
 
-fn precision(name: &str) -> PyResult<Precision> {
+/// A precision by name.
+pub(crate) fn precision(name: &str) -> PyResult<Precision> {
     let known = Precision::ALL.into_iter().find(|precision| precision.to_string() == name);
     known.ok_or_else(|| PyValueError::new_err(format!("precision: `{name}`; expected f32, bf16, f16 or int8")))
 }

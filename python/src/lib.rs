@@ -19,7 +19,7 @@ mod _native {
     #[pymodule_export]
     use super::input::read_image;
     #[pymodule_export]
-    use super::{coco_categories, library_package};
+    use super::{check_device, coco_categories, library_package};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -33,6 +33,13 @@ mod _native {
 #[pyfunction]
 fn library_package(device: &str) -> PyResult<Option<&'static str>> {
     Ok(detector::device(device, None)?.package().map(|package| package.name))
+}
+
+/// Whether there are such a device and precision, on some machine.
+#[pyfunction]
+fn check_device(device: &str, precision: Option<&str>) -> PyResult<()> {
+    let precision = precision.map(detector::precision).transpose()?;
+    detector::device(device, precision).map(drop)
 }
 
 /// COCO's own category ids, by class id, if the names are those of its 80 classes.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ DATA = REPOSITORY / "models/parcels/data.yaml"
 
 
 def test_info_describes_and_compares() -> None:
-    about = yolo9_rs.info("codes-dysample", imgsz=320)
+    about = yolo9_rs.info("codes-dysample", imgsz=(320, 480))
     assert about["classes"] == 6 and about["names"][0] == "qr"
     assert yolo9_rs.info("codes-dysample", "codes-nearest") != about
 
@@ -37,7 +38,7 @@ def test_export_and_quantize_write_files(tmp_path: Path) -> None:
     assert exported["path"] == str(path) and exported["names"][0] == "qr"
     with pytest.raises(yolo9_rs.CommandError, match="exists") as refused:
         yolo9_rs.export("codes-dysample", path)
-    assert refused.value.exit_code == 1
+    assert refused.value.exit_code == 1 and pickle.loads(pickle.dumps(refused.value)).exit_code == 1
     assert len(yolo9_rs.Detector(path).detect(SAMPLE).class_names) == 6
     quantised = yolo9_rs.quantize("codes-dysample", PARCELS[:2], tmp_path / "q.onnx", imgsz=SIZE, sensitivity=0)
     assert quantised["effect"]["boxes"].keys() >= {"f32", "same", "lost", "new"} and len(quantised["file"]["int8"]) > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import multiprocessing
 import pickle
 import resource
@@ -106,6 +107,9 @@ def test_what_is_no_image_is_refused(detector: yolo9_rs.Detector, tmp_path: Path
         assert said in str(refused.value)
     with pytest.raises(TypeError, match="builtins.int"):
         detector.detect(5)  # type: ignore[arg-type]
+    cut = Image.open(io.BytesIO(SAMPLE.read_bytes()[:9000]))
+    with pytest.raises(yolo9_rs.ImageError, match="truncated"):
+        detector.detect(cut)
     with pytest.raises(ValueError, match="mode I;16"):
         detector.detect(Image.new("I;16", (8, 8)))
 
@@ -130,6 +134,10 @@ def test_what_is_no_image_is_refused(detector: yolo9_rs.Detector, tmp_path: Path
         ({"imgsz": "640"}, TypeError, "imgsz: '640'"),
         ({"conf": "high"}, TypeError, "conf: 'high'"),
         ({"max_det": -1}, ValueError, "max_det: -1"),
+        ({"classes": "12"}, TypeError, "classes: '12'; expected a list"),
+        ({"names": {0: "a"}}, TypeError, "names"),
+        ({"device": 0}, TypeError, "device: 0"),
+        ({"weights": ""}, yolo9_rs.CheckpointError, "no such file"),
     ],
 )
 def test_options_that_cannot_be_are_refused(keywords: dict[str, Any], kind: type[Exception], said: str) -> None:
@@ -170,6 +178,8 @@ def test_streams_are_in_order_and_take_little_ahead(detector: yolo9_rs.Detector)
     for wrong in ({"workers": 0}, {"errors": "skip"}):
         with pytest.raises(ValueError):
             detector.stream([], **wrong)
+    with pytest.raises(TypeError, match="expected a list"):
+        detector.stream("photo.jpg")
 
 
 @pytest.mark.parametrize("sessions", [1, 2])
@@ -207,6 +217,8 @@ def _in_child(detector: yolo9_rs.Detector, queue: Any) -> None:
         queue.put("ran")
     except RuntimeError as error:
         queue.put(str(error))
+    # What the message advises.
+    queue.put(len(yolo9_rs.Detector().detect(SAMPLE)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
@@ -217,7 +229,9 @@ def test_a_fork_is_told_what_to_do(detector: yolo9_rs.Detector) -> None:
     child = context.Process(target=_in_child, args=(detector, queue))
     child.start()
     assert "spawn" in queue.get(timeout=60)
-    child.join()
+    assert queue.get(timeout=60) == 23
+    child.join(60)
+    assert child.exitcode == 0
 
 
 def test_a_detector_is_pickled_by_its_arguments(detector: yolo9_rs.Detector) -> None:

@@ -15,7 +15,7 @@ pa = pytest.importorskip("pyarrow")
 
 from yolo9_rs._storage import StorageError, images, locate, read, write  # noqa: E402
 from yolo9_rs._table import SCHEMA, Row, to_table  # noqa: E402
-from yolo9_rs._work import Model, encode, finished, part_name, parts, remaining  # noqa: E402
+from yolo9_rs._work import Model, encode, finished, part_name, parts, remaining, todo  # noqa: E402
 
 
 def test_a_table_has_the_numbers_of_the_detector(detector: yolo9_rs.Detector) -> None:
@@ -52,11 +52,17 @@ def test_images_are_found_as_the_program_finds_them(tmp_path: Path) -> None:
     assert names("**/*.jpg") == [".hidden/e.jpg", "odd [1] ü.jpg", "sub/deep/d.jpg"]
     assert names("s?b/*.webp") == ["sub/c.webp"]
     assert names("[!a].JPG") == ["b.JPG"]
-    (tmp_path / "list.txt").write_text(f"# names\n{tmp_path}/a.png\n\n{tmp_path}/sub/c.webp\n")
+    (tmp_path / "list.txt").write_text(f"\ufeff# names\n{tmp_path}/a.png\n\nsub/c.webp\n")
     assert names("list.txt") == ["a.png", "sub/c.webp"]
-    for wrong in ("none", "*.bmp"):
-        with pytest.raises(StorageError, match=r"none|no file matches"):
+    assert names("./sub/../*.png") == ["a.png"]
+    (tmp_path / "sub/deep/loop").symlink_to(tmp_path / "sub", target_is_directory=True)
+    assert names("sub") == ["sub/c.webp", "sub/deep/d.jpg"]
+    for wrong in ("none", "*.bmp", "[z-a].jpg"):
+        with pytest.raises(StorageError, match=r"none|no file matches|not a pattern"):
             names(wrong)
+    for wrong in ("s3://", "s3://buck*/x"):
+        with pytest.raises(StorageError, match="name of a bucket"):
+            list(images(wrong))
     with pytest.raises(StorageError, match="nonsense"):
         list(images("nonsense://a"))
 
@@ -76,15 +82,23 @@ def test_files_are_whole_or_not_there(tmp_path: Path) -> None:
 def test_what_is_done_is_in_the_files(tmp_path: Path, detector: yolo9_rs.Detector) -> None:
     model = Model.load(None, {"conf": 0.3, "device": "cpu"})
     paths = [str(path) for path in PARCELS[:5]]
-    done, todo = paths[:2], paths[2:]
+    done, left = paths[:2], paths[2:]
     content, _ = encode([Row(path, detector.detect(path)) for path in done], model.settings)
     write(locate(tmp_path / part_name(done)), content)
     assert finished(locate(tmp_path), model.settings).paths == set(done)
-    assert list(remaining([*paths, paths[3]], finished(locate(tmp_path), model.settings))) == todo
+    # What could not be read is done again, with its part; what is broken is not.
+    for error, again in (("broken", ()), ("cannot be read: timeout", (("a", "b"),))):
+        content, _ = encode([Row("a", error), Row("b", "x")], model.settings)
+        write(locate(tmp_path / "part-again.parquet"), content)
+        assert finished(locate(tmp_path), model.settings).again == again
+    assert todo([], finished(locate(tmp_path), model.settings), 9) == [["a", "b"]]
+    (tmp_path / "part-again.parquet").unlink()
+    content, _ = encode([Row(path, detector.detect(path)) for path in done], model.settings)
+    assert list(remaining([*paths, paths[3]], finished(locate(tmp_path), model.settings))) == left
     assert [len(part) for part in parts(paths, 2)] == [2, 2, 1]
-    assert part_name(todo) == part_name(list(todo)) != part_name(done)
-    with pytest.raises(StorageError, match="conf 0.3, now 0.5"):
-        finished(locate(tmp_path), Model.load(None, {"conf": 0.5, "device": "cpu"}).settings)
+    assert part_name(left) == part_name(list(left)) != part_name(done)
+    with pytest.raises(StorageError, match="conf 0.3, now 0"):
+        finished(locate(tmp_path), Model.load(None, {"conf": 0.0, "device": "cpu"}).settings)
     (tmp_path / "part-x.parquet").write_bytes(content[:100])
     with pytest.raises(StorageError, match=r"part-x\.parquet: damaged"):
         finished(locate(tmp_path), model.settings)

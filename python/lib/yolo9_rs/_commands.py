@@ -54,7 +54,10 @@ def quantize(weights: _Path, images: Sequence[_Path] | _Path, output: _Path | No
 
 
 def _object(printed: str) -> dict[str, Any]:
-    value = json.loads(printed)
+    try:
+        value = json.loads(printed)
+    except ValueError as error:
+        raise ValueError("json: results are returned, not written to a file; leave it out") from error
     if not isinstance(value, dict):
         raise TypeError(f"yolo9 printed a {type(value).__name__}; expected an object")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,7 +58,8 @@ class Detections:
     """Height and width of the network's input."""
     timing: Timing = field(repr=False)
     source: Any = field(default=None, repr=False)
-    """The image as it was given, for :meth:`plot`. It is kept alive with this object."""
+    """The image as it was given, for :meth:`plot`. It is kept alive with this object, but does not travel with its pickle,
+    unless it is a path."""
 
     @property
     def names(self) -> NDArray[np.str_]:
@@ -65,7 +67,14 @@ class Detections:
         return np.array([self._name(class_id) for class_id in self.class_id.tolist()], dtype=np.str_)
 
     def _name(self, class_id: int) -> str:
-        return self.class_names[class_id] if class_id < len(self.class_names) else str(class_id)
+        return self.class_names[class_id] if 0 <= class_id < len(self.class_names) else str(class_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        source = self.source if isinstance(self.source, (str, os.PathLike)) else None
+        return {**self.__dict__, "source": source}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def __len__(self) -> int:
         return len(self.confidence)
@@ -140,11 +149,13 @@ class Detections:
         drawn_on = self.source if image is None else image
         if drawn_on is None:
             raise ValueError("plot: these detections do not know their image; pass it")
+        if line_width is not None and not 1 <= line_width <= 1000:
+            raise ValueError(f"line_width: {line_width}; expected 1 to 1000")
         return _native.draw(
             native_image(drawn_on),
-            self.xyxy,
-            self.confidence,
-            self.class_id,
+            np.asarray(self.xyxy, np.float32),
+            np.asarray(self.confidence, np.float32),
+            np.asarray(self.class_id, np.int64),
             list(self.class_names),
             line_width=line_width,
             labels=labels,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar, overload
 
@@ -84,14 +84,14 @@ class Detector:
         self._arguments: dict[str, Any] = {
             "weights": weights,
             "config": config,
-            "names": None if names is None else list(names),
+            "names": None if names is None else [str(name) for name in _several("names", names)],
             "imgsz": None if imgsz is None else _sides(imgsz),
             "square": square,
             "conf": conf,
             "iou": iou,
             "max_det": max_det,
             "agnostic": agnostic,
-            "classes": None if classes is None else [str(wanted) for wanted in classes],
+            "classes": None if classes is None else [str(wanted) for wanted in _several("classes", classes)],
             "preset": preset,
             "device": device,
             "precision": precision,
@@ -100,6 +100,8 @@ class Detector:
             "onnxruntime": onnxruntime,
             "offline": offline,
         }
+        if not isinstance(device, str):
+            raise TypeError(f"device: {device!r}; expected a name such as cpu or cuda:0")
         options = dict(self._arguments)
         options["onnxruntime"] = onnxruntime_library(device) if onnxruntime is None else onnxruntime
         path = DEFAULT_WEIGHTS if weights is None else weights
@@ -116,10 +118,10 @@ class Detector:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its arguments: whoever unpickles it opens the model again, in their own process."""
-        return _reopen, (self._arguments,)
+        return _reopen, (type(self), self._arguments)
 
     def __repr__(self) -> str:
-        weights = self._arguments["weights"] or DEFAULT_WEIGHTS
+        weights = DEFAULT_WEIGHTS if self._arguments["weights"] is None else self._arguments["weights"]
         return f"Detector({str(weights)!r}, {len(self._names)} classes, device={self.device!r}, precision={self.precision!r})"
 
     @property
@@ -139,7 +141,7 @@ class Detector:
 
     @property
     def precision(self) -> str:
-        """The numbers of its convolutions."""
+        """Number format of its convolutions."""
         return self._native.precision
 
     @property
@@ -165,8 +167,8 @@ class Detector:
         Raises:
             As :meth:`detect`; then no image has a result.
         """
-        if batch < 1:
-            raise ValueError(f"batch: {batch}; expected at least 1")
+        batch = _at_least_one("batch", batch)
+        images = list(_several("images", images))
         detections: list[Detections] = []
         for start in range(0, len(images), batch):
             part = images[start : start + batch]
@@ -189,16 +191,15 @@ class Detector:
     ) -> Iterator[Detections | ImageError]:
         """Detections of each image, in their order, while the next ones are read and decoded.
 
-        ``images`` may be endless: twice as many as ``workers`` are taken ahead. ``errors="yield"`` puts the
-        :class:`ImageError` of an image that cannot be read in the place of its detections and goes on. The default number
+        ``images`` may be endless: up to twice as many as ``workers`` and one more are taken ahead. ``errors="yield"`` puts
+        the :class:`ImageError` of an image that cannot be read in the place of its detections and goes on; what is not an
+        image at all (another type or form) is raised all the same. The default number
         of workers, threads that decode and wait for a session, is one more than there are sessions.
         """
         if errors not in ("raise", "yield"):
             raise ValueError(f"errors: {errors!r}; expected 'raise' or 'yield'")
-        workers = self.sessions + 1 if workers is None else workers
-        if workers < 1:
-            raise ValueError(f"workers: {workers}; expected at least 1")
-        return self._stream(images, workers, errors == "yield")
+        workers = self.sessions + 1 if workers is None else _at_least_one("workers", workers)
+        return self._stream(_several("images", images), workers, errors == "yield")
 
     def _stream(self, images: Iterable[AnyImage], workers: int, goes_on: bool) -> Iterator[Detections | ImageError]:
         pool = ThreadPoolExecutor(workers, thread_name_prefix="yolo9")
@@ -206,7 +207,7 @@ class Detector:
         try:
             for image in images:
                 ahead.append(pool.submit(self.detect, image))
-                if len(ahead) > 2 * workers:
+                while ahead and (len(ahead) > 2 * workers or ahead[0].done()):
                     yield _outcome(ahead.popleft(), goes_on)
             while ahead:
                 yield _outcome(ahead.popleft(), goes_on)
@@ -221,6 +222,16 @@ class Detector:
         )
 
 
+def _at_least_one(name: str, value: Any) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: {value!r}; expected a whole number") from None
+    if number < 1:
+        raise ValueError(f"{name}: {value}; expected at least 1")
+    return number
+
+
 def _sides(imgsz: Any) -> tuple[int, int]:
     """Height and width."""
     try:
@@ -231,8 +242,15 @@ def _sides(imgsz: Any) -> tuple[int, int]:
     return height, width
 
 
-def _reopen(arguments: dict[str, Any]) -> Detector:
-    return Detector(**arguments)
+def _several(name: str, values: Any) -> Any:
+    """A text is a sequence too, of what nobody means."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: {values!r}; expected a list")
+    return values
+
+
+def _reopen(kind: type[Detector], arguments: dict[str, Any]) -> Detector:
+    return kind(**arguments)
 
 
 def _outcome(future: Future[Detections], goes_on: bool) -> Detections | ImageError:

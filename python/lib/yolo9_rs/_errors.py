@@ -8,7 +8,7 @@ class Yolo9Error(Exception):
 
 
 class CheckpointError(Yolo9Error):
-    """A file of weights is missing, damaged, or none."""
+    """A file of weights is missing or damaged, or is something else."""
 
 
 class ConfigError(Yolo9Error):
@@ -24,7 +24,7 @@ class ModelError(Yolo9Error):
 
 
 class ImageError(Yolo9Error):
-    """An image cannot be read: missing, damaged, too large, or no image."""
+    """An image cannot be read: it is missing, damaged, too large, or not an image."""
 
 
 class DeviceError(Yolo9Error):
@@ -50,6 +50,9 @@ class CommandError(Yolo9Error):
         super().__init__(message)
         self.exit_code = exit_code
         """As ``yolo9 --help`` lists them: 1 wrong usage or model, 2 some inputs failed, 3 no input."""
+
+    def __reduce__(self) -> tuple[type[CommandError], tuple[str, int]]:
+        return type(self), (str(self), self.exit_code)
 
 
 BY_KIND: dict[str, type[Yolo9Error]] = {

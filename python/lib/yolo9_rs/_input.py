@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _native
+from ._errors import ImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -20,7 +21,7 @@ Image: TypeAlias = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, 
 MAX_PIXELS = 200_000_000
 """As for files."""
 
-_PIL_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr", "HSV", "LAB"}
+_PIL_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 """Modes of 8 bits per channel and less. ``convert("RGB")`` cuts others off at 255."""
 
 
@@ -46,21 +47,26 @@ def native_image(image: Any) -> NDArray[np.uint8] | bytes | str:
 
 def _of_pil(image: PilImage) -> NDArray[np.uint8]:
     from PIL import ImageOps
+    from PIL.Image import DecompressionBombError as PilLimit
 
     if image.mode not in _PIL_MODES:
         raise ValueError(
             f"image: a PIL image of mode {image.mode}; expected 8 bits per channel: scale its values to 0 to 255 and "
             'convert it to mode "RGB" first'
         )
-    # As for files: upright, without transparency.
-    return _checked(np.asarray(ImageOps.exif_transpose(image).convert("RGB")))
+    try:
+        # As for files: upright, without transparency. This is where PIL reads the pixels.
+        pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, SyntaxError, PilLimit) as error:
+        raise ImageError(f"PIL cannot read it: {error}") from error
+    return _checked(pixels)
 
 
 def _checked(array: NDArray[Any]) -> NDArray[np.uint8]:
     came = f"image: an array of shape {list(array.shape)} and type {array.dtype}"
     expected = "expected [height, width, 3] of type uint8, RGB"
     if array.dtype != np.uint8:
-        remedy = "scale it to 0 to 255 and use .astype(numpy.uint8)" if array.dtype.kind in "fiub" else "decode it first"
+        remedy = "scale it to 0 to 255 and use .astype(numpy.uint8)" if array.dtype.kind in "fiu" else "decode it first"
         raise ValueError(f"{came}; {expected}: {remedy}")
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise ValueError(f"{came}; {expected}{_remedy(array)}")
@@ -76,10 +82,10 @@ def _remedy(array: NDArray[Any]) -> str:
         return ": repeat the grey channel with numpy.stack([image] * 3, axis=-1)"
     if array.ndim == 4:
         return ": pass a batch to detect_batch, as a list of images"
-    if array.ndim == 3 and array.shape[0] == 3:
-        return ": put the channels last with image.transpose(1, 2, 0)"
     if array.ndim == 3 and array.shape[2] == 4:
         return ": leave out the transparency with image[..., :3]"
+    if array.ndim == 3 and array.shape[0] == 3:
+        return ": put the channels last with image.transpose(1, 2, 0)"
     if array.ndim == 3 and array.shape[2] == 1:
         return ": repeat the grey channel with numpy.repeat(image, 3, axis=2)"
     return ""

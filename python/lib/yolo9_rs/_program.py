@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -56,14 +57,18 @@ def environment() -> dict[str, str]:
 
 def arguments(options: Mapping[str, Any]) -> list[str]:
     """Keywords as options: ``count_conf=0.5`` is ``--count-conf=0.5``, True a flag, a list the option once for each
-    value; None and False leave it out."""
+    value, ``imgsz=(480, 640)`` height and width; None and False leave it out."""
     words: list[str] = []
     for keyword, value in options.items():
-        name = "--" + keyword.rstrip("_").replace("_", "-")
+        if keyword == "help":
+            raise ValueError("help: not an option of a function; `yolo9 COMMAND --help` lists the options")
+        name = "--" + keyword.replace("_", "-")
         if value is None or value is False:
             continue
         if value is True:
             words.append(name)
+        elif keyword == "imgsz" and isinstance(value, (list, tuple)):
+            words.append(f"{name}={'x'.join(_text(side) for side in value)}")
         elif isinstance(value, (list, tuple)):
             words += [f"{name}={_text(one)}" for one in value]
         else:
@@ -90,11 +95,16 @@ def run(command: str, words: Sequence[str]) -> str:
     try:
         printed, said = process.communicate()
     except KeyboardInterrupt:
-        # The terminal has told it too.
-        try:
-            process.communicate(timeout=_WHEN_INTERRUPTED)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        # A terminal has told it too; others tell this process alone.
+        if not _ends(process, 1.0):
+            process.send_signal(signal.SIGINT)
+            if not _ends(process, _WHEN_INTERRUPTED):
+                process.kill()
+                process.wait()
+        raise
+    except BaseException:
+        process.kill()
+        process.wait()
         raise
     failure, plain = None, []
     for line_said in said.splitlines():
@@ -108,6 +118,14 @@ def run(command: str, words: Sequence[str]) -> str:
     if process.returncode == 0 or (process.returncode == 2 and printed):
         return printed
     raise _exception(failure, plain, process.returncode)
+
+
+def _ends(process: subprocess.Popen[str], seconds: float) -> bool:
+    try:
+        process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ Credentials are those of the usual variables and files of each store, which Arro
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import uuid
@@ -26,7 +27,12 @@ _PATTERN = re.compile(r"[*?\[]")
 
 
 class StorageError(Exception):
-    """A file or folder that cannot be read or written; the message names it."""
+    """A file or folder that cannot be read or written; the message names it. ``passing`` is whether it may be otherwise
+    another time."""
+
+    def __init__(self, message: str, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 @dataclass(frozen=True)
@@ -54,19 +60,31 @@ def locate(place: str | os.PathLike[str]) -> Location:
     """
     text = os.fspath(place)
     scheme, separator, path = text.partition("://")
-    if not separator:
-        return Location(fs.LocalFileSystem(), text, "")
     scheme = scheme.lower()
-    if scheme == "file":
-        return Location(fs.LocalFileSystem(), path, "file://")
+    if not separator or scheme == "file":
+        # Absolute, since workers have other working folders, and one file has one name.
+        return Location(_local(), os.path.abspath(path if separator else text), "")
+    bucket = path.split("/")[0]
+    if not bucket or _PATTERN.search(bucket):
+        raise StorageError(f"{text}: expected the name of a bucket after {scheme}://")
     try:
-        filesystem = _s3(path) if scheme == "s3" else fs.FileSystem.from_uri(f"{scheme}://{path.split('/')[0]}")[0]
+        filesystem = _filesystem(scheme, bucket)
     except Exception as error:  # Arrow has a class for each reason.
         raise StorageError(f"{text}: {error}") from error
     return Location(filesystem, path.rstrip("/"), f"{scheme}://")
 
 
-def _s3(path: str) -> Any:
+@functools.lru_cache
+def _local() -> Any:
+    return fs.LocalFileSystem()
+
+
+@functools.lru_cache(maxsize=64)
+def _filesystem(scheme: str, bucket: str) -> Any:
+    return _s3(bucket) if scheme == "s3" else fs.FileSystem.from_uri(f"{scheme}://{bucket}")[0]
+
+
+def _s3(bucket: str) -> Any:
     """By the variables that the tools of AWS and the program know, too. Without a region it is that of the bucket."""
     keywords: dict[str, Any] = {}
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT")
@@ -77,7 +95,7 @@ def _s3(path: str) -> Any:
         keywords["anonymous"] = True
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not (region or endpoint):
-        region = fs.resolve_s3_region(path.split("/")[0])
+        region = fs.resolve_s3_region(bucket)
     return fs.S3FileSystem(region=region, **keywords)
 
 
@@ -94,7 +112,7 @@ def read(location: Location, limit: int = MAX_IMAGE_BYTES) -> bytes:
                 raise StorageError(f"{location}: {size} bytes; the limit is {limit}")
             return bytes(file.read())
     except OSError as error:
-        raise StorageError(f"{location}: {reason(error)}") from error
+        raise StorageError(f"{location}: {reason(error)}", passing=not isinstance(error, FileNotFoundError)) from error
 
 
 def write(location: Location, content: Any) -> None:
@@ -144,13 +162,16 @@ def images(source: str | os.PathLike[str]) -> Iterator[Location]:
     if info.type == fs.FileType.NotFound and _PATTERN.search(text):
         yield from _matching(text)
     elif location.path.lower().endswith(".txt"):
-        for line in read(location).decode("utf-8", "replace").splitlines():
-            if line.strip() and not line.lstrip().startswith("#"):
-                yield locate(line.strip())
+        for line in read(location).decode("utf-8-sig", "replace").split("\n"):
+            name = line.strip()
+            if name and not name.startswith("#"):
+                # As the program reads lists: relative to their own folder.
+                beside = "://" not in name and not os.path.isabs(name)
+                yield locate(f"{location.uri(os.path.dirname(location.path))}/{name}" if beside else name)
     elif info.type == fs.FileType.File:
         yield location
     elif info.type == fs.FileType.Directory:
-        yield from _below(location)
+        yield from (found for found in _descend(location, None, ()) if found.path.lower().endswith(EXTENSIONS))
     else:
         raise StorageError(f"{location}: no such file, folder or bucket")
 
@@ -162,20 +183,13 @@ def _info(location: Location) -> Any:
         raise StorageError(f"{location}: {reason(error)}") from error
 
 
-def _below(folder: Location) -> Iterator[Location]:
-    for info in _listed(folder):
-        here = Location(folder.filesystem, info.path, folder.prefix)
-        if info.type == fs.FileType.Directory:
-            yield from _below(here)
-        elif info.base_name.lower().endswith(EXTENSIONS):
-            yield here
-
-
 def _listed(folder: Location) -> list[Any]:
     try:
         infos = folder.filesystem.get_file_info(fs.FileSelector(folder.path or ".", allow_not_found=False))
     except OSError as error:
         raise StorageError(f"{folder}: {reason(error)}") from error
+    except UnicodeDecodeError as error:
+        raise StorageError(f"{folder}: has a file whose name is not UTF-8; rename it") from error
     return sorted(infos, key=lambda info: info.base_name)
 
 
@@ -184,11 +198,14 @@ def _matching(pattern: str) -> Iterator[Location]:
     parts = pattern.split("/")
     fixed = next(n for n, part in enumerate(parts) if _PATTERN.search(part))
     base = locate("/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else "."))
-    wanted = _expression(parts[fixed:])
+    try:
+        wanted = _expression(parts[fixed:])
+    except re.error as error:
+        raise StorageError(f"{pattern}: not a pattern: {error}") from error
     depth = None if "**" in parts else len(parts) - fixed
     found = False
-    for location in _descend(base, depth):
-        relative = location.path[len(base.path) :].lstrip("/") if base.path != "." else location.path.removeprefix("./")
+    for location in _descend(base, depth, ()):
+        relative = location.path[len(base.path) :].lstrip("/")
         if wanted.fullmatch(relative):
             found = True
             yield location
@@ -196,14 +213,20 @@ def _matching(pattern: str) -> Iterator[Location]:
         raise StorageError(f"{pattern}: no file matches")
 
 
-def _descend(folder: Location, depth: int | None) -> Iterator[Location]:
+def _descend(folder: Location, depth: int | None, above: tuple[str, ...]) -> Iterator[Location]:
+    """All files below a folder, that many levels of it; links to a folder above are not followed."""
+    if isinstance(folder.filesystem, fs.LocalFileSystem):
+        real = os.path.realpath(folder.path)
+        if real in above:
+            return
+        above = (*above, real)
     for info in _listed(folder):
         here = Location(folder.filesystem, info.path, folder.prefix)
         if info.type != fs.FileType.Directory:
             if depth is None or depth == 1:
                 yield here
         elif depth is None or depth > 1:
-            yield from _descend(here, None if depth is None else depth - 1)
+            yield from _descend(here, None if depth is None else depth - 1, above)
 
 
 def _expression(parts: list[str]) -> re.Pattern[str]:
@@ -225,5 +248,5 @@ def _group(token: str) -> str:
     """``[ab]`` and ``[!ab]`` of a pattern; anything else stands for itself."""
     if len(token) == 1:
         return re.escape(token)
-    inside = token[1:-1].replace("\\", r"\\")
+    inside = re.sub(r"([\\\[&~|])", r"\\\1", token[1:-1])
     return f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from . import _native
 from ._detector import DEFAULT_WEIGHTS, Detector
 from ._errors import ImageError, Yolo9Error
 from ._native import __version__
@@ -30,6 +33,9 @@ READERS = 8
 PART_SIZE = 500
 """Images of a file: some minutes of one core, some hundred kB."""
 
+PASSING = "cannot be read: "
+"""How errors begin that are not the image's fault: a restart does the parts that have them once more."""
+
 _METADATA = b"yolo9_rs"
 
 
@@ -40,7 +46,7 @@ class File:
     name: str
     content: bytes
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """Which content it is."""
         return hashlib.sha256(self.content).hexdigest()[:32]
@@ -63,7 +69,8 @@ class Model:
         """
         options = dict(options)
         config = options.pop("config", None)
-        return cls(_travelling(weights or DEFAULT_WEIGHTS), config and _travelling(config), options)
+        weights = DEFAULT_WEIGHTS if weights is None else weights
+        return cls(_travelling(weights), None if config is None else _travelling(config), options)
 
     def open(self, **overrides: Any) -> Detector:
         """A detector of this process.
@@ -87,10 +94,11 @@ class Model:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What results depend on: those of two runs with other settings do not belong into one folder."""
+        """What results depend on: those of runs with other settings do not belong in one folder."""
         results = ("imgsz", "square", "conf", "iou", "max_det", "agnostic", "classes", "preset", "device", "precision")
-        chosen = {name: value for name, value in self.options.items() if name in results and value not in (None, False)}
-        files = {name: _identity(file) for name, file in (("weights", self.weights), ("config", self.config)) if file}
+        chosen = {name: value for name, value in self.options.items() if name in results and value is not None and value is not False}
+        given = {"weights": self.weights, "config": self.config}
+        files = {name: _identity(file) for name, file in given.items() if file is not None}
         return {"yolo9": __version__, **files, **chosen}
 
 
@@ -120,8 +128,11 @@ def detect_rows(
     def one(name: str, content: Callable[[], bytes] | bytes) -> Row:
         try:
             return Row(name, detector.detect(content if isinstance(content, bytes) else content()))
-        except (ImageError, StorageError) as error:
+        except ImageError as error:
             return Row(name, str(error).removeprefix(f"{name}: "))
+        except StorageError as error:
+            words = str(error).removeprefix(f"{name}: ")
+            return Row(name, f"{PASSING}{words}" if error.passing else words)
 
     ahead: deque[Future[Row]] = deque()
     with ThreadPoolExecutor(readers, thread_name_prefix="yolo9") as pool:
@@ -152,7 +163,7 @@ def parts(paths: Iterable[str], size: int) -> Iterator[list[str]]:
 
 def part_name(paths: list[str]) -> str:
     """The file of a part. Its name follows from its paths: whoever does a part twice writes one file."""
-    digest = hashlib.blake2b("\n".join(paths).encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+    digest = hashlib.blake2b("\0".join(paths).encode(), digest_size=12).hexdigest()
     return f"part-{digest}.parquet"
 
 
@@ -187,6 +198,10 @@ class Done:
 
     paths: frozenset[str]
     files: int
+    failed: int
+    """Images with an error."""
+    again: tuple[tuple[str, ...], ...]
+    """Parts with images that could not be read, through no fault of theirs."""
 
 
 def finished(out: Location, settings: dict[str, Any]) -> Done:
@@ -202,27 +217,56 @@ def finished(out: Location, settings: dict[str, Any]) -> Done:
         raise StorageError(f"{out}: {reason(error)}") from error
     files = [info.path for info in infos if info.base_name.startswith("part-") and info.base_name.endswith(".parquet")]
     paths: set[str] = set()
+    again, failed = [], 0
     with ThreadPoolExecutor(2 * READERS) as pool:
-        for found in pool.map(lambda path: _paths_of(out, path, settings), files):
-            paths.update(found)
-    return Done(frozenset(paths), len(files))
+        for found in pool.map(lambda path: _rows_of(out, path, settings), files):
+            paths.update(path for path, _ in found)
+            if any(error is not None and error.startswith(PASSING) for _, error in found):
+                again.append(tuple(path for path, _ in found))
+            else:
+                failed += sum(error is not None for _, error in found)
+    return Done(frozenset(paths), len(files) - len(again), failed, tuple(again))
 
 
-def _paths_of(out: Location, path: str, settings: dict[str, Any]) -> list[str]:
+def _rows_of(out: Location, path: str, settings: dict[str, Any]) -> list[tuple[str, str | None]]:
+    """Paths and errors, in their order."""
     place = out.uri(path)
     try:
         with out.filesystem.open_input_file(path) as source:
             file = pq.ParquetFile(source)
             stored = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
-            if stored != json.loads(json.dumps(settings)):
+            settings = json.loads(json.dumps(settings))
+            if stored != settings:
                 names = [name for name in {**stored, **settings} if stored.get(name) != settings.get(name)]
                 said = ", ".join(f"{name} {stored.get(name, 'not set')}, now {settings.get(name, 'not set')}" for name in names)
                 raise StorageError(f"{place}: is of a run with other settings ({said}); choose another folder")
-            return [str(name) for name in file.read(columns=["path"])["path"].to_pylist()]
+            table = file.read(columns=["path", "error"])
+            return list(zip(table["path"].to_pylist(), table["error"].to_pylist()))
     except (pa.ArrowInvalid, ValueError) as error:
         raise StorageError(f"{place}: damaged: {error}; delete it, and its images are processed again") from error
     except OSError as error:
         raise StorageError(f"{place}: {reason(error)}") from error
+
+
+def todo(sources: Iterable[str], done: Done, size: int) -> list[list[str]]:
+    """Parts that are to be done: those with images that could not be read, then what is in no file."""
+    return [*map(list, done.again), *parts(remaining(sources, done), size)]
+
+
+def prepare(out: Location) -> None:
+    """Makes a local output folder, so that what cannot be written costs no work.
+
+    Raises:
+        StorageError: It cannot be written to.
+    """
+    if not isinstance(out.filesystem, fs.LocalFileSystem):
+        return
+    try:
+        os.makedirs(out.path, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{out}: cannot be made: {error.strerror}") from error
+    if not os.access(out.path, os.W_OK):
+        raise StorageError(f"{out}: cannot be written to: permission denied")
 
 
 def remaining(sources: Iterable[str], done: Done) -> Iterator[str]:
@@ -255,12 +299,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     thresholds.add_argument("--max-det", type=int, help="maximum detections per image")
     thresholds.add_argument("--agnostic", action="store_true", help="class-agnostic NMS")
     thresholds.add_argument("--classes", type=lambda text: text.split(","), help="only these, by name or id: person,2")
-    thresholds.add_argument("--preset", choices=["yolov9", "ultralytics"], default="yolov9", help="defaults of that tool")
+    thresholds.add_argument("--preset", choices=["yolov9", "ultralytics"], default="yolov9", help="defaults of the official detect.py, or of Ultralytics [yolov9]")
     runs = parser.add_argument_group("performance")
     runs.add_argument("--device", default="cpu", help="cpu, openvino, cuda:N, tensorrt:N, … [cpu]")
     runs.add_argument("--precision", help="f32, bf16, f16 or int8 [that of the model]")
-    runs.add_argument("--part-size", type=_positive, default=PART_SIZE, help=f"images of a file [{PART_SIZE}]")
-    runs.add_argument("--readers", type=_positive, default=READERS, help=f"threads of a worker that read images [{READERS}]")
+    runs.add_argument("--part-size", type=positive, default=PART_SIZE, help=f"images per output file [{PART_SIZE}]")
+    runs.add_argument("--readers", type=positive, default=READERS, help=f"reader threads per worker [{READERS}]")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
@@ -272,20 +316,32 @@ def model_of(arguments: argparse.Namespace) -> Model:
     """
     names = ("config", "imgsz", "square", "conf", "iou", "max_det", "agnostic", "classes", "preset", "device", "precision")
     model = Model.load(arguments.weights, {name: getattr(arguments, name) for name in names})
-    # The machine that starts the work need not have the device.
+    # The machine that starts the work need not have the device, but knows its name.
+    _native.check_device(arguments.device, arguments.precision)
     model.open(device="cpu", precision=None, threads=1)
     return model
 
 
+class Parser(argparse.ArgumentParser):
+    """With the program's exit codes: 2 means something else there."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"error: {message}\n")
+
+
 def _size(text: str) -> tuple[int, int]:
     height, separator, width = text.partition("x")
-    return int(height), int(width if separator else height)
+    try:
+        return int(height), int(width if separator else height)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{text}`; expected 640, or height and width as 480x640") from None
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
-    return value
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}`; expected a whole number of at least 1")
+    return int(text)
 
 

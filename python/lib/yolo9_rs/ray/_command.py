@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +20,7 @@ try:
     import ray.exceptions
 
     from .._storage import StorageError, locate
-    from .._work import Model, add_options, finished, model_of, parts, remaining, work_part
+    from .._work import Model, Parser, add_options, finished, model_of, positive, prepare, todo, work_part
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -44,7 +46,7 @@ class Worker:
                 self._opened = model, model.open(threads=self._threads)
             model, detector = self._opened
             return {**work_part(detector, model, paths, self._out, self._readers), "failure": ""}
-        except (Yolo9Error, StorageError) as error:
+        except (Yolo9Error, StorageError, TypeError, ValueError) as error:
             return {"images": 0, "errors": 0, "detections": 0, "failure": str(error)}
 
 
@@ -64,15 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except ray.exceptions.RayError as error:
-        print(f"error: Ray: {_last_line(error)}", file=sys.stderr)
+        print(f"error: Ray: {_reason(error)}", file=sys.stderr)
         return 1
     except ConnectionError as error:
         print(f"error: no Ray cluster at {given.address or 'RAY_ADDRESS'}: {error}", file=sys.stderr)
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m yolo9_rs.ray",
         description="Detect objects in images from disk or object stores on a Ray cluster, and write Parquet files.",
         epilog="A row has path, width, height, detections (class_id, name, confidence, x1, y1, x2, y2) and error. Exit codes: "
@@ -81,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add_options(parser)
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument("--address", help="of a running cluster [RAY_ADDRESS, else one is started on this machine]")
-    cluster.add_argument("--concurrency", type=int, help="workers, each with a session of its own [as many as have CPUs]")
-    cluster.add_argument("--cpus", type=int, default=1, help="CPUs and threads of a worker [1]")
+    cluster.add_argument("--concurrency", type=positive, help="workers, each with a session of its own [as many as the CPUs allow]")
+    cluster.add_argument("--cpus", type=positive, default=1, help="CPUs and threads of a worker [1]")
     cluster.add_argument("--gpus", type=float, help="GPUs of a worker [1 on cuda and tensorrt, else 0]")
     return parser
 
@@ -92,31 +94,35 @@ def _run(given: argparse.Namespace) -> int:
     out = locate(given.out)
     done = finished(out, model.settings)
     progress = Progress(given.quiet)
-    progress.say(f"{given.out}: {len(done.paths)} images are done, in {done.files} files") if done.files else None
-    todo = list(parts(remaining(given.source, done), given.part_size))
-    if not todo:
+    if done.files or done.again:
+        progress.say(f"{given.out}: {len(done.paths)} images are in {done.files + len(done.again)} files")
+    lists = todo(given.source, done, given.part_size)
+    if not lists:
         if done.paths:
-            progress.say("Nothing left to do")
-            return 0
+            progress.say(f"Nothing left to do; {done.failed} images have an error")
+            return 2 if done.failed else 0
         print(f"error: no image found in {', '.join(given.source)}", file=sys.stderr)
         return 3
+    prepare(out)
     if not ray.is_initialized():
-        ray.init(address=given.address, log_to_driver=False, logging_level=logging.ERROR)
-    return _detect(given, model, todo, progress)
+        # Without an address Ray would also try a cluster that was here once.
+        address = given.address or os.environ.get("RAY_ADDRESS") or "local"
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    return _detect(given, model, lists, progress) or (2 if done.failed else 0)
 
 
-def _detect(given: argparse.Namespace, model: Model, todo: list[list[str]], progress: Progress) -> int:
+def _detect(given: argparse.Namespace, model: Model, lists: list[list[str]], progress: Progress) -> int:
     gpus = given.gpus if given.gpus is not None else float(given.device.startswith(("cuda", "tensorrt")))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus = int(resources.get("CPU", 1))
-    concurrency = min(given.concurrency or max(1, cpus // given.cpus), len(todo))
+    concurrency = min(given.concurrency or max(1, cpus // given.cpus), len(lists))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # The bytes of the model go through Ray's object store, once to each machine.
-    arguments = {"model": ray.put(model), "out": given.out, "threads": given.cpus, "readers": given.readers}
-    rows = [{"paths": paths} for paths in todo]
+    arguments = {"model": ray.put(model), "out": str(locate(given.out)), "threads": given.cpus, "readers": given.readers}
+    rows = [{"paths": paths} for paths in lists]
     results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
         fn_constructor_kwargs=arguments,
@@ -125,8 +131,8 @@ def _detect(given: argparse.Namespace, model: Model, todo: list[list[str]], prog
         num_gpus=gpus,
         compute=ray.data.ActorPoolStrategy(size=concurrency, max_tasks_in_flight_per_actor=2),
     )
-    total = sum(len(paths) for paths in todo)
-    progress.begin(total, f"{total} images in {len(todo)} files, {concurrency} workers")
+    total = sum(len(paths) for paths in lists)
+    progress.begin(total, f"{total} images in {len(lists)} files, {concurrency} workers")
     failed = detections = 0
     for row in results.iter_rows():
         if row["failure"]:
@@ -138,10 +144,11 @@ def _detect(given: argparse.Namespace, model: Model, todo: list[list[str]], prog
     return 2 if failed else 0
 
 
-def _last_line(error: BaseException) -> str:
-    """Ray's own messages carry the whole stack of the worker."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+def _reason(error: BaseException) -> str:
+    """Ray's own messages carry the whole stack of the worker, and advice behind it."""
+    raised: list[str] = re.findall(r"^\s*(?:\w+\.)*(?:\w+Error|\w+Exception): .+$", str(error), re.MULTILINE)
+    lines = raised or [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 __all__ = ["main"]

@@ -20,7 +20,7 @@ try:
     from pyspark.sql import SparkSession
 
     from .._storage import StorageError, locate
-    from .._work import Model, add_options, finished, model_of, parts, remaining, work_part
+    from .._work import Model, Parser, add_options, finished, model_of, prepare, todo, work_part
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m yolo9_rs.spark",
         description="Detect objects in images from disk or object stores on Spark, and write Parquet files.",
         epilog="A row has path, width, height, detections (class_id, name, confidence, x1, y1, x2, y2) and error. Exit codes: "
@@ -64,17 +64,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(given: argparse.Namespace) -> int:
     model = model_of(given)
-    done = finished(locate(given.out), model.settings)
+    out = locate(given.out)
+    done = finished(out, model.settings)
     progress = Progress(given.quiet)
-    if done.files:
-        progress.say(f"{given.out}: {len(done.paths)} images are done, in {done.files} files")
-    todo = list(parts(remaining(given.source, done), given.part_size))
-    if not todo:
+    if done.files or done.again:
+        progress.say(f"{given.out}: {len(done.paths)} images are in {done.files + len(done.again)} files")
+    lists = todo(given.source, done, given.part_size)
+    if not lists:
         if done.paths:
-            progress.say("Nothing left to do")
-            return 0
+            progress.say(f"Nothing left to do; {done.failed} images have an error")
+            return 2 if done.failed else 0
         print(f"error: no image found in {', '.join(given.source)}", file=sys.stderr)
         return 3
+    prepare(out)
     builder = SparkSession.builder.appName("yolo9")
     # One list of paths at a time, so that a row of counts comes back as soon as its file is there.
     builder = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "1").config("spark.ui.showConsoleProgress", "false")
@@ -85,16 +87,16 @@ def _run(given: argparse.Namespace) -> int:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("FATAL")
     try:
-        return _detect(spark, given, model, todo, progress)
+        return _detect(spark, given, model, lists, progress) or (2 if done.failed else 0)
     finally:
         spark.stop()
 
 
-def _detect(spark: Any, given: argparse.Namespace, model: Model, todo: list[list[str]], progress: Progress) -> int:
-    lists = spark.createDataFrame([(paths,) for paths in todo], "paths array<string>").repartitionByRange(len(todo), "paths")
-    counts = lists.mapInArrow(_worker(model, given.out, given.readers), _COUNTS)
-    total = sum(len(paths) for paths in todo)
-    progress.begin(total, f"{total} images in {len(todo)} files, {spark.sparkContext.defaultParallelism} tasks at a time")
+def _detect(spark: Any, given: argparse.Namespace, model: Model, lists: list[list[str]], progress: Progress) -> int:
+    frame = spark.createDataFrame([(paths,) for paths in lists], "paths array<string>").repartitionByRange(len(lists), "paths")
+    counts = frame.mapInArrow(_worker(model, str(locate(given.out)), given.readers), _COUNTS)
+    total = sum(len(paths) for paths in lists)
+    progress.begin(total, f"{total} images in {len(lists)} files, {spark.sparkContext.defaultParallelism} tasks at a time")
     with ThreadPoolExecutor(1) as pool:
         collected = pool.submit(counts.collect)
         while not wait([collected], timeout=1).done:
