@@ -10,10 +10,9 @@ lint:
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --lib --no-default-features --locked -- -D warnings
 
-# Everything that a feature switches on, and the Python module.
+# With everything that a feature switches on.
 lint-all:
 	cargo clippy --all-targets --features train,cloud --locked -- -D warnings
-	cargo clippy --package yolo9-python --locked -- -D warnings
 	cargo clippy --lib --no-default-features --locked -- -D warnings
 
 test:
@@ -21,7 +20,7 @@ test:
 
 # What is behind the feature `train`, with its own tests: minutes of build that nothing else needs.
 train:
-	cargo test --features train --locked --lib --test train --test train_parity
+	cargo test --features train,cloud --locked --lib --test train --test train_parity
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
@@ -36,7 +35,7 @@ PACKAGE = yolo9-$(shell cargo pkgid | sed 's/.*[\#@]//')
 IN_PACKAGE = --locked --manifest-path target/package/$(PACKAGE)/Cargo.toml --target-dir target
 
 package:
-	cargo package --locked --allow-dirty --no-verify
+	cargo package --package yolo9 --locked --allow-dirty --no-verify
 	tar -xzf target/package/$(PACKAGE).crate -C target/package
 	cargo test $(IN_PACKAGE) --lib --no-default-features
 	cargo check $(IN_PACKAGE) --bins --examples
@@ -51,18 +50,20 @@ pages:
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
 	cargo test --locked --test parity --test evaluate --test kernels --test openvino -- --ignored --nocapture
-	cargo test --features train --locked --test train_parity -- --ignored --nocapture
+	cargo test --features train,cloud --locked --test train_parity -- --ignored --nocapture
 
 # The Python package as `pip install ./python` builds it, with its tests: needs python3, java for Spark, and a package index.
-# pip would pack and unpack Spark's half gigabyte once more; its archive is a package but for some links.
+# pip would pack and unpack Spark's half gigabyte once more; its archive is a package but for some links. The wheel's program is
+# the release build without object stores, which are tested with the debug build of `train`.
 ENVIRONMENT = target/python
 PYTHON = $(ENVIRONMENT)/bin/python
 
 python:
 	python3 -m venv $(ENVIRONMENT)
-	YOLO9_CARGO_PROFILE=quick $(PYTHON) -m pip install -q './python[test,ray]' 'pandas<3' py4j
+	YOLO9_CARGO_FEATURES= $(PYTHON) -m pip install -q './python[test,ray]' 'pandas<3' py4j
 	$(PYTHON) python/tests/link_spark.py $(ENVIRONMENT)/spark
-	$(PYTHON) -m pytest -q -p no:cacheprovider python/tests
+	cargo test --features train,cloud --locked --no-run --test train
+	YOLO9_WITH_CLOUD=$(abspath target/debug/yolo9) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile python/tests
 
 # The comparison that README.md shows, with its image.
 readme:

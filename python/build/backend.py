@@ -1,12 +1,13 @@
 """Builds the wheel: the program ``yolo9`` by cargo, then the module by maturin, from the same crates with the same features.
 
-Everything else is maturin's. ``YOLO9_CARGO_PROFILE`` names another profile than ``release``.
+Everything else is maturin's. ``YOLO9_CARGO_FEATURES`` takes the place of ``yolo9-python/cloud``, object stores in the program.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,12 +21,15 @@ HERE = Path(__file__).resolve().parent.parent
 SCRIPTS = HERE / "yolo9_rs.data" / "scripts"
 
 
+def _features() -> list[str]:
+    return ["--features", os.environ.get("YOLO9_CARGO_FEATURES", "yolo9-python/cloud")]
+
+
 def _build_program() -> None:
     # Both packages in one go: cargo then builds what they share once, with the features of both.
-    profile = os.environ.get("YOLO9_CARGO_PROFILE", "release")
     command = [
-        "cargo", "build", "--locked", "--profile", profile, "--manifest-path", str(HERE.parent / "Cargo.toml"),
-        "--package", "yolo9", "--package", "yolo9-python", "--features", "yolo9/cloud", "--bin", "yolo9", "--message-format", "json-render-diagnostics",
+        "cargo", "build", "--locked", "--release", "--manifest-path", str(HERE.parent / "Cargo.toml"), "--package", "yolo9",
+        "--package", "yolo9-python", "--bin", "yolo9", *_features(), "--message-format", "json-render-diagnostics",
     ]  # fmt: skip
     built = subprocess.run(command, check=True, stdout=subprocess.PIPE)
     messages = [json.loads(line) for line in built.stdout.splitlines() if line.startswith(b"{")]
@@ -33,12 +37,7 @@ def _build_program() -> None:
     shutil.rmtree(SCRIPTS, ignore_errors=True)
     SCRIPTS.mkdir(parents=True)
     shutil.copy2(program, SCRIPTS)
-
-
-def _with_profile() -> None:
-    profile = os.environ.get("YOLO9_CARGO_PROFILE")
-    if profile:
-        os.environ["MATURIN_PEP517_ARGS"] = f"--profile {profile}"
+    os.environ["MATURIN_PEP517_ARGS"] = shlex.join(["--locked", *_features()])
 
 
 def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None):  # type: ignore[no-untyped-def]
@@ -49,11 +48,9 @@ def prepare_metadata_for_build_wheel(metadata_directory, config_settings=None): 
 
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):  # type: ignore[no-untyped-def]
     _build_program()
-    _with_profile()
     return _build_wheel(wheel_directory, config_settings, metadata_directory)
 
 
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):  # type: ignore[no-untyped-def]
     _build_program()
-    _with_profile()
     return _build_editable(wheel_directory, config_settings, metadata_directory)

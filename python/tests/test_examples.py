@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import PARCELS, REPOSITORY, SAMPLE
+from conftest import PARCELS, REPOSITORY, SAMPLE, by_program
 
 
 def example(name: str, *words: str) -> str:
@@ -30,4 +31,7 @@ def test_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ["ray", "spark"])
 def test_engines(engine: str) -> None:
     pytest.importorskip("ray" if engine == "ray" else "pyspark")
-    assert "barcode: " in example(f"with_{engine}.py", str(PARCELS[0].parent))
+    found = by_program(PARCELS[0].parent, options="--conf 0.4")
+    expected = collections.Counter(box["name"] for image in found for box in image["detections"])
+    printed = example(f"with_{engine}.py", str(PARCELS[0].parent))
+    assert dict(line.split(": ") for line in printed.splitlines()) == {name: str(count) for name, count in expected.items()}

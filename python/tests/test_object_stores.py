@@ -17,8 +17,12 @@ MODEL = REPOSITORY / "models/codes-nearest.safetensors"
 SEVERAL_PAGES = 1005
 
 
+PROGRAM = os.environ.get("YOLO9_WITH_CLOUD") or str(program())
+"""One that was built with object stores."""
+
+
 def detect(*words: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-    line = [str(program()), "-q", "detect", "--no-draw", "--imgsz", str(SIZE), *words]
+    line = [PROGRAM, "-q", "detect", "--no-draw", "--imgsz", str(SIZE), *words]
     ended = subprocess.run(line, check=False, capture_output=True, text=True, env=environment() | variables)
     assert ended.returncode == code, ended.stderr
     return ended

@@ -131,7 +131,7 @@ def detect_rows(
         except ImageError as error:
             return Row(name, str(error).removeprefix(f"{name}: "))
         except StorageError as error:
-            words = str(error).removeprefix(f"{name}: ")
+            words = str(error).removeprefix(f"{locate(name)}: ")
             return Row(name, f"{PASSING}{words}" if error.passing else words)
 
     ahead: deque[Future[Row]] = deque()
