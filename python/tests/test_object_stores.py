@@ -78,7 +78,7 @@ def test_patterns_lists_and_single_objects(bucket: Bucket, photos: str, expected
 
 def test_what_cannot_be_is_said(bucket: Bucket, photos: str, tmp_path: Path) -> None:
     assert "no such object or bucket" in detect("s3://nothing-here/x.jpg", code=2).stderr
-    assert "cannot be listed" in detect("s3://nothing-here/x", code=2).stderr
+    assert "cannot be listed: there is no such object or bucket" in detect("s3://nothing-here/x", code=2).stderr
     assert "no bucket in it" in detect("s3:///x.jpg", code=2).stderr
     assert "no such object" in detect(str(PARCELS[0]), "-w", f"{bucket.uri}/none.pt", code=1).stderr
     assert "give a local folder" in detect(photos, "--out", f"{bucket.uri}/out", code=1).stderr

@@ -27,6 +27,11 @@ const PART: usize = 16 << 20;
 /// Characters of a server's own words in a message.
 const MAX_WORDS: usize = 200;
 
+const NOT_THERE: &str = "there is no such object or bucket";
+const DENIED: &str = "access denied; check the credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                      GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY) and their \
+                      rights";
+
 type Store = Arc<dyn ObjectStore>;
 
 /// One store for each bucket: it keeps connections and credentials.
@@ -188,25 +193,22 @@ pub(crate) fn put(address: &str, file: &Path) -> Result<(), String> {
 
 /// Why, in few words; what a server says is untrusted.
 fn reason(error: &Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !words.contains(&more) {
+            words = format!("{words}: {more}");
+        }
+        cause = error.source();
+    }
+    // Listings that fail come without a class of their own.
+    let says = |status: &str| words.contains(status);
     match error {
-        Error::NotFound { .. } => "there is no such object or bucket".into(),
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            "access denied; check the credentials in the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-             GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY) and their rights"
-                .into()
-        }
-        _ => {
-            let mut words = error.to_string();
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                let more = error.to_string();
-                if !words.contains(&more) {
-                    words = format!("{words}: {more}");
-                }
-                cause = error.source();
-            }
-            let short: String = words.chars().take(MAX_WORDS).collect();
-            printable(&short).into_owned()
-        }
+        Error::NotFound { .. } => NOT_THERE.into(),
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => DENIED.into(),
+        _ if says("404 Not Found") => NOT_THERE.into(),
+        _ if says("403 Forbidden") || says("401 Unauthorized") => DENIED.into(),
+        _ => printable(&words.chars().take(MAX_WORDS).collect::<String>()).into_owned(),
     }
 }
