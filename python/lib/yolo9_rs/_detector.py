@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import operator
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Literal, TypeVar, overload
 
 from . import _native
+from ._ahead import in_order
 from ._detections import Detections, Timing
 from ._errors import ImageError
 from ._input import Image, native_image
@@ -202,18 +202,8 @@ class Detector:
         return self._stream(_several("images", images), workers, errors == "yield")
 
     def _stream(self, images: Iterable[AnyImage], workers: int, goes_on: bool) -> Iterator[Detections | ImageError]:
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="yolo9")
-        ahead: deque[Future[Detections]] = deque()
-        try:
-            for image in images:
-                ahead.append(pool.submit(self.detect, image))
-                while ahead and (len(ahead) > 2 * workers or ahead[0].done()):
-                    yield _outcome(ahead.popleft(), goes_on)
-            while ahead:
-                yield _outcome(ahead.popleft(), goes_on)
-        finally:
-            # Whoever stops in the middle waits for nothing but what is being processed.
-            pool.shutdown(wait=True, cancel_futures=True)
+        for future in in_order(self.detect, images, workers):
+            yield _outcome(future, goes_on)
 
     def _detections(self, found: Any, image: Image) -> Detections:
         xyxy, confidence, class_id, image_shape, input_shape, timing = found

@@ -9,9 +9,8 @@ import json
 import os
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,9 +20,11 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from . import _native
+from ._ahead import in_order
 from ._detector import DEFAULT_WEIGHTS, Detector
 from ._errors import ImageError, Yolo9Error
 from ._native import __version__
+from ._progress import Progress
 from ._storage import MAX_MODEL_BYTES, Location, StorageError, images, locate, read, reason, write
 from ._table import SCHEMA, Row, to_table
 
@@ -125,7 +126,8 @@ def detect_rows(
     with an error; what fails through no fault of the image ends the work.
     """
 
-    def one(name: str, content: Callable[[], bytes] | bytes) -> Row:
+    def one(image: tuple[str, Callable[[], bytes] | bytes]) -> Row:
+        name, content = image
         try:
             return Row(name, detector.detect(content if isinstance(content, bytes) else content()))
         except ImageError as error:
@@ -134,14 +136,8 @@ def detect_rows(
             words = str(error).removeprefix(f"{locate(name)}: ")
             return Row(name, f"{PASSING}{words}" if error.passing else words)
 
-    ahead: deque[Future[Row]] = deque()
-    with ThreadPoolExecutor(readers, thread_name_prefix="yolo9") as pool:
-        for name, content in named:
-            ahead.append(pool.submit(one, name, content))
-            if len(ahead) > 2 * readers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+    for future in in_order(one, named, readers):
+        yield future.result()
 
 
 def read_later(path: str) -> tuple[str, Callable[[], bytes]]:
@@ -216,6 +212,8 @@ def finished(out: Location, settings: dict[str, Any]) -> Done:
     except OSError as error:
         raise StorageError(f"{out}: {reason(error)}") from error
     files = [info.path for info in infos if info.base_name.startswith("part-") and info.base_name.endswith(".parquet")]
+    # As the files have them.
+    settings = json.loads(json.dumps(settings))
     paths: set[str] = set()
     again, failed = [], 0
     with ThreadPoolExecutor(2 * READERS) as pool:
@@ -235,7 +233,6 @@ def _rows_of(out: Location, path: str, settings: dict[str, Any]) -> list[tuple[s
         with out.filesystem.open_input_file(path) as source:
             file = pq.ParquetFile(source)
             stored = json.loads((file.schema_arrow.metadata or {}).get(_METADATA, b"{}"))
-            settings = json.loads(json.dumps(settings))
             if stored != settings:
                 names = [name for name in {**stored, **settings} if stored.get(name) != settings.get(name)]
                 said = ", ".join(f"{name} {stored.get(name, 'not set')}, now {settings.get(name, 'not set')}" for name in names)
@@ -278,6 +275,62 @@ def remaining(sources: Iterable[str], done: Done) -> Iterator[str]:
             if path not in done.paths and path not in seen:
                 seen.add(path)
                 yield path
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is left to do, and with what."""
+
+    model: Model
+    lists: list[list[str]]
+    progress: Progress
+    failed_before: int
+    """Images with an error, of earlier runs."""
+
+    @property
+    def images(self) -> int:
+        """In all lists."""
+        return sum(len(paths) for paths in self.lists)
+
+    def end(self, failed: int, detections: int, out: str) -> int:
+        """The last line, and the exit code."""
+        self.progress.end(f"{detections} detections in {self.images - failed} images, {failed} failed; {out}")
+        return 2 if failed or self.failed_before else 0
+
+
+def start(given: argparse.Namespace) -> Run | int:
+    """Everything before the engine is needed; the exit code if that is all.
+
+    Raises:
+        StorageError, Yolo9Error, ValueError: Something cannot be opened, listed or written to.
+    """
+    model = model_of(given)
+    out = locate(given.out)
+    done = finished(out, model.settings)
+    progress = Progress(given.quiet)
+    if done.files or done.again:
+        progress.say(f"{given.out}: {len(done.paths)} images are in {done.files + len(done.again)} files")
+    lists = todo(given.source, done, given.part_size)
+    if lists:
+        prepare(out)
+        return Run(model, lists, progress, done.failed)
+    if done.paths:
+        progress.say(f"Nothing left to do; {done.failed} images have an error")
+        return 2 if done.failed else 0
+    print(f"error: no image found in {', '.join(given.source)}", file=sys.stderr)
+    return 3
+
+
+def ended(run: Callable[[argparse.Namespace], int], given: argparse.Namespace) -> int:
+    """The exit code of a command; errors that are not the engine's are said."""
+    try:
+        return run(given)
+    except KeyboardInterrupt:
+        print("Interrupted: what is written stays; the same command goes on from there", file=sys.stderr)
+        return 130
+    except (StorageError, Yolo9Error, ValueError, TypeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from .._detector import Detector
 from .._errors import Yolo9Error
-from .._progress import Progress
 
 try:
     import ray
@@ -20,7 +19,7 @@ try:
     import ray.exceptions
 
     from .._storage import StorageError, locate
-    from .._work import Model, Parser, add_options, finished, model_of, positive, prepare, todo, work_part
+    from .._work import Model, Parser, Run, add_options, ended, positive, start, work_part
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -58,13 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        return _run(given)
-    except KeyboardInterrupt:
-        print("Interrupted: what is written stays; the same command goes on from there", file=sys.stderr)
-        return 130
-    except (StorageError, Yolo9Error, ValueError, TypeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return ended(_run, given)
     except ray.exceptions.RayError as error:
         print(f"error: Ray: {_reason(error)}", file=sys.stderr)
         return 1
@@ -90,39 +83,28 @@ def _parser() -> Parser:
 
 
 def _run(given: argparse.Namespace) -> int:
-    model = model_of(given)
-    out = locate(given.out)
-    done = finished(out, model.settings)
-    progress = Progress(given.quiet)
-    if done.files or done.again:
-        progress.say(f"{given.out}: {len(done.paths)} images are in {done.files + len(done.again)} files")
-    lists = todo(given.source, done, given.part_size)
-    if not lists:
-        if done.paths:
-            progress.say(f"Nothing left to do; {done.failed} images have an error")
-            return 2 if done.failed else 0
-        print(f"error: no image found in {', '.join(given.source)}", file=sys.stderr)
-        return 3
-    prepare(out)
+    run = start(given)
+    if isinstance(run, int):
+        return run
     if not ray.is_initialized():
         # Without an address Ray would also try a cluster that was here once.
         address = given.address or os.environ.get("RAY_ADDRESS") or "local"
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    return _detect(given, model, lists, progress) or (2 if done.failed else 0)
+    return _detect(given, run)
 
 
-def _detect(given: argparse.Namespace, model: Model, lists: list[list[str]], progress: Progress) -> int:
+def _detect(given: argparse.Namespace, run: Run) -> int:
     gpus = given.gpus if given.gpus is not None else float(given.device.startswith(("cuda", "tensorrt")))
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus = int(resources.get("CPU", 1))
-    concurrency = min(given.concurrency or max(1, cpus // given.cpus), len(lists))
+    concurrency = min(given.concurrency or max(1, cpus // given.cpus), len(run.lists))
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # The bytes of the model go through Ray's object store, once to each machine.
-    arguments = {"model": ray.put(model), "out": str(locate(given.out)), "threads": given.cpus, "readers": given.readers}
-    rows = [{"paths": paths} for paths in lists]
+    arguments = {"model": ray.put(run.model), "out": str(locate(given.out)), "threads": given.cpus, "readers": given.readers}
+    rows = [{"paths": paths} for paths in run.lists]
     results = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
         fn_constructor_kwargs=arguments,
@@ -131,17 +113,16 @@ def _detect(given: argparse.Namespace, model: Model, lists: list[list[str]], pro
         num_gpus=gpus,
         compute=ray.data.ActorPoolStrategy(size=concurrency, max_tasks_in_flight_per_actor=2),
     )
-    total = sum(len(paths) for paths in lists)
-    progress.begin(total, f"{total} images in {len(lists)} files, {concurrency} workers")
+    total = run.images
+    run.progress.begin(total, f"{total} images in {len(run.lists)} files, {concurrency} workers")
     failed = detections = 0
     for row in results.iter_rows():
         if row["failure"]:
             raise StorageError(str(row["failure"]))
         failed += int(row["errors"])
         detections += int(row["detections"])
-        progress.advance(int(row["images"]))
-    progress.end(f"{detections} detections in {total - failed} images, {failed} failed; {given.out}")
-    return 2 if failed else 0
+        run.progress.advance(int(row["images"]))
+    return run.end(failed, detections, given.out)
 
 
 def _reason(error: BaseException) -> str:

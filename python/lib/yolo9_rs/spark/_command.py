@@ -10,17 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
-from .._errors import Yolo9Error
-from .._progress import Progress
-
 try:
     import pyarrow as pa
     from py4j.protocol import Py4JJavaError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    from .._storage import StorageError, locate
-    from .._work import Model, Parser, add_options, finished, model_of, prepare, todo, work_part
+    from .._storage import locate
+    from .._work import Model, Parser, Run, add_options, ended, start, work_part
 except ImportError as error:
     MISSING: ImportError | None = error
 else:
@@ -36,13 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     given = _parser().parse_args(arguments)
     try:
-        return _run(given)
-    except KeyboardInterrupt:
-        print("Interrupted: what is written stays; the same command goes on from there", file=sys.stderr)
-        return 130
-    except (StorageError, Yolo9Error, ValueError, TypeError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return ended(_run, given)
     except (PySparkException, Py4JJavaError) as error:
         print(f"error: Spark: {_reason(error)}", file=sys.stderr)
         return 1
@@ -63,20 +54,9 @@ def _parser() -> Parser:
 
 
 def _run(given: argparse.Namespace) -> int:
-    model = model_of(given)
-    out = locate(given.out)
-    done = finished(out, model.settings)
-    progress = Progress(given.quiet)
-    if done.files or done.again:
-        progress.say(f"{given.out}: {len(done.paths)} images are in {done.files + len(done.again)} files")
-    lists = todo(given.source, done, given.part_size)
-    if not lists:
-        if done.paths:
-            progress.say(f"Nothing left to do; {done.failed} images have an error")
-            return 2 if done.failed else 0
-        print(f"error: no image found in {', '.join(given.source)}", file=sys.stderr)
-        return 3
-    prepare(out)
+    run = start(given)
+    if isinstance(run, int):
+        return run
     builder = SparkSession.builder.appName("yolo9")
     # One list of paths at a time, so that a row of counts comes back as soon as its file is there.
     builder = builder.config("spark.sql.execution.arrow.maxRecordsPerBatch", "1").config("spark.ui.showConsoleProgress", "false")
@@ -87,25 +67,24 @@ def _run(given: argparse.Namespace) -> int:
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("FATAL")
     try:
-        return _detect(spark, given, model, lists, progress) or (2 if done.failed else 0)
+        return _detect(spark, given, run)
     finally:
         spark.stop()
 
 
-def _detect(spark: Any, given: argparse.Namespace, model: Model, lists: list[list[str]], progress: Progress) -> int:
-    frame = spark.createDataFrame([(paths,) for paths in lists], "paths array<string>").repartitionByRange(len(lists), "paths")
-    counts = frame.mapInArrow(_worker(model, str(locate(given.out)), given.readers), _COUNTS)
-    total = sum(len(paths) for paths in lists)
-    progress.begin(total, f"{total} images in {len(lists)} files, {spark.sparkContext.defaultParallelism} tasks at a time")
+def _detect(spark: Any, given: argparse.Namespace, run: Run) -> int:
+    frame = spark.createDataFrame([(paths,) for paths in run.lists], "paths array<string>").repartitionByRange(len(run.lists), "paths")
+    counts = frame.mapInArrow(_worker(run.model, str(locate(given.out)), given.readers), _COUNTS)
+    total = run.images
+    run.progress.begin(total, f"{total} images in {len(run.lists)} files, {spark.sparkContext.defaultParallelism} tasks at a time")
     with ThreadPoolExecutor(1) as pool:
         collected = pool.submit(counts.collect)
         while not wait([collected], timeout=1).done:
-            progress.reach(min(total, given.part_size * _tasks_done(spark)))
+            run.progress.reach(min(total, given.part_size * _tasks_done(spark)))
     rows = collected.result()
     failed, detections = (sum(row[name] for row in rows) for name in ("errors", "detections"))
-    progress.reach(total)
-    progress.end(f"{detections} detections in {total - failed} images, {failed} failed; {given.out}")
-    return 2 if failed else 0
+    run.progress.reach(total)
+    return run.end(failed, detections, given.out)
 
 
 def _tasks_done(spark: Any) -> int:
