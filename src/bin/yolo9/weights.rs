@@ -121,14 +121,15 @@ pub(crate) fn file_bytes(weights: &str, globals: &Globals) -> anyhow::Result<u64
 
 /// The file that something is made from: its name and sha256.
 pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(String, String)> {
-    let (name, bytes) = match locate(weights, globals)? {
+    let location = locate(weights, globals)?;
+    let (name, bytes) = match &location {
         WeightsLocation::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
         WeightsLocation::Object(bytes, name) => {
             let name = name.rsplit('/').next().unwrap_or_default().to_owned();
-            (name, Cow::Owned(bytes.to_vec()))
+            (name, Cow::Borrowed(&**bytes))
         }
         WeightsLocation::File(path) => {
-            let bytes = read(&path, FileKind::Model).with_context(|| format!("{weights} cannot be read"))?;
+            let bytes = read(path, FileKind::Model).with_context(|| format!("{weights} cannot be read"))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))
         }

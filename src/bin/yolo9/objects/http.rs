@@ -29,7 +29,6 @@ impl HttpConnector for Connector {
         let agent = Agent::config_builder()
             .user_agent(concat!("yolo9/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            .allow_non_standard_methods(true)
             .timeout_connect(Some(SILENCE))
             .timeout_recv_response(Some(SILENCE))
             .timeout_per_read(Some(SILENCE))
