@@ -1,5 +1,8 @@
 # What CI runs, by name. `make check` before every commit.
-.PHONY: check fmt lint lint-all test doc train parity built package pages python readme fuzz
+.PHONY: check fmt lint test doc parity built package pages python readme fuzz
+
+# What the default build leaves out for its length: tested once, with everything.
+FEATURES = --features train,cloud
 
 check: fmt lint test doc
 
@@ -7,27 +10,18 @@ fmt:
 	cargo fmt --all --check
 
 lint:
-	cargo clippy --all-targets --locked -- -D warnings
-	cargo clippy --lib --no-default-features --locked -- -D warnings
-
-# With everything that a feature switches on.
-lint-all:
-	cargo clippy --all-targets --features train,cloud --locked -- -D warnings
+	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings
 	cargo clippy --lib --no-default-features --locked -- -D warnings
 
 test:
-	cargo test --locked
-
-# What is behind the feature `train`, with its own tests: minutes of build that nothing else needs.
-train:
-	cargo test --features train,cloud --locked --lib --test train --test train_parity
+	cargo test $(FEATURES) --locked
 
 doc:
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(FEATURES) --locked --document-private-items
 
 # What nobody runs every day must build all the same: benchmarks do in `lint`. Fuzz targets need a C++ compiler.
 built:
-	RUSTC_BOOTSTRAP=1 cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
+	cargo check --locked --manifest-path fuzz/Cargo.toml --target-dir target
 
 # The published package, as others build it: the library alone with its tests, and that nothing is missing of the rest. Cargo
 # would build all of it to verify it, so it is told not to, and tar unpacks it.
@@ -49,12 +43,11 @@ pages:
 
 # Needs YOLO9_REFERENCE: the folder with the reference collection.
 parity:
-	cargo test --locked --test parity --test evaluate --test kernels --test openvino -- --ignored --nocapture
-	cargo test --features train,cloud --locked --test train_parity -- --ignored --nocapture
+	cargo test $(FEATURES) --locked --test library --test program --test openvino -- --ignored --nocapture
 
 # The Python package as `pip install ./python` builds it, with its tests: needs python3, java for Spark, and a package index.
 # pip would pack and unpack Spark's half gigabyte once more; its archive is a package but for some links. The wheel's program is
-# the release build without object stores, which are tested with the debug build of `train`.
+# the release build without object stores, which are tested with the debug build of `test`.
 ENVIRONMENT = target/python
 PYTHON = $(ENVIRONMENT)/bin/python
 
@@ -62,7 +55,7 @@ python:
 	python3 -m venv $(ENVIRONMENT)
 	YOLO9_CARGO_FEATURES= $(PYTHON) -m pip install -q './python[test,ray]' 'pandas<3' py4j
 	$(PYTHON) python/tests/link_spark.py $(ENVIRONMENT)/spark
-	cargo test --features train,cloud --locked --no-run --test train
+	cargo test $(FEATURES) --locked --no-run --test program
 	YOLO9_WITH_CLOUD=$(abspath target/debug/yolo9) $(PYTHON) -m pytest -q -p no:cacheprovider -n 2 --dist loadfile python/tests
 
 # The comparison that README.md shows, with its image.

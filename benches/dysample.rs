@@ -1,4 +1,4 @@
-//! What DySample costs beside nearest upsampling: `cargo bench --bench dysample`.
+//! What DySample costs beside nearest upsampling: `cargo bench -p yolo9-benches --bench dysample`.
 //!
 //! Machines are shared and noisy, so the variants take turns within one run and only ratios are meant to be compared.
 //! Before each timed run comes an untimed one of the same variant, so that its threads are awake and its memory is in the

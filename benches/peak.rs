@@ -1,5 +1,5 @@
 //! The most arithmetic that a core can do: fused multiply-adds on registers, without memory. `docs/performance.md` holds
-//! networks against it: `cargo bench --bench peak`.
+//! networks against it: `cargo bench -p yolo9-benches --bench peak`.
 
 #![allow(clippy::print_stdout, reason = "it prints a figure")]
 

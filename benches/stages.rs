@@ -1,4 +1,4 @@
-//! The stages around the network, each alone: `cargo bench --bench stages`.
+//! The stages around the network, each alone: `cargo bench -p yolo9-benches --bench stages`.
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark may")]
 

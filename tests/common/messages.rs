@@ -16,7 +16,7 @@ const ABOUT_THE_RUN: [&str; 6] = ["Model ", "image ", "Speed: ", "Results saved"
 pub fn check(command: &str, message: &str) {
     let lines = message.lines().filter(|line| !ABOUT_THE_RUN.iter().any(|start| line.starts_with(start)));
     let message: String = lines.map(|line| format!("{line}\n")).collect();
-    let test = std::thread::current().name().unwrap_or("test").replace("::", "-");
+    let test = std::thread::current().name().and_then(|name| name.rsplit("::").next()).unwrap_or("test").to_owned();
     // The port of a test's own server is another one each time.
     let mut parts = command.split("127.0.0.1:");
     let first = parts.next().unwrap_or_default().to_owned();

@@ -2,7 +2,7 @@
 """Checks exported files with onnx.checker and runs them with a stock onnxruntime: no operator of ours is registered.
 
     python3 -m venv venv && venv/bin/pip install numpy onnx onnxruntime
-    PATH="$PWD/venv/bin:$PATH" cargo test --test export -- --nocapture
+    PATH="$PWD/venv/bin:$PATH" cargo test --test library export:: -- --nocapture
 
 The test writes NAME.onnx, NAME.input.npy and NAME.output.npy (what yolo9 computed) into a folder, and calls this script
 with it. Every value may differ by 1e-4, relative to itself or to 1 (f16: by 2 pixels and 0.02 for cells that score

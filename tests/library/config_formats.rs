@@ -1,10 +1,8 @@
 //! The config formats of Ultralytics and MIT YOLO: the same networks under other names.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::common;
 use ndarray::Array4;
 use safetensors::{Dtype, tensor::TensorView};
 use yolo9::architecture::{Architecture, Parameter};

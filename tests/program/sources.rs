@@ -1,13 +1,10 @@
 //! Where images can come from.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-use common::server::{Answer, Server};
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::server::{Answer, Server};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_IMAGE};
 
 fn with_stdin(place: &Workdir, arguments: &str, input: &[u8]) -> Output {

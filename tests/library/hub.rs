@@ -1,15 +1,12 @@
 //! Released weights from servers that fail in every way.
-#![cfg(feature = "download")]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::common;
+use crate::common::server::{Answer, Server, header};
+use crate::common::torch_file::TorchFile;
 use assert_cmd::Command;
-use common::server::{Answer, Server, header};
-use common::torch_file::TorchFile;
 use sha2::{Digest, Sha256};
 use yolo9::hub::{Hub, HubError, Release, RetryPolicy, find_release};
 

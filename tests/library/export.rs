@@ -1,12 +1,10 @@
 //! Exported ONNX files: what they compute equals what the program computes, in standard operators only, in every form.
 //! Where Python has the packages onnx and onnxruntime, `tests/reference/exported.py` says the same of them.
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests may")]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
+use crate::common;
 use ndarray::{Array2, Array4, Axis, concatenate, s};
 use prost::Message;
 use yolo9::checkpoint::Checkpoint;

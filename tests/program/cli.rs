@@ -1,9 +1,7 @@
 //! The real program: what a user types and what comes back.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common;
+use crate::common::workdir::{Workdir, stderr, stdout};
 
 use std::path::Path;
 use std::process::Stdio;

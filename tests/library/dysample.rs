@@ -1,10 +1,8 @@
 //! DySample in ONNX Runtime: our operator and the body for other runtimes, alone and inside networks, and lifted
-//! networks. The kernels themselves are in `tests/kernels.rs`.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+//! networks. The kernels themselves are in `tests/library/kernels.rs`.
 
-mod common;
-
-use common::node_model;
+use crate::common;
+use crate::common::node_model;
 use ndarray::{Array4, ArrayD};
 use prost::Message;
 use yolo9::architecture::{Architecture, Operation, Role, Step};

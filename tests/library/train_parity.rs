@@ -6,14 +6,10 @@
 //! moves parameters after three steps as far as this program is from the reference), so these are held to the noise of
 //! PyTorch's own float32 run.
 
-#![cfg(feature = "train")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests may")]
-
-mod common;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use burn_tensor::{DType, Device, Tensor, TensorData};
 use ndarray::{Array2, Array4};
 use ndarray_npy::ReadNpyExt;

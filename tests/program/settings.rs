@@ -1,11 +1,8 @@
 //! `yolo9.toml`, and stderr for programs.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::process::Output;
 
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use serde_json::Value;
 use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_IMAGE};
 

@@ -1,11 +1,9 @@
 //! The metrics against pycocotools' numbers, and against a second implementation that is written from the definition.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common;
+use crate::common::workdir::{Workdir, stderr, stdout};
 use proptest::prelude::*;
 use serde_json::Value;
 use yolo9::evaluate::{AREAS, BoxXywh, CocoEvaluation, EvalImage, GroundTruth, Prediction, iou_thresholds};

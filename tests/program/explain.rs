@@ -1,11 +1,9 @@
 //! What DySample does to an image, drawn.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::path::Path;
 
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common;
+use crate::common::workdir::{Workdir, stderr, stdout};
 use serde_json::Value;
 
 #[test]

@@ -1,18 +1,21 @@
 //! Every example does what it says.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 
+use crate::common;
 use yolo9::embedded::SAMPLE_DETECTIONS;
 
 fn example(name: &str, arguments: &[&str]) -> String {
     // Fetches the library before many programs want it at once.
     common::runtime();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["run", "--quiet", "--locked", "--example", name, "--"]).args(arguments);
+    // With the features of the test: others would build the library once more.
+    let features = [("train", cfg!(feature = "train")), ("cloud", cfg!(feature = "cloud"))];
+    let features: Vec<&str> = features.iter().filter(|(_, is_on)| *is_on).map(|(feature, _)| *feature).collect();
+    cargo
+        .args(["run", "--quiet", "--locked", "--features", &features.join(","), "--example", name, "--"])
+        .args(arguments);
     // What cargo tells tests about this package. Build scripts that watch these variables (ring's does) would run again, and
     // everything above them be built again, here and after the tests.
     let is_of_package = |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.starts_with(start));

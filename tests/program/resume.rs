@@ -1,15 +1,11 @@
 //! Runs that end early, runs in parts: what comes out in the end is what one undisturbed run gives, byte for byte.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use yolo9::embedded::SAMPLE_IMAGE;
 
 const OPTIONS: &str = "--recursive --txt --save-crop --html --imgsz 320";

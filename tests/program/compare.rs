@@ -1,11 +1,8 @@
 //! Two models side by side.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::path::Path;
 
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use serde_json::Value;
 
 fn parcels() -> String {

@@ -1,9 +1,6 @@
 //! What a newcomer types: habits from other tools, and what the program says of its own accord.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use yolo9::embedded::SAMPLE_IMAGE;
 
 fn place() -> Workdir {

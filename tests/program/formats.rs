@@ -1,9 +1,6 @@
 //! Every format at once, from one run.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
-use common::workdir::{Workdir, stdout};
+use crate::common::workdir::{Workdir, stdout};
 use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_IMAGE};
 
 fn read(place: &Workdir, name: &str) -> String {

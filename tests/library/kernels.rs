@@ -1,13 +1,10 @@
 //! The kernels of DySample: against what PyTorch gave, and against their specification bit for bit. No test in here
 //! needs ONNX Runtime, so that the file also runs under valgrind, sanitizers and emulators (docs/performance.md).
 
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::common;
 use ndarray::{Array4, Axis};
 use proptest::prelude::*;
 use safetensors::SafeTensors;

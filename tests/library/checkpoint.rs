@@ -1,9 +1,7 @@
 //! Hostile and damaged checkpoints: an error that says what is wrong, never a panic, never an allocation beyond reason.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
-use common::torch_file::TorchFile;
+use crate::common;
+use crate::common::torch_file::TorchFile;
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
 use yolo9::model::Network;

@@ -1,5 +1,4 @@
 //! Resizing against images that cv2 5.0 resized (tests/reference/resize.py).
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::path::{Path, PathBuf};
 

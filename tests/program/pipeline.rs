@@ -1,9 +1,6 @@
 //! However a run is divided among threads, batches and processes, its results are the same.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use image::imageops::FilterType;
 use serde_json::Value;
 use yolo9::embedded::{SAMPLE_DETECTIONS, SAMPLE_IMAGE};

@@ -1,10 +1,6 @@
 //! `yolo9 quantize`: a file on 8-bit integers that detects what the network does, and what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "tests may")]
-
-mod common;
-
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use yolo9::onnx::OnnxFile;
 
 #[test]

@@ -2,12 +2,9 @@
 //! the repository: these tests are ignored unless asked for (`make parity`, with its folder in `YOLO9_REFERENCE`), and then
 //! demand it.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests may")]
-
-mod common;
-
 use std::path::{Path, PathBuf};
 
+use crate::common;
 use yolo9::Size;
 use yolo9::architecture::{Architecture, Form};
 use yolo9::checkpoint::Checkpoint;

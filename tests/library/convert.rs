@@ -1,10 +1,8 @@
 //! Conversions: what a new file computes is what the old one did.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-mod common;
 
 use std::path::PathBuf;
 
+use crate::common;
 use ndarray::Array2;
 use yolo9::checkpoint::{Checkpoint, Dtype};
 use yolo9::config::ModuleKind;

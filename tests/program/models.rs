@@ -1,10 +1,8 @@
 //! The program on model files: inspecting, converting and exporting them.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
-use common::torch_file::TorchFile;
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common;
+use crate::common::torch_file::TorchFile;
+use crate::common::workdir::{Workdir, stderr, stdout};
 use yolo9::embedded::SAMPLE_DETECTIONS;
 
 /// A whole-model file of the repository.

@@ -1,13 +1,9 @@
 //! `yolo9 train` from the command line: it learns, never loses work, and goes back to PyTorch.
-#![cfg(feature = "train")]
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests may")]
-
-mod common;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::workdir::{Workdir, stderr, stdout};
+use crate::common::workdir::{Workdir, stderr, stdout};
 use image::{Rgb, RgbImage};
 use yolo9::checkpoint::Checkpoint;
 

@@ -1,9 +1,6 @@
 //! Six small networks with random weights against what the original PyTorch code gave for them.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
-
-mod common;
-
+use crate::common;
 use yolo9::model::Network;
 
 #[test]

@@ -1,9 +1,7 @@
 //! Files that other exporters wrote, rebuilt from our own by moving their parts: which output is taken, and what is
 //! refused with which words.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-mod common;
-
+use crate::common;
 use ndarray::{Array2, Array4};
 use prost::Message;
 use yolo9::detect::{Backend, HeadOutput, NmsOptions};

@@ -1,5 +1,4 @@
 //! The house rules that a compiler does not check: who may import whom, and how long files and functions may be.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
