@@ -26,13 +26,21 @@ impl std::fmt::Debug for Runtime {
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
 impl Runtime {
-    /// Finds (or fetches) the library and loads it. Later calls give the same runtime, whatever their options.
+    /// Finds (or fetches) the library and loads it. Later calls give the same runtime, with a warning if their options name
+    /// another library.
     ///
     /// # Errors
     /// As [`library::find`].
     pub fn load(options: &LibraryOptions) -> Result<Self, RuntimeError> {
         let mut loaded = LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(runtime) = &*loaded {
+            let there = &runtime.library.path;
+            if let Some(path) = &options.path
+                && path.canonicalize().ok() != there.canonicalize().ok()
+            {
+                let (path, there) = (path.display(), there.display());
+                log::warn!("{path}: not loaded, since {there} was before; a process can hold one ONNX Runtime");
+            }
             return Ok(runtime.clone());
         }
         let (library, environment) = library::find(options, start)?;

@@ -170,8 +170,11 @@ fn complete(
     replayed?;
     let lines = finished?;
     let succeeded = report.succeeded();
+    let without_result = succeeded == 0 && !interrupted && args.shard == Shard::WHOLE;
+    // What was listed meanwhile had no images.
+    let without_input = without_result && report.failed() == 0 && !args.resume;
     if let Some(folder) = &outputs.folder {
-        if succeeded == 0 && report.failed() > 0 && !interrupted && args.shard == Shard::WHOLE && outputs.leave() {
+        if (without_input || without_result && report.failed() > 0) && outputs.leave() {
             log::debug!("{}: nothing to keep", folder.path().display());
         } else if !globals.quiet {
             say!("Results saved to {}", folder.path().display());
@@ -180,6 +183,9 @@ fn complete(
     }
     if succeeded > 0 && report.detections() == 0 && !globals.quiet && !logs_json() {
         say!("Nothing was detected.{}", hint(args));
+    }
+    if without_input {
+        return Ok(no_input(args, &[]));
     }
     Ok(match (interrupted, report.failed()) {
         (true, _) => ExitStatus::Interrupted,
@@ -317,7 +323,8 @@ fn no_input(args: &DetectArgs, failed: &[(PathBuf, String)]) -> ExitStatus {
         return ExitStatus::NoInput;
     }
     let inputs: Vec<_> = args.inputs.iter().map(|input| input.display().to_string()).collect();
-    let hint = if args.recursive { "" } else { "; --recursive descends into subfolders" };
+    let has_folder = args.inputs.iter().any(|input| input.is_dir());
+    let hint = if has_folder && !args.recursive { "; --recursive descends into subfolders" } else { "" };
     say!("error: no image found in {}{hint}", inputs.join(", "));
     ExitStatus::NoInput
 }

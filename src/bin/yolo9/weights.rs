@@ -1,9 +1,10 @@
 //! What `--weights` can name: a file, a model inside the program, or a released file.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::embedded::{self, EmbeddedModel};
 use yolo9::hexadecimal;
-use yolo9::hub::{Hub, Release};
+use yolo9::hub::{Hub, Release, download};
 use yolo9::model::{self, ModelFile};
 use yolo9::untrusted::{FileKind, read};
 
@@ -23,15 +24,42 @@ use crate::objects;
 pub(crate) enum WeightsLocation {
     File(PathBuf),
     Embedded(&'static EmbeddedModel),
-    /// What an object of a store holds, and its address.
+    /// What an object of a store or a file on the web holds, and its address.
     Object(Arc<[u8]>, String),
+}
+
+/// Weights from elsewhere: they are asked for more than once, to be opened, measured and named.
+static READ: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
+
+/// Reads what is at an address, of at most so many bytes.
+type Read = fn(&str, u64) -> Result<Vec<u8>, String>;
+
+/// The bytes at an address, read once.
+fn read_once(address: &str, read: Read) -> Result<Arc<[u8]>, String> {
+    let mut all = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_default();
+    if let Some(bytes) = all.get(address) {
+        return Ok(Arc::clone(bytes));
+    }
+    let bytes: Arc<[u8]> = read(address, FileKind::Model.max_bytes())?.into();
+    all.insert(address.to_owned(), Arc::clone(&bytes));
+    Ok(bytes)
+}
+
+/// How the weights that an address names are read; nothing for files and names.
+fn reader(weights: &str) -> Option<Read> {
+    match Path::new(weights) {
+        address if objects::address(address).is_some() => Some(objects::read),
+        address if objects::web_address(address).is_some() => Some(download),
+        _ => None,
+    }
 }
 
 /// Finds what a name stands for, and fetches it if it is a release that is not there yet.
 pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<WeightsLocation> {
-    if let Some(address) = objects::address(Path::new(weights)) {
+    if let Some(read) = reader(weights) {
         anyhow::ensure!(!globals.is_offline(), "weights {weights}: are not fetched with --offline (or YOLO9_OFFLINE)");
-        let bytes = objects::weights(address).map_err(|reason| anyhow::anyhow!("weights {weights}: {reason}"))?;
+        let bytes = read_once(weights, read).map_err(|reason| anyhow::anyhow!("weights {weights}: {reason}"))?;
         return Ok(WeightsLocation::Object(bytes, weights.to_owned()));
     }
     Ok(match model::WeightsLocation::find(Path::new(name_or_default(weights)))? {
@@ -48,8 +76,10 @@ fn name_or_default(weights: &str) -> &str {
 
 /// The model inside the program that a name stands for; a file of that name goes first.
 pub(crate) fn embedded_model(weights: &str) -> Option<&'static EmbeddedModel> {
-    let name = name_or_default(weights);
-    embedded::models().iter().find(|model| model.name == name && !Path::new(name).exists())
+    match model::WeightsLocation::find(Path::new(name_or_default(weights))) {
+        Ok(model::WeightsLocation::Embedded(model)) => Some(model),
+        _ => None,
+    }
 }
 
 /// The released file, with a progress bar while it is fetched.

@@ -13,8 +13,8 @@ use super::values::{parse_precision, parse_size, parse_unit};
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// Checkpoint of any YOLOv9 code (.pt, .safetensors), exported network (.onnx), embedded model, or the name of
-    /// released weights, which are fetched (see `yolo9 models`).
+    /// Checkpoint of any YOLOv9 code (.pt, .safetensors), exported network (.onnx), embedded model, the name of released
+    /// weights, which are fetched (see `yolo9 models`), or an address of a file (https://…, s3://…).
     #[arg(
         short,
         long,

@@ -9,9 +9,9 @@ use super::common::{InputArgs, ModelArgs, RuntimeArgs, ThresholdArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DetectArgs {
-    /// Images, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths (# begins a comment), http(s) addresses, `-`
-    /// for paths (or one image) on stdin; videos, cameras by number and streams (rtsp://…), if ffmpeg is installed;
-    /// without any, the embedded sample image.
+    /// Images, folders, quoted patterns ('a/**/*.jpg'), .txt lists of paths (# begins a comment), addresses (https://…,
+    /// s3://…), `-` for paths (or one image) on stdin; videos, cameras by number and streams (rtsp://…), if ffmpeg is
+    /// installed; without any, the embedded sample image.
     #[arg(value_name = "IMAGE|FOLDER|PATTERN|LIST|URL|VIDEO|-")]
     pub(crate) inputs: Vec<PathBuf>,
 

@@ -4,7 +4,6 @@
 use std::io::Read;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
@@ -14,11 +13,13 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 use ureq::Agent;
+use ureq::http::header::CONTENT_LENGTH;
+use yolo9::hub::RetryPolicy;
 
-/// How long a connection or an answer may take, and how long it may then be silent.
-const SILENCE: Duration = Duration::from_secs(30);
 /// Bytes of an answer that are taken at once.
 const PIECE: usize = 64 << 10;
+/// Bytes of an answer that does not say how long it is, such as a listing: an object's is compared with a limit before it is read.
+const MAX_UNSAID: u64 = 64 << 20;
 
 /// Makes the clients of stores.
 #[derive(Debug)]
@@ -26,12 +27,15 @@ pub(super) struct Connector;
 
 impl HttpConnector for Connector {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let patience = RetryPolicy::default().silence;
         let agent = Agent::config_builder()
             .user_agent(concat!("yolo9/", env!("CARGO_PKG_VERSION")))
             .http_status_as_error(false)
-            .timeout_connect(Some(SILENCE))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
+            // WebDAV's PROPFIND.
+            .allow_non_standard_methods(true)
+            .timeout_connect(Some(patience))
+            .timeout_recv_response(Some(patience))
+            .timeout_per_read(Some(patience))
             .build()
             .new_agent();
         Ok(HttpClient::new(Blocking { agent }))
@@ -52,7 +56,9 @@ impl HttpService for Blocking {
         let request = ureq::http::Request::from_parts(head, body.to_vec());
         let response = self.agent.run(request).map_err(failed)?;
         let (head, body) = response.into_parts();
-        Ok(HttpResponse::from_parts(head, HttpResponseBody::new(Answer { reader: Box::new(body.into_reader()) })))
+        let said = head.headers.contains_key(CONTENT_LENGTH) && head.status != ureq::http::StatusCode::MULTI_STATUS;
+        let answer = Answer { reader: Box::new(body.into_reader()), left: if said { u64::MAX } else { MAX_UNSAID } };
+        Ok(HttpResponse::from_parts(head, HttpResponseBody::new(answer)))
     }
 }
 
@@ -69,6 +75,8 @@ fn failed(error: ureq::Error) -> HttpError {
 /// The body of an answer, piece by piece.
 struct Answer {
     reader: Box<dyn Read + Send + Sync>,
+    /// Bytes that may still come.
+    left: u64,
 }
 
 impl Body for Answer {
@@ -79,7 +87,12 @@ impl Body for Answer {
         let mut piece = vec![0; PIECE];
         Poll::Ready(match self.reader.read(&mut piece) {
             Ok(0) => None,
+            Ok(length) if length as u64 > self.left => {
+                let error = format!("an answer has more than {} MB", MAX_UNSAID >> 20);
+                Some(Err(HttpError::new(HttpErrorKind::Decode, std::io::Error::other(error))))
+            }
             Ok(length) => {
+                self.left -= length as u64;
                 piece.truncate(length);
                 Some(Ok(Frame::data(piece.into())))
             }

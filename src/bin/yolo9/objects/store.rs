@@ -6,22 +6,17 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
 use object_store::path::Path as Key;
-use object_store::{
-    ClientOptions, Error, ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, WriteMultipart,
-};
+use object_store::{ClientOptions, Error, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, WriteMultipart};
 use tokio::runtime::Runtime;
 use yolo9::untrusted::printable;
 
 use super::http::Connector;
 
-/// No weight file is nearly as large.
-const MAX_WEIGHTS: u64 = 8 << 30;
 /// Files from here on are written in parts of this size.
 const PART: usize = 16 << 20;
 /// Characters of a server's own words in a message.
@@ -32,20 +27,17 @@ const DENIED: &str = "access denied; check the credentials in the environment (A
                       GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY) and their \
                       rights";
 
-type Store = Arc<dyn ObjectStore>;
+pub(super) type Store = Arc<dyn ObjectStore>;
 
 /// One store for each bucket: it keeps connections and credentials.
 static STORES: Mutex<Option<HashMap<String, Store>>> = Mutex::new(None);
-
-/// Weights that were read: they are asked for more than once, to be opened, measured and named.
-static WEIGHTS: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
 
 thread_local! {
     /// Every thread waits for its own requests.
     static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
 }
 
-fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
+pub(super) fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
     RUNTIME.with_borrow_mut(|runtime| {
         if runtime.is_none() {
             let new = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -56,15 +48,15 @@ fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
 }
 
 /// An address, as its store knows it.
-struct Place {
-    store: Store,
-    /// Scheme and bucket.
-    base: String,
-    key: Key,
+pub(super) struct Place {
+    pub(super) store: Store,
+    /// Scheme and bucket, or scheme and host.
+    pub(super) base: String,
+    pub(super) key: Key,
 }
 
 impl Place {
-    fn of(address: &str) -> Result<Self, String> {
+    pub(super) fn of(address: &str) -> Result<Self, String> {
         let (scheme, rest) = address.split_once("://").ok_or("not an address")?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
@@ -91,6 +83,11 @@ fn connect(base: &str) -> Result<Store, Error> {
         ObjectStoreScheme::GoogleCloudStorage => {
             Arc::new(GoogleCloudStorageBuilder::from_env().with_url(base).with_http_connector(Connector).build()?)
         }
+        ObjectStoreScheme::Http => {
+            let options = ClientOptions::new().with_allow_http(true);
+            let builder = HttpBuilder::new().with_url(base).with_client_options(options);
+            Arc::new(builder.with_http_connector(Connector).build()?)
+        }
         ObjectStoreScheme::MicrosoftAzure => {
             Arc::new(MicrosoftAzureBuilder::from_env().with_url(base).with_http_connector(Connector).build()?)
         }
@@ -107,6 +104,17 @@ fn connect(base: &str) -> Result<Store, Error> {
     })
 }
 
+/// An address as it stands in listings: without the escapes of the web.
+pub(crate) fn plain(address: &str) -> Result<String, String> {
+    if super::web_folder(address.as_ref()).is_none() {
+        return Ok(address.to_owned());
+    }
+    let url = url::Url::parse(address).map_err(|error| error.to_string())?;
+    let key = Key::from_url_path(url.path()).map_err(|error| error.to_string())?;
+    let host = &url[..url::Position::BeforePath];
+    Ok(if key.as_ref().is_empty() { format!("{host}/") } else { format!("{host}/{key}/") })
+}
+
 /// All bytes of an object of at most `limit`.
 pub(crate) fn read(address: &str, limit: u64) -> Result<Vec<u8>, String> {
     let Place { store, key, .. } = Place::of(address)?;
@@ -117,50 +125,6 @@ pub(crate) fn read(address: &str, limit: u64) -> Result<Vec<u8>, String> {
         }
         found.bytes().await.map(|bytes| bytes.to_vec()).map_err(|error| reason(&error))
     })?
-}
-
-/// The bytes of weights, read once.
-pub(crate) fn weights(address: &str) -> Result<Arc<[u8]>, String> {
-    let mut all = WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = all.get_or_insert_default();
-    if let Some(bytes) = all.get(address) {
-        return Ok(Arc::clone(bytes));
-    }
-    let bytes: Arc<[u8]> = read(address, MAX_WEIGHTS)?.into();
-    all.insert(address.to_owned(), Arc::clone(&bytes));
-    Ok(bytes)
-}
-
-/// Objects below an address, in the order of their keys, as they are listed: a page of them is in memory.
-pub(crate) struct Listing(Result<(String, BoxStream<'static, object_store::Result<ObjectMeta>>), Option<String>>);
-
-/// All objects below an address, by their addresses.
-pub(crate) fn list(address: &str) -> Listing {
-    Listing(Place::of(address).map_err(Some).map(|Place { store, base, key }| (base, store.list(Some(&key)))))
-}
-
-impl Iterator for Listing {
-    type Item = Result<String, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = match &mut self.0 {
-            Err(reason) => return reason.take().map(Err),
-            Ok((base, stream)) => wait(stream.next()).map(|next| (base, next)),
-        };
-        Some(match next {
-            Ok((_, None)) => return None,
-            Ok((base, Some(Ok(found)))) => Ok(format!("{base}/{}", found.location)),
-            Ok((_, Some(Err(error)))) => {
-                let reason = reason(&error);
-                self.0 = Err(None);
-                Err(reason)
-            }
-            Err(reason) => {
-                self.0 = Err(None);
-                Err(reason)
-            }
-        })
-    }
 }
 
 /// Writes a file as an object, which is there when it is whole.
@@ -192,7 +156,7 @@ pub(crate) fn put(address: &str, file: &Path) -> Result<(), String> {
 }
 
 /// Why, in few words; what a server says is untrusted.
-fn reason(error: &Error) -> String {
+pub(super) fn reason(error: &Error) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -201,6 +165,12 @@ fn reason(error: &Error) -> String {
             words = format!("{words}: {more}");
         }
         cause = error.source();
+    }
+    // What the crate says about its retries goes before.
+    if let Some((retries, last)) = words.split_once("  - ")
+        && retries.contains("Error performing")
+    {
+        words = last.to_owned();
     }
     // Listings that fail come without a class of their own.
     let says = |status: &str| words.contains(status);

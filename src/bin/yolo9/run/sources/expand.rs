@@ -9,8 +9,8 @@ use yolo9::image::EXTENSIONS;
 use yolo9::untrusted::{FileKind, read_text};
 
 use super::pattern::Pattern;
-use super::{Fingerprint, Mirrored, Origin, Source, Sources, objects, remote, standard_input};
-use crate::objects::{address as object_address, split};
+use super::{Fingerprint, Mirrored, Origin, Source, Sources, remote, standard_input};
+use crate::objects::{address as object_address, web_address, web_folder};
 use crate::report::counted;
 use crate::run::video::VideoInput;
 
@@ -37,7 +37,8 @@ pub(crate) struct Options<'a> {
 /// - a pattern (`a/**/*.jpg`, quoted from the shell) into the images and videos that match it, likewise;
 /// - a `.txt` file into the paths and addresses that it lists, one a line, relative to its own folder, in its order;
 /// - `-` into the paths that come in on stdin, or the one image whose bytes do;
-/// - an `http(s)://` address and any other file into itself;
+/// - an `http(s)://` address and any other file into itself; one that ends in a slash or has an asterisk, later, into what the
+///   web server lists there;
 /// - an address in an object store (`s3://…`) into the image that it is, the lines of the list that it is, or, later, the
 ///   objects below it or that match it;
 /// - a video file, a camera (its number or device) and the address of a stream into their frames. Videos in folders are
@@ -53,12 +54,12 @@ pub(crate) fn expand(inputs: &[PathBuf], options: Options<'_>) -> Sources {
     expansion.sources
 }
 
-struct Expansion<'a> {
-    options: Options<'a>,
+pub(super) struct Expansion<'a> {
+    pub(super) options: Options<'a>,
     out: Option<PathBuf>,
     /// Canonical paths and addresses.
     seen: HashSet<Fingerprint>,
-    sources: Sources,
+    pub(super) sources: Sources,
 }
 
 impl Expansion<'_> {
@@ -73,8 +74,15 @@ impl Expansion<'_> {
             let name = video.file_name();
             return self.video(video, Path::new(&name));
         }
-        if let Some(address) = remote::address(input) {
-            return self.remote(address);
+        if let Some(address) = web_folder(input) {
+            return self.objects(address);
+        }
+        if let Some(address) = web_address(input) {
+            return if remote::is_list(address) {
+                self.list_at(address, remote::fetch_list)
+            } else {
+                self.remote(address)
+            };
         }
         match std::fs::metadata(input) {
             Ok(metadata) if metadata.is_dir() => {
@@ -111,14 +119,14 @@ impl Expansion<'_> {
     }
 
     /// Once for each input.
-    fn failed(&mut self, input: &Path, reason: String) {
+    pub(super) fn failed(&mut self, input: &Path, reason: String) {
         if self.seen.insert(Fingerprint::of(&("failed", input))) {
             self.sources.failed.push((input.to_path_buf(), reason));
         }
     }
 
     /// Whether it is new.
-    fn first_time(&mut self, path: &Path) -> bool {
+    pub(super) fn first_time(&mut self, path: &Path) -> bool {
         // A file that cannot be resolved is told from others by its name, and opening it says why.
         let first = self.seen.insert(Fingerprint::of(path.canonicalize().as_deref().unwrap_or(path)));
         if !first {
@@ -127,7 +135,7 @@ impl Expansion<'_> {
         first
     }
 
-    fn add(&mut self, origin: Origin, relative: &Path) {
+    pub(super) fn add(&mut self, origin: Origin, relative: &Path) {
         self.sources.images.push(Source { origin, mirrored: Mirrored::Own(relative.into()) });
     }
 
@@ -141,10 +149,6 @@ impl Expansion<'_> {
         }
     }
 
-    fn offline(&mut self, address: &str) {
-        self.failed(Path::new(address), "addresses are not read with --offline (or YOLO9_OFFLINE)".into());
-    }
-
     fn file(&mut self, path: PathBuf, relative: PathBuf) {
         if let Some(video) = VideoInput::parse(&path) {
             return self.video(video, &relative);
@@ -152,46 +156,6 @@ impl Expansion<'_> {
         if self.first_time(&path) {
             self.sources.images.push(Source::file(path, relative));
         }
-    }
-
-    fn remote(&mut self, address: &str) {
-        if self.options.offline {
-            return self.offline(address);
-        }
-        if self.first_time(Path::new(address)) {
-            self.add(Origin::Remote(address.into()), Path::new(&remote::file_name(address)));
-        }
-    }
-
-    /// An image, a list, or all that is below an address or matches a pattern.
-    fn objects(&mut self, address: &str) {
-        if self.options.offline {
-            return self.offline(address);
-        }
-        if !self.first_time(Path::new(address)) {
-            return;
-        }
-        let (_, pattern) = split(address);
-        if pattern.is_empty() && has_extension(Path::new(address), "txt") {
-            match objects::read_list(address) {
-                Ok(text) => text.lines().for_each(|line| self.line(Path::new(line), Path::new(""))),
-                Err(reason) => self.failed(Path::new(address), reason),
-            }
-        } else if pattern.is_empty() && objects::is_image(address) {
-            self.object(address);
-        } else if self.options.listings {
-            self.add(Origin::Listing(address.into()), Path::new(""));
-        } else {
-            self.failed(
-                Path::new(address),
-                "objects are listed by `yolo9 detect` only; name them in a .txt list".into(),
-            );
-        }
-    }
-
-    fn object(&mut self, address: &str) {
-        let name = address.rsplit('/').next().unwrap_or_default();
-        self.sources.images.push(Source::object(address, &objects::place(name)));
     }
 
     /// Follows links to files and folders; a loop is skipped.
@@ -247,7 +211,7 @@ impl Expansion<'_> {
     }
 
     /// One line of a list or of stdin.
-    fn line(&mut self, line: &Path, folder: &Path) {
+    pub(super) fn line(&mut self, line: &Path, folder: &Path) {
         let line = line.to_str().map_or(line, |line| Path::new(line.trim()));
         if line.as_os_str().is_empty() || line.to_str().is_some_and(|line| line.starts_with('#')) {
             return;
@@ -256,16 +220,11 @@ impl Expansion<'_> {
             let name = stream.file_name();
             return self.video(stream, Path::new(&name));
         }
-        if let Some(address) = remote::address(line) {
+        if let Some(address) = web_address(line) {
             return self.remote(address);
         }
         if let Some(address) = object_address(line) {
-            if self.options.offline {
-                self.offline(address);
-            } else if self.first_time(Path::new(address)) {
-                self.object(address);
-            }
-            return;
+            return self.object(address);
         }
         let path = folder.join(line);
         match std::fs::metadata(&path) {

@@ -1,5 +1,6 @@
 //! From the arguments to a list of images.
 
+mod elsewhere;
 mod expand;
 mod fingerprint;
 mod objects;

@@ -7,7 +7,7 @@ use yolo9::image::EXTENSIONS;
 use yolo9::untrusted::FileKind;
 
 use super::Source;
-use crate::objects::{Listing, below, list, read as read_object, split};
+use crate::objects::{Listing, below, list, plain, read as read_object, split};
 
 /// The objects below an address that are images, or that match its pattern.
 pub(crate) struct Objects {
@@ -18,17 +18,14 @@ pub(crate) struct Objects {
 
 impl Objects {
     /// # Errors
-    /// When the pattern is none.
+    /// When the address or its pattern is none.
     pub(crate) fn open(address: &str) -> Result<Self, String> {
         let (listed, pattern) = split(address);
+        let listed = plain(listed)?;
         let glob = |pattern| GlobBuilder::new(pattern).literal_separator(true).build();
         let matcher = (!pattern.is_empty()).then(|| glob(pattern)).transpose();
         let matcher = matcher.map_err(|error| format!("not a pattern: {}", error.kind()))?;
-        Ok(Self {
-            listed: listed.to_owned(),
-            matcher: matcher.map(|glob| glob.compile_matcher()),
-            listing: list(listed),
-        })
+        Ok(Self { matcher: matcher.map(|glob| glob.compile_matcher()), listing: list(&listed), listed })
     }
 }
 

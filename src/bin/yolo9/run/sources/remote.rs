@@ -1,18 +1,10 @@
 //! Images from the web.
 
-use std::path::Path;
-
 use yolo9::hub::download;
+use yolo9::untrusted::FileKind;
 
 /// Larger files are no images that anybody means to process.
 const MAX_LENGTH: u64 = 512 << 20;
-
-/// The address that an argument is, if it is one.
-pub(super) fn address(input: &Path) -> Option<&str> {
-    let text = input.to_str()?;
-    let is_address = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
-    is_address.then_some(text)
-}
 
 /// The last part of its path, without what no file may be called.
 pub(super) fn file_name(address: &str) -> String {
@@ -26,6 +18,17 @@ pub(super) fn file_name(address: &str) -> String {
     }
 }
 
+/// Whether an address is that of a list of images.
+pub(super) fn is_list(address: &str) -> bool {
+    file_name(address).to_ascii_lowercase().ends_with(".txt")
+}
+
+/// The lines of a list.
+pub(super) fn fetch_list(address: &str) -> Result<String, String> {
+    let bytes = download(address, FileKind::List.max_bytes())?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+}
+
 pub(super) fn fetch(address: &str) -> Result<Vec<u8>, String> {
     download(address, MAX_LENGTH)
 }
@@ -35,9 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_told_from_paths_and_give_file_names() {
-        assert_eq!(address(Path::new("https://a.b/c.jpg")), Some("https://a.b/c.jpg"));
-        assert_eq!(address(Path::new("https/c.jpg")), None);
+    fn addresses_give_file_names() {
         struct Case(&'static str, &'static str);
         for Case(address, name) in [
             Case("https://a.b/c/d.jpg?size=1#x", "d.jpg"),
