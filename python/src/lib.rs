@@ -11,6 +11,9 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     use pyo3::prelude::*;
+    use pyo3::types::PyTuple;
+    use yolo9::image::{EXTENSIONS, ImageLimits};
+    use yolo9::untrusted::FileKind;
 
     #[pymodule_export]
     use super::detector::Detector;
@@ -25,6 +28,11 @@ mod _native {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         // Whoever has a logger of their own keeps it.
         let _ = pyo3_log::try_init();
+        // What the library and the program hold to, for what Python reads itself.
+        module.add("IMAGE_EXTENSIONS", PyTuple::new(module.py(), EXTENSIONS)?)?;
+        module.add("MAX_IMAGE_BYTES", FileKind::Image.max_bytes())?;
+        module.add("MAX_IMAGE_PIXELS", ImageLimits::default().max_pixels)?;
+        module.add("MAX_MODEL_BYTES", FileKind::UnknownModel.max_bytes())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

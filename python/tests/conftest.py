@@ -80,6 +80,23 @@ def as_program_says(row: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def until_open(port: int) -> None:
+    """Waits for a server."""
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(port)
+
+
 class Bucket:
     """A bucket of a server of our own."""
 
@@ -107,9 +124,7 @@ class Bucket:
 def bucket() -> Iterator[Bucket]:
     """An S3 server in a process of its own, which the usual variables name."""
     pytest.importorskip("moto")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
@@ -126,11 +141,7 @@ def bucket() -> Iterator[Bucket]:
     before = dict(os.environ)
     os.environ.update(variables)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+        until_open(port)
         yield Bucket(endpoint)
     finally:
         server.kill()

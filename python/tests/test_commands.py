@@ -36,7 +36,7 @@ def test_export_and_quantize_write_files(tmp_path: Path) -> None:
     path = tmp_path / "a b.onnx"
     exported = yolo9_rs.export("codes-dysample", path, imgsz=SIZE)
     assert exported["path"] == str(path) and exported["names"][0] == "qr"
-    with pytest.raises(yolo9_rs.CommandError, match="exists") as refused:
+    with pytest.raises(yolo9_rs.CommandError, match="exists.*exist_ok") as refused:
         yolo9_rs.export("codes-dysample", path)
     assert refused.value.exit_code == 1 and pickle.loads(pickle.dumps(refused.value)).exit_code == 1
     assert len(yolo9_rs.Detector(path).detect(SAMPLE).class_names) == 6
@@ -49,7 +49,7 @@ def test_errors_are_exceptions_by_kind(tmp_path: Path) -> None:
         yolo9_rs.info("none.pt")
     with pytest.raises(yolo9_rs.DatasetError, match=r"none\.yaml"):
         yolo9_rs.val("none.yaml")
-    with pytest.raises(ValueError, match="--nonsense"):
+    with pytest.raises(ValueError, match="nonsense"):
         yolo9_rs.val(DATA, nonsense=1)
     config = (REPOSITORY / "configs/yolov9-t.yaml").read_text().replace("SPPELAN", "SPPELAM")
     (tmp_path / "typo.yaml").write_text(config)

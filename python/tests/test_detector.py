@@ -241,6 +241,11 @@ def test_a_detector_is_pickled_by_its_arguments(detector: yolo9_rs.Detector) -> 
     assert again.names[0] == "qr" and again.imgsz == (640, 640) and again.sessions == 1
 
 
+def test_a_second_library_is_not_ignored_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    yolo9_rs.Detector(imgsz=32, onnxruntime=tmp_path / "other.so")
+    assert any("other.so: not loaded" in record.message for record in caplog.records)
+
+
 def test_memory_stays(tmp_path: Path) -> None:
     detector = yolo9_rs.Detector(imgsz=32, threads=1)
     image = np.zeros((48, 64, 3), np.uint8)

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from . import _native
 from ._errors import ImageError
+from ._native import MAX_IMAGE_PIXELS
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 Image: TypeAlias = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, "NDArray[np.uint8]", "PilImage"]
 """A path, an image file in memory, a PIL image, or an RGB array of shape [height, width, 3] and type uint8."""
-
-MAX_PIXELS = 200_000_000
-"""As for files."""
 
 _PIL_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 """Modes of 8 bits per channel and less. ``convert("RGB")`` cuts others off at 255."""
@@ -70,8 +68,8 @@ def _checked(array: NDArray[Any]) -> NDArray[np.uint8]:
         raise ValueError(f"{came}; {expected}: {remedy}")
     if array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise ValueError(f"{came}; {expected}{_remedy(array)}")
-    if array.shape[0] * array.shape[1] > MAX_PIXELS:
-        raise ValueError(f"{came}; {expected}, of at most {MAX_PIXELS // 1_000_000} megapixels")
+    if array.shape[0] * array.shape[1] > MAX_IMAGE_PIXELS:
+        raise ValueError(f"{came}; {expected}, of at most {MAX_IMAGE_PIXELS // 1_000_000} megapixels")
     return np.ascontiguousarray(array)
 
 

@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+IMAGE_EXTENSIONS: tuple[str, ...]
+MAX_IMAGE_BYTES: int
+MAX_IMAGE_PIXELS: int
+MAX_MODEL_BYTES: int
 
 _Image = NDArray[np.uint8] | bytes | str | PathLike[str]
 _Found = tuple[

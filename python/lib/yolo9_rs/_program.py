@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -136,14 +137,19 @@ def _event(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and "level" in event else None
 
 
+def _as_keywords(message: str) -> str:
+    """Options as they are written in Python: ``--exist-ok`` is ``exist_ok``."""
+    return re.sub(r"(?<![\w-])--([a-z][a-z0-9-]*)", lambda option: option[1].replace("-", "_"), message)
+
+
 def _exception(failure: dict[str, Any] | None, plain: Sequence[str], code: int) -> BaseException:
     if code == _INTERRUPTED:
         return KeyboardInterrupt()
     if failure is not None:
-        kind = BY_KIND.get(failure["kind"])
-        return CommandError(failure["message"], code) if kind is None else kind(failure["message"])
+        kind, words = BY_KIND.get(failure["kind"]), _as_keywords(failure["message"])
+        return CommandError(words, code) if kind is None else kind(words)
     message = "\n".join(plain).strip()
     if code == 1 and message:
         # clap's own words about the command line.
-        return ValueError(message.removeprefix("error: "))
-    return CommandError(message or f"yolo9 ended with exit code {code}", code)
+        return ValueError(_as_keywords(message.removeprefix("error: ")))
+    return CommandError(_as_keywords(message) or f"yolo9 ended with exit code {code}", code)

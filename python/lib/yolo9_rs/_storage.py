@@ -15,13 +15,10 @@ from typing import Any
 
 from pyarrow import fs
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+from ._native import IMAGE_EXTENSIONS, MAX_IMAGE_BYTES
+
+EXTENSIONS = tuple(f".{extension}" for extension in IMAGE_EXTENSIONS)
 """Of the files that are taken from a folder, as the program does."""
-
-MAX_IMAGE_BYTES = 256 << 20
-"""As the program; a larger file is an error of that image."""
-
-MAX_MODEL_BYTES = 2 << 30
 
 _PATTERN = re.compile(r"[*?\[]")
 

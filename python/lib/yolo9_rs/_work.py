@@ -23,9 +23,9 @@ from . import _native
 from ._ahead import in_order
 from ._detector import DEFAULT_WEIGHTS, Detector
 from ._errors import ImageError, Yolo9Error
-from ._native import __version__
+from ._native import MAX_MODEL_BYTES, __version__
 from ._progress import Progress
-from ._storage import MAX_MODEL_BYTES, Location, StorageError, images, locate, read, reason, write
+from ._storage import Location, StorageError, images, locate, read, reason, write
 from ._table import SCHEMA, Row, to_table
 
 READERS = 8
