@@ -51,11 +51,23 @@ pub fn summary(result: &ImageResult<'_>) -> String {
     let found: Vec<String> = counts
         .into_iter()
         .map(|(class, count)| {
-            format!("{count} {}{}", printable(&result.name_of(class)), if count > 1 { "s" } else { "" })
+            let name = result.name_of(class);
+            format!("{count} {}{}", printable(&name), if count > 1 { plural_ending(&name) } else { "" })
         })
         .collect();
     let found = if found.is_empty() { "(no detections)".to_owned() } else { found.join(", ") };
     format!("{}x{} {found}", result.input.height, result.input.width)
+}
+
+/// What several of a class end in: 2 cats, 2 buses, 2 benches, 2 scissors.
+fn plural_ending(name: &str) -> &'static str {
+    if ["ss", "us", "x", "ch", "sh"].iter().any(|end| name.ends_with(end)) {
+        "es"
+    } else if name.ends_with('s') {
+        ""
+    } else {
+        "s"
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +90,8 @@ mod tests {
         };
         assert_eq!(summary(&result), "640x320 1 cat, 2 dogs");
         assert_eq!(summary(&ImageResult { detections: &[], ..result }), "640x320 (no detections)");
+        let endings = ["bus", "wine glass", "bench", "datamatrix", "skis", "qr"].map(plural_ending);
+        assert_eq!(endings, ["es", "es", "es", "es", "", "s"]);
         assert_eq!(yolo_lines(&result, false).lines().next(), Some("1 0.200000 0.200000 0.200000 0.200000"));
         assert_eq!(yolo_lines(&result, true).lines().nth(1), Some("0 0.200000 0.200000 0.200000 0.200000 0.500000"));
         assert_eq!(table_rows(&result).lines().next(), Some("a b.jpg\tdog\t0.8750\t10.0\t20.0\t30.0\t60.0"));

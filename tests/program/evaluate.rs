@@ -169,6 +169,7 @@ fn mistakes_in_datasets_are_named() {
     place.fails("val --data data.yaml --split test", 1);
     place.write("x.json", b"{}");
     place.fails("val --data x.json", 1);
+    place.fails("val --data data.yaml --predictions x.json --conf 0.1 --device openvino --threads 2", 1);
     place.write("data.yaml", b"path: set\nval: nowhere\nnames: [qr, barcode]\n");
     place.fails("val --data data.yaml", 1);
     place.write("other.yaml", b"path: set\nval: images\nnames: [cat, dog]\n");

@@ -31,8 +31,17 @@ pub(crate) struct ValArgs {
     #[command(flatten)]
     pub(crate) dataset: DatasetArgs,
 
-    /// Evaluate an existing COCO results file instead of running inference.
-    #[arg(long, value_name = "FILE", help_heading = "Dataset")]
+    /// Evaluate an existing COCO results file instead of running inference; `--weights` is not looked at.
+    #[arg(
+        long,
+        value_name = "FILE",
+        // What changes nothing then. Not `weights`, which a variable may have set.
+        conflicts_with_all = [
+            "config", "names", "imgsz", "square", "batch", "conf", "iou", "max_det", "agnostic", "classes", "device",
+            "precision", "half", "threads", "dysample", "onnxruntime",
+        ],
+        help_heading = "Dataset"
+    )]
     pub(crate) predictions: Option<PathBuf>,
 
     #[command(flatten)]
