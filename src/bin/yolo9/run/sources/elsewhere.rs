@@ -4,12 +4,7 @@ use std::path::Path;
 
 use super::expand::Expansion;
 use super::{Origin, Source, objects, remote};
-use crate::objects::{address, split, web_address};
-use crate::run::video::VideoInput;
-
-fn is_address(line: &Path) -> bool {
-    web_address(line).or(address(line)).is_some() || VideoInput::parse(line).is_some_and(|video| video.is_remote())
-}
+use crate::objects::split;
 
 impl Expansion<'_> {
     pub(super) fn offline(&mut self, address: &str) {
@@ -20,8 +15,9 @@ impl Expansion<'_> {
     fn is_taken(&mut self, address: &str) -> bool {
         if self.options.offline {
             self.offline(address);
+            return false;
         }
-        !self.options.offline && self.first_time(Path::new(address))
+        self.first_time(Path::new(address))
     }
 
     /// An image on the web.
@@ -39,10 +35,9 @@ impl Expansion<'_> {
         let folder = &address[..address.rfind('/').map_or(0, |slash| slash + 1)];
         match read(address) {
             Ok(text) => text.lines().map(str::trim).for_each(|line| {
-                let is_relative = !line.is_empty() && !line.starts_with('#') && !is_address(Path::new(line));
-                let line =
-                    if is_relative { format!("{folder}{}", line.trim_start_matches("./")) } else { line.to_owned() };
-                self.line(Path::new(&line), Path::new(""));
+                if !self.takes_line(Path::new(line)) {
+                    self.takes_line(Path::new(&format!("{folder}{}", line.trim_start_matches("./"))));
+                }
             }),
             Err(reason) => self.failed(Path::new(address), reason),
         }

@@ -210,21 +210,29 @@ impl Expansion<'_> {
         }
     }
 
-    /// One line of a list or of stdin.
-    pub(super) fn line(&mut self, line: &Path, folder: &Path) {
-        let line = line.to_str().map_or(line, |line| Path::new(line.trim()));
+    /// Takes a line of a list that is no path: an address, a comment, or nothing. Gives whether it was one.
+    pub(super) fn takes_line(&mut self, line: &Path) -> bool {
         if line.as_os_str().is_empty() || line.to_str().is_some_and(|line| line.starts_with('#')) {
-            return;
+            return true;
         }
         if let Some(stream) = VideoInput::parse(line).filter(VideoInput::is_remote) {
             let name = stream.file_name();
-            return self.video(stream, Path::new(&name));
+            self.video(stream, Path::new(&name));
+        } else if let Some(address) = web_address(line) {
+            self.remote(address);
+        } else if let Some(address) = object_address(line) {
+            self.object(address);
+        } else {
+            return false;
         }
-        if let Some(address) = web_address(line) {
-            return self.remote(address);
-        }
-        if let Some(address) = object_address(line) {
-            return self.object(address);
+        true
+    }
+
+    /// One line of a list or of stdin.
+    fn line(&mut self, line: &Path, folder: &Path) {
+        let line = line.to_str().map_or(line, |line| Path::new(line.trim()));
+        if self.takes_line(line) {
+            return;
         }
         let path = folder.join(line);
         match std::fs::metadata(&path) {
