@@ -11,7 +11,7 @@ use yolo9::output::{Header, Shard};
 use yolo9::runtime::{OrtBackend, SessionOptions};
 use yolo9::untrusted::printable;
 
-use crate::cli::{DetectArgs, Globals, OthersArgs};
+use crate::cli::{DetectArgs, Globals};
 use crate::console::{event, logs_json, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
@@ -30,7 +30,7 @@ use crate::weights::embedded_model;
 use crate::{devices, model, objects, options};
 
 pub(crate) fn run(args: &mut DetectArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
-    take_habits(args)?;
+    args.inputs.append(&mut args.source);
     if let Some(out) = args.output.out.as_deref().filter(|out| objects::address(out).is_some()) {
         anyhow::bail!(
             "--out {}: is in an object store; give a local folder, and write what goes there with --jsonl, --json, --csv or \
@@ -228,13 +228,14 @@ impl Outputs {
         if let Some(out) = output.out.as_deref().filter(|out| is_image_name(out)) {
             log::warn!("--out {}: is taken for a folder, in which the results get their own names", out.display());
         }
-        let create = || match (&output.project, &output.name) {
-            (None, None) => RunFolder::create(output.out.as_deref(), exist_ok),
-            (project, name) => RunFolder::numbered(
-                project.as_deref().unwrap_or(Path::new(RUNS)),
-                name.as_deref().unwrap_or(Path::new("exp")),
-                exist_ok,
-            ),
+        let create = || match &output.out {
+            Some(out) => RunFolder::create(out, exist_ok),
+            None => {
+                // Only a folder that was asked for may be written into again.
+                let exist_ok = exist_ok && (output.project.is_some() || output.name.is_some());
+                let project = output.project.as_deref().unwrap_or(Path::new(RUNS));
+                RunFolder::numbered(project, output.name.as_deref().unwrap_or(Path::new("exp")), exist_ok)
+            }
         };
         let folder = (output.needs_folder() || output.name.is_some()).then(create).transpose()?;
         let keeps_journal = folder.as_ref().filter(|_| plan.uncounted().is_none());
@@ -272,23 +273,6 @@ impl Outputs {
 fn is_image_name(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     !path.is_dir() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()) || extension == "mp4")
-}
-
-/// Options of other tools that are no options here.
-fn take_habits(args: &mut DetectArgs) -> anyhow::Result<()> {
-    args.inputs.append(&mut args.source);
-    let OthersArgs { augment, visualize, view_img, update, dnn } = &args.others;
-    let unsupported = [
-        ("--augment", augment, "augmented inference is not supported"),
-        ("--visualize", visualize, "feature maps are not drawn (`yolo9 explain` draws those of DySample)"),
-        ("--view-img", view_img, "images are written, not shown"),
-        ("--update", update, "nothing updates weights"),
-        ("--dnn", dnn, "inference runs on ONNX Runtime only"),
-    ];
-    if let Some((option, _, reason)) = unsupported.into_iter().find(|(_, asked, _)| **asked) {
-        anyhow::bail!("{option}: {reason}; leave the option out");
-    }
-    Ok(())
 }
 
 fn refuse_uncounted(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {

@@ -12,15 +12,15 @@ use yolo9::model::ModelFile;
 use yolo9::runtime::{Device, DeviceProblem, Precision, Runtime, SessionOptions};
 use yolo9::{Detector, Image, Model, embedded};
 
-use crate::cli::{DoctorArgs, Globals};
+use crate::cli::{Globals, RuntimeArgs};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
 use crate::{devices, options};
 
-pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+pub(crate) fn run(args: &RuntimeArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     print_line!("yolo9          {} ({}, {})", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     anyhow::ensure!(
-        devices::precision(&args.runtime) != Some(Precision::Int8),
+        devices::precision(args) != Some(Precision::Int8),
         "--precision int8: the self-check runs the embedded model, which is f32; run a file of `yolo9 quantize` with `yolo9 \
          detect` on the device instead"
     );
@@ -29,19 +29,19 @@ pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitSt
     print_line!(
         "threads        {} granted, {} used",
         SessionOptions::default().threads,
-        options::session(&args.runtime).threads
+        options::session(args).threads
     );
     print_line!("devices");
     for device in Device::KINDS {
         print_line!("  {:<12} {}", device.name(), availability(device, &cache, globals.is_offline()));
     }
     let start = Instant::now();
-    let runtime = devices::runtime(&args.runtime, globals)?;
+    let runtime = devices::runtime(args, globals)?;
     let library = runtime.library();
     print_line!("ONNX Runtime   {}", library.path.display());
     print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
     print_line!("  build        {}", runtime.build_info());
-    if options::session(&args.runtime).native_dysample() {
+    if options::session(args).native_dysample() {
         print_line!("DySample       native operator, {} kernel", Kernel::best());
     } else {
         print_line!("DySample       standard ONNX operators");
@@ -80,13 +80,13 @@ fn availability(device: Device, cache: &Path, offline: bool) -> String {
 }
 
 /// The embedded model on the embedded image: a wrong library, a broken CPU feature or a damaged program shows here.
-fn self_check(args: &DoctorArgs, runtime: &Runtime) -> anyhow::Result<ExitStatus> {
+fn self_check(args: &RuntimeArgs, runtime: &Runtime) -> anyhow::Result<ExitStatus> {
     let model = embedded::models().first().context("no embedded model")?;
     let opened = Model::new(model.name, ModelFile::Checkpoint(model.checkpoint()?), None, None)?;
     let preset = Preset::default();
     let letterbox = opened.letterbox(None, InputShape::Rectangular, preset.box_rescaling())?;
     let detector = DetectorOptions::new(letterbox, preset.postprocess());
-    let session = options::session(&args.runtime);
+    let session = options::session(args);
     print_line!("device         {} in {}", session.device, session.precision.unwrap_or_default());
     let mut detector = Detector::from_model(opened, detector, runtime, &session)?;
     let found = detector.detect(&Image::decode(embedded::SAMPLE_IMAGE, &ImageLimits::default())?)?;

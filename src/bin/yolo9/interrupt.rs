@@ -52,13 +52,13 @@ impl Process {
         action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// How it ended, if it does in that time.
-    pub(crate) fn wait_for(&self, time: Duration) -> Option<ExitStatus> {
+    /// How it ended, if it does in the time that somebody has, which may change meanwhile.
+    pub(crate) fn wait_for(&self, time: impl Fn() -> Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         loop {
             match self.with(Child::try_wait) {
                 Ok(Some(status)) => return Some(status),
-                Ok(None) if start.elapsed() < time => std::thread::sleep(Duration::from_millis(5)),
+                Ok(None) if start.elapsed() < time() => std::thread::sleep(Duration::from_millis(5)),
                 _ => return None,
             }
         }

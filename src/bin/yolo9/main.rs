@@ -76,6 +76,10 @@ fn parse(plain: &clap::Command) -> Result<(Cli, Settings), ExitCode> {
     })?;
     let parsed = command.try_get_matches_from(typed).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.map_err(|message| {
+        if let Some(refusal) = cli::refusal(&message) {
+            say!("error: {refusal}");
+            return ExitCode::from(1);
+        }
         // Help and version are messages too, on stdout; nothing can be done if that is closed.
         let _ = message.print();
         ExitCode::from(if message.use_stderr() { 1 } else { 0 })
@@ -104,7 +108,7 @@ fn run(cli: Cli, mut plain: clap::Command, settings: &Settings) -> anyhow::Resul
         Command::Quantize(args) => quantize::run(&args, globals),
         Command::Config(args) => settings_file::run(&args, &plain, settings),
         Command::Configs(args) => configs::run(&args),
-        Command::Completions(args) => manual::completions(&args, &mut plain),
+        Command::Completions { shell } => manual::completions(shell, &mut plain),
         Command::Man => manual::page(plain),
         Command::Doctor(args) => doctor::run(&args, globals),
     }

@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use clap::Command;
+use clap_complete::Shell;
 
-use crate::cli::CompletionsArgs;
 use crate::exit::ExitStatus;
 
-pub(crate) fn completions(args: &CompletionsArgs, command: &mut Command) -> anyhow::Result<ExitStatus> {
+pub(crate) fn completions(shell: Shell, command: &mut Command) -> anyhow::Result<ExitStatus> {
     // Into memory first: the generator panics on a closed stream.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, command, "yolo9", &mut script);
+    clap_complete::generate(shell, command, "yolo9", &mut script);
     std::io::stdout().write_all(&script)?;
     Ok(ExitStatus::Done)
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<ExitSta
             anyhow::bail!("{option} {}: lies in the shard {}; choose another place", path.display(), shard.display());
         }
     }
-    let folder = RunFolder::create(Some(&args.out), args.exist_ok)?;
+    let folder = RunFolder::create(&args.out, args.exist_ok)?;
     let mut journal = Journal::lock(folder.path())?
         .with_context(|| format!("{}: another run is writing into this folder", folder.path().display()))?;
     let header = Header { shard: Shard::WHOLE, ..shards.header.clone() };

@@ -42,9 +42,6 @@ pub(crate) fn output_path(
         }
         _ => {}
     }
-    if path.exists() && !exist_ok {
-        anyhow::bail!("{} exists; choose another name with -o, or replace it with --exist-ok", path.display());
-    }
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
     refuse_all(&inputs, &[("--output", Some(&path))], None, exist_ok)?;
     Ok(path)

@@ -55,18 +55,32 @@ pub(crate) fn refuse<'a>(inputs: impl IntoIterator<Item = &'a Path>, outputs: &[
     Ok(())
 }
 
-/// The same for a command that writes single files and files of fixed names in a folder, if it may replace any.
+/// Refuses a folder, and a file that exists unless it may be replaced. A pipe or a device is written to.
+pub(crate) fn check_file(option: &str, path: &Path, exist_ok: bool) -> anyhow::Result<()> {
+    let shown = path.display();
+    anyhow::ensure!(!path.is_dir(), "{option} {shown}: is a folder; expected the name of a file");
+    anyhow::ensure!(
+        exist_ok || !path.is_file(),
+        "{option} {shown}: exists; choose another name, or replace it with --exist-ok"
+    );
+    Ok(())
+}
+
+/// All of that for a command that writes single files (`-` is stdout) and files of fixed names in a folder.
 pub(crate) fn refuse_all(
     inputs: &[PathBuf],
     files: &[(&str, Option<&Path>)],
     folder: Option<&Path>,
     exist_ok: bool,
 ) -> anyhow::Result<()> {
+    let files: Vec<(&str, &Path)> = files.iter().filter_map(|(option, path)| Some((*option, (*path)?))).collect();
+    for (option, path) in files.iter().filter(|(_, path)| *path != Path::new("-")) {
+        check_file(option, path, exist_ok)?;
+    }
     if !exist_ok {
         return Ok(());
     }
     let inputs = || inputs.iter().map(PathBuf::as_path);
-    let files: Vec<(&str, &Path)> = files.iter().filter_map(|(option, path)| Some((*option, (*path)?))).collect();
     refuse(inputs(), &files)?;
     folder.map_or(Ok(()), |folder| refuse_inside(inputs(), folder))
 }

@@ -31,11 +31,8 @@ pub(crate) enum WeightsLocation {
 /// Weights from elsewhere: they are asked for more than once, to be opened, measured and named.
 static READ: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
 
-/// Reads what is at an address, of at most so many bytes.
-type Read = fn(&str, u64) -> Result<Vec<u8>, String>;
-
 /// The bytes at an address, read once.
-fn read_once(address: &str, read: Read) -> Result<Arc<[u8]>, String> {
+fn read_once(address: &str, read: objects::Read) -> Result<Arc<[u8]>, String> {
     let mut all = READ.lock().unwrap_or_else(PoisonError::into_inner);
     let all = all.get_or_insert_default();
     if let Some(bytes) = all.get(address) {
@@ -47,7 +44,7 @@ fn read_once(address: &str, read: Read) -> Result<Arc<[u8]>, String> {
 }
 
 /// How the weights that an address names are read; nothing for files and names.
-fn reader(weights: &str) -> Option<Read> {
+fn reader(weights: &str) -> Option<objects::Read> {
     match Path::new(weights) {
         address if objects::address(address).is_some() => Some(objects::read),
         address if objects::web_address(address).is_some() => Some(download),

@@ -78,28 +78,6 @@ pub(crate) struct DetectArgs {
     /// faster.
     #[arg(long, alias = "batch-size", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Performance")]
     pub(crate) batch: u16,
-
-    #[command(flatten)]
-    pub(crate) others: OthersArgs,
-}
-
-/// Options of other tools that are refused with a reason.
-#[derive(Debug, Args)]
-pub(crate) struct OthersArgs {
-    #[arg(long, hide = true)]
-    pub(crate) augment: bool,
-
-    #[arg(long, hide = true)]
-    pub(crate) visualize: bool,
-
-    #[arg(long, alias = "show", hide = true)]
-    pub(crate) view_img: bool,
-
-    #[arg(long, hide = true)]
-    pub(crate) update: bool,
-
-    #[arg(long, hide = true)]
-    pub(crate) dnn: bool,
 }
 
 /// What is written.

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use clap_complete::Shell;
 use yolo9::Size;
 use yolo9::dysample::Lift;
 use yolo9::onnx::Opset;
 
-use super::common::{NamesArg, RuntimeArgs};
+use super::common::NamesArg;
 use super::values::{parse_size, parse_unit};
 
 #[derive(Debug, Args)]
@@ -220,17 +219,4 @@ pub(crate) struct ConfigsArgs {
     /// List the modules that a config may use.
     #[arg(long)]
     pub(crate) modules: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CompletionsArgs {
-    /// The shell.
-    #[arg(value_enum)]
-    pub(crate) shell: Shell,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
-    #[command(flatten)]
-    pub(crate) runtime: RuntimeArgs,
 }

@@ -4,29 +4,20 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command};
 use yolo9::image::EXTENSIONS;
 
-/// What a key of `yolo predict key=value` is here.
+/// What a key of `yolo predict key=value` is here if it is no option.
 enum Key {
-    Option(&'static str),
     /// The switch that `False` stands for.
     Unless(&'static str),
     /// These values say what happens anyway.
     Only(&'static [&'static str]),
 }
-use Key::{Only, Option as Is, Unless};
+use Key::{Only, Unless};
 
 const KEYS: &[(&str, Key)] = &[
-    ("model", Is("weights")),
-    ("max_det", Is("max-det")),
-    ("agnostic_nms", Is("agnostic")),
-    ("save_txt", Is("txt")),
-    ("save_conf", Is("save-conf")),
-    ("save_crop", Is("save-crop")),
-    ("line_width", Is("line-width")),
-    ("vid_stride", Is("vid-stride")),
-    ("exist_ok", Is("exist-ok")),
     ("save", Unless("no-draw")),
     ("show_labels", Unless("hide-labels")),
     ("show_conf", Unless("hide-conf")),
@@ -35,6 +26,23 @@ const KEYS: &[(&str, Key)] = &[
     ("mode", Only(&["predict", "val", "export"])),
     ("format", Only(&["onnx"])),
 ];
+
+/// Options of other tools that are none here.
+const REFUSED: &[(&str, &str)] = &[
+    ("--augment", "augmented inference is not supported"),
+    ("--visualize", "feature maps are not drawn (`yolo9 explain` draws those of DySample)"),
+    ("--view-img", "images are written, not shown"),
+    ("--show", "images are written, not shown"),
+    ("--update", "nothing updates weights"),
+    ("--dnn", "inference runs on ONNX Runtime only"),
+];
+
+/// Why an option that clap does not know is none, if other tools have it.
+pub(crate) fn refusal(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    let (_, reason) = REFUSED.iter().find(|(refused, _)| refused == option)?;
+    Some(format!("{option}: {reason}; leave the option out"))
+}
 
 /// Translates a command line, program name included:
 /// - a missing command is `detect`, as in `yolo9 bus.jpg`; `detect predict` and `mode=val` name one too;
@@ -171,10 +179,10 @@ impl Known<'_> {
                 let off = value.eq_ignore_ascii_case("false");
                 return Some(if off { vec![format!("--{switch}").into()] } else { Vec::new() });
             }
-            Some(Is(option)) => *option,
-            _ => key,
+            _ => key.replace('_', "-"),
         };
-        let known = self.named(option).is_some() || option == "weights";
+        // `export` has its model as an argument.
+        let known = self.named(&option).is_some() || option == "model";
         if !known && is_path(value) {
             return None;
         }
@@ -253,7 +261,7 @@ mod tests {
             Case("yolo9 --version", "yolo9 --version"),
             Case(
                 "yolo9 -q predict model=best.pt source=a.jpg conf=0.4 save_txt=True save=False classes=[0,5]",
-                "yolo9 -q predict --weights best.pt --source a.jpg --conf 0.4 --txt --no-draw --classes 0,5",
+                "yolo9 -q predict --model best.pt --source a.jpg --conf 0.4 --save-txt --no-draw --classes 0,5",
             ),
             Case("yolo9 task=detect mode=predict source=0", "yolo9 detect --source 0"),
             Case("yolo9 detect predict source=0 verbose=False", "yolo9 predict --source 0 --quiet"),
@@ -279,7 +287,7 @@ mod tests {
         let all: Vec<Known<'_>> =
             command.get_subcommands().map(|subcommand| Known { command: subcommand, plain: &command }).collect();
         for (key, option) in KEYS {
-            if let Is(option) | Unless(option) = option {
+            if let Unless(option) = option {
                 assert!(all.iter().any(|known| known.named(option).is_some()), "{key}");
             }
         }

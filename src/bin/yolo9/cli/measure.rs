@@ -292,19 +292,15 @@ pub(crate) struct BenchArgs {
 }
 
 impl BenchArgs {
-    /// The options of one of the devices and precisions.
-    pub(crate) fn runtime(&self, device: DeviceArg, precision: Option<Precision>) -> RuntimeArgs {
-        RuntimeArgs { device, precision, half: self.half, engine: self.engine.clone() }
-    }
-
-    /// All devices with all precisions.
+    /// The options of all devices with all precisions.
     pub(crate) fn runtimes(&self) -> Vec<RuntimeArgs> {
         let precisions: Vec<Option<Precision>> = self.precision.iter().copied().map(Some).collect();
         let precisions = if precisions.is_empty() { vec![None] } else { precisions };
-        let of_device = |device: &DeviceArg| {
-            precisions.clone().into_iter().map(|precision| self.runtime(*device, precision)).collect::<Vec<_>>()
+        let of_both = |device: DeviceArg, precision| {
+            let (half, engine) = (self.half, self.engine.clone());
+            RuntimeArgs { device, precision, half, engine }
         };
-        self.device.iter().flat_map(of_device).collect()
+        self.device.iter().flat_map(|device| precisions.iter().map(|precision| of_both(*device, *precision))).collect()
     }
 }
 

@@ -14,13 +14,12 @@ mod values;
 pub(crate) use common::{
     DeviceArg, DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs,
 };
-pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OthersArgs, OutputArgs};
+pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OutputArgs};
 pub(crate) use explain::{ExplainArgs, Region};
 pub(crate) use files::{
-    CompletionsArgs, ConfigArgs, ConfigsArgs, ConvertArgs, DoctorArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs,
-    ModelsAction, ModelsArgs,
+    ConfigArgs, ConfigsArgs, ConvertArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs, ModelsAction, ModelsArgs,
 };
-pub(crate) use habits::{is_called, translate};
+pub(crate) use habits::{is_called, refusal, translate};
 pub(crate) use measure::{BenchArgs, CompareArgs, MemoryArgs, SideArg, ValArgs};
 pub(crate) use quantize::{MethodArg, QuantizeArgs};
 pub(crate) use train::TrainArgs;
@@ -28,6 +27,7 @@ pub(crate) use train::TrainArgs;
 pub(crate) use train::{Freeze, OptimizerArg, TrainOnly};
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
 
@@ -107,11 +107,15 @@ pub(crate) enum Command {
     /// List the built-in configs, or print one.
     Configs(ConfigsArgs),
     /// Print completions for a shell.
-    Completions(CompletionsArgs),
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: Shell,
+    },
     /// Print the manual page.
     Man,
     /// Check the installation, with the embedded model.
-    Doctor(DoctorArgs),
+    Doctor(RuntimeArgs),
 }
 
 impl Command {
@@ -133,7 +137,7 @@ impl Command {
             | Command::Models(_)
             | Command::Config(_)
             | Command::Configs(_)
-            | Command::Completions(_)
+            | Command::Completions { .. }
             | Command::Man
             | Command::Doctor(_) => None,
         }

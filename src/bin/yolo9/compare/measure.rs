@@ -15,7 +15,7 @@ use super::side::Side;
 use crate::interrupt::Interrupt;
 use crate::run::images::read_image;
 use crate::run::pipeline::{Flow, Limits, Pipeline, Stages};
-use crate::run::sessions::{Infer, Ready, failure};
+use crate::run::sessions::{Infer, failure};
 use crate::run::sources::{Failure, Source};
 use crate::run::{Held, Turn};
 use crate::statistics::{Interleaved, Spread, in_turn, interleaved};
@@ -230,14 +230,6 @@ struct Decoding {
     limits: ImageLimits,
 }
 
-struct DecodedImage(Image, Held);
-
-impl Ready for DecodedImage {
-    fn input_size(&self) -> yolo9::Size {
-        self.0.size()
-    }
-}
-
 /// What the networks gave for an image.
 struct Done {
     number: usize,
@@ -247,13 +239,13 @@ struct Done {
 
 impl Stages for Decoding {
     type Item = (usize, Source);
-    type Ready = DecodedImage;
+    type Ready = (Image, Held);
     type Inferred = Outputs;
     type Done = Done;
 
-    fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<DecodedImage, Failure> {
+    fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<(Size, (Image, Held)), Failure> {
         let (_, read) = read_image(source, &self.limits, turn);
-        read.map(|(image, held)| DecodedImage(image, held))
+        read.map(|(image, held)| (image.size(), (image, held)))
     }
 
     fn finish(&self, (number, source): (usize, Source), outcome: Result<Outputs, Failure>) -> Done {
@@ -271,8 +263,8 @@ struct Interleaving {
 }
 
 impl Interleaving {
-    fn session(mut self) -> Infer<DecodedImage, Outputs> {
-        Box::new(move |batch| batch.into_iter().map(|DecodedImage(image, _held)| self.run(&image)).collect())
+    fn session(mut self) -> Infer<(Image, Held), Outputs> {
+        Box::new(move |batch| batch.into_iter().map(|(image, _held)| self.run(&image)).collect())
     }
 
     fn run(&mut self, image: &Image) -> Result<Outputs, Failure> {

@@ -105,9 +105,6 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     let of_file = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
     let dataset = args.data.as_deref().map(of_file).transpose()?;
     let sources = sources_of(args, globals, dataset.as_ref())?;
-    if let Some(path) = args.json.as_deref().filter(|path| *path != Path::new("-")) {
-        anyhow::ensure!(args.exist_ok || !path.exists(), "{} exists; replace it with --exist-ok", path.display());
-    }
     let args_of_sides = args.sides();
     let mut inputs: Vec<_> = args_of_sides.iter().flat_map(|side| side.model.files()).collect();
     inputs.extend(args.data.clone());
@@ -129,7 +126,7 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     // Until here, and while models are opened, Ctrl-C ends the program at once: nothing is written yet.
     let (sides, engines) = open(args, &common, &bar)?;
     let interrupt = Interrupt::install()?;
-    let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
+    let folder = args.out.as_deref().map(|out| RunFolder::create(out, args.exist_ok)).transpose()?;
     let labelled = labelled(args, dataset.as_ref(), &sides);
     let postprocess = thresholds(args, &sides[0])?;
     let confidence = postprocess.confidence_threshold;

@@ -113,19 +113,7 @@ fn places(args: &ExplainArgs, sources: &[Source]) -> anyhow::Result<Vec<(PathBuf
         let out = (1..).map(|number| place(source, number)).find(is_free).context("a free name")?;
         let format = ImageFormat::from_path(&out).ok().filter(|f| [ImageFormat::Png, ImageFormat::Jpeg].contains(f));
         let format = format.with_context(|| format!("--out {}: expected a .png or .jpg file", out.display()))?;
-        anyhow::ensure!(
-            args.exist_ok || !out.exists(),
-            "{} exists; choose another name with --out, or replace it with --exist-ok",
-            out.display()
-        );
         places.push((out, format));
-    }
-    if let Some(json) = args.json.as_deref().filter(|json| *json != Path::new("-")) {
-        anyhow::ensure!(
-            args.exist_ok || !json.exists(),
-            "{} exists; choose another name with --json, or replace it with --exist-ok",
-            json.display()
-        );
     }
     let models = args.compare.iter().map(PathBuf::from).filter(|path| path.exists());
     let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(models).chain(args.images.clone()).collect();

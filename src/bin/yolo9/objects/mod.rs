@@ -12,11 +12,14 @@ mod store;
 use std::path::Path;
 
 #[cfg(feature = "cloud")]
-pub(crate) use listing::{Listing, list};
+pub(crate) use listing::list;
 #[cfg(feature = "cloud")]
 pub(crate) use store::{plain, put, read};
 #[cfg(not(feature = "cloud"))]
-pub(crate) use without::{Listing, list, plain, put, read};
+pub(crate) use without::{list, plain, put, read};
+
+/// Reads what is at an address, of at most so many bytes.
+pub(crate) type Read = fn(&str, u64) -> Result<Vec<u8>, String>;
 
 /// What addresses begin with.
 const SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];

@@ -5,8 +5,8 @@ use yolo9::image::ImageLimits;
 use super::images::Item;
 use super::pipeline::Flow;
 use super::plan::{FeedEvent, Planned};
-use super::sources::Objects;
-use super::video::VideoReader;
+use super::sources::objects;
+use super::video::{About, VideoReader};
 use crate::interrupt::Interrupt;
 
 pub(crate) struct Feed {
@@ -15,8 +15,6 @@ pub(crate) struct Feed {
     done: Vec<usize>,
     /// An input that is many images.
     open: Option<(Planned, Many)>,
-    /// Objects so far, by which the numbers of later images are higher.
-    objects: usize,
     /// Larger frames are refused.
     limits: ImageLimits,
     /// Every Nth frame of a video is processed.
@@ -24,10 +22,8 @@ pub(crate) struct Feed {
     interrupt: Interrupt,
 }
 
-enum Many {
-    Frames(Box<VideoReader>),
-    Objects(Box<Objects>),
-}
+/// Nobody knows how many.
+type Many = Box<dyn Iterator<Item = Result<Item, String>>>;
 
 impl Feed {
     /// All of `images` but those with the numbers `done`, which ascend.
@@ -38,35 +34,24 @@ impl Feed {
         stride: u32,
         interrupt: Interrupt,
     ) -> Self {
-        Self { images: images.into_iter(), done, open: None, objects: 0, limits, stride, interrupt }
+        Self { images: images.into_iter(), done, open: None, limits, stride, interrupt }
     }
 
-    /// The next frame or object of an input, or its end.
-    fn go_on(&mut self, planned: Planned, many: Many) -> Flow<Item, FeedEvent> {
-        let (next, many) = match many {
-            Many::Frames(mut frames) => {
-                let next =
-                    frames.next().map(|next| next.map(|(number, frame)| Item::frame(planned.clone(), number, frame)));
-                (next, Many::Frames(frames))
-            }
-            Many::Objects(mut objects) => {
-                let next = objects.next().transpose().map(|source| source.map(|source| self.object(&planned, source)));
-                (next, Many::Objects(objects))
-            }
-        };
-        match next {
-            Ok(Some(item)) => {
-                self.open = Some((planned, many));
-                Flow::Image(item)
-            }
-            Ok(None) => Flow::Event(FeedEvent::Closed(planned, Ok(()))),
-            Err(reason) => Flow::Event(FeedEvent::Closed(planned, Err(reason))),
+    /// The images of an input that is many, and what is known of them; nothing of a single image.
+    fn open(&self, planned: &Planned) -> Option<Result<(Many, About), String>> {
+        let planned = planned.clone();
+        if let Some(address) = planned.source.listing() {
+            let item = move |source| Item::image(Planned::listed(planned.index, source));
+            let images = |all| (Box::new(all) as Many, About::default());
+            return Some(objects(address).map(|all| images(all.map(move |source| source.map(&item)))));
         }
-    }
-
-    fn object(&mut self, listing: &Planned, source: super::sources::Source) -> Item {
-        self.objects += 1;
-        Item::image(Planned::listed(listing.index + self.objects, source))
+        let video = planned.source.video()?;
+        Some(VideoReader::open(video, &self.limits, self.stride, &self.interrupt).map(|mut frames| {
+            let about = frames.about().clone();
+            let item = move |(number, frame)| Item::frame(planned.clone(), number, frame);
+            let images = std::iter::from_fn(move || frames.next().transpose()).map(move |frame| frame.map(&item));
+            (Box::new(images) as Many, about)
+        }))
     }
 }
 
@@ -75,29 +60,25 @@ impl Iterator for Feed {
 
     /// Waits for `ffmpeg` where a video is playing, and for a store where objects are listed.
     fn next(&mut self) -> Option<Flow<Item, FeedEvent>> {
-        if let Some((planned, many)) = self.open.take() {
-            return Some(self.go_on(planned, many));
+        if let Some((planned, mut images)) = self.open.take() {
+            return Some(match images.next() {
+                Some(Ok(item)) => {
+                    self.open = Some((planned, images));
+                    Flow::Image(item)
+                }
+                Some(Err(reason)) => Flow::Event(FeedEvent::Closed(planned, Err(reason))),
+                None => Flow::Event(FeedEvent::Closed(planned, Ok(()))),
+            });
         }
         let done = &self.done;
-        let mut planned = self.images.find(|planned| done.binary_search(&planned.index).is_err())?;
-        planned.index += self.objects;
-        if let Some(address) = planned.source.listing() {
-            return Some(Flow::Event(match Objects::open(address) {
-                Ok(objects) => {
-                    self.open = Some((planned.clone(), Many::Objects(Box::new(objects))));
-                    FeedEvent::Opened(planned, None, None)
-                }
-                Err(reason) => FeedEvent::Closed(planned, Err(reason)),
-            }));
-        }
-        let Some(video) = planned.source.video() else { return Some(Flow::Image(Item::image(planned))) };
-        Some(Flow::Event(match VideoReader::open(video, &self.limits, self.stride, &self.interrupt) {
-            Ok(frames) => {
-                let about = frames.about().clone();
-                self.open = Some((planned.clone(), Many::Frames(Box::new(frames))));
-                FeedEvent::Opened(planned, about.rate, about.frames)
+        let planned = self.images.find(|planned| done.binary_search(&planned.index).is_err())?;
+        Some(match self.open(&planned) {
+            None => Flow::Image(Item::image(planned)),
+            Some(Ok((images, about))) => {
+                self.open = Some((planned.clone(), images));
+                Flow::Event(FeedEvent::Opened(planned, about))
             }
-            Err(reason) => FeedEvent::Closed(planned, Err(reason)),
-        }))
+            Some(Err(reason)) => Flow::Event(FeedEvent::Closed(planned, Err(reason))),
+        })
     }
 }

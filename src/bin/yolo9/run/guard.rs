@@ -1,12 +1,13 @@
 //! What a run writes must be none of what it reads, and no two results may go to one place.
 
+use std::cell::LazyCell;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use yolo9::output::{folder_of, is_temporary};
+use yolo9::output::folder_of;
 
 use super::places::{JOURNAL, is_reserved};
-use super::plan::RunPlan;
+use super::plan::{Planned, RunPlan};
 use crate::cli::DetectArgs;
 use crate::overwrite::{FileId, refuse};
 use crate::settings_file;
@@ -15,18 +16,19 @@ use crate::settings_file;
 pub(crate) fn check(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {
     let out = args.output.out.as_deref().map(resolved);
     let files: Vec<(&str, &Path)> = args.output.formats.files().collect();
-    if let Some(out) = &out {
-        let places = places(args, plan, files.iter().any(|(_, file)| resolved(file).starts_with(out)));
-        for (option, file) in &files {
-            if let Ok(place) = resolved(file).strip_prefix(out)
-                && (places.contains(place) || in_folder(args, place) || is_reserved(place))
-            {
-                anyhow::bail!(
-                    "{option} {}: another result of this run goes there; choose another place",
-                    file.display()
-                );
-            }
-        }
+    // Of drawn images, which only some need to know.
+    let places = LazyCell::new(|| match args.output.no_draw {
+        true => HashSet::new(),
+        false => plan.images.iter().map(Planned::place).collect(),
+    });
+    let is_taken = |place: &Path| is_reserved(place) || in_folder(args, place) || places.contains(place);
+    for (option, file) in &files {
+        let inside = out.as_ref().and_then(|out| Some(resolved(file).strip_prefix(out).ok()?.to_path_buf()));
+        anyhow::ensure!(
+            !inside.is_some_and(|place| is_taken(&place)),
+            "{option} {}: another result of this run goes there; choose another place",
+            file.display()
+        );
     }
     if !(args.output.exist_ok || args.resume) {
         // Then nothing is replaced.
@@ -36,15 +38,14 @@ pub(crate) fn check(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {
     let images = || plan.images.iter().filter_map(|planned| planned.source.path());
     refuse(others.iter().map(PathBuf::as_path).chain(images()), &files)?;
     match &out {
-        Some(out) if out.is_dir() => inside(args, plan, out, &others),
+        Some(out) if out.is_dir() => inside(plan, out, &others, is_taken),
         _ => Ok(()),
     }
 }
 
 /// Refuses inputs in the output folder that a result would replace.
-fn inside(args: &DetectArgs, plan: &RunPlan, out: &Path, others: &[PathBuf]) -> anyhow::Result<()> {
+fn inside(plan: &RunPlan, out: &Path, others: &[PathBuf], is_taken: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
     let images = plan.images.iter().filter_map(|planned| planned.source.path());
-    let mut places = None;
     // The only file that is written in place, so also under another name.
     let journal = FileId::number(&out.join(JOURNAL));
     for input in images.chain(others.iter().map(PathBuf::as_path)) {
@@ -54,19 +55,11 @@ fn inside(args: &DetectArgs, plan: &RunPlan, out: &Path, others: &[PathBuf]) -> 
             anyhow::ensure!(!is_journal, "{}: is the journal of this run", input.display());
             continue;
         };
-        let places = places.get_or_insert_with(|| self::places(args, plan, true));
-        let name = relative.file_name().unwrap_or_default().to_string_lossy();
-        if is_journal
-            || places.contains(relative)
-            || is_reserved(relative)
-            || is_temporary(&name)
-            || in_folder(args, relative)
-        {
-            anyhow::bail!(
-                "{}: a result of this run would replace it, which is one of its inputs; choose another --out",
-                input.display()
-            );
-        }
+        anyhow::ensure!(
+            !is_journal && !is_taken(relative),
+            "{}: a result of this run would replace it, which is one of its inputs; choose another --out",
+            input.display()
+        );
     }
     Ok(())
 }
@@ -76,14 +69,6 @@ fn others(args: &DetectArgs, plan: &RunPlan) -> Vec<PathBuf> {
     let model = args.model.files().into_iter().chain(args.runtime.engine.onnxruntime.clone());
     let all = model.chain(plan.lists.iter().cloned()).chain(settings_file::candidates());
     all.filter(|path| path.exists()).collect()
-}
-
-/// The places of drawn images, below the output folder. Empty if nobody needs to know.
-fn places(args: &DetectArgs, plan: &RunPlan, wanted: bool) -> HashSet<PathBuf> {
-    if !wanted || args.output.no_draw {
-        return HashSet::new();
-    }
-    plan.images.iter().map(|planned| planned.place()).collect()
 }
 
 /// Whether a place lies in the folder of an output of this run.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::RgbImage;
-use yolo9::detect::{Backend, DetectOutput, DetectorOptions, Engine, Prepared};
+use yolo9::Size;
+use yolo9::detect::{DetectOutput, DetectorOptions, Engine, Prepared};
 use yolo9::image::{Image, ImageError, ImageLimits, LetterboxOptions, Undecoded};
 use yolo9::output::{FileError, ImageResult};
 use yolo9::runtime::OrtBackend;
@@ -12,7 +13,7 @@ use yolo9::untrusted::FileStamp;
 
 use super::pipeline::Stages;
 use super::plan::Planned;
-use super::sessions::{Infer, Ready, infer_batch};
+use super::sessions::{Infer, infer_batch};
 use super::sink::ImageWriter;
 use super::sources::{Failure, Source};
 use super::{Held, Turn};
@@ -27,15 +28,17 @@ pub(crate) struct Item {
     frame: Option<(u64, Option<RgbImage>)>,
     /// What its file was when it was read.
     stamp: Option<FileStamp>,
+    /// Once it is decoded, for those who write files.
+    image: Option<(Image, Held)>,
 }
 
 impl Item {
     pub(crate) fn image(planned: Planned) -> Self {
-        Self { planned, frame: None, stamp: None }
+        Self { planned, frame: None, stamp: None, image: None }
     }
 
     pub(crate) fn frame(planned: Planned, number: u64, pixels: RgbImage) -> Self {
-        Self { planned, frame: Some((number, Some(pixels))), stamp: None }
+        Self { frame: Some((number, Some(pixels))), ..Self::image(planned) }
     }
 
     /// What results call it.
@@ -64,25 +67,6 @@ pub(crate) struct ImageStages {
     pub(crate) writers: Vec<Arc<dyn ImageWriter>>,
 }
 
-/// An image in the network.
-pub(crate) struct Decoded {
-    prepared: Prepared,
-    /// For those who write files.
-    image: Option<(Image, Held)>,
-}
-
-impl Ready for Decoded {
-    fn input_size(&self) -> yolo9::Size {
-        self.prepared.size()
-    }
-}
-
-/// An image behind it.
-pub(crate) struct Inferred {
-    output: DetectOutput,
-    image: Option<(Image, Held)>,
-}
-
 /// The result of an image.
 pub(crate) struct ImageDone {
     pub(crate) index: usize,
@@ -102,11 +86,11 @@ pub(crate) struct Written {
 
 impl Stages for ImageStages {
     type Item = Item;
-    type Ready = Decoded;
-    type Inferred = Inferred;
+    type Ready = Prepared;
+    type Inferred = DetectOutput;
     type Done = ImageDone;
 
-    fn decode(&self, item: &mut Item, turn: Turn) -> Result<Decoded, Failure> {
+    fn decode(&self, item: &mut Item, turn: Turn) -> Result<(Size, Prepared), Failure> {
         let (image, held) = match &mut item.frame {
             Some((_, pixels)) => {
                 let pixels = pixels.take().unwrap_or_default();
@@ -120,14 +104,17 @@ impl Stages for ImageStages {
             }
         };
         let prepared = Prepared::new(&image.pixels, &self.letterbox);
-        Ok(Decoded { prepared, image: (!self.writers.is_empty()).then_some((image, held)) })
+        item.image = (!self.writers.is_empty()).then_some((image, held));
+        Ok((prepared.size(), prepared))
     }
 
-    fn finish(&self, item: Item, inferred: Result<Inferred, Failure>) -> ImageDone {
+    fn finish(&self, mut item: Item, inferred: Result<DetectOutput, Failure>) -> ImageDone {
         let (name, place) = (item.name(), item.place());
         let is_frame = item.frame.is_some();
-        let outcome = inferred.map(|Inferred { output, image }| {
-            let Some((mut image, held)) = image else { return Written { output, files: Ok(()), frame: None } };
+        let outcome = inferred.map(|output| {
+            let Some((mut image, held)) = item.image.take() else {
+                return Written { output, files: Ok(()), frame: None };
+            };
             let result = ImageResult::new(&name, &output, &self.class_names);
             let files = self.writers.iter().try_for_each(|writer| writer.write(&result, &place, &mut image, is_frame));
             // The memory of an image is given back here, that of a frame with the frame.
@@ -159,17 +146,13 @@ pub(crate) fn read_image(
 }
 
 /// A session that runs inference on images.
-pub(crate) fn session(backend: OrtBackend, options: DetectorOptions) -> Infer<Decoded, Inferred> {
+pub(crate) fn session(backend: OrtBackend, options: DetectorOptions) -> Infer<Prepared, DetectOutput> {
     let mut engine = Engine::new(backend, options);
     let mut seen = 0;
-    Box::new(move |batch: Vec<Decoded>| {
-        let (prepared, images): (Vec<Prepared>, Vec<_>) =
-            batch.into_iter().map(|Decoded { prepared, image }| (prepared, image)).unzip();
-        let outputs = infer_batch(&mut engine, &prepared.iter().collect::<Vec<_>>());
+    Box::new(move |batch| {
+        let outputs = infer_batch(&mut engine, &batch.iter().collect::<Vec<_>>());
         say_shape(&engine, &mut seen);
-        let inferred =
-            |(output, image): (Result<DetectOutput, Failure>, _)| output.map(|output| Inferred { output, image });
-        outputs.into_iter().zip(images).map(inferred).collect()
+        outputs
     })
 }
 
@@ -181,9 +164,3 @@ fn say_shape(engine: &Engine<OrtBackend>, seen: &mut usize) {
         *seen = *batch;
     }
 }
-
-/// Whether a backend can be moved to a thread of its own.
-const _: fn() = || {
-    fn moves<B: Backend + Send>() {}
-    moves::<OrtBackend>();
-};

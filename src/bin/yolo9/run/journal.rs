@@ -28,10 +28,6 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
-    pub(crate) fn new(reader: Reader, records: RecordPlaces) -> Self {
-        Self { reader, records: records.into() }
-    }
-
     /// The numbers of images that are left.
     pub(crate) fn indices(&self) -> Vec<usize> {
         self.records.iter().map(|(index, _)| *index).collect()
@@ -83,13 +79,12 @@ impl Journal {
         self.line(&serde_json::to_string(header)?)
     }
 
-    /// Continues it: gives a reader, and for each image whose record `keep` accepts where that begins. An empty journal
-    /// is begun.
+    /// Continues it: gives the records that `keep` accepts. An empty journal is begun.
     pub(crate) fn resume(
         &mut self,
         header: &Header,
         mut keep: impl FnMut(&Record) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<Option<(Reader, RecordPlaces)>> {
+    ) -> anyhow::Result<Option<Replay>> {
         let shown = self.path.display().to_string();
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let Some(mut reader) = open(folder)? else {
@@ -104,14 +99,14 @@ impl Journal {
         self.cut(reader.whole())?;
         self.last = places.last().map(|(index, _)| *index);
         self.disordered = tried_again;
-        let mut kept = Vec::with_capacity(places.len());
+        let mut records = VecDeque::with_capacity(places.len());
         for (index, position) in places {
             let record = reader.record_at(position).with_context(|| shown.clone())?;
             if keep(&record)? {
-                kept.push((index, position));
+                records.push_back((index, position));
             }
         }
-        Ok(Some((reader, kept)))
+        Ok(Some(Replay { reader, records }))
     }
 
     /// Keeps that many bytes, and goes on behind them.
@@ -198,9 +193,10 @@ mod tests {
         for n in [0, 2, 3] {
             journal.append(&Record::failed(n, &format!("{n}.jpg"), "first")).unwrap();
         }
-        let (mut reader, kept) = journal.resume(&header(), |record| Ok(record.index != 2)).unwrap().unwrap();
-        assert_eq!(kept.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [0, 3]);
-        assert_eq!(reader.record_at(kept[1].1).unwrap().image, "3.jpg");
+        let mut replay = journal.resume(&header(), |record| Ok(record.index != 2)).unwrap().unwrap();
+        assert_eq!(replay.indices(), [0, 3]);
+        assert_eq!(replay.next_before(None).unwrap().unwrap().image, "0.jpg");
+        assert_eq!(replay.next_before(None).unwrap().unwrap().image, "3.jpg");
         [1, 2, 0, 3].iter().for_each(|n| journal.append(&records[*n]).unwrap());
         journal.finish().unwrap();
         let text = std::fs::read_to_string(dir.path().join(JOURNAL)).unwrap();

@@ -3,15 +3,12 @@
 //! Images get theirs in the order of inputs. Those that have it are then always earlier than those that wait, and go
 //! on to their end without them, so nobody waits for ever.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The memory; clones share it.
-#[derive(Debug, Clone)]
-pub(crate) struct Memory(Arc<Shared>);
-
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Memory {
     limit: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -38,109 +35,100 @@ impl State {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Memory {
     /// So many bytes.
     pub(crate) fn new(limit: u64) -> Self {
-        Self(Arc::new(Shared { limit, state: Mutex::default(), changed: Condvar::new() }))
+        Self { limit, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place in the order.
-    pub(crate) fn turn(&self) -> Turn {
-        let mut state = self.0.state();
+    pub(crate) fn turn(self: &Arc<Self>) -> Turn {
+        let mut state = self.state();
         state.given += 1;
-        Turn { memory: self.clone(), number: state.given - 1, used: false }
+        Turn { memory: Arc::clone(self), number: state.given - 1 }
     }
 
     /// Whether somebody waits for memory that others have.
     pub(crate) fn is_starved(&self) -> bool {
-        self.0.state().starved
+        self.state().starved
     }
 }
 
 /// A place in the order. One that is dropped lets the next one pass.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    memory: Memory,
+    memory: Arc<Memory>,
     number: u64,
-    used: bool,
 }
 
 impl Turn {
+    fn come(&self) -> MutexGuard<'_, State> {
+        let early = |state: &mut State| state.next != self.number;
+        self.memory.changed.wait_while(self.memory.state(), early).unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits for the turn alone: what is read from now on is not read by others at the same time.
     pub(crate) fn wait(&self) {
-        let shared = &self.memory.0;
-        let mut state = shared.state();
-        while state.next != self.number {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        drop(self.come());
     }
 
     /// Waits for the turn, and then until there is so much memory. One that needs more than there is at all gets it alone.
-    pub(crate) fn take(mut self, bytes: u64) -> Held {
-        let shared = Arc::clone(&self.memory.0);
-        let wait = |state| shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        let mut state = shared.state();
-        while state.next != self.number {
-            state = wait(state);
-        }
-        while state.used > 0 && state.used.saturating_add(bytes) > shared.limit {
-            state.starved = true;
-            state = wait(state);
-        }
-        state.starved = false;
+    pub(crate) fn take(self, bytes: u64) -> Held {
+        let short = |state: &mut State| {
+            state.starved = state.used > 0 && state.used.saturating_add(bytes) > self.memory.limit;
+            state.starved
+        };
+        let state = self.memory.changed.wait_while(self.come(), short);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         state.used += bytes;
         state.advance();
-        self.used = true;
-        shared.changed.notify_all();
-        Held { memory: self.memory.clone(), bytes }
+        self.memory.changed.notify_all();
+        Held { memory: Arc::clone(&self.memory), bytes }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.used {
-            return;
+        let mut state = self.memory.state();
+        match state.next.cmp(&self.number) {
+            Ordering::Equal => state.advance(),
+            Ordering::Less => drop(state.skipped.insert(self.number)),
+            // It was taken.
+            Ordering::Greater => return,
         }
-        let mut state = self.memory.0.state();
-        if state.next == self.number {
-            state.advance();
-        } else {
-            state.skipped.insert(self.number);
-        }
-        self.memory.0.changed.notify_all();
+        self.memory.changed.notify_all();
     }
 }
 
 /// Memory of an image, given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    memory: Memory,
+    memory: Arc<Memory>,
     bytes: u64,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.0.state().used -= self.bytes;
-        self.memory.0.changed.notify_all();
+        self.memory.state().used -= self.bytes;
+        self.memory.changed.notify_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::SeqCst;
     use std::time::Duration;
 
     use super::*;
 
     #[test]
     fn no_more_is_in_use_than_there_is_and_all_get_theirs() {
-        let memory = Memory::new(100);
+        let memory = Arc::new(Memory::new(100));
         let in_use = Arc::new(AtomicU64::new(0));
         let most = Arc::new(AtomicU64::new(0));
         let turns: Vec<Turn> = (0..60).map(|_| memory.turn()).collect();
@@ -155,20 +143,20 @@ mod tests {
                     }
                     let bytes = 10 + (n as u64 * 13) % 60;
                     let held = turn.take(bytes);
-                    most.fetch_max(in_use.fetch_add(bytes, Ordering::SeqCst) + bytes, Ordering::SeqCst);
+                    most.fetch_max(in_use.fetch_add(bytes, SeqCst) + bytes, SeqCst);
                     std::thread::sleep(Duration::from_millis(1));
-                    in_use.fetch_sub(bytes, Ordering::SeqCst);
+                    in_use.fetch_sub(bytes, SeqCst);
                     drop(held);
                 })
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!((60..=100).contains(&most.load(Ordering::SeqCst)), "{most:?}");
+        assert!((60..=100).contains(&most.load(SeqCst)), "{most:?}");
     }
 
     #[test]
     fn one_that_is_too_large_gets_it_alone() {
-        let memory = Memory::new(10);
+        let memory = Arc::new(Memory::new(10));
         let (first, second) = (memory.turn(), memory.turn());
         let held = first.take(1000);
         let waiting = std::thread::spawn(move || second.take(1));

@@ -9,7 +9,6 @@ mod memory;
 pub(crate) mod pipeline;
 pub(crate) mod places;
 pub(crate) mod plan;
-mod pool;
 pub(crate) mod recorder;
 pub(crate) mod sessions;
 pub(crate) mod sink;

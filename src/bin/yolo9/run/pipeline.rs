@@ -12,9 +12,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use yolo9::Size;
+
 use super::memory::{Memory, Turn};
-use super::pool::{Pending, Pool, Promise};
-use super::sessions::{Batches, Infer, Ready, SessionPool};
+use super::sessions::{Batches, Infer, SessionPool};
 use super::sources::Failure;
 
 /// How much is done at the same time.
@@ -40,14 +44,15 @@ pub(crate) trait Stages: Send + Sync + 'static {
     /// An image that is still to be decoded.
     type Item: Send + 'static;
     /// One that is ready for the network.
-    type Ready: Ready;
+    type Ready: Send + 'static;
     /// One that comes from the network.
     type Inferred: Send + 'static;
     /// Its result.
     type Done: Send + 'static;
 
-    /// Decodes an image. The memory that this takes is asked for with `turn`.
-    fn decode(&self, item: &mut Self::Item, turn: Turn) -> Result<Self::Ready, Failure>;
+    /// Decodes an image, and says the size of the network's input: images of one size can be a batch. The memory that this
+    /// takes is asked for with `turn`.
+    fn decode(&self, item: &mut Self::Item, turn: Turn) -> Result<(Size, Self::Ready), Failure>;
 
     /// Makes a result of what the network gave, or of a failure.
     fn finish(&self, item: Self::Item, inferred: Result<Self::Inferred, Failure>) -> Self::Done;
@@ -57,8 +62,8 @@ pub(crate) trait Stages: Send + Sync + 'static {
 pub(crate) struct Pipeline<S: Stages> {
     stages: Arc<S>,
     limits: Limits,
-    decoders: Pool,
-    memory: Memory,
+    decoders: ThreadPool,
+    memory: Arc<Memory>,
     sessions: SessionPool<Waiting<S>, S::Ready>,
     batches: Batches<Waiting<S>, S::Ready>,
     /// Most images in and behind the network.
@@ -71,18 +76,21 @@ pub(crate) struct Pipeline<S: Stages> {
 struct Waiting<S: Stages> {
     serial: u64,
     item: S::Item,
-    promise: Promise<S::Done>,
+    done: Sender<S::Done>,
 }
 
 /// How long an image is waited for before others are looked at.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// What comes to the network.
-type Ahead<S, E> = Flow<Pending<(<S as Stages>::Item, Result<<S as Stages>::Ready, Failure>)>, E>;
+/// Why a result can always be waited for.
+const KEPT: &str = "a job always ends with its result: a panic in it ends the program";
+
+/// What comes to the network. Results to come are channels for one.
+type Ahead<S, E> = Flow<Receiver<(<S as Stages>::Item, Result<(Size, <S as Stages>::Ready), Failure>)>, E>;
 
 /// What comes from it, in the order of inputs.
 enum Behind<S: Stages, E> {
-    Inferring(u64, Pending<S::Done>),
+    Inferring(u64, Receiver<S::Done>),
     Done(S::Done),
     Event(E),
 }
@@ -91,17 +99,18 @@ impl<S: Stages> Pipeline<S> {
     /// There must be at least one session; each gets a thread.
     pub(crate) fn new(stages: S, sessions: Vec<Infer<S::Ready, S::Inferred>>, limits: Limits) -> anyhow::Result<Self> {
         let stages = Arc::new(stages);
-        let decoders = Pool::new("decoder", limits.workers)?;
+        let decoders = threads("decoder", limits.workers)?;
         // Of their own, since decoders may wait for memory that only these can give back.
-        let finishers = Pool::new("writer", limits.workers)?;
+        let finishers = Arc::new(threads("writer", limits.workers)?);
         let most_behind = limits.workers + 2 * limits.batch * sessions.len();
         let finish = Arc::clone(&stages);
         let sessions = SessionPool::start(sessions, move |waiting: Waiting<S>, inferred| {
-            let Waiting { item, promise, .. } = waiting;
+            let Waiting { item, done, .. } = waiting;
             let finish = Arc::clone(&finish);
-            finishers.fulfil(promise, move || finish.finish(item, inferred));
+            // Nobody waits any more after an interruption.
+            finishers.spawn_fifo(move || drop(done.send(finish.finish(item, inferred))));
         });
-        let (memory, batches) = (Memory::new(limits.memory), Batches::new(limits.batch));
+        let (memory, batches) = (Arc::new(Memory::new(limits.memory)), Batches::new(limits.batch));
         Ok(Self { stages, limits, decoders, memory, sessions, batches, most_behind, serial: 0 })
     }
 
@@ -114,7 +123,7 @@ impl<S: Stages> Pipeline<S> {
         stop_on_failure: bool,
         mut deliver: impl FnMut(Flow<S::Done, E>) -> anyhow::Result<ControlFlow<()>>,
     ) -> anyhow::Result<bool> {
-        let mut run = Run { ahead: VecDeque::new(), behind: VecDeque::new(), broken: false };
+        let mut run = Run { ahead: VecDeque::new(), behind: VecDeque::new(), broken: false, deliver: &mut deliver };
         let mut stopped = false;
         loop {
             while run.ahead.len() <= self.limits.workers {
@@ -128,8 +137,8 @@ impl<S: Stages> Pipeline<S> {
             let Some(next) = run.ahead.pop_front() else { break };
             let next = match next {
                 Flow::Event(event) => Behind::Event(event),
-                Flow::Image(decoding) => match self.wait_for(decoding, &mut run, &mut deliver)? {
-                    (item, Ok(ready)) => self.infer(item, ready),
+                Flow::Image(decoding) => match self.wait_for(&decoding, &mut run)? {
+                    (item, Ok((size, ready))) => self.infer(item, size, ready),
                     (item, Err(failure)) => {
                         run.broken |= stop_on_failure;
                         Behind::Done(self.stages.finish(item, Err(failure)))
@@ -137,13 +146,13 @@ impl<S: Stages> Pipeline<S> {
                 },
             };
             run.behind.push_back(next);
-            while run.deliver_if_ready(&mut deliver)? {}
+            while run.deliver_if_ready()? {}
             while run.behind.len() > self.most_behind {
-                self.deliver_first(&mut run, &mut deliver)?;
+                self.deliver_first(&mut run)?;
             }
         }
         while !run.behind.is_empty() {
-            self.deliver_first(&mut run, &mut deliver)?;
+            self.deliver_first(&mut run)?;
         }
         Ok(stopped)
     }
@@ -153,90 +162,92 @@ impl<S: Stages> Pipeline<S> {
             Flow::Event(event) => Flow::Event(event),
             Flow::Image(mut item) => {
                 let (stages, turn) = (Arc::clone(&self.stages), self.memory.turn());
-                Flow::Image(self.decoders.submit(move || {
+                let (done, decoding) = bounded(1);
+                self.decoders.spawn_fifo(move || {
                     let ready = stages.decode(&mut item, turn);
-                    (item, ready)
-                }))
+                    drop(done.send((item, ready)));
+                });
+                Flow::Image(decoding)
             }
         }
     }
 
     /// Hands an image to the network, once its batch is full.
-    fn infer<E>(&mut self, item: S::Item, ready: S::Ready) -> Behind<S, E> {
-        let (promise, pending) = Pending::new();
+    fn infer<E>(&mut self, item: S::Item, size: Size, ready: S::Ready) -> Behind<S, E> {
+        let (done, inferring) = bounded(1);
         self.serial += 1;
-        let full = self.batches.push(Waiting { serial: self.serial, item, promise }, ready);
+        let full = self.batches.push(size, Waiting { serial: self.serial, item, done }, ready);
         full.into_iter().for_each(|batch| self.sessions.submit(batch));
-        Behind::Inferring(self.serial, pending)
+        Behind::Inferring(self.serial, inferring)
     }
 
     /// Waits for an image to be decoded. If that waits for memory, those before it must go on: batches that are not full
     /// yet, and frames that wait to be put into their video.
-    fn wait_for<E, R>(
-        &mut self,
-        mut decoding: Pending<R>,
-        run: &mut Run<S, E>,
-        deliver: &mut impl FnMut(Flow<S::Done, E>) -> anyhow::Result<ControlFlow<()>>,
-    ) -> anyhow::Result<R> {
+    fn wait_for<E, R>(&mut self, decoding: &Receiver<R>, run: &mut Run<'_, S, E>) -> anyhow::Result<R> {
         loop {
-            decoding = match decoding.wait_for(GLANCE) {
+            match decoding.recv_timeout(GLANCE) {
                 Ok(decoded) => return Ok(decoded),
-                Err(pending) => pending,
-            };
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("{KEPT}"),
+            }
             if self.memory.is_starved() {
                 while let Some(batch) = self.batches.take(|_| true) {
                     self.sessions.submit(batch);
                 }
             }
-            while run.deliver_if_ready(deliver)? {}
+            while run.deliver_if_ready()? {}
         }
     }
 
     /// Delivers the first image behind the network, waiting for it.
-    fn deliver_first<E>(
-        &mut self,
-        run: &mut Run<S, E>,
-        deliver: &mut impl FnMut(Flow<S::Done, E>) -> anyhow::Result<ControlFlow<()>>,
-    ) -> anyhow::Result<()> {
-        if run.deliver_if_ready(deliver)? {
+    fn deliver_first<E>(&mut self, run: &mut Run<'_, S, E>) -> anyhow::Result<()> {
+        if run.deliver_if_ready()? {
             return Ok(());
         }
-        if let Some(Behind::Inferring(serial, pending)) = run.behind.pop_front() {
+        if let Some(Behind::Inferring(serial, inferring)) = run.behind.pop_front() {
             // It may still wait for others of its size.
             let batch = self.batches.take(|waiting| waiting.serial == serial);
             batch.into_iter().for_each(|batch| self.sessions.submit(batch));
-            run.broken |= deliver(Flow::Image(pending.wait()))?.is_break();
+            run.broken |= (run.deliver)(Flow::Image(inferring.recv().expect(KEPT)))?.is_break();
         }
         Ok(())
     }
 }
 
-/// What is ahead of the network and behind it.
-struct Run<S: Stages, E> {
+/// So many threads, called `name` and their number.
+fn threads(name: &'static str, count: usize) -> anyhow::Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(count)
+        .thread_name(move |n| format!("{name} {n}"))
+        .build()
+        .context("no threads for decoding and drawing; ask for fewer with --workers")
+}
+
+/// What is ahead of the network and behind it, and who gets it in the end.
+struct Run<'a, S: Stages, E> {
     ahead: VecDeque<Ahead<S, E>>,
     behind: VecDeque<Behind<S, E>>,
     broken: bool,
+    deliver: &'a mut dyn FnMut(Flow<S::Done, E>) -> anyhow::Result<ControlFlow<()>>,
 }
 
-impl<S: Stages, E> Run<S, E> {
+impl<S: Stages, E> Run<'_, S, E> {
     /// Delivers the first image behind the network if it is done.
-    fn deliver_if_ready(
-        &mut self,
-        deliver: &mut impl FnMut(Flow<S::Done, E>) -> anyhow::Result<ControlFlow<()>>,
-    ) -> anyhow::Result<bool> {
+    fn deliver_if_ready(&mut self) -> anyhow::Result<bool> {
         let ready = match self.behind.pop_front() {
             None => return Ok(false),
             Some(Behind::Event(event)) => Flow::Event(event),
             Some(Behind::Done(done)) => Flow::Image(done),
-            Some(Behind::Inferring(serial, pending)) => match pending.ready() {
+            Some(Behind::Inferring(serial, inferring)) => match inferring.try_recv() {
                 Ok(done) => Flow::Image(done),
-                Err(pending) => {
-                    self.behind.push_front(Behind::Inferring(serial, pending));
+                Err(TryRecvError::Empty) => {
+                    self.behind.push_front(Behind::Inferring(serial, inferring));
                     return Ok(false);
                 }
+                Err(TryRecvError::Disconnected) => panic!("{KEPT}"),
             },
         };
-        self.broken |= deliver(ready)?.is_break();
+        self.broken |= (self.deliver)(ready)?.is_break();
         Ok(true)
     }
 }
@@ -245,31 +256,22 @@ impl<S: Stages, E> Run<S, E> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use yolo9::Size;
-
     use super::*;
 
     /// Numbers through a network that doubles them; odd hundreds cannot be decoded.
     struct Doubling(Arc<AtomicUsize>);
 
-    struct Number(u64);
-
-    impl Ready for Number {
-        fn input_size(&self) -> Size {
-            Size::square(1 + (self.0 % 3) as usize)
-        }
-    }
-
     impl Stages for Doubling {
         type Item = u64;
-        type Ready = Number;
+        type Ready = u64;
         type Inferred = u64;
         type Done = Result<u64, String>;
 
-        fn decode(&self, item: &mut u64, turn: Turn) -> Result<Number, Failure> {
+        fn decode(&self, item: &mut u64, turn: Turn) -> Result<(Size, u64), Failure> {
             let _held = turn.take(1);
             std::thread::sleep(Duration::from_micros(*item * 37 % 200));
-            if *item % 200 == 100 { Err(Failure::from("odd".to_owned())) } else { Ok(Number(*item)) }
+            let size = Size::square(1 + (*item % 3) as usize);
+            if *item % 200 == 100 { Err(Failure::from("odd".to_owned())) } else { Ok((size, *item)) }
         }
 
         fn finish(&self, item: u64, inferred: Result<u64, Failure>) -> Result<u64, String> {
@@ -280,8 +282,7 @@ mod tests {
 
     fn pipeline(batch: usize) -> (Pipeline<Doubling>, Arc<AtomicUsize>) {
         let finished = Arc::new(AtomicUsize::new(0));
-        let session =
-            || -> Infer<Number, u64> { Box::new(|batch| batch.iter().map(|number| Ok(2 * number.0)).collect()) };
+        let session = || -> Infer<u64, u64> { Box::new(|batch| batch.iter().map(|number| Ok(2 * number)).collect()) };
         let limits = Limits { workers: 3, batch, memory: 5 };
         (Pipeline::new(Doubling(Arc::clone(&finished)), vec![session(), session()], limits).unwrap(), finished)
     }

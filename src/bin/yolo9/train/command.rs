@@ -128,8 +128,9 @@ fn folder(args: &TrainArgs, settings: &TrainSettings, data: &Data) -> anyhow::Re
     let mut inputs = data.files();
     inputs.extend([Some(&settings.data), settings.val_data.as_ref()].into_iter().flatten().cloned());
     inputs.extend([&settings.weights, &settings.config].into_iter().flatten().map(Into::into));
-    refuse_all(&inputs, &[], args.out.as_deref(), args.exist_ok)?;
-    let folder = RunFolder::create(args.out.as_deref(), args.exist_ok)?;
+    let out = args.out.as_deref().context("--out: expected the folder of the run")?;
+    refuse_all(&inputs, &[], Some(out), args.exist_ok)?;
+    let folder = RunFolder::create(out, args.exist_ok)?;
     Folder::lock(folder.path().to_path_buf())
 }
 

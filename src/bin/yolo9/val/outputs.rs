@@ -24,20 +24,12 @@ impl Places {
     pub(super) fn check(args: &ValArgs, dataset: &Dataset) -> anyhow::Result<Self> {
         anyhow::ensure!(args.coco.as_deref() != Some(Path::new("-")), "--coco -: expected the name of a file");
         anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
-        for path in [&args.json, &args.coco].into_iter().flatten().filter(|path| *path != Path::new("-")) {
-            anyhow::ensure!(!path.is_dir(), "{}: is a folder; expected the name of a file", path.display());
-            anyhow::ensure!(
-                args.exist_ok || !path.exists(),
-                "{} exists; choose another name, or replace it with --exist-ok",
-                path.display()
-            );
-        }
         let mut inputs = args.model.files();
         inputs.extend([&args.data].into_iter().chain(&args.predictions).cloned());
         inputs.extend(dataset.images.iter().map(|image| image.path.clone()));
         let files = [("--json", args.json.as_deref()), ("--coco", args.coco.as_deref())];
         refuse_all(&inputs, &files, args.out.as_deref(), args.exist_ok)?;
-        let folder = args.out.as_deref().map(|out| RunFolder::create(Some(out), args.exist_ok)).transpose()?;
+        let folder = args.out.as_deref().map(|out| RunFolder::create(out, args.exist_ok)).transpose()?;
         Ok(Self { folder })
     }
 

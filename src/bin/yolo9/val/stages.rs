@@ -1,5 +1,6 @@
 //! What a labelled image goes through: one run of the network, from which detections are made twice.
 
+use yolo9::Size;
 use yolo9::detect::{DetectOutput, Engine, PostprocessOptions, Prepared};
 use yolo9::image::{ImageLimits, LetterboxOptions};
 use yolo9::runtime::OrtBackend;
@@ -35,17 +36,18 @@ impl Stages for LabelledStages {
     type Inferred = TwoWays;
     type Done = LabelledDone;
 
-    fn decode(&self, (number, source): &mut (usize, Source), turn: Turn) -> Result<Prepared, Failure> {
+    fn decode(&self, (number, source): &mut (usize, Source), turn: Turn) -> Result<(Size, Prepared), Failure> {
         let (_, read) = read_image(source, &self.limits, turn);
         // The memory of the image is given back here.
         let (image, _held) = read?;
-        match &self.placement {
-            Placement::AsDetect => Ok(Prepared::new(&image.pixels, &self.letterbox)),
+        let prepared = match &self.placement {
+            Placement::AsDetect => Prepared::new(&image.pixels, &self.letterbox),
             Placement::Loader(letterboxes) => letterboxes[*number]
                 .filter(|letterbox| letterbox.original == image.size())
                 .map(|letterbox| Prepared::placed(&image.pixels, letterbox))
-                .ok_or_else(|| Failure::from("its size changed while the dataset was read".to_owned())),
-        }
+                .ok_or_else(|| Failure::from("its size changed while the dataset was read".to_owned()))?,
+        };
+        Ok((prepared.size(), prepared))
     }
 
     fn finish(&self, (number, _): (usize, Source), outcome: Result<TwoWays, Failure>) -> LabelledDone {

@@ -4,38 +4,24 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use yolo9::config::coco_categories;
+use yolo9::detect::Detection;
 use yolo9::output::ImageResult;
 
-use super::file::{Format, separator};
+use super::file::{Format, Frame};
 
-pub(super) struct Coco;
+pub(super) const COCO: Format = Format { frame: Frame::Array, pieces: entries };
 
-impl Format for Coco {
-    fn head(&self) -> &'static str {
-        "["
-    }
-
-    /// `image_id` is the file's name without its extension, as a number where it is one; of a frame with its number, as
-    /// in `clip#12`. Category ids are those of COCO's own annotation files for its 80 classes, else the class ids.
-    fn text(&self, result: &ImageResult<'_>, first: bool) -> String {
-        let image_id = image_id(result.source);
-        let categories = coco_categories(result.class_names);
-        let mut entries = String::new();
-        for detection in result.detections {
-            let bbox = &detection.bbox;
-            let corner = [bbox.x1, bbox.y1, bbox.width(), bbox.height()].map(f64::from);
-            let category = categories.and_then(|ids| ids.get(detection.class).copied()).unwrap_or(detection.class);
-            let file_name = Some(result.source);
-            let entry = coco_entry(&image_id, file_name, category as u64, corner, f64::from(detection.confidence));
-            entries += separator(first && entries.is_empty());
-            entries += &entry.to_string();
-        }
-        entries
-    }
-
-    fn tail(&self, empty: bool) -> &'static str {
-        if empty { "]\n" } else { "\n]\n" }
-    }
+/// `image_id` is the file's name without its extension, as a number where it is one; of a frame with its number, as in
+/// `clip#12`. Category ids are those of COCO's own annotation files for its 80 classes, else the class ids.
+fn entries(result: &ImageResult<'_>) -> Vec<String> {
+    let image_id = image_id(result.source);
+    let categories = coco_categories(result.class_names);
+    let entry = |Detection { bbox, class, confidence }: &Detection| {
+        let corner = [bbox.x1, bbox.y1, bbox.width(), bbox.height()].map(f64::from);
+        let category = categories.and_then(|ids| ids.get(*class).copied()).unwrap_or(*class);
+        coco_entry(&image_id, Some(result.source), category as u64, corner, f64::from(*confidence)).to_string()
+    };
+    result.detections.iter().map(entry).collect()
 }
 
 /// An entry of COCO results: left, top, width and height in pixels with three decimals, the score with five.

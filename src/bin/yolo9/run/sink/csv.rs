@@ -2,34 +2,23 @@
 
 use std::borrow::Cow;
 
+use yolo9::detect::{BoxXyxy, Detection};
 use yolo9::output::ImageResult;
 
-use super::file::Format;
+use super::file::{Format, Frame};
 
-pub(super) struct Csv;
+pub(super) const CSV: Format =
+    Format { frame: Frame::Lines("image,class,name,confidence,x1,y1,x2,y2\n"), pieces: rows };
 
-impl Format for Csv {
-    fn head(&self) -> &'static str {
-        "image,class,name,confidence,x1,y1,x2,y2\n"
-    }
-
-    fn text(&self, result: &ImageResult<'_>, _first: bool) -> String {
-        let mut rows = String::new();
-        for detection in result.detections {
-            let name = result.name_of(detection.class);
-            let (image, name) = (field(result.source), field(&name));
-            let bbox = &detection.bbox;
-            rows += &format!(
-                "{image},{},{name},{:.5},{:.3},{:.3},{:.3},{:.3}\n",
-                detection.class, detection.confidence, bbox.x1, bbox.y1, bbox.x2, bbox.y2
-            );
-        }
-        rows
-    }
-
-    fn tail(&self, _empty: bool) -> &'static str {
-        ""
-    }
+fn rows(result: &ImageResult<'_>) -> Vec<String> {
+    let row = |detection: &Detection| {
+        let name = result.name_of(detection.class);
+        let (image, name) = (field(result.source), field(&name));
+        let Detection { class, confidence, bbox } = detection;
+        let BoxXyxy { x1, y1, x2, y2 } = bbox;
+        format!("{image},{class},{name},{confidence:.5},{x1:.3},{y1:.3},{x2:.3},{y2:.3}")
+    };
+    result.detections.iter().map(row).collect()
 }
 
 /// Quoted where RFC 4180 asks for it. What a spreadsheet would take for a formula gets an apostrophe before it, which

@@ -43,15 +43,15 @@ impl Sink for Failures {
     }
 
     /// Deletes that of an earlier run if there is nothing to write.
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
         if !self.lines.is_empty() {
-            return Ok(write_atomically(&self.path, self.lines.as_bytes()).map(|()| None)?);
+            return Ok(write_atomically(&self.path, self.lines.as_bytes())?);
         }
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("{} cannot be deleted", self.path.display()))
             }
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 }

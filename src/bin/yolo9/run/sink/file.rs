@@ -11,27 +11,53 @@ use yolo9::untrusted::{open_stream, printable_lines};
 
 use super::{Entry, Sink};
 use crate::cli::FormatArgs;
-use crate::objects;
+use crate::{objects, overwrite};
 
 /// Name of a file before it becomes an object.
 const WHOLE: &str = "results";
 
 /// How a file is written, piece by piece in the order of the images, so that no run is too long for memory. The schemas
 /// are in docs/output-formats.md.
-pub(super) trait Format {
-    /// What stands before the first image.
-    fn head(&self) -> &'static str;
-
-    /// What is written of an image. `first` is whether nothing has been written but the head.
-    fn text(&self, result: &ImageResult<'_>, first: bool) -> String;
-
-    /// What stands behind the last image.
-    fn tail(&self, empty: bool) -> &'static str;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Format {
+    pub(super) frame: Frame,
+    /// The lines, or elements of the array, that an image gives.
+    pub(super) pieces: fn(&ImageResult<'_>) -> Vec<String>,
 }
 
-/// Before an element of a JSON array.
-pub(super) fn separator(first: bool) -> &'static str {
-    if first { "\n" } else { ",\n" }
+/// What stands around the pieces.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Frame {
+    /// A line before all others, or nothing.
+    Lines(&'static str),
+    /// A JSON array.
+    Array,
+}
+
+impl Frame {
+    fn head(self) -> &'static str {
+        match self {
+            Self::Lines(head) => head,
+            Self::Array => "[",
+        }
+    }
+
+    /// `empty` is whether nothing has been written but the head.
+    fn text(self, pieces: &[String], empty: bool) -> String {
+        match self {
+            Self::Lines(_) => pieces.iter().map(|line| format!("{line}\n")).collect(),
+            Self::Array if pieces.is_empty() => String::new(),
+            Self::Array => format!("{}{}", if empty { "\n" } else { ",\n" }, pieces.join(",\n")),
+        }
+    }
+
+    fn tail(self, empty: bool) -> &'static str {
+        match self {
+            Self::Lines(_) => "",
+            Self::Array if empty => "]\n",
+            Self::Array => "\n]\n",
+        }
+    }
 }
 
 /// Whether all can be written, before anything is created. Their folder may be the output folder to come.
@@ -55,24 +81,19 @@ fn check_file(option: &str, path: &Path, out: Option<&Path>, exist_ok: bool) -> 
         // Whether it may be written there shows when it is.
         return Ok(());
     }
-    if path.is_dir() {
-        anyhow::bail!("{option} {}: is a folder; expected the name of a file", path.display());
-    }
-    if path.is_file() && !exist_ok {
-        anyhow::bail!("{} exists; choose another name, or replace it with --exist-ok", path.display());
-    }
+    overwrite::check_file(option, path, exist_ok)?;
     let folder = folder_of(path);
     anyhow::ensure!(
         folder.is_dir() || Some(folder) == out,
-        "{} cannot be written: there is no folder {}; choose another place with {option}",
+        "{option} {}: cannot be written, there is no folder {}; choose another place",
         path.display(),
         folder.display()
     );
     Ok(())
 }
 
-struct FileSink<F> {
-    format: F,
+struct FileSink {
+    format: Format,
     /// Whether nothing has been written but the head.
     empty: bool,
     target: Target,
@@ -130,12 +151,12 @@ impl Partial {
 
     /// Puts the file under its name. On a full disk without the last result, if its end has no room otherwise; the error
     /// comes back all the same.
-    fn finish(mut self, format: &impl Format, path: &Path) -> std::io::Result<()> {
+    fn finish(mut self, frame: Frame, path: &Path) -> std::io::Result<()> {
         let mut failure = None;
         for (length, empty) in self.wholes {
             let file = self.file.as_file_mut();
             let ended = file.set_len(length).and_then(|()| file.seek(SeekFrom::Start(length)));
-            match ended.and_then(|_| file.write_all(format.tail(empty).as_bytes())) {
+            match ended.and_then(|_| file.write_all(frame.tail(empty).as_bytes())) {
                 Ok(()) => {
                     self.file.persist(path)?;
                     return failure.map_or(Ok(()), Err);
@@ -147,12 +168,7 @@ impl Partial {
     }
 }
 
-pub(super) fn open<F: Format + 'static>(
-    format: F,
-    option: &str,
-    path: &Path,
-    alone: bool,
-) -> anyhow::Result<Box<dyn Sink>> {
+pub(super) fn open(format: Format, option: &str, path: &Path, alone: bool) -> anyhow::Result<Box<dyn Sink>> {
     let context = || format!("{} cannot be written; choose another place with {option}", path.display());
     let is_stdout = path == Path::new("-");
     let name = if is_stdout { "stdout".into() } else { path.display().to_string() };
@@ -169,33 +185,32 @@ pub(super) fn open<F: Format + 'static>(
     } else {
         Target::File(Partial::create(path).with_context(context)?, path.to_path_buf())
     };
-    let head = format.head();
     let mut sink = FileSink { format, empty: true, target, name, alone };
-    sink.write(head)?;
+    sink.write(format.frame.head())?;
     Ok(Box::new(sink))
 }
 
-impl<F: Format> Sink for FileSink<F> {
+impl Sink for FileSink {
     fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
         let Some(result) = &entry.result else { return Ok(()) };
-        let text = self.format.text(result, self.empty);
+        let text = self.format.frame.text(&(self.format.pieces)(result), self.empty);
         self.empty &= text.is_empty();
         self.write(&text)
     }
 
-    fn finish(mut self: Box<Self>) -> anyhow::Result<Option<String>> {
+    fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
         let context = format!("{} cannot be written", self.name);
         if matches!(self.target, Target::Stream { .. }) {
-            self.write(self.format.tail(self.empty))?;
+            self.write(self.format.frame.tail(self.empty))?;
         }
         let this = *self;
         match this.target {
             Target::Closed => Ok(()),
             Target::Stream { mut stream, .. } => stream.flush().context(context),
-            Target::File(file, path) => file.finish(&this.format, &path).context(context),
+            Target::File(file, path) => file.finish(this.format.frame, &path).context(context),
             Target::Object { file, folder, address } => {
                 let whole = folder.path().join(WHOLE);
-                file.finish(&this.format, &whole).context(context)?;
+                file.finish(this.format.frame, &whole).context(context)?;
                 objects::put(&address, &whole).map_err(|reason| {
                     // Nothing that was detected is lost for that.
                     let kept = folder.keep().join(WHOLE);
@@ -203,11 +218,10 @@ impl<F: Format> Sink for FileSink<F> {
                 })
             }
         }
-        .map(|()| None)
     }
 }
 
-impl<F: Format> FileSink<F> {
+impl FileSink {
     fn write(&mut self, text: &str) -> anyhow::Result<()> {
         let written = match &mut self.target {
             Target::Closed => Ok(()),
@@ -232,22 +246,22 @@ mod tests {
     use yolo9::Size;
     use yolo9::detect::{BoxXyxy, Detection};
 
-    use super::super::{coco::Coco, csv::Csv, json::Json, jsonl::Jsonl};
+    use super::super::{COCO, CSV, JSON, JSONL};
     use super::*;
 
-    fn file(format: &impl Format, names: &[String], sources: &[(&str, usize)]) -> String {
+    fn file(Format { frame, pieces }: Format, names: &[String], sources: &[(&str, usize)]) -> String {
         let bbox = BoxXyxy { x1: 10.0, y1: 20.5, x2: 30.25, y2: 60.0 };
         let detections: Vec<Detection> = (0..2).map(|class| Detection { bbox, class, confidence: 0.5 }).collect();
-        let mut text = format.head().to_owned();
-        let mut first = true;
+        let mut text = frame.head().to_owned();
+        let mut empty = true;
         for (source, count) in sources {
             let (size, input) = (Size::new(100, 200), Size::new(320, 640));
             let detections = &detections[..*count];
-            let piece = format.text(&ImageResult { source, size, input, detections, class_names: names }, first);
-            first &= piece.is_empty();
-            text += &piece;
+            let of_image = pieces(&ImageResult { source, size, input, detections, class_names: names });
+            text += &frame.text(&of_image, empty);
+            empty &= of_image.is_empty();
         }
-        text + format.tail(first)
+        text + frame.tail(empty)
     }
 
     #[test]
@@ -255,7 +269,7 @@ mod tests {
         let names = ["cat".to_owned(), "a \"dog\", small".to_owned()];
         let sources = [("empty.jpg", 0), ("a,b/0042.jpg", 2)];
         assert_eq!(
-            file(&Csv, &names, &sources),
+            file(CSV, &names, &sources),
             "image,class,name,confidence,x1,y1,x2,y2\n\
              \"a,b/0042.jpg\",0,cat,0.50000,10.000,20.500,30.250,60.000\n\
              \"a,b/0042.jpg\",1,\"a \"\"dog\"\", small\",0.50000,10.000,20.500,30.250,60.000\n"
@@ -266,21 +280,21 @@ mod tests {
                  \"bbox\":[10.0,20.5,20.25,39.5],\"score\":0.5}}"
             )
         };
-        assert_eq!(file(&Coco, &names, &sources), format!("[\n{},\n{}\n]\n", entry(0), entry(1)));
-        let jsonl = file(&Jsonl, &names, &sources);
+        assert_eq!(file(COCO, &names, &sources), format!("[\n{},\n{}\n]\n", entry(0), entry(1)));
+        let jsonl = file(JSONL, &names, &sources);
         assert_eq!(jsonl.lines().count(), 2);
-        assert_eq!(file(&Json, &names, &sources), format!("[\n{}\n]\n", jsonl.trim_end().replace('\n', ",\n")));
-        for text in [file(&Json, &names, &sources), file(&Coco, &names, &sources)] {
+        assert_eq!(file(JSON, &names, &sources), format!("[\n{}\n]\n", jsonl.trim_end().replace('\n', ",\n")));
+        for text in [file(JSON, &names, &sources), file(COCO, &names, &sources)] {
             assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
         }
-        assert_eq!([file(&Json, &names, &[]), file(&Coco, &names, &[])], ["[]\n"; 2]);
+        assert_eq!([file(JSON, &names, &[]), file(COCO, &names, &[])], ["[]\n"; 2]);
     }
 
     #[test]
     fn the_classes_of_coco_get_its_ids() {
         let mut names: Vec<String> = (0..80).map(|n| n.to_string()).collect();
         (names[0], names[79]) = ("person".into(), "toothbrush".into());
-        let text = file(&Coco, &names, &[("x.jpg", 2)]);
+        let text = file(COCO, &names, &[("x.jpg", 2)]);
         for part in ["\"image_id\":\"x\"", "\"category_id\":1,", "\"category_id\":2,"] {
             assert!(text.contains(part), "{text}");
         }

@@ -32,7 +32,7 @@ fn thumbnail_place(place: &Path) -> PathBuf {
 
 /// A gallery that is written while a run goes on: of up to [`GALLERY_PART`] images one page with everything inside, of
 /// more a page that loads parts.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Gallery {
     out: PathBuf,
     /// Model and thresholds.
@@ -49,7 +49,7 @@ struct Gallery {
     failures: Vec<(String, String)>,
 }
 
-/// Failures that a page lists; failures.tsv has all.
+/// Failures that a page lists; failed.jsonl has all.
 const LISTED: usize = 100;
 
 struct Writer(PathBuf);
@@ -61,12 +61,9 @@ pub(super) fn sink(out: &Path, opening: &Opening<'_>, drawn: bool) -> Box<dyn Si
         made_with: opening.made_with.clone(),
         class_names: Arc::clone(opening.class_names),
         drawn,
-        waiting: Vec::new(),
-        parts: 0,
-        total: 0,
-        detections: 0,
         failed: opening.unusable.len(),
         failures,
+        ..Gallery::default()
     })
 }
 
@@ -104,7 +101,7 @@ impl Sink for Gallery {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> anyhow::Result<Option<String>> {
+    fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
         let mut inside = Vec::new();
         if self.parts > 0 {
             self.write_part()?;
@@ -128,7 +125,7 @@ impl Sink for Gallery {
             failures: &self.failures,
         };
         let page = gallery_page(&about, &inside);
-        Ok(write_below(&self.out, Path::new(PAGE), page.as_bytes()).map(|()| None)?)
+        Ok(write_below(&self.out, Path::new(PAGE), page.as_bytes())?)
     }
 }
 

@@ -6,13 +6,7 @@ use yolo9::untrusted::RelativePath;
 use super::{Entry, Sink};
 use crate::run::journal::Journal;
 
-struct JournalSink(Journal);
-
-pub(super) fn sink(journal: Journal) -> Box<dyn Sink> {
-    Box::new(JournalSink(journal))
-}
-
-impl Sink for JournalSink {
+impl Sink for Journal {
     /// What failed by no fault of its own is not noted, so that a resumed run processes it again.
     fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
         if entry.replayed || entry.failure.is_some_and(|failure| failure.passing) {
@@ -25,10 +19,10 @@ impl Sink for JournalSink {
             }
             (None, reason) => Record::failed(entry.index, entry.name, &reason.unwrap_or_default()),
         };
-        self.0.append(&record.of_file(entry.stamp))
+        self.append(&record.of_file(entry.stamp))
     }
 
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
-        self.0.finish().map(|()| None)
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
+        Self::finish(*self)
     }
 }

@@ -48,9 +48,9 @@ impl Sink for Labels {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
+    fn line(&self) -> Option<String> {
         let (files, folder) = (counted(self.written, "label file"), self.writer.out.join(FOLDER));
-        Ok(Some(format!("{files} saved to {}", folder.display())))
+        Some(format!("{files} saved to {}", folder.display()))
     }
 }
 

@@ -9,8 +9,6 @@ mod failures;
 mod file;
 mod gallery;
 mod journal;
-mod json;
-mod jsonl;
 mod labels;
 mod rows;
 mod video;
@@ -21,7 +19,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use image::RgbImage;
 use yolo9::image::Image;
-use yolo9::output::{FileError, Header, ImageResult, Record};
+use yolo9::output::{FileError, Header, ImageResult, Record, to_json};
 use yolo9::untrusted::{FileStamp, below};
 
 use super::journal::Journal;
@@ -31,8 +29,11 @@ use super::sources::Failure;
 use crate::cli::{FormatArgs, OutputArgs};
 use crate::interrupt::Interrupt;
 use crate::objects;
+use coco::COCO;
 pub(crate) use coco::coco_entry;
+use csv::CSV;
 pub(crate) use file::check as check_files;
+use file::{Format, Frame};
 
 /// An image of the run, as outputs see it, in the order of inputs.
 #[derive(Debug, Clone, Copy)]
@@ -69,8 +70,15 @@ pub(crate) trait Sink {
         Ok(())
     }
 
-    /// Completes the output, also after an error of the run. Gives a line about it for people, if it has something to say.
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>>;
+    /// Completes the output, also after an error of the run.
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// A line about the output for people, if it has something to say.
+    fn line(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What an output writes of each image by itself, on many threads.
@@ -103,10 +111,6 @@ impl Sink for PerImage {
 
     fn push(&mut self, _entry: &Entry<'_>) -> anyhow::Result<()> {
         Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
-        Ok(None)
     }
 }
 
@@ -189,7 +193,7 @@ impl Sinks {
             sinks.push(failures::sink(&folder, opening.unusable));
         }
         // Last: what it tells of is written.
-        sinks.extend(opening.journal.map(journal::sink));
+        sinks.extend(opening.journal.map(|journal| Box::new(journal) as _));
         Ok(Self(sinks))
     }
 
@@ -199,7 +203,7 @@ impl Sinks {
         let mut sinks = file_sinks(formats, false)?;
         sinks.extend(html.then(|| gallery::sink(&folder, &opening, true)));
         sinks.push(failures::sink(&folder, opening.unusable));
-        sinks.extend(opening.journal.map(journal::sink));
+        sinks.extend(opening.journal.map(|journal| Box::new(journal) as _));
         Ok(Self(sinks))
     }
 
@@ -217,28 +221,41 @@ impl Sinks {
 
     /// Completes all of them, also if one fails. Gives their lines.
     pub(crate) fn finish(self) -> anyhow::Result<Vec<String>> {
-        let finished: Vec<anyhow::Result<Option<String>>> = self.0.into_iter().map(Sink::finish).collect();
-        Ok(finished.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
+        let lines = self.0.iter().filter_map(|sink| sink.line()).collect();
+        let finished: Vec<_> = self.0.into_iter().map(Sink::finish).collect();
+        finished.into_iter().collect::<anyhow::Result<()>>()?;
+        Ok(lines)
     }
 }
 
-/// Opens one file for all images: option, path, and whether nothing else is written.
-type OpenFile = fn(&str, &Path, bool) -> anyhow::Result<Box<dyn Sink>>;
+/// One array with an object for each image.
+const JSON: Format = Format { frame: Frame::Array, pieces: object };
+
+/// An object for each image, one a line.
+const JSONL: Format = Format { frame: Frame::Lines(""), pieces: object };
+
+fn object(result: &ImageResult<'_>) -> Vec<String> {
+    vec![to_json(result)]
+}
 
 /// Files of all images.
 fn file_sinks(formats: &FormatArgs, alone: bool) -> anyhow::Result<Vec<Box<dyn Sink>>> {
     let alone = alone && formats.wanted().count() == 1;
-    formats.all().into_iter().filter_map(|(option, path, open)| Some(open(option, path?, alone))).collect()
+    formats
+        .all()
+        .into_iter()
+        .filter_map(|(option, path, format)| Some(file::open(format, option, path?, alone)))
+        .collect()
 }
 
 impl FormatArgs {
     /// The option, the path and the format of each: one line for each.
-    fn all(&self) -> [(&'static str, Option<&Path>, OpenFile); 4] {
+    fn all(&self) -> [(&'static str, Option<&Path>, Format); 4] {
         [
-            ("--json", self.json.as_deref(), |option, path, alone| file::open(json::Json, option, path, alone)),
-            ("--jsonl", self.jsonl.as_deref(), |option, path, alone| file::open(jsonl::Jsonl, option, path, alone)),
-            ("--csv", self.csv.as_deref(), |option, path, alone| file::open(csv::Csv, option, path, alone)),
-            ("--coco", self.coco.as_deref(), |option, path, alone| file::open(coco::Coco, option, path, alone)),
+            ("--json", self.json.as_deref(), JSON),
+            ("--jsonl", self.jsonl.as_deref(), JSONL),
+            ("--csv", self.csv.as_deref(), CSV),
+            ("--coco", self.coco.as_deref(), COCO),
         ]
     }
 

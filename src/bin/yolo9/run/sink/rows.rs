@@ -29,10 +29,10 @@ impl Sink for Rows {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> anyhow::Result<Option<String>> {
+    fn finish(self: Box<Self>) -> anyhow::Result<()> {
         match self.failure {
             Some(reason) => anyhow::bail!("stdout cannot be written: {reason}"),
-            None => Ok(None),
+            None => Ok(()),
         }
     }
 }

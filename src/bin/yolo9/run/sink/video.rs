@@ -8,7 +8,7 @@ use crate::run::plan::FeedEvent;
 use crate::run::video::VideoWriter;
 
 /// Frames per second of an annotated video where those of the original are not known.
-const USUAL_RATE: &str = "25";
+const USUAL_RATE: (u64, u64) = (25, 1);
 
 struct Videos {
     out: PathBuf,
@@ -37,8 +37,8 @@ impl Sink for Videos {
 
     fn video(&mut self, event: &FeedEvent) -> anyhow::Result<()> {
         match event {
-            FeedEvent::Opened(planned, rate, _) => {
-                let rate = rate.as_deref().unwrap_or(USUAL_RATE);
+            FeedEvent::Opened(planned, about) => {
+                let rate = about.rate.unwrap_or(USUAL_RATE);
                 self.writer = Some(VideoWriter::new(&self.out, planned.place(), rate, &self.interrupt));
                 Ok(())
             }
@@ -46,7 +46,7 @@ impl Sink for Videos {
         }
     }
 
-    fn finish(mut self: Box<Self>) -> anyhow::Result<Option<String>> {
-        self.close().map(|()| None)
+    fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
+        self.close()
     }
 }

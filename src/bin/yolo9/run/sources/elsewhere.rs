@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use super::expand::Expansion;
+use yolo9::untrusted::FileKind;
+
+use super::expand::{Expansion, is_image};
 use super::{Origin, Source, objects, remote};
-use crate::objects::split;
+use crate::objects::{Read, read, split};
 
 impl Expansion<'_> {
     pub(super) fn offline(&mut self, address: &str) {
@@ -28,12 +30,14 @@ impl Expansion<'_> {
     }
 
     /// The lines of a list. It names nothing on this machine: what is no address is relative to the list.
-    pub(super) fn list_at(&mut self, address: &str, read: fn(&str) -> Result<String, String>) {
+    pub(super) fn list_at(&mut self, address: &str, read: Read) {
         if !self.is_taken(address) {
             return;
         }
         let folder = &address[..address.rfind('/').map_or(0, |slash| slash + 1)];
-        match read(address) {
+        let text = read(address, FileKind::List.max_bytes())
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned()));
+        match text {
             Ok(text) => text.lines().map(str::trim).for_each(|line| {
                 if !self.takes_line(Path::new(line)) {
                     self.takes_line(Path::new(&format!("{folder}{}", line.trim_start_matches("./"))));
@@ -47,8 +51,8 @@ impl Expansion<'_> {
     pub(super) fn objects(&mut self, address: &str) {
         let (_, pattern) = split(address);
         if pattern.is_empty() && remote::is_list(address) {
-            self.list_at(address, objects::read_list);
-        } else if pattern.is_empty() && objects::is_image(address) {
+            self.list_at(address, read);
+        } else if pattern.is_empty() && is_image(Path::new(address)) {
             self.object(address);
         } else if !self.options.listings {
             self.failed(

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
+use yolo9::hub::download;
 use yolo9::image::EXTENSIONS;
 use yolo9::untrusted::{FileKind, read_text};
 
@@ -78,11 +79,7 @@ impl Expansion<'_> {
             return self.objects(address);
         }
         if let Some(address) = web_address(input) {
-            return if remote::is_list(address) {
-                self.list_at(address, remote::fetch_list)
-            } else {
-                self.remote(address)
-            };
+            return if remote::is_list(address) { self.list_at(address, download) } else { self.remote(address) };
         }
         match std::fs::metadata(input) {
             Ok(metadata) if metadata.is_dir() => {
@@ -268,7 +265,7 @@ fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
 }
 
-fn is_image(path: &Path) -> bool {
+pub(super) fn is_image(path: &Path) -> bool {
     EXTENSIONS.iter().any(|extension| has_extension(path, extension))
 }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use yolo9::embedded;
+use yolo9::hub::download;
 use yolo9::image::{Image, ImageError, ImageLimits};
 use yolo9::untrusted::{FileKind, FileStamp, is_passing, read_stamped};
 
@@ -20,7 +21,7 @@ use super::video::VideoInput;
 use crate::remedy;
 pub(crate) use expand::{Options, expand};
 pub(crate) use fingerprint::Fingerprint;
-pub(crate) use objects::Objects;
+pub(crate) use objects::objects;
 
 /// One image of a run, or a video. Small: a run may have millions of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,8 +179,12 @@ impl Source {
                 let (bytes, stamp) = read_stamped(path, FileKind::Image).map_err(ImageError::from)?;
                 (bytes.into(), Some(stamp))
             }
-            Origin::Remote(address) => (remote::fetch(address)?.into(), None),
-            Origin::Object(address) => (objects::read(address).map_err(Failure::passing)?.into(), None),
+            Origin::Remote(address) => {
+                (download(address, FileKind::Image.max_bytes()).map_err(Failure::passing)?.into(), None)
+            }
+            Origin::Object(address) => {
+                (crate::objects::read(address, FileKind::Image.max_bytes()).map_err(Failure::passing)?.into(), None)
+            }
             Origin::Listing(_) => return Err(Failure::from("a listing is read object by object".to_owned())),
             Origin::Bytes(bytes) => (Cow::Borrowed(bytes), None),
             Origin::Embedded => (embedded::SAMPLE_IMAGE.into(), None),

@@ -1,11 +1,5 @@
 //! Images from the web.
 
-use yolo9::hub::download;
-use yolo9::untrusted::FileKind;
-
-/// Larger files are no images that anybody means to process.
-const MAX_LENGTH: u64 = 512 << 20;
-
 /// The last part of its path, without what no file may be called.
 pub(super) fn file_name(address: &str) -> String {
     let path = address.split(['?', '#']).next().unwrap_or_default();
@@ -21,16 +15,6 @@ pub(super) fn file_name(address: &str) -> String {
 /// Whether an address is that of a list of images.
 pub(super) fn is_list(address: &str) -> bool {
     file_name(address).to_ascii_lowercase().ends_with(".txt")
-}
-
-/// The lines of a list.
-pub(super) fn fetch_list(address: &str) -> Result<String, String> {
-    let bytes = download(address, FileKind::List.max_bytes())?;
-    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
-}
-
-pub(super) fn fetch(address: &str) -> Result<Vec<u8>, String> {
-    download(address, MAX_LENGTH)
 }
 
 #[cfg(test)]

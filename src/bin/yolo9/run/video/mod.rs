@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::JoinHandle;
 
-pub(crate) use reader::VideoReader;
+pub(crate) use reader::{About, VideoReader};
 pub(crate) use writer::VideoWriter;
 
 /// Extensions of files that are videos.

@@ -16,10 +16,10 @@ use super::{VideoInput, heard, listen, not_started, tool};
 use crate::interrupt::{Interrupt, Process};
 
 /// What a video says of itself.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct About {
     /// Frames per second, as a fraction, as far as that is known.
-    pub(crate) rate: Option<String>,
+    pub(crate) rate: Option<(u64, u64)>,
     /// How many frames it will give, as far as that is known.
     pub(crate) frames: Option<u64>,
 }
@@ -27,17 +27,9 @@ pub(crate) struct About {
 impl About {
     /// What they are when only every Nth frame is taken: an annotated video keeps its speed.
     fn every(self, stride: u32) -> Self {
-        let slower = |rate: String| match rate.split_once('/') {
-            Some((above, below)) => match below.parse::<u64>() {
-                Ok(below) => format!("{above}/{}", below.saturating_mul(stride.into())),
-                Err(_) => rate,
-            },
-            None => format!("{rate}/{stride}"),
-        };
-        match stride {
-            1 => self,
-            _ => Self { rate: self.rate.map(slower), frames: self.frames.map(|frames| frames.div_ceil(stride.into())) },
-        }
+        let stride = u64::from(stride);
+        let slower = |(frames, seconds): (u64, u64)| (frames, seconds.saturating_mul(stride));
+        Self { rate: self.rate.map(slower), frames: self.frames.map(|frames| frames.div_ceil(stride)) }
     }
 }
 
@@ -86,7 +78,7 @@ impl VideoReader {
             .args(input.arguments())
             .args(["-map", "0:v:0"])
             // Without a known rate every frame is taken as it comes.
-            .args(about.rate.iter().flat_map(|rate| ["-r", rate]))
+            .args(about.rate.iter().flat_map(|(frames, seconds)| ["-r".into(), format!("{frames}/{seconds}")]))
             .args(["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -156,7 +148,7 @@ impl VideoReader {
     /// Whether it ended well.
     fn ended(&mut self) -> Result<(), String> {
         // Its output is closed, so it ends at once, or is made to.
-        let status = self.process.wait_for(GLANCE * 40);
+        let status = self.process.wait_for(|| GLANCE * 40);
         let complaints = heard(self.complaints.take());
         match (status.is_some_and(|status| status.success()), self.number) {
             (true, 1..) if complaints.is_empty() => Ok(()),
@@ -216,7 +208,7 @@ impl Reader {
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn about(input: &VideoInput, interrupt: &Interrupt) -> About {
-    let unknown = About { rate: None, frames: None };
+    let unknown = About::default();
     if matches!(input, VideoInput::Camera(_)) {
         return unknown;
     }
@@ -262,7 +254,7 @@ fn answer_of(mut child: Child, interrupt: &Interrupt) -> Result<Vec<u8>, String>
         match receiver.recv_timeout(GLANCE) {
             Ok(answer) => {
                 let answer = answer.map_err(|error| format!("cannot be read: {error}"))?;
-                return match process.wait_for(GLANCE * 40) {
+                return match process.wait_for(|| GLANCE * 40) {
                     Some(status) if status.success() => Ok(answer),
                     Some(status) => Err(status.to_string()),
                     None => Err("it does not end".into()),
@@ -281,15 +273,16 @@ fn parse_about(json: &[u8]) -> Option<About> {
     let stream = answer.get("streams")?.get(0)?;
     let number = |rate: &str| {
         let (above, below) = rate.split_once('/')?;
-        let rate = above.parse::<f64>().ok()? / below.parse::<f64>().ok()?;
-        (rate.is_finite() && rate > 0.0 && rate <= 1000.0).then_some(rate)
+        let (above, below) = (above.parse::<u64>().ok()?, below.parse::<u64>().ok()?);
+        let per_second = above as f64 / below as f64;
+        (per_second > 0.0 && per_second <= 1000.0).then_some(((above, below), per_second))
     };
     let rates = ["avg_frame_rate", "r_frame_rate"].map(|key| stream.get(key).and_then(Value::as_str));
-    let (rate, per_second) = rates.into_iter().flatten().find_map(|rate| Some((rate, number(rate)?)))?;
+    let (rate, per_second) = rates.into_iter().flatten().find_map(number)?;
     let duration = answer.pointer("/format/duration").and_then(Value::as_str).and_then(|d| d.parse::<f64>().ok());
     let frames =
         duration.filter(|duration| duration.is_finite()).map(|duration| (duration * per_second).round() as u64);
-    Some(About { rate: Some(rate.into()), frames })
+    Some(About { rate: Some(rate), frames })
 }
 
 #[cfg(test)]
@@ -299,11 +292,11 @@ mod tests {
     #[test]
     fn what_a_video_says_of_itself_is_understood() {
         let json = br#"{"streams": [{"avg_frame_rate": "0/0", "r_frame_rate": "30000/1001"}], "format": {"duration": "2.002"}}"#;
-        assert_eq!(parse_about(json), Some(About { rate: Some("30000/1001".into()), frames: Some(60) }));
+        assert_eq!(parse_about(json), Some(About { rate: Some((30000, 1001)), frames: Some(60) }));
         assert_eq!(parse_about(br#"{"streams": []}"#), None);
         let endless = br#"{"streams": [{"avg_frame_rate": "25/1"}], "format": {}}"#;
         let about = parse_about(endless).unwrap();
-        assert_eq!(about, About { rate: Some("25/1".into()), frames: None });
-        assert_eq!(about.every(3), About { rate: Some("25/3".into()), frames: None });
+        assert_eq!(about, About { rate: Some((25, 1)), frames: None });
+        assert_eq!(about.every(3), About { rate: Some((25, 3)), frames: None });
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct VideoWriter {
     /// Below the folder.
     place: PathBuf,
     path: PathBuf,
-    rate: String,
+    rate: (u64, u64),
     encoder: Option<Encoder>,
     interrupt: Interrupt,
 }
@@ -32,7 +32,7 @@ pub(crate) struct VideoWriter {
 struct Encoder {
     process: Process,
     /// Frames are written on a thread of its own, since an encoder that has stalled must not keep us from stopping.
-    frames: SyncSender<Vec<u8>>,
+    frames: Option<SyncSender<Vec<u8>>>,
     file: TemporaryFile,
     complaints: Option<JoinHandle<VecDeque<String>>>,
 }
@@ -44,31 +44,35 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 impl VideoWriter {
     /// Nothing is started before the first frame, whose size is that of the video.
-    pub(crate) fn new(folder: &Path, place: PathBuf, rate: &str, interrupt: &Interrupt) -> Self {
+    pub(crate) fn new(folder: &Path, place: PathBuf, rate: (u64, u64), interrupt: &Interrupt) -> Self {
         let (folder, path, interrupt) = (folder.to_path_buf(), folder.join(&place), interrupt.clone());
-        Self { folder, path, place, rate: rate.into(), encoder: None, interrupt }
+        Self { folder, path, place, rate, encoder: None, interrupt }
     }
 
     pub(crate) fn push(&mut self, frame: &RgbImage) -> anyhow::Result<()> {
-        if self.encoder.is_none() {
-            let path = below(&self.folder, &self.place);
-            let path = path.with_context(|| format!("{} cannot be written", self.path.display()))?;
-            self.encoder = Some(start(&path, &self.rate, frame)?);
-        }
-        let Some(encoder) = &self.encoder else { unreachable!("it was started above") };
+        let encoder = match self.encoder.take() {
+            Some(encoder) => encoder,
+            None => {
+                let path = below(&self.folder, &self.place);
+                start(&path.with_context(|| format!("{} cannot be written", self.path.display()))?, self.rate, frame)?
+            }
+        };
+        let Some(frames) = &encoder.frames else { unreachable!("open until the file is completed") };
         let mut waiting = frame.as_raw().clone();
         let start = Instant::now();
         loop {
-            match encoder.frames.try_send(waiting) {
-                Ok(()) => return Ok(()),
+            match frames.try_send(waiting) {
+                Ok(()) => break,
                 Err(TrySendError::Full(frame)) => waiting = frame,
-                Err(TrySendError::Disconnected(_)) => return self.failed("its pipe was closed"),
+                Err(TrySendError::Disconnected(_)) => return self.failed(encoder, "its pipe was closed"),
             }
             if start.elapsed() > self.patience() {
-                return self.failed("it takes no more frames");
+                return self.failed(encoder, "it takes no more frames");
             }
             std::thread::sleep(Duration::from_millis(2));
         }
+        self.encoder = Some(encoder);
+        Ok(())
     }
 
     fn patience(&self) -> Duration {
@@ -76,39 +80,30 @@ impl VideoWriter {
     }
 
     /// Ends the encoder; the error says what it said.
-    fn failed(&mut self, reason: &str) -> anyhow::Result<()> {
-        let path = self.path.display().to_string();
-        let Some(Encoder { process, complaints, .. }) = self.encoder.take() else { return Ok(()) };
+    fn failed(&self, Encoder { process, complaints, .. }: Encoder, reason: &str) -> anyhow::Result<()> {
         drop(process);
         let heard = heard(complaints);
         let heard = if heard.is_empty() { String::new() } else { format!(": {heard}") };
-        anyhow::bail!("{path} cannot be written: ffmpeg: {reason}{heard}")
+        anyhow::bail!("{} cannot be written: ffmpeg: {reason}{heard}", self.path.display())
     }
 
     /// Completes the file, if there was a frame.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        let start = Instant::now();
-        let Some(encoder) = &mut self.encoder else { return Ok(()) };
-        // The writer ends, and with it the encoder's input.
-        let (closed, _) = sync_channel(0);
-        drop(std::mem::replace(&mut encoder.frames, closed));
-        let status = loop {
-            let Some(encoder) = &self.encoder else { return Ok(()) };
-            match encoder.process.wait_for(Duration::from_millis(50)) {
-                Some(status) => break status,
-                None if start.elapsed() > self.patience() => return self.failed("it does not end"),
-                None => {}
+        let Some(mut encoder) = self.encoder.take() else { return Ok(()) };
+        // The thread that writes them ends, and with it the encoder's input.
+        drop(encoder.frames.take());
+        match encoder.process.wait_for(|| self.patience()) {
+            Some(status) if status.success() => {
+                let written = encoder.file.persist(&self.path);
+                written.map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
             }
-        };
-        if !status.success() {
-            return self.failed(&format!("{status}"));
+            Some(status) => self.failed(encoder, &status.to_string()),
+            None => self.failed(encoder, "it does not end"),
         }
-        let Some(Encoder { file, .. }) = self.encoder.take() else { return Ok(()) };
-        file.persist(&self.path).map(drop).with_context(|| format!("{} cannot be written", self.path.display()))
     }
 }
 
-fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
+fn start(path: &Path, rate: (u64, u64), frame: &RgbImage) -> anyhow::Result<Encoder> {
     let context = || format!("{} cannot be written", path.display());
     std::fs::create_dir_all(folder_of(path)).with_context(context)?;
     let file = temporary_beside(path).with_context(context)?;
@@ -119,7 +114,14 @@ fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let mut child = command
         .args(["-nostdin", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"])
-        .args(["-video_size", &format!("{width}x{height}"), "-framerate", rate, "-i", "pipe:0"])
+        .args([
+            "-video_size",
+            &format!("{width}x{height}"),
+            "-framerate",
+            &format!("{}/{}", rate.0, rate.1),
+            "-i",
+            "pipe:0",
+        ])
         // Players expect halved colours, and those an even number of pixels.
         .args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,format=yuv420p", "-movflags", "+faststart", "-f", "mp4", "-y"])
         .arg(format!("file:{}", file.path().display()))
@@ -133,5 +135,5 @@ fn start(path: &Path, rate: &str, frame: &RgbImage) -> anyhow::Result<Encoder> {
     let (frames, waiting) = sync_channel::<Vec<u8>>(1);
     // It ends when the frames do, or the encoder.
     std::thread::spawn(move || waiting.into_iter().try_for_each(|frame| pipe.write_all(&frame)));
-    Ok(Encoder { process: Process::new(child), frames, file, complaints })
+    Ok(Encoder { process: Process::new(child), frames: Some(frames), file, complaints })
 }
