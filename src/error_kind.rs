@@ -10,13 +10,14 @@ use crate::detect::DetectError;
 use crate::detector::DetectorError;
 use crate::evaluate::DatasetError;
 use crate::image::ImageError;
-use crate::model::{ModelError, ModelFileError};
+use crate::model::ModelError;
 use crate::onnx::OnnxFileError;
 use crate::runtime::RuntimeError;
-use crate::weights::{LiftError, WeightsError};
+use crate::weights::WeightsError;
 
-/// What an error is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an error is about; in small letters where it is written, as log lines have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A file of weights cannot be read.
@@ -42,23 +43,6 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// In small letters, as log lines have it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Checkpoint => "checkpoint",
-            Self::Config => "config",
-            Self::Weights => "weights",
-            Self::Model => "model",
-            Self::Image => "image",
-            Self::Device => "device",
-            Self::Runtime => "runtime",
-            Self::Download => "download",
-            Self::Dataset => "dataset",
-            Self::Other => "other",
-        }
-    }
-
     /// Of an error, or of the first of its sources that is an error of this library.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
@@ -94,7 +78,7 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     let kinds = [
         (error.is::<CheckpointError>(), ErrorKind::Checkpoint),
         (error.is::<ConfigError>() || error.is::<ArchitectureError>(), ErrorKind::Config),
-        (error.is::<WeightsError>() || error.is::<LiftError>(), ErrorKind::Weights),
+        (error.is::<WeightsError>(), ErrorKind::Weights),
         (error.is::<OnnxFileError>(), ErrorKind::Model),
         (error.is::<ImageError>(), ErrorKind::Image),
         (error.is::<DetectError>(), ErrorKind::Runtime),
@@ -105,12 +89,12 @@ fn of_one(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
 
 fn of_model(error: &ModelError) -> ErrorKind {
     match error {
-        ModelError::Unknown { .. } | ModelError::File(ModelFileError::Checkpoint(_)) => ErrorKind::Checkpoint,
+        ModelError::Unknown { .. } | ModelError::Checkpoint(_) => ErrorKind::Checkpoint,
         ModelError::NoConfig { .. } | ModelError::Config(_) => ErrorKind::Config,
         ModelError::Weights(_) => ErrorKind::Weights,
         #[cfg(feature = "download")]
         ModelError::Release(_) => ErrorKind::Download,
-        ModelError::File(ModelFileError::Exported(_))
+        ModelError::Exported(_)
         | ModelError::Class(_)
         | ModelError::Names { .. }
         | ModelError::ConfigOfExported { .. }

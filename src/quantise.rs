@@ -1,12 +1,12 @@
 //! Post-training quantisation: on which scales the convolutions of a network can be computed in 8-bit integers, and which
 //! of them should not be.
 //!
-//! Ranges come from images of the kind that the network will see ([`Calibration`]). [`sensitivities`] quantises one convolution
+//! Ranges come from images of the kind that the network will see ([`ranges`]). [`sensitivities`] quantises one convolution
 //! at a time and looks at the outputs: a few convolutions make most of the noise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{Array4, ArrayView4, CowArray, IxDyn};
+use ndarray::Array4;
 
 use crate::graph::{ActivationRange, OnnxModel, QuantisableConvolution, Quantisation};
 use crate::runtime::{DySampleBackend, OrtSession, Runtime, RuntimeError, SessionOptions};
@@ -24,89 +24,59 @@ pub enum RangeMethod {
 /// Bins of a histogram.
 const BINS: usize = 4096;
 
-/// The ranges of feature maps over images.
-#[derive(Debug)]
-pub struct Calibration<'a> {
-    session: OrtSession,
-    names: &'a BTreeSet<String>,
-}
-
-impl<'a> Calibration<'a> {
-    /// Prepares a network whose values of those names are looked at.
-    ///
-    /// # Errors
-    /// As [`OrtSession::new`].
-    pub fn new(
-        runtime: &Runtime,
-        model: &OnnxModel,
-        names: &'a BTreeSet<String>,
-        threads: usize,
-    ) -> Result<Self, RuntimeError> {
-        let mut model = model.clone();
-        model.expose(names);
-        let options = SessionOptions::default().threads(threads);
-        Ok(Self { session: OrtSession::new(runtime, "the network", &model.to_bytes(), &options)?, names })
-    }
-
-    /// The range of each value over the inputs, `[1, 3, H, W]` in 0 to 1. `go_on` is asked after each run, of which there are
-    /// as many as inputs, or twice as many for percentiles; if it says no, the ranges are those so far.
-    ///
-    /// # Errors
-    /// As [`OrtSession::run`].
-    ///
-    /// # Panics
-    /// Never: both passes see the same names.
-    pub fn ranges(
-        &mut self,
-        inputs: &[Array4<f32>],
-        method: RangeMethod,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<BTreeMap<String, ActivationRange>, RuntimeError> {
-        let mut ranges: BTreeMap<String, ActivationRange> = BTreeMap::new();
-        for input in inputs {
-            self.visit(input.view(), |name, values| {
-                let none = ActivationRange { low: f32::INFINITY, high: f32::NEG_INFINITY };
-                let range = ranges.entry(name.to_owned()).or_insert(none);
-                for value in values.iter().filter(|value| value.is_finite()) {
-                    (range.low, range.high) = (range.low.min(*value), range.high.max(*value));
-                }
-            })?;
-            if !go_on() {
-                return Ok(ranges);
+/// The range of each value of these names over the inputs, `[1, 3, H, W]` in 0 to 1. `go_on` is asked after each run, of which
+/// there are as many as inputs, or twice as many for percentiles; if it says no, the ranges are those so far.
+///
+/// # Errors
+/// As [`OrtSession::new`] and [`OrtSession::run`].
+///
+/// # Panics
+/// Never: both passes see the same names.
+pub fn ranges(
+    runtime: &Runtime,
+    model: &OnnxModel,
+    names: &BTreeSet<String>,
+    inputs: &[Array4<f32>],
+    (method, threads): (RangeMethod, usize),
+    mut go_on: impl FnMut() -> bool,
+) -> Result<BTreeMap<String, ActivationRange>, RuntimeError> {
+    let mut model = model.clone();
+    model.expose(names);
+    let options = SessionOptions::default().threads(threads);
+    let mut session = OrtSession::new(runtime, "the network", &model.to_bytes(), &options)?;
+    let mut ranges: BTreeMap<String, ActivationRange> = BTreeMap::new();
+    for input in inputs {
+        let outputs = session.run(&[input.view().into_dyn()])?;
+        for name in names {
+            let none = ActivationRange { low: f32::INFINITY, high: f32::NEG_INFINITY };
+            let range = ranges.entry(name.clone()).or_insert(none);
+            for value in outputs.get(name)?.iter().filter(|value| value.is_finite()) {
+                (range.low, range.high) = (range.low.min(*value), range.high.max(*value));
             }
         }
-        let RangeMethod::Percentile(share) = method else { return Ok(ranges) };
-        let mut histograms: BTreeMap<String, Vec<u64>> =
-            ranges.keys().map(|name| (name.clone(), vec![0; BINS])).collect();
-        for input in inputs {
-            self.visit(input.view(), |name, values| {
-                let (range, histogram) = (ranges[name], histograms.get_mut(name).expect("made for each name"));
-                let per_bin = BINS as f32 / (range.high - range.low).max(f32::MIN_POSITIVE);
-                for value in values {
-                    histogram[(((value - range.low) * per_bin) as usize).min(BINS - 1)] += 1;
-                }
-            })?;
-            if !go_on() {
-                return Ok(ranges);
+        if !go_on() {
+            return Ok(ranges);
+        }
+    }
+    let RangeMethod::Percentile(share) = method else { return Ok(ranges) };
+    let mut histograms: BTreeMap<&String, Vec<u64>> = names.iter().map(|name| (name, vec![0; BINS])).collect();
+    for input in inputs {
+        let outputs = session.run(&[input.view().into_dyn()])?;
+        for (name, histogram) in &mut histograms {
+            let range = ranges[*name];
+            let per_bin = BINS as f32 / (range.high - range.low).max(f32::MIN_POSITIVE);
+            for value in &outputs.get(name)? {
+                histogram[(((value - range.low) * per_bin) as usize).min(BINS - 1)] += 1;
             }
         }
-        for (name, range) in &mut ranges {
-            *range = trimmed(*range, &histograms[name], share);
+        if !go_on() {
+            return Ok(ranges);
         }
-        Ok(ranges)
     }
-
-    fn visit(
-        &mut self,
-        input: ArrayView4<'_, f32>,
-        mut see: impl FnMut(&str, &CowArray<'_, f32, IxDyn>),
-    ) -> Result<(), RuntimeError> {
-        let outputs = self.session.run(&[input.into_dyn()])?;
-        for name in self.names {
-            see(name, &outputs.get(name)?);
-        }
-        Ok(())
+    for (name, range) in &mut ranges {
+        *range = trimmed(*range, &histograms[name], share);
     }
+    Ok(ranges)
 }
 
 /// The range without as many values at each end as the share leaves.

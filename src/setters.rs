@@ -3,12 +3,19 @@
 
 macro_rules! setters {
     ($options:ident { $($field:ident: $kind:ty),+ $(,)? }) => {
+        $crate::setters::setters!($options { $(
+            #[doc = concat!("Sets [`", stringify!($options), "::", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+            $field: $kind,
+        )+ });
+    };
+    // Of private fields, which may be options.
+    ($options:ident { $($(#[$doc:meta])+ $field:ident: $kind:ty),+ $(,)? }) => {
         impl $options {
             $(
-                #[doc = concat!("Sets [`", stringify!($options), "::", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+                $(#[$doc])+
                 #[must_use]
                 pub fn $field(mut self, $field: $kind) -> Self {
-                    self.$field = $field;
+                    self.$field = $field.into();
                     self
                 }
             )+

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use yolo9::Size;
-use yolo9::evaluate::{CocoEvaluation, Dataset, EvalImage, Prediction, MetricStyle, confusion, yolo_labels, yolo_metrics};
+use yolo9::evaluate::{CocoEvaluation, Dataset, EvalImage, Prediction, confusion, yolo_labels, yolo_metrics};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes)
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
         EvalImage { predictions: predictions.collect(), ground_truths }
     }).collect();
     let _ = CocoEvaluation::new(&eval_image, classes).metrics();
-    let _ = yolo_metrics(&eval_image, classes, MetricStyle::Official);
-    let _ = yolo_metrics(&eval_image, classes, MetricStyle::Ultralytics);
+    let _ = yolo_metrics(&eval_image, classes, Preset::Official);
+    let _ = yolo_metrics(&eval_image, classes, Preset::Ultralytics);
     let _ = confusion(&eval_image, classes, 0.25, 0.45);
 });

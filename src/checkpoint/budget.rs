@@ -6,9 +6,9 @@ use std::cell::Cell;
 use super::Problem;
 
 /// Memory for names, shapes, configs and reports, in bytes. The largest published checkpoint needs about one megabyte.
-const MAX_BYTES: usize = 64 << 20;
+pub(super) const MAX_BYTES: usize = 64 << 20;
 /// Values that are looked at. The largest published checkpoint has about 200,000, most of them looked at a few times.
-const MAX_STEPS: usize = 20_000_000;
+pub(super) const MAX_STEPS: usize = 20_000_000;
 
 /// What has been spent for one pickle.
 #[derive(Debug, Default)]
@@ -35,6 +35,6 @@ impl Budget {
 
     /// Refuses the file once too much is spent.
     pub(super) fn check(&self) -> Result<(), Problem> {
-        if self.is_spent() { Err(Problem::Budget { bytes: MAX_BYTES, steps: MAX_STEPS }) } else { Ok(()) }
+        if self.is_spent() { Err(Problem::Budget) } else { Ok(()) }
     }
 }

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::budget::{MAX_BYTES, MAX_STEPS};
 use crate::untrusted::printable;
 
 /// Why a checkpoint was refused.
@@ -19,31 +20,17 @@ pub struct CheckpointError {
 #[non_exhaustive]
 pub enum Problem {
     /// The operating system refused.
-    #[error("cannot be read: {reason}")]
-    Read {
-        /// Its reason.
-        reason: std::io::Error,
-    },
+    #[error("cannot be read: {0}")]
+    Read(std::io::Error),
     /// Recognised, but not something this program reads.
-    #[error("{what}; {remedy}")]
-    Unsupported {
-        /// What the file is.
-        what: String,
-        /// What to do.
-        remedy: &'static str,
-    },
+    #[error("{0}")]
+    Unsupported(String),
     /// Begins like nothing known.
-    #[error("not a model file: {looks_like}; expected one of PyTorch (.pt), safetensors or ONNX")]
-    Unrecognised {
-        /// What the first bytes look like.
-        looks_like: String,
-    },
+    #[error("not a model file: {0}; expected one of PyTorch (.pt), safetensors or ONNX")]
+    Unrecognised(String),
     /// The zip container is damaged.
-    #[error("damaged or truncated zip file: {reason}")]
-    Zip {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("damaged or truncated zip file: {0}")]
+    Zip(String),
     /// The pickle inside is damaged or beyond a limit.
     #[error("damaged pickle at byte {offset}: {reason}")]
     Pickle {
@@ -54,21 +41,13 @@ pub enum Problem {
     },
     /// A pickle that describes far more than it holds, by referring to the same values again and again.
     #[error(
-        "its pickle asks for more work than any checkpoint needs (more than {bytes} bytes of names and settings, or \
-         {steps} values looked at); it was made to exhaust whoever reads it"
+        "its pickle asks for more work than any checkpoint needs (more than {MAX_BYTES} bytes of names and settings, or \
+         {MAX_STEPS} values looked at); it was made to exhaust whoever reads it"
     )]
-    Budget {
-        /// The limit in bytes.
-        bytes: usize,
-        /// The limit in values.
-        steps: usize,
-    },
+    Budget,
     /// A readable pickle that does not hold a model where one is expected.
-    #[error("holds no model: {reason}")]
-    NoModel {
-        /// What was found instead.
-        reason: String,
-    },
+    #[error("holds no model: {0}")]
+    NoModel(String),
     /// A tensor's description contradicts itself or the file.
     #[error("tensor {}: {}", printable(name), printable(reason))]
     Tensor {
@@ -78,15 +57,9 @@ pub enum Problem {
         reason: String,
     },
     /// A tensor that does not exist was asked for.
-    #[error("has no tensor {name}")]
-    NoTensor {
-        /// The name.
-        name: String,
-    },
+    #[error("has no tensor {0}")]
+    NoTensor(String),
     /// The safetensors container is damaged.
-    #[error("damaged safetensors file: {reason}")]
-    Safetensors {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("damaged safetensors file: {0}")]
+    Safetensors(String),
 }

@@ -13,29 +13,24 @@ pub(super) const MAGIC: &[u8] =
     &[0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 const PROTOCOL: i64 = 1001;
 
-/// Storages by key.
-pub(super) type LegacyStorages = HashMap<String, Storage>;
-
-/// The object's values, the one at the top, and where its storages lie.
-pub(super) fn parse(bytes: &[u8]) -> Result<(Arena<'_>, Id, LegacyStorages), Problem> {
+/// The object's values, the one at the top, and where its storages lie, by key.
+pub(super) fn parse(bytes: &[u8]) -> Result<(Arena<'_>, Id, HashMap<&str, Storage>), Problem> {
     let mut reader = Reader { bytes, position: MAGIC.len() };
     let (arena, top) = reader.pickle()?;
     match arena.get(top) {
         Node::Int(PROTOCOL) => {}
         other => {
             let found = if let Node::Int(number) = other { number.to_string() } else { other.kind().into() };
-            return Err(Problem::Unsupported {
-                what: format!("a torch.save file of protocol {found} (expected {PROTOCOL})"),
-                remedy: "save it again with a current PyTorch",
-            });
+            return Err(Problem::Unsupported(format!(
+                "a torch.save file of protocol {found} (expected {PROTOCOL}); save it again with a current PyTorch"
+            )));
         }
     }
     let (arena, top) = reader.pickle()?;
     if let Some(Node::Bool(false)) = arena.entry(top, "little_endian").map(|id| arena.get(id)) {
-        return Err(Problem::Unsupported {
-            what: "written on a machine with big byte order".into(),
-            remedy: "save it again on a little-endian machine",
-        });
+        return Err(Problem::Unsupported(
+            "written on a machine with big byte order; save it again on a little-endian machine".into(),
+        ));
     }
     let (object, object_top) = reader.pickle()?;
     let (arena, top) = reader.pickle()?;
@@ -44,7 +39,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(Arena<'_>, Id, LegacyStorages), Pro
     let mut storages = HashMap::new();
     for key in keys {
         let size = *sizes.get(key).ok_or_else(|| reader.damaged(format!("nothing refers to storage {key}")))?;
-        storages.insert(key.to_owned(), reader.storage(key, size)?);
+        storages.insert(key, reader.storage(key, size)?);
     }
     Ok((object, object_top, storages))
 }

@@ -86,13 +86,8 @@ pub const RESERVED_METADATA: &[&str] = &["format", "config", "names", "activatio
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     name: String,
-    description: String,
-    format: ConfigFormat,
     bytes: Cow<'static, [u8]>,
-    tensors: BTreeMap<String, StoredTensor>,
-    modules: BTreeMap<String, ModuleAttributes>,
-    metadata: Metadata,
-    warnings: Vec<String>,
+    contents: Contents,
     /// Storages whose checksum was found right: many tensors may share one.
     verified: Arc<Mutex<HashSet<Storage>>>,
 }
@@ -112,37 +107,18 @@ impl Checkpoint {
     /// As [`Checkpoint::open`].
     pub fn from_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, CheckpointError> {
         let bytes = bytes.into();
-        recognise::read(&bytes)
-            .and_then(|contents| contents.fits_into(bytes.len()))
-            .map(|contents| Self {
-                name: name.into(),
-                description: contents.description,
-                format: contents.format,
-                tensors: contents.tensors,
-                modules: contents.modules,
-                metadata: contents.metadata,
-                warnings: contents.warnings,
-                bytes,
-                verified: Arc::default(),
-            })
-            .map_err(|problem| CheckpointError { file: name.into(), problem })
+        match recognise::read(&bytes).and_then(|contents| contents.fits_into(bytes.len())) {
+            Ok(contents) => Ok(Self { name: name.into(), bytes, contents, verified: Arc::default() }),
+            Err(problem) => Err(CheckpointError { file: name.into(), problem }),
+        }
     }
 
     /// A checkpoint of ours without tensors yet. `name` is what messages call it.
     #[must_use]
     pub fn new(name: &str, config: String, class_names: Vec<String>) -> Self {
         let metadata = Metadata { config: Some(config), class_names: Some(class_names), extra: BTreeMap::new() };
-        Self {
-            name: name.into(),
-            description: "a yolo9 model".into(),
-            format: ConfigFormat::Official,
-            bytes: Cow::Owned(Vec::new()),
-            tensors: BTreeMap::new(),
-            modules: BTreeMap::new(),
-            metadata,
-            warnings: Vec::new(),
-            verified: Arc::default(),
-        }
+        let contents = Contents { description: "a yolo9 model".into(), metadata, ..Contents::default() };
+        Self { name: name.into(), bytes: Cow::default(), contents, verified: Arc::default() }
     }
 
     /// What messages call this checkpoint: usually the file's path.
@@ -154,43 +130,43 @@ impl Checkpoint {
     /// What kind of file it is, in words.
     #[must_use]
     pub fn description(&self) -> &str {
-        &self.description
+        &self.contents.description
     }
 
     /// Whose code wrote it, as far as names and classes show.
     #[must_use]
     pub fn config_format(&self) -> ConfigFormat {
-        self.format
+        self.contents.format
     }
 
     /// Metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        &self.contents.metadata
     }
 
     /// Things in the file that a user should hear about although it could be read.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
-        &self.warnings
+        &self.contents.warnings
     }
 
     /// All tensors by name.
     #[must_use]
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
-        &self.tensors
+        &self.contents.tensors
     }
 
     /// The shape of a tensor, if there is one of that name.
     #[must_use]
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.tensors.get(name).map(StoredTensor::shape)
+        self.contents.tensors.get(name).map(StoredTensor::shape)
     }
 
     /// What the file says about the submodule at `path`.
     #[must_use]
     pub fn module(&self, path: &str) -> Option<&ModuleAttributes> {
-        self.modules.get(path)
+        self.contents.modules.get(path)
     }
 
     /// The numbers of a tensor, row-major, widened to f32.
@@ -198,27 +174,45 @@ impl Checkpoint {
     /// # Errors
     /// When there is no such tensor, its bytes are damaged, or it holds something other than real numbers.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let failed = |problem| CheckpointError { file: self.name.clone(), problem };
-        let tensor = self.tensors.get(name).ok_or_else(|| failed(Problem::NoTensor { name: name.into() }))?;
-        let read = self.checked(tensor).and_then(|tensor| tensor.to_f32(&self.bytes));
-        read.map_err(|reason| failed(Problem::Tensor { name: name.into(), reason }))
+        self.read(name, StoredTensor::to_f32)
     }
 
-    /// A tensor whose storage is verified, once for all tensors that share it.
-    fn checked(&self, tensor: &StoredTensor) -> Result<StoredTensor, String> {
-        let storage = tensor.storage();
+    /// As [`Checkpoint::read_f32`], without NaN and infinities.
+    pub(crate) fn read_finite(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        self.read(name, |tensor, storage| {
+            let values = tensor.to_f32(storage)?;
+            match values.iter().position(|value| !value.is_finite()) {
+                None => Ok(values),
+                Some(position) => Err(format!(
+                    "holds a value that is not finite ({} at position {position}); the training diverged or the file is damaged",
+                    values[position]
+                )),
+            }
+        })
+    }
+
+    /// What `how` makes of a tensor and the bytes of its storage.
+    fn read<T>(
+        &self,
+        name: &str,
+        how: impl FnOnce(&StoredTensor, &[u8]) -> Result<T, String>,
+    ) -> Result<T, CheckpointError> {
+        let tensor = self.contents.tensors.get(name).ok_or_else(|| self.failed(Problem::NoTensor(name.into())))?;
+        let read = self.storage(tensor.storage()).and_then(|storage| how(tensor, storage));
+        read.map_err(|reason| self.failed(Problem::Tensor { name: name.into(), reason }))
+    }
+
+    /// The bytes of a storage, whose checksum is verified once for all tensors that share it.
+    fn storage(&self, storage: Storage) -> Result<&[u8], String> {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if !verified.contains(&storage) {
-            storage.bytes(&self.bytes)?;
-            verified.insert(storage);
-        }
-        Ok(tensor.clone().without_checksum())
+        let crc32 = storage.crc32.filter(|_| !verified.contains(&storage));
+        let bytes = Storage { crc32, ..storage }.bytes(&self.bytes)?;
+        verified.insert(storage);
+        Ok(bytes)
     }
 
-    /// The bytes of a tensor, row-major.
-    fn raw(&self, name: &str, tensor: &StoredTensor) -> Result<Vec<u8>, Problem> {
-        let bytes = self.checked(tensor).and_then(|tensor| tensor.to_bytes(&self.bytes));
-        bytes.map_err(|reason| Problem::Tensor { name: name.into(), reason })
+    fn failed(&self, problem: Problem) -> CheckpointError {
+        CheckpointError { file: self.name.clone(), problem }
     }
 
     /// Whether a tensor that both have holds the same numbers here and there, of whatever kind.
@@ -226,17 +220,13 @@ impl Checkpoint {
     /// # Errors
     /// When one of them is missing or its bytes are damaged.
     pub fn same_numbers(&self, other: &Self, name: &str) -> Result<bool, CheckpointError> {
-        let raw = |of: &Self| {
-            let failed = |problem| CheckpointError { file: of.name.clone(), problem };
-            let tensor = of.tensors.get(name).ok_or_else(|| failed(Problem::NoTensor { name: name.into() }))?;
-            Ok((tensor.dtype(), of.raw(name, tensor).map_err(failed)?))
-        };
+        let raw = |of: &Self| of.read(name, |tensor, storage| Ok((tensor.dtype(), tensor.to_bytes(storage)?)));
         let (ours, theirs) = (raw(self)?, raw(other)?);
         if ours.0 == theirs.0 {
-            return Ok(ours.1 == theirs.1);
+            return Ok(ours == theirs);
         }
-        // Integers of different kinds are not compared; nothing depends on them.
-        Ok(self.read_f32(name).ok() == other.read_f32(name).ok())
+        // Integers are no numbers of this kind: of different types they are taken for different.
+        Ok(self.read_f32(name).ok().is_some_and(|ours| other.read_f32(name).is_ok_and(|theirs| ours == theirs)))
     }
 
     /// This checkpoint as a safetensors file of ours: tensors as stored, metadata and normalisation epsilons kept.
@@ -244,7 +234,7 @@ impl Checkpoint {
     /// # Errors
     /// When a tensor's bytes are damaged or its kind of number has no safetensors equivalent.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, CheckpointError> {
-        safetensors::write(self).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
+        safetensors::write(self)
     }
 
     /// The tensors as a state dict in the format of PyTorch, which `torch.load` reads without trusting the file
@@ -253,12 +243,12 @@ impl Checkpoint {
     /// # Errors
     /// When a tensor's bytes are damaged.
     pub fn to_torch(&self) -> Result<Vec<u8>, CheckpointError> {
-        torch_write::write(self).map_err(|problem| CheckpointError { file: self.name.clone(), problem })
+        torch_write::write(self)
     }
 
     /// Adds an entry to the metadata, such as where the weights come from.
     pub fn set_metadata(&mut self, key: &str, value: &str) {
-        self.metadata.extra.insert(key.into(), value.into());
+        self.contents.metadata.extra.insert(key.into(), value.into());
     }
 
     /// What messages call the configuration inside this checkpoint.
@@ -271,12 +261,12 @@ impl Checkpoint {
     /// # Errors
     /// As [`ModelConfig::from_yaml`].
     pub fn config(&self) -> Result<Option<ModelConfig>, ConfigError> {
-        self.metadata.config.as_ref().map(|yaml| ModelConfig::from_yaml(&self.config_name(), yaml)).transpose()
+        self.contents.metadata.config.as_ref().map(|yaml| ModelConfig::from_yaml(&self.config_name(), yaml)).transpose()
     }
 
     /// Replaces the model's YAML configuration.
     pub fn set_config(&mut self, yaml: String) {
-        self.metadata.config = Some(yaml);
+        self.contents.metadata.config = Some(yaml);
     }
 
     /// Adds a tensor, or replaces the one of that name.
@@ -296,14 +286,13 @@ impl Checkpoint {
     /// The same checkpoint with all tensors and submodules under other names; those without a new name are left out.
     #[must_use]
     pub(crate) fn renamed(&self, name: impl Fn(&str) -> Option<String>) -> Self {
+        let Contents { tensors, modules, .. } = &self.contents;
         let mut renamed = self.clone();
-        renamed.tensors = self.tensors.iter().filter_map(|(old, tensor)| Some((name(old)?, tensor.clone()))).collect();
-        renamed.modules =
-            self.modules.iter().filter_map(|(old, attributes)| Some((name(old)?, attributes.clone()))).collect();
+        renamed.contents.tensors = tensors.iter().filter_map(|(old, of)| Some((name(old)?, of.clone()))).collect();
+        renamed.contents.modules = modules.iter().filter_map(|(old, of)| Some((name(old)?, of.clone()))).collect();
         // Common to all blocks, whatever they are called (`safetensors.rs`).
-        renamed.modules.extend(
-            self.modules.get(COMMON_ACTIVATION).map(|attributes| (COMMON_ACTIVATION.into(), attributes.clone())),
-        );
+        let common = modules.get(COMMON_ACTIVATION).map(|of| (COMMON_ACTIVATION.into(), of.clone()));
+        renamed.contents.modules.extend(common);
         renamed
     }
 
@@ -312,15 +301,10 @@ impl Checkpoint {
     /// # Errors
     /// Names the tensor with a number beyond f16's range (65504).
     pub fn to_half(&self) -> Result<Self, CheckpointError> {
-        let empty = (Cow::Owned(Vec::new()), BTreeMap::new(), Arc::default());
-        let mut half = Self { bytes: empty.0, tensors: empty.1, verified: empty.2, ..self.clone() };
-        for (name, tensor) in &self.tensors {
-            let failed = |reason| CheckpointError {
-                file: self.name.clone(),
-                problem: Problem::Tensor { name: name.clone(), reason },
-            };
-            let tensor = self.checked(tensor).map_err(failed)?;
-            let (dtype, bytes) = tensor.to_half(&self.bytes).map_err(failed)?;
+        let contents = Contents { tensors: BTreeMap::new(), ..self.contents.clone() };
+        let mut half = Self { name: self.name.clone(), bytes: Cow::default(), contents, verified: Arc::default() };
+        for (name, tensor) in self.tensors() {
+            let (dtype, bytes) = self.read(name, StoredTensor::to_half)?;
             half.insert(name, dtype, tensor.shape(), &bytes);
         }
         Ok(half)
@@ -332,13 +316,13 @@ impl Checkpoint {
         bytes.extend_from_slice(new);
         let strides = StoredTensor::contiguous_strides(shape);
         let tensor = StoredTensor::new(dtype, shape.to_vec(), strides, 0, storage);
-        self.tensors.insert(name.into(), tensor.expect("the storage holds exactly that shape"));
+        self.contents.tensors.insert(name.into(), tensor.expect("the storage holds exactly that shape"));
     }
 
     /// The activation of every block that has one, if the file knows it and they all have the same.
     #[must_use]
     pub fn common_activation(&self) -> Option<Activation> {
-        let mut activations = self.modules.values().filter_map(|attributes| match attributes {
+        let mut activations = self.contents.modules.values().filter_map(|attributes| match attributes {
             ModuleAttributes::Activation(activation) if *activation != Some(Activation::Identity) => Some(*activation),
             _ => None,
         });
@@ -347,7 +331,7 @@ impl Checkpoint {
     }
 
     pub(crate) fn modules(&self) -> &BTreeMap<String, ModuleAttributes> {
-        &self.modules
+        &self.contents.modules
     }
 }
 
@@ -363,7 +347,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
         let kind = if recognises(&start) { FileKind::Model } else { FileKind::UnknownModel };
         read(path, kind)
     };
-    read().map_err(|reason| CheckpointError { file: path.display().to_string(), problem: Problem::Read { reason } })
+    read().map_err(|reason| CheckpointError { file: path.display().to_string(), problem: Problem::Read(reason) })
 }
 
 /// Whether bytes are of a format that this module reads.
@@ -379,15 +363,14 @@ impl Contents {
     fn fits_into(self, length: usize) -> Result<Self, Problem> {
         let total = self.tensors.values().fold(0usize, |sum, tensor| sum.saturating_add(tensor.byte_length()));
         if total > length.saturating_mul(MAX_SHARED) {
-            let reason = format!("its tensors have {total} bytes in all, the file has {length}");
-            return Err(Problem::NoModel { reason });
+            return Err(Problem::NoModel(format!("its tensors have {total} bytes in all, the file has {length}")));
         }
         Ok(self)
     }
 }
 
 /// What a reader of one format gives.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Contents {
     description: String,
     /// Whose names the tensors had.

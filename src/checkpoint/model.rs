@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::pickle::{Arena, Id, Node};
-use super::state_dict::admit;
+use super::state_dict::add;
 use super::torch::TorchFile;
 use super::{Contents, Metadata, ModuleAttributes, Problem, StoredTensor};
 use crate::config::{Activation, ConfigFormat};
@@ -25,7 +25,7 @@ pub(super) fn read(file: &TorchFile<'_>, root: Id, kind: &str) -> Result<Content
     let metadata = metadata(file, root);
     file.arena.budget.check()?;
     if walk.tensors.is_empty() {
-        return Err(Problem::NoModel { reason: format!("the object of class {class} has no tensors") });
+        return Err(Problem::NoModel(format!("the object of class {class} has no tensors")));
     }
     Ok(Contents {
         description: format!("{kind} of {}, class {class}", format(&class)),
@@ -43,10 +43,7 @@ const OTHER_TASKS: &[&str] =
 
 fn refuse_other_tasks(class: &str) -> Result<(), Problem> {
     if OTHER_TASKS.iter().any(|task| class.ends_with(task)) || class.contains("RTDETR") {
-        return Err(Problem::Unsupported {
-            what: format!("a model of class {class}"),
-            remedy: "only YOLOv9 detection models can be run",
-        });
+        return Err(Problem::Unsupported(format!("a model of class {class}; only YOLOv9 detection models can be run")));
     }
     Ok(())
 }
@@ -68,7 +65,7 @@ impl Walk<'_> {
     fn module(&mut self, id: Id, prefix: &str, depth: usize) -> Result<(), Problem> {
         self.visited += 1;
         if depth > MAX_DEPTH || self.visited > MAX_MODULES || prefix.len() > MAX_NAME {
-            return Err(Problem::NoModel { reason: format!("more than {MAX_MODULES} modules, or {MAX_DEPTH} nested") });
+            return Err(Problem::NoModel(format!("more than {MAX_MODULES} modules, or {MAX_DEPTH} nested")));
         }
         let file = self.file;
         let arena = &file.arena;
@@ -80,7 +77,7 @@ impl Walk<'_> {
         for group in ["_parameters", "_buffers"] {
             for (key, value) in children(arena, state, group)? {
                 if !(group == "_buffers" && skipped.contains(&key)) {
-                    self.tensor(format!("{prefix}{key}"), value)?;
+                    add(file, value, &format!("{prefix}{key}"), &mut self.tensors)?;
                 }
             }
         }
@@ -96,19 +93,6 @@ impl Walk<'_> {
         }
         Ok(())
     }
-
-    fn tensor(&mut self, name: String, value: Id) -> Result<(), Problem> {
-        match self.file.tensor(value) {
-            Some(Ok(tensor)) => {
-                admit(&self.file.arena.budget, self.tensors.len(), &name)?;
-                self.tensors.insert(name, tensor);
-                Ok(())
-            }
-            Some(Err(reason)) => Err(Problem::Tensor { name, reason }),
-            // A bias that is switched off is None.
-            None => Ok(()),
-        }
-    }
 }
 
 /// The named entries of one of a module's dictionaries.
@@ -122,13 +106,9 @@ fn children<'a>(arena: &Arena<'a>, state: Id, group: &str) -> Result<Vec<(&'a st
 }
 
 fn texts<'a>(arena: &Arena<'a>, id: Id) -> HashSet<&'a str> {
-    if let Node::Set(items) = arena.get(id) {
-        arena.budget.spend_steps(items.len());
-    }
-    match arena.get(id) {
-        Node::Set(items) => items.iter().filter_map(|item| arena.text(*item)).collect(),
-        _ => HashSet::new(),
-    }
+    let Node::Set(items) = arena.get(id) else { return HashSet::new() };
+    arena.budget.spend_steps(items.len());
+    items.iter().filter_map(|item| arena.text(*item)).collect()
 }
 
 fn state_of(arena: &Arena<'_>, id: Id) -> Option<Id> {

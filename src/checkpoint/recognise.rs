@@ -11,7 +11,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     if safetensors::looks_like(bytes) {
         return safetensors::read(bytes);
     }
-    Err(Problem::Unrecognised { looks_like: describe(bytes) })
+    Err(Problem::Unrecognised(describe(bytes)))
 }
 
 /// The model, with what the file says besides.
@@ -29,21 +29,14 @@ fn torch_model(file: &TorchFile<'_>) -> Result<Contents, Problem> {
         return model::read(file, top, "a whole model");
     }
     if file.arena.entries(top).is_none() {
-        return Err(Problem::NoModel { reason: "the file holds neither a dictionary nor a model".into() });
+        return Err(Problem::NoModel("the file holds neither a dictionary nor a model".into()));
     }
     // The exponential moving average is what training evaluates; stripped files have it moved to `model`.
-    for key in ["ema", "model"] {
+    for key in ["ema", "model", "state_dict", "model_state_dict"] {
         match file.arena.entry(top, key).map(|id| (id, file.arena.get(id))) {
             Some((id, Node::Object { .. })) => return model::read(file, id, &format!("a checkpoint (`{key}`)")),
             Some((id, Node::Dict(_))) => return state_dict::read(file, id),
             _ => {}
-        }
-    }
-    for key in ["state_dict", "model_state_dict"] {
-        if let Some(id) = file.arena.entry(top, key)
-            && file.arena.entries(id).is_some()
-        {
-            return state_dict::read(file, id);
         }
     }
     state_dict::read(file, top)

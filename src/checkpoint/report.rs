@@ -1,19 +1,23 @@
 //! What a pickle contains, for people who want to know before they trust a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::danger::{is_dangerous, is_harmless_call};
 use super::pickle::{Arena, Id, Node};
 use super::storage::{dtype_of, storage_dtype, storage_record};
 use super::torch::TorchFile;
 use super::{CheckpointError, Problem, recognise};
+use crate::untrusted::shortened;
 
 /// Arguments of a call longer than this are cut.
 const MAX_SHOWN: usize = 200;
 
 /// What is done with a symbol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Treatment {
     /// PyTorch's loader would act on the system with it. Nothing is done with it here.
     Refused,
@@ -26,7 +30,7 @@ pub enum Treatment {
 }
 
 /// A class or function that a pickle names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GlobalUse {
     /// `module.name`.
     pub name: String,
@@ -41,8 +45,10 @@ pub struct GlobalUse {
 }
 
 /// A kind of storage.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StorageUse {
+    /// Such as `HalfStorage`.
+    pub kind: String,
     /// How many.
     pub count: usize,
     /// Elements of all.
@@ -62,8 +68,8 @@ pub struct PickleReport {
     pub values: usize,
     /// By treatment, refused ones first, and name.
     pub globals: Vec<GlobalUse>,
-    /// By name, such as `HalfStorage`.
-    pub storages: BTreeMap<String, StorageUse>,
+    /// By kind.
+    pub storages: Vec<StorageUse>,
 }
 
 impl PickleReport {
@@ -82,8 +88,8 @@ impl PickleReport {
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let failed = |problem| CheckpointError { file: name.into(), problem };
         if !recognise::is_torch(bytes) {
-            let what = "not a file of torch.save, so it holds no pickle".into();
-            return Err(failed(Problem::Unsupported { what, remedy: "only .pt files have one" }));
+            let what = "not a file of torch.save, so it holds no pickle; only .pt files have one";
+            return Err(failed(Problem::Unsupported(what.into())));
         }
         TorchFile::parse(bytes).and_then(|file| Self::of(&file)).map_err(failed)
     }
@@ -136,8 +142,8 @@ impl PickleReport {
         }
         let mut globals: Vec<GlobalUse> = globals.into_values().collect();
         globals.sort_by(|a, b| (a.treatment, &a.name).cmp(&(b.treatment, &b.name)));
-        let storages = storages.into_iter().map(|(kind, all)| (kind.clone(), storage_use(&kind, &all))).collect();
-        Ok(Self { container: file.container(), values: arena.nodes().count(), globals, storages })
+        let storages = storages.into_iter().map(|(kind, all)| storage_use(kind, &all)).collect();
+        Ok(Self { container: file.container, values: arena.nodes().count(), globals, storages })
     }
 }
 
@@ -158,25 +164,19 @@ fn treatment(module: &str, name: &str) -> Treatment {
     if interpreted { Treatment::Interpreted } else { Treatment::Opaque }
 }
 
-fn storage_use(kind: &str, all: &BTreeMap<&str, (usize, &str)>) -> StorageUse {
+fn storage_use(kind: String, all: &BTreeMap<&str, (usize, &str)>) -> StorageUse {
     let elements = all.values().fold(0usize, |sum, (count, _)| sum.saturating_add(*count));
-    let size = storage_dtype(kind).map_or(1, |dtype| dtype.size());
-    let mut locations: Vec<String> = all.values().map(|(_, location)| (*location).to_owned()).collect();
-    locations.sort();
-    locations.dedup();
-    StorageUse { count: all.len(), elements, bytes: elements.saturating_mul(size), locations }
+    let size = storage_dtype(&kind).map_or(1, |dtype| dtype.size());
+    let locations: BTreeSet<&str> = all.values().map(|(_, location)| *location).collect();
+    let locations = locations.into_iter().map(str::to_owned).collect();
+    StorageUse { kind, count: all.len(), elements, bytes: elements.saturating_mul(size), locations }
 }
 
 /// Arguments as Python would write them, as far as they are plain.
 fn shown(arena: &Arena<'_>, id: Id) -> String {
     let mut text = String::new();
     show(arena, id, 0, &mut text);
-    if text.len() > MAX_SHOWN {
-        let end = (0..=MAX_SHOWN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+    shortened(&text, MAX_SHOWN).into_owned()
 }
 
 fn show(arena: &Arena<'_>, id: Id, depth: usize, text: &mut String) {

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype as StDtype, SafeTensors};
 
-use super::tensor::{Dtype, Storage, StoredTensor};
+use super::tensor::{KINDS, Storage, StoredTensor};
 use crate::config::ConfigFormat;
 
-use super::{Checkpoint, Contents, Metadata, ModuleAttributes, Problem};
+use super::{Checkpoint, CheckpointError, Contents, Metadata, ModuleAttributes, Problem};
 
 const FORMAT: &str = "yolo9";
 /// The container itself allows 100 MB. A checkpoint of ours has 0.3 MB at most.
@@ -28,23 +28,24 @@ pub(super) fn looks_like(bytes: &[u8]) -> bool {
 pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     if let Some(length) = bytes.first_chunk::<8>().map(|length| u64::from_le_bytes(*length)).filter(|n| *n > MAX_HEADER)
     {
-        return Err(Problem::Safetensors {
-            reason: format!("its header has {length} bytes; at most {MAX_HEADER} are read"),
-        });
+        return Err(Problem::Safetensors(format!("its header has {length} bytes; at most {MAX_HEADER} are read")));
     }
-    let damaged = |error: safetensors::SafeTensorError| Problem::Safetensors { reason: error.to_string() };
+    let damaged = |error: safetensors::SafeTensorError| Problem::Safetensors(error.to_string());
     let (header, parsed) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let data_start = header + 8;
     let mut tensors = BTreeMap::new();
     for (name, info) in parsed.tensors() {
         super::state_dict::check_name(tensors.len(), &name)?;
         let wrong = |reason: String| Problem::Tensor { name: name.clone(), reason };
-        let dtype = from_container(info.dtype)
-            .ok_or_else(|| wrong(format!("stored as {:?}, which is not supported", info.dtype)))?;
+        let kind = KINDS.iter().find(|kind| kind.container == info.dtype);
+        let kind = kind.ok_or_else(|| wrong(format!("stored as {:?}, which is not supported", info.dtype)))?;
         let (start, end) = info.data_offsets;
         let storage = Storage { start: data_start + start, length: end - start, crc32: None };
         let strides = StoredTensor::contiguous_strides(&info.shape);
-        tensors.insert(name.clone(), StoredTensor::new(dtype, info.shape.clone(), strides, 0, storage).map_err(wrong)?);
+        tensors.insert(
+            name.clone(),
+            StoredTensor::new(kind.dtype, info.shape.clone(), strides, 0, storage).map_err(wrong)?,
+        );
     }
     let fields = parsed.metadata().clone().unwrap_or_default();
     let mut modules = if is_ours(&fields) { epsilons(&fields, &tensors)? } else { BTreeMap::new() };
@@ -64,7 +65,7 @@ fn json<T: serde::de::DeserializeOwned>(fields: &HashMap<String, String>, key: &
     let Some(text) = fields.get(key) else { return Ok(None) };
     serde_json::from_str(text)
         .map(Some)
-        .map_err(|error| Problem::Safetensors { reason: format!("metadata `{key}` is not what yolo9 writes: {error}") })
+        .map_err(|error| Problem::Safetensors(format!("metadata `{key}` is not what yolo9 writes: {error}")))
 }
 
 fn is_ours(fields: &HashMap<String, String>) -> bool {
@@ -117,16 +118,16 @@ fn stated_epsilons(modules: &BTreeMap<String, ModuleAttributes>) -> BTreeMap<&st
     exceptions.chain([("*", common)]).collect()
 }
 
-pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
+pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
     let mut data = Vec::with_capacity(checkpoint.tensors().len());
     for (name, tensor) in checkpoint.tensors() {
-        let bytes = checkpoint.raw(name, tensor)?;
+        let bytes = checkpoint.read(name, StoredTensor::to_bytes)?;
         data.push((name.as_str(), tensor, bytes));
     }
     let mut views = Vec::with_capacity(data.len());
     for (name, tensor, bytes) in &data {
-        let view = TensorView::new(to_container(tensor.dtype()), tensor.shape().to_vec(), bytes)
-            .map_err(|error| Problem::Tensor { name: (*name).into(), reason: error.to_string() })?;
+        let view = TensorView::new(tensor.dtype().kind().container, tensor.shape().to_vec(), bytes)
+            .map_err(|error| checkpoint.failed(Problem::Tensor { name: (*name).into(), reason: error.to_string() }))?;
         views.push((*name, view));
     }
     let metadata = checkpoint.metadata();
@@ -146,7 +147,7 @@ pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
         fields.insert("batch_norm_eps".into(), serde_json::json!(epsilons).to_string());
     }
     let bytes = safetensors::serialize(views, Some(fields))
-        .map_err(|error| Problem::Safetensors { reason: error.to_string() })?;
+        .map_err(|error| checkpoint.failed(Problem::Safetensors(error.to_string())))?;
     Ok(with_sorted_metadata(&bytes))
 }
 
@@ -163,27 +164,6 @@ pub(crate) fn with_sorted_metadata(bytes: &[u8]) -> Vec<u8> {
     // Tensors start at a multiple of eight.
     header.resize(header.len().next_multiple_of(8), b' ');
     [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
-}
-
-const KINDS: &[(Dtype, StDtype)] = &[
-    (Dtype::F64, StDtype::F64),
-    (Dtype::F32, StDtype::F32),
-    (Dtype::F16, StDtype::F16),
-    (Dtype::Bf16, StDtype::BF16),
-    (Dtype::I64, StDtype::I64),
-    (Dtype::I32, StDtype::I32),
-    (Dtype::I16, StDtype::I16),
-    (Dtype::I8, StDtype::I8),
-    (Dtype::U8, StDtype::U8),
-    (Dtype::Bool, StDtype::BOOL),
-];
-
-fn from_container(dtype: StDtype) -> Option<Dtype> {
-    KINDS.iter().find(|(_, theirs)| *theirs == dtype).map(|(ours, _)| *ours)
-}
-
-fn to_container(dtype: Dtype) -> StDtype {
-    KINDS.iter().find(|(ours, _)| *ours == dtype).map_or(StDtype::U8, |(_, theirs)| *theirs)
 }
 
 #[cfg(test)]
@@ -209,8 +189,8 @@ mod tests {
     fn the_activation_survives() {
         let mut model = crate::embedded::models()[0].checkpoint().unwrap();
         let relu = crate::config::Activation::Relu;
-        model.modules.insert("model.0.act".into(), ModuleAttributes::Activation(Some(relu)));
-        model.modules.remove("act");
+        model.contents.modules.insert("model.0.act".into(), ModuleAttributes::Activation(Some(relu)));
+        model.contents.modules.remove("act");
         let copy = Checkpoint::from_bytes("copy", model.to_safetensors().unwrap()).unwrap();
         assert_eq!(copy.common_activation(), Some(relu));
     }

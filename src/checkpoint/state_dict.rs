@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::budget::Budget;
 use super::pickle::Id;
 use super::torch::TorchFile;
 use super::{Contents, Problem, StoredTensor, mit};
@@ -13,20 +12,14 @@ pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
     let arena = &file.arena;
     let mut tensors = BTreeMap::new();
     for (key, value) in arena.entries(id).unwrap_or_default() {
-        let Some(key) = arena.text(*key) else { continue };
-        match file.tensor(*value) {
-            Some(Ok(tensor)) => {
-                admit(&arena.budget, tensors.len(), key)?;
-                tensors.insert(key.to_owned(), tensor);
-            }
-            Some(Err(reason)) => return Err(Problem::Tensor { name: key.into(), reason }),
-            None => {}
+        if let Some(key) = arena.text(*key) {
+            add(file, *value, key, &mut tensors)?;
         }
     }
     if tensors.is_empty() {
         let keys = arena.entries(id).unwrap_or_default().iter().filter_map(|(key, _)| arena.text(*key));
         let keys: Vec<_> = keys.take(8).map(|key| shortened(key, 40)).collect();
-        return Err(Problem::NoModel { reason: format!("a dictionary without tensors; its keys are {keys:?}") });
+        return Err(Problem::NoModel(format!("a dictionary without tensors; its keys are {keys:?}")));
     }
     let (tensors, format) = with_official_names(tensors)?;
     let description = format!("a state dict of {} tensors, {format} names", tensors.len());
@@ -37,22 +30,31 @@ pub(super) fn read(file: &TorchFile<'_>, id: Id) -> Result<Contents, Problem> {
 const MAX_TENSORS: usize = 200_000;
 const MAX_NAME: usize = 512;
 
-/// Refuses one more tensor of that name where there are too many, or where the file has asked for too much.
-pub(super) fn admit(budget: &Budget, before: usize, name: &str) -> Result<(), Problem> {
-    budget.spend_bytes(2 * name.len() + 256);
-    budget.check()?;
-    check_name(before, name)
+/// Adds the tensor that a value describes, if it is one; a bias that is switched off is None.
+pub(super) fn add(
+    file: &TorchFile<'_>,
+    value: Id,
+    name: &str,
+    tensors: &mut BTreeMap<String, StoredTensor>,
+) -> Result<(), Problem> {
+    let Some(tensor) = file.tensor(value) else { return Ok(()) };
+    let tensor = tensor.map_err(|reason| Problem::Tensor { name: name.into(), reason })?;
+    file.arena.budget.spend_bytes(2 * name.len() + 256);
+    file.arena.budget.check()?;
+    check_name(tensors.len(), name)?;
+    tensors.insert(name.into(), tensor);
+    Ok(())
 }
 
 /// The limits of every container.
 pub(super) fn check_name(before: usize, name: &str) -> Result<(), Problem> {
     if name.contains(char::is_control) {
         let reason = format!("a tensor is called `{}`, with control characters", shortened(&printable(name), 80));
-        return Err(Problem::NoModel { reason });
+        return Err(Problem::NoModel(reason));
     }
     if before >= MAX_TENSORS || name.len() > MAX_NAME {
         let reason = format!("more than {MAX_TENSORS} tensors, or a name of more than {MAX_NAME} bytes");
-        return Err(Problem::NoModel { reason });
+        return Err(Problem::NoModel(reason));
     }
     Ok(())
 }
@@ -67,7 +69,7 @@ pub(super) fn with_official_names(
     }
     if let Some(name) = tensors.keys().find(|name| starts_with_number(name)) {
         let reason = format!("a state dict with names like `{name}`, but without a YOLOv9 head");
-        return Err(Problem::NoModel { reason });
+        return Err(Problem::NoModel(reason));
     }
     Ok((tensors, ConfigFormat::Official))
 }
@@ -79,8 +81,9 @@ fn without_prefix<T>(tensors: BTreeMap<String, T>) -> Result<BTreeMap<String, T>
     let mut rest = first.as_str();
     while !(is_official(rest) || starts_with_number(rest)) {
         let shorter = ["module.", "_orig_mod.", "model.", "ema."].iter().find_map(|prefix| rest.strip_prefix(prefix));
-        rest = shorter.ok_or_else(|| Problem::NoModel {
-            reason: format!("a state dict with names like `{first}`; expected names like `model.0.conv.weight`"),
+        rest = shorter.ok_or_else(|| {
+            let reason = format!("a state dict with names like `{first}`; expected names like `model.0.conv.weight`");
+            Problem::NoModel(reason)
         })?;
     }
     let prefix = first[..first.len() - rest.len()].to_owned();

@@ -1,7 +1,7 @@
 //! What a pickle says about the storage of a tensor.
 
 use super::pickle::{Arena, Id};
-use super::tensor::Dtype;
+use super::tensor::{Dtype, KINDS};
 
 /// What the persistent id of a storage says.
 pub(super) struct StorageRecord<'a> {
@@ -16,7 +16,7 @@ pub(super) struct StorageRecord<'a> {
     pub(super) view: Option<(usize, usize)>,
 }
 
-/// What a persistent id says about its storage.
+/// Of `('storage', type, key, location, numel)`, in the legacy format followed by nothing or `(key, offset, numel)`.
 pub(super) fn storage_record<'a>(arena: &Arena<'a>, description: Id) -> Option<StorageRecord<'a>> {
     let parts = arena.items(description)?;
     let [_, kind, key, location, count, ..] = parts else { return None };
@@ -33,39 +33,10 @@ pub(super) fn storage_record<'a>(arena: &Arena<'a>, description: Id) -> Option<S
     })
 }
 
-const STORAGES: &[(&str, Dtype)] = &[
-    ("FloatStorage", Dtype::F32),
-    ("HalfStorage", Dtype::F16),
-    ("BFloat16Storage", Dtype::Bf16),
-    ("DoubleStorage", Dtype::F64),
-    ("LongStorage", Dtype::I64),
-    ("IntStorage", Dtype::I32),
-    ("ShortStorage", Dtype::I16),
-    ("CharStorage", Dtype::I8),
-    ("ByteStorage", Dtype::U8),
-    ("BoolStorage", Dtype::Bool),
-];
-
 pub(super) fn storage_dtype(storage: &str) -> Option<Dtype> {
-    STORAGES.iter().find(|(name, _)| *name == storage).map(|(_, dtype)| *dtype)
-}
-
-pub(super) fn storage_name(dtype: Dtype) -> Option<&'static str> {
-    STORAGES.iter().find(|(_, of)| *of == dtype).map(|(name, _)| *name)
+    KINDS.iter().find(|kind| kind.storage == storage).map(|kind| kind.dtype)
 }
 
 pub(super) fn dtype_of(name: &str) -> Option<Dtype> {
-    Some(match name {
-        "float32" => Dtype::F32,
-        "float16" => Dtype::F16,
-        "bfloat16" => Dtype::Bf16,
-        "float64" => Dtype::F64,
-        "int64" => Dtype::I64,
-        "int32" => Dtype::I32,
-        "int16" => Dtype::I16,
-        "int8" => Dtype::I8,
-        "uint8" => Dtype::U8,
-        "bool" => Dtype::Bool,
-        _ => return None,
-    })
+    KINDS.iter().find(|kind| kind.torch == name).map(|kind| kind.dtype)
 }

@@ -20,7 +20,39 @@ pub enum Dtype {
     Bool,
 }
 
+/// What formats call a kind of number.
+pub(super) struct Kind {
+    pub(super) dtype: Dtype,
+    /// In safetensors.
+    pub(super) container: safetensors::Dtype,
+    /// A storage of PyTorch.
+    pub(super) storage: &'static str,
+    /// In PyTorch.
+    pub(super) torch: &'static str,
+}
+
+const fn kind(dtype: Dtype, container: safetensors::Dtype, storage: &'static str, torch: &'static str) -> Kind {
+    Kind { dtype, container, storage, torch }
+}
+
+pub(super) const KINDS: &[Kind] = &[
+    kind(Dtype::F64, safetensors::Dtype::F64, "DoubleStorage", "float64"),
+    kind(Dtype::F32, safetensors::Dtype::F32, "FloatStorage", "float32"),
+    kind(Dtype::F16, safetensors::Dtype::F16, "HalfStorage", "float16"),
+    kind(Dtype::Bf16, safetensors::Dtype::BF16, "BFloat16Storage", "bfloat16"),
+    kind(Dtype::I64, safetensors::Dtype::I64, "LongStorage", "int64"),
+    kind(Dtype::I32, safetensors::Dtype::I32, "IntStorage", "int32"),
+    kind(Dtype::I16, safetensors::Dtype::I16, "ShortStorage", "int16"),
+    kind(Dtype::I8, safetensors::Dtype::I8, "CharStorage", "int8"),
+    kind(Dtype::U8, safetensors::Dtype::U8, "ByteStorage", "uint8"),
+    kind(Dtype::Bool, safetensors::Dtype::BOOL, "BoolStorage", "bool"),
+];
+
 impl Dtype {
+    pub(super) fn kind(self) -> &'static Kind {
+        KINDS.iter().find(|kind| kind.dtype == self).expect("every kind is in the table")
+    }
+
     /// Bytes of one number.
     #[must_use]
     pub fn size(self) -> usize {
@@ -137,12 +169,6 @@ impl StoredTensor {
         self.storage
     }
 
-    /// For a storage whose checksum was verified before.
-    pub(super) fn without_checksum(mut self) -> Self {
-        self.storage.crc32 = None;
-        self
-    }
-
     /// The same numbers without a last axis of length 1.
     pub(super) fn without_last_axis(mut self) -> Option<Self> {
         (self.shape.pop()? == 1).then_some(())?;
@@ -160,8 +186,7 @@ impl StoredTensor {
     }
 
     /// The tensor's bytes in row-major order.
-    pub(super) fn to_bytes(&self, file: &[u8]) -> Result<Vec<u8>, String> {
-        let storage = self.storage.bytes(file)?;
+    pub(super) fn to_bytes(&self, storage: &[u8]) -> Result<Vec<u8>, String> {
         let size = self.dtype.size();
         let count: usize = self.shape.iter().product();
         if count == 0 {
@@ -182,8 +207,8 @@ impl StoredTensor {
     }
 
     /// The numbers in row-major order.
-    pub(super) fn to_f32(&self, file: &[u8]) -> Result<Vec<f32>, String> {
-        let bytes = self.to_bytes(file)?;
+    pub(super) fn to_f32(&self, storage: &[u8]) -> Result<Vec<f32>, String> {
+        let bytes = self.to_bytes(storage)?;
         Ok(match self.dtype {
             Dtype::F32 => numbers(&bytes, f32::from_le_bytes),
             Dtype::F16 => numbers(&bytes, |b| f16::from_le_bytes(b).to_f32()),
@@ -194,11 +219,11 @@ impl StoredTensor {
     }
 
     /// Bytes in row-major order with floating point numbers as f16, and the kind of number that they are.
-    pub(super) fn to_half(&self, file: &[u8]) -> Result<(Dtype, Vec<u8>), String> {
+    pub(super) fn to_half(&self, storage: &[u8]) -> Result<(Dtype, Vec<u8>), String> {
         if !matches!(self.dtype, Dtype::F32 | Dtype::F64 | Dtype::Bf16) {
-            return Ok((self.dtype, self.to_bytes(file)?));
+            return Ok((self.dtype, self.to_bytes(storage)?));
         }
-        let values = self.to_f32(file)?;
+        let values = self.to_f32(storage)?;
         let mut bytes = Vec::with_capacity(2 * values.len());
         for value in values {
             let half = f16::from_f32(value);
@@ -240,13 +265,13 @@ mod tests {
         Storage { start: 1, length, crc32: None }
     }
 
-    fn file(values: &[f32]) -> Vec<u8> {
-        std::iter::once(7).chain(values.iter().flat_map(|v| v.to_le_bytes())).collect()
+    fn bytes(values: &[f32]) -> Vec<u8> {
+        values.iter().flat_map(|v| v.to_le_bytes()).collect()
     }
 
     #[test]
     fn strides_are_followed() {
-        let bytes = file(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let bytes = bytes(&[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let transposed = StoredTensor::new(Dtype::F32, vec![3, 2], vec![1, 3], 0, storage(24)).unwrap();
         assert_eq!(transposed.to_f32(&bytes).unwrap(), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
         let part = StoredTensor::new(Dtype::F32, vec![2], vec![1], 3, storage(24)).unwrap();
@@ -273,24 +298,21 @@ mod tests {
     fn an_empty_tensor_may_begin_anywhere() {
         for offset in [0, 100, 1 << 62] {
             let empty = StoredTensor::new(Dtype::F32, vec![0, 3], vec![3, 1], offset, storage(24)).unwrap();
-            assert!(empty.to_f32(&file(&[0.0; 6])).unwrap().is_empty());
+            assert!(empty.to_f32(&bytes(&[0.0; 6])).unwrap().is_empty());
         }
     }
 
     #[test]
     fn a_wrong_checksum_is_noticed() {
-        let bytes = file(&[1.0]);
         let damaged = Storage { crc32: Some(1), ..storage(4) };
-        let tensor = StoredTensor::new(Dtype::F32, vec![1], vec![1], 0, damaged).unwrap();
-        assert!(tensor.to_f32(&bytes).unwrap_err().contains("checksum"));
+        assert!(damaged.bytes(&[0; 5]).unwrap_err().contains("checksum"));
     }
 
     #[test]
     fn half_precision_is_widened() {
-        let bytes: Vec<u8> = [f16::from_f32(0.5).to_le_bytes(), bf16::from_f32(-2.0).to_le_bytes()].concat();
-        let at = |start| Storage { start, length: 2, crc32: None };
-        let half = StoredTensor::new(Dtype::F16, vec![1], vec![1], 0, at(0)).unwrap();
-        let brain = StoredTensor::new(Dtype::Bf16, vec![], vec![], 0, at(2)).unwrap();
-        assert_eq!((half.to_f32(&bytes).unwrap(), brain.to_f32(&bytes).unwrap()), (vec![0.5], vec![-2.0]));
+        let half = StoredTensor::new(Dtype::F16, vec![1], vec![1], 0, storage(2)).unwrap();
+        let brain = StoredTensor::new(Dtype::Bf16, vec![], vec![], 0, storage(2)).unwrap();
+        assert_eq!(half.to_f32(&f16::from_f32(0.5).to_le_bytes()).unwrap(), [0.5]);
+        assert_eq!(brain.to_f32(&bf16::from_f32(-2.0).to_le_bytes()).unwrap(), [-2.0]);
     }
 }

@@ -1,33 +1,21 @@
 //! What `torch.save` wrote: its pickle, and the tensors that the pickle describes.
 
-use super::archive::Archive;
-use super::legacy::LegacyStorages;
+use std::collections::HashMap;
+
 use super::pickle::{self, Arena, Id, Node};
-use super::storage::{StorageRecord, dtype_of, storage_dtype, storage_record};
+use super::storage::{dtype_of, storage_dtype, storage_record};
 use super::tensor::{Storage, StoredTensor};
-use super::{Problem, legacy};
+use super::{Problem, archive, legacy};
 use crate::untrusted::shortened;
 
 /// A parsed pickle and where its tensors lie.
 pub(super) struct TorchFile<'a> {
     pub(super) arena: Arena<'a>,
     pub(super) top: Id,
-    storages: Storages<'a>,
-}
-
-/// Where the storages lie that the pickle refers to by key.
-enum Storages<'a> {
-    Zip(Archive<'a>),
-    Legacy(LegacyStorages),
-}
-
-impl Storages<'_> {
-    fn get(&self, key: &str) -> Option<Storage> {
-        match self {
-            Storages::Zip(archive) => archive.entry(&format!("data/{key}")),
-            Storages::Legacy(storages) => storages.get(key).copied(),
-        }
-    }
+    /// In words.
+    pub(super) container: &'static str,
+    /// By the keys that the pickle has for them.
+    storages: HashMap<&'a str, Storage>,
 }
 
 impl<'a> TorchFile<'a> {
@@ -35,19 +23,11 @@ impl<'a> TorchFile<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Problem> {
         if bytes.starts_with(legacy::MAGIC) {
             let (arena, top, storages) = legacy::parse(bytes)?;
-            return Ok(Self { arena, top, storages: Storages::Legacy(storages) });
+            return Ok(Self { arena, top, container: "torch.save, the format of before PyTorch 1.6", storages });
         }
-        let archive = Archive::open(bytes)?;
-        let pickled = archive.read("data.pkl")?.ok_or_else(|| Problem::Zip { reason: "data.pkl is missing".into() })?;
+        let (pickled, storages) = archive::open(bytes)?;
         let (arena, top) = pickle::parse(pickled)?;
-        Ok(Self { arena, top, storages: Storages::Zip(archive) })
-    }
-
-    pub(super) fn container(&self) -> &'static str {
-        match self.storages {
-            Storages::Zip(_) => "torch.save, zip",
-            Storages::Legacy(_) => "torch.save, the format of before PyTorch 1.6",
-        }
+        Ok(Self { arena, top, container: "torch.save, zip", storages })
     }
 }
 
@@ -76,14 +56,15 @@ impl TorchFile<'_> {
     /// `(storage, offset, size, stride, …)`. An untyped storage leaves the kind of number to `dtype`.
     fn rebuild(&self, args: &[Id], dtype: Option<&str>) -> Result<StoredTensor, String> {
         let [storage, offset, size, stride, ..] = args else { return Err("too few arguments".into()) };
-        let record = self.storage_record(*storage)?;
+        let Node::Persistent(description) = self.arena.get(*storage) else { return Err("has no storage".into()) };
+        let record = storage_record(&self.arena, *description).ok_or("its storage has no type or key")?;
         let dtype = match dtype {
             Some(name) => dtype_of(name).ok_or_else(|| format!("stored as {name}, which is not supported"))?,
             None => storage_dtype(record.kind)
                 .ok_or_else(|| format!("stored in a {}, which is not supported", record.kind))?,
         };
         let key = record.key;
-        let whole = self
+        let whole = *self
             .storages
             .get(key)
             .ok_or_else(|| format!("its storage {} is missing from the file", shortened(key, 40)))?;
@@ -97,11 +78,5 @@ impl TorchFile<'_> {
         let strides = self.arena.indices(*stride).ok_or("its strides are not a list of whole numbers")?;
         let offset = self.arena.index(*offset).ok_or("its offset is not a whole number")?;
         StoredTensor::new(dtype, shape, strides, offset, storage)
-    }
-
-    /// `('storage', type, key, location, numel)`, in the legacy format followed by nothing or `(key, offset, numel)`.
-    fn storage_record(&self, id: Id) -> Result<StorageRecord<'_>, String> {
-        let Node::Persistent(description) = self.arena.get(id) else { return Err("has no storage".into()) };
-        storage_record(&self.arena, *description).ok_or_else(|| "its storage has no type or key".into())
     }
 }

@@ -5,9 +5,8 @@ use std::io::{Cursor, Write};
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, ZipWriter};
 
-use super::storage::storage_name;
 use super::tensor::StoredTensor;
-use super::{Checkpoint, Problem};
+use super::{Checkpoint, CheckpointError, Problem};
 
 /// The folder of all entries.
 const ROOT: &str = "archive";
@@ -15,40 +14,40 @@ const ROOT: &str = "archive";
 const ALIGNMENT: u16 = 64;
 
 /// An `OrderedDict` of all tensors under their names.
-pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
-    let failed = |error: zip::result::ZipError| Problem::Zip { reason: error.to_string() };
+pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
+    let failed = |error: zip::result::ZipError| checkpoint.failed(Problem::Zip(error.to_string()));
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     // Without a time, so that the same tensors give the same bytes.
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::default())
         .with_alignment(ALIGNMENT);
-    let mut add = |name: &str, bytes: &[u8]| -> Result<(), Problem> {
+    let mut add = |name: &str, bytes: &[u8]| -> Result<(), CheckpointError> {
         let large = bytes.len() as u64 >= u64::from(u32::MAX);
         zip.start_file(format!("{ROOT}/{name}"), options.large_file(large)).map_err(failed)?;
         zip.write_all(bytes).map_err(|error| failed(error.into()))
     };
-    add("data.pkl", &pickle(checkpoint)?)?;
+    add("data.pkl", &pickle(checkpoint))?;
     add("byteorder", b"little")?;
-    for (number, (name, tensor)) in checkpoint.tensors().iter().enumerate() {
-        add(&format!("data/{number}"), &checkpoint.raw(name, tensor)?)?;
+    for (number, name) in checkpoint.tensors().keys().enumerate() {
+        add(&format!("data/{number}"), &checkpoint.read(name, StoredTensor::to_bytes)?)?;
     }
     add("version", b"3\n")?;
     Ok(zip.finish().map_err(failed)?.into_inner())
 }
 
 /// The program that rebuilds the dictionary; storage `n` is that of the tensor of that number.
-fn pickle(checkpoint: &Checkpoint) -> Result<Vec<u8>, Problem> {
+fn pickle(checkpoint: &Checkpoint) -> Vec<u8> {
     let mut pickle = Pickle(vec![0x80, 2]);
     pickle.ordered_dict();
     pickle.0.push(b'(');
     for (number, (name, tensor)) in checkpoint.tensors().iter().enumerate() {
         pickle.text(name);
-        pickle.tensor(number, tensor).map_err(|reason| Problem::Tensor { name: name.clone(), reason })?;
+        pickle.tensor(number, tensor);
     }
     // SETITEMS, STOP
     pickle.0.extend(b"u.");
-    Ok(pickle.0)
+    pickle.0
 }
 
 struct Pickle(Vec<u8>);
@@ -92,14 +91,12 @@ impl Pickle {
     }
 
     /// `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks)`.
-    fn tensor(&mut self, number: usize, tensor: &StoredTensor) -> Result<(), String> {
+    fn tensor(&mut self, number: usize, tensor: &StoredTensor) {
         let shape = tensor.shape();
-        let name =
-            storage_name(tensor.dtype()).ok_or_else(|| format!("PyTorch has no storage of {}", tensor.dtype()))?;
         self.global("torch._utils", "_rebuild_tensor_v2");
         self.0.extend(b"((");
         self.text("storage");
-        self.global("torch", name);
+        self.global("torch", tensor.dtype().kind().storage);
         self.text(&number.to_string());
         self.text("cpu");
         self.number(shape.iter().product());
@@ -112,7 +109,6 @@ impl Pickle {
         self.0.push(0x89);
         self.ordered_dict();
         self.0.extend(b"tR");
-        Ok(())
     }
 }
 

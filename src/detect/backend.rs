@@ -44,9 +44,3 @@ impl<B: Backend + ?Sized> Backend for &mut B {
         (**self).run(input)
     }
 }
-
-impl<B: Backend + ?Sized> Backend for Box<B> {
-    fn run(&mut self, input: ArrayView4<'_, f32>) -> Result<Vec<HeadOutput>, BackendError> {
-        (**self).run(input)
-    }
-}

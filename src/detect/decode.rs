@@ -12,72 +12,52 @@ use crate::architecture::REG_MAX;
 /// Anchor points whose logits or box are not finite numbers are left out.
 #[must_use]
 pub fn decode(output: &HeadOutput, confidence_threshold: f32, multi_label: bool) -> Vec<Detection> {
-    let mut detections = match (output, multi_label) {
-        (HeadOutput::Levels(levels), false) => {
-            levels.iter().flat_map(|level| best_of_level(level, confidence_threshold)).collect()
-        }
-        (HeadOutput::Levels(levels), true) => {
-            levels.iter().flat_map(|level| all_of_level(level, confidence_threshold)).collect()
-        }
-        (HeadOutput::Dense(dense), false) => best_of_dense(dense.view(), confidence_threshold),
-        (HeadOutput::Dense(dense), true) => all_of_dense(dense.view(), confidence_threshold),
-        (HeadOutput::Suppressed(rows), _) => from_rows(rows.view(), confidence_threshold),
+    let options = (confidence_threshold, multi_label);
+    let mut detections = match output {
+        HeadOutput::Levels(levels) => levels.iter().flat_map(|level| of_level(level, options)).collect(),
+        HeadOutput::Dense(dense) => of_dense(dense.view(), options),
+        HeadOutput::Suppressed(rows) => from_rows(rows.view(), confidence_threshold),
     };
     detections.retain(|detection| detection.bbox.is_finite());
     detections
 }
 
-fn best_of_level(level: &LevelOutput, threshold: f32) -> Vec<Detection> {
-    let (_, _, width) = level.classes.dim();
-    let detection = |(anchor, class, logit): (usize, usize, f32)| {
-        let confidence = sigmoid(logit);
-        (confidence > threshold).then(|| Detection {
-            bbox: decode_anchor(level, anchor / width, anchor % width),
-            class,
-            confidence,
-        })
-    };
-    best_classes(level, threshold).into_iter().filter_map(detection).collect()
-}
-
-fn all_of_level(level: &LevelOutput, threshold: f32) -> Vec<Detection> {
-    let (_, _, width) = level.classes.dim();
-    let mut detections = Vec::new();
-    for (anchor, ..) in best_classes(level, threshold) {
-        let (row, column) = (anchor / width, anchor % width);
-        let bbox = decode_anchor(level, row, column);
-        let probabilities = level.classes.slice(s![.., row, column]).map(|logit| sigmoid(*logit));
-        let passing = probabilities.into_iter().enumerate().filter(|(_, confidence)| *confidence > threshold);
-        detections.extend(passing.map(|(class, confidence)| Detection { bbox, class, confidence }));
-    }
-    detections
+fn of_level(level: &LevelOutput, (threshold, multi_label): (f32, bool)) -> Vec<Detection> {
+    let (classes, height, width) = level.classes.dim();
+    let logits = level.classes.to_shape((classes, height * width)).expect("the same number of elements");
+    // Slightly below the exact threshold, which is applied to the probability itself.
+    let least = (threshold / (1.0 - threshold)).ln() - 1e-3;
+    let bbox = |anchor: usize| decode_anchor(level, anchor / width, anchor % width);
+    detections(logits.view(), least, (threshold, multi_label), sigmoid, bbox)
 }
 
 /// `[4 + nc, anchor points]`.
-fn best_of_dense(output: ArrayView2<'_, f32>, threshold: f32) -> Vec<Detection> {
+fn of_dense(output: ArrayView2<'_, f32>, (threshold, multi_label): (f32, bool)) -> Vec<Detection> {
     let (boxes, probabilities) = output.split_at(Axis(0), 4.min(output.nrows()));
-    let mut best = vec![(threshold, None); output.ncols()];
-    for (class, probabilities) in probabilities.outer_iter().enumerate() {
-        for ((highest, of_class), probability) in best.iter_mut().zip(probabilities) {
-            if probability > highest {
-                (*highest, *of_class) = (*probability, Some(class));
-            }
-        }
-    }
-    let detection = |(anchor, (confidence, class)): (usize, (f32, Option<usize>))| {
-        Some(Detection { bbox: centred([0, 1, 2, 3].map(|row| boxes[[row, anchor]])), class: class?, confidence })
-    };
-    best.into_iter().enumerate().filter_map(detection).collect()
+    let bbox = |anchor: usize| centred([0, 1, 2, 3].map(|row| boxes[[row, anchor]]));
+    detections(probabilities, threshold, (threshold, multi_label), |probability| probability, bbox)
 }
 
-fn all_of_dense(output: ArrayView2<'_, f32>, threshold: f32) -> Vec<Detection> {
-    let mut detections = Vec::new();
-    for anchor in output.columns() {
-        let bbox = centred([0, 1, 2, 3].map(|row| anchor[row]));
-        let passing = anchor.iter().skip(4).enumerate().filter(|(_, confidence)| **confidence > threshold);
-        detections.extend(passing.map(|(class, confidence)| Detection { bbox, class, confidence: *confidence }));
+/// Of each anchor point of `[nc, anchor points]` whose highest value is at least `least`: its best class, or every class,
+/// if the probability is above the threshold.
+fn detections(
+    values: ArrayView2<'_, f32>,
+    least: f32,
+    (threshold, multi_label): (f32, bool),
+    probability: impl Fn(f32) -> f32,
+    bbox: impl Fn(usize) -> BoxXyxy,
+) -> Vec<Detection> {
+    let mut found = Vec::new();
+    for (anchor, class) in best_classes(values, least) {
+        let classes = if multi_label { 0..values.nrows() } else { class..class + 1 };
+        let confidences = classes.map(|class| (class, probability(values[[class, anchor]])));
+        let mut passing = confidences.filter(|(_, confidence)| *confidence > threshold).peekable();
+        if passing.peek().is_some() {
+            let bbox = bbox(anchor);
+            found.extend(passing.map(|(class, confidence)| Detection { bbox, class, confidence }));
+        }
     }
-    detections
+    found
 }
 
 fn centred([x, y, width, height]: [f32; 4]) -> BoxXyxy {
@@ -93,24 +73,21 @@ fn from_rows(rows: ArrayView2<'_, f32>, threshold: f32) -> Vec<Detection> {
     rows.outer_iter().filter(|row| row.len() == 6 && row[4] > threshold).map(detection).collect()
 }
 
-/// Number, class and logit of the highest logit of each anchor point that may pass the threshold.
-fn best_classes(level: &LevelOutput, threshold: f32) -> Vec<(usize, usize, f32)> {
-    let anchors = level.classes.len() / level.classes.dim().0.max(1);
-    let mut best = vec![f32::NEG_INFINITY; anchors];
-    let mut class_of = vec![0u32; anchors];
-    for (class, logits) in level.classes.outer_iter().enumerate() {
-        // Rows of one class are contiguous: this loop is the one that touches every logit.
-        for ((best, class_of), logit) in best.iter_mut().zip(&mut class_of).zip(logits.iter()) {
-            if *logit > *best {
-                *best = *logit;
+/// Number and class of each anchor point of `[nc, anchor points]` whose highest value is at least `least`.
+fn best_classes(values: ArrayView2<'_, f32>, least: f32) -> impl Iterator<Item = (usize, usize)> {
+    let mut best = vec![f32::NEG_INFINITY; values.ncols()];
+    let mut class_of = vec![0u32; values.ncols()];
+    for (class, values) in values.outer_iter().enumerate() {
+        // Rows of one class are contiguous: this loop is the one that touches every value.
+        for ((best, class_of), value) in best.iter_mut().zip(&mut class_of).zip(values) {
+            if *value > *best {
+                *best = *value;
                 *class_of = class as u32;
             }
         }
     }
-    // Slightly below the exact threshold, which is applied to the probability itself.
-    let least = (threshold / (1.0 - threshold)).ln() - 1e-3;
-    let passing = best.into_iter().zip(class_of).enumerate().filter(|(_, (best, _))| *best >= least);
-    passing.map(|(anchor, (best, class))| (anchor, class as usize, best)).collect()
+    let passing = best.into_iter().zip(class_of).enumerate().filter(move |(_, (best, _))| *best >= least);
+    passing.map(|(anchor, (_, class))| (anchor, class as usize))
 }
 
 /// The box of one anchor point in pixels of the input (formula of *Generalized Focal Loss*, arXiv 2006.04388): the

@@ -106,13 +106,13 @@ impl<B: Backend> Engine<B> {
     ///
     /// # Errors
     /// When the backend fails.
-    pub fn detect_with(
+    pub fn detect_with<const N: usize>(
         &mut self,
         prepared: &Prepared,
-        options: &[PostprocessOptions],
-    ) -> Result<Vec<DetectOutput>, DetectError> {
+        options: &[PostprocessOptions; N],
+    ) -> Result<[DetectOutput; N], DetectError> {
         let (outputs, inference) = self.infer(&[prepared])?;
-        Ok(options.iter().map(|options| finish(&outputs[0], prepared, options, inference)).collect())
+        Ok(options.each_ref().map(|options| finish(&outputs[0], prepared, options, inference)))
     }
 
     /// The output for each image, and the time for each.
@@ -181,7 +181,7 @@ impl Prepared {
         Self::placed(image, Letterbox::new(image.size(), options))
     }
 
-    /// Scales and pads an image as a [`ValLoader`](crate::image::ValLoader) places it, say.
+    /// Scales and pads an image as a [`Preset`](super::Preset)'s tool places it, say.
     ///
     /// # Panics
     /// If the letterbox is for an image of another size.
@@ -207,12 +207,6 @@ impl Prepared {
     #[must_use]
     pub fn size(&self) -> Size {
         self.letterbox.input
-    }
-
-    /// Size of the image.
-    #[must_use]
-    pub fn image_size(&self) -> Size {
-        self.letterbox.original
     }
 }
 

@@ -1,17 +1,8 @@
 //! What a user may choose about detection.
 
-use crate::image::{BoxRescaling, LetterboxOptions, ValLoader};
+pub use crate::image::Preset;
+use crate::image::{BoxRescaling, LetterboxOptions};
 use crate::setters::setters;
-
-/// Defaults of the two tools that users come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Preset {
-    /// Official `detect.py`: confidence threshold 0.25, NMS IoU threshold 0.45, 1000 detections.
-    #[default]
-    Yolov9,
-    /// Ultralytics `predict`: confidence threshold 0.25, NMS IoU threshold 0.7, 300 detections.
-    Ultralytics,
-}
 
 impl Preset {
     /// Confidence threshold and NMS of the preset.
@@ -38,15 +29,6 @@ impl Preset {
         match self {
             Preset::Yolov9 => BoxRescaling::Official,
             Preset::Ultralytics => BoxRescaling::Ultralytics,
-        }
-    }
-
-    /// How the preset's tool loads images when it evaluates.
-    #[must_use]
-    pub fn val_loader(self) -> ValLoader {
-        match self {
-            Preset::Yolov9 => ValLoader::Yolov9,
-            Preset::Ultralytics => ValLoader::Ultralytics,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::image::InputShape;
 use crate::model::{ClassNames, Model, ModelError, WeightsLocation, class_ids};
 use crate::runtime::library::LibraryOptions;
 use crate::runtime::{Device, Precision, Runtime, SessionOptions};
+use crate::setters::setters;
 
 /// Options for a [`Detector`]. What is not set has the default of the official `detect.py`.
 #[derive(Debug, Clone)]
@@ -18,7 +19,7 @@ pub struct DetectorBuilder {
     config: Option<PathBuf>,
     class_names: Option<ClassNames>,
     input_size: Option<Size>,
-    shape: InputShape,
+    input_shape: InputShape,
     preset: Preset,
     confidence_threshold: Option<f32>,
     iou_threshold: Option<f32>,
@@ -29,6 +30,25 @@ pub struct DetectorBuilder {
     library: LibraryOptions,
 }
 
+setters!(DetectorBuilder {
+    /// Size of the network's input; rounded up to multiples of the stride. Default: 640x640, or that of the export.
+    input_size: Size,
+    /// Whether images are padded to the whole input or to the smallest rectangle (the default).
+    input_shape: InputShape,
+    /// Defaults for the thresholds, and how boxes are rescaled.
+    preset: Preset,
+    /// Confidences must be above this, 0 to 1.
+    confidence_threshold: f32,
+    /// NMS IoU threshold, 0 to 1.
+    iou_threshold: f32,
+    /// Maximum detections per image.
+    max_detections: usize,
+    /// Whether boxes of different classes suppress each other.
+    class_agnostic: bool,
+    /// All options of the session.
+    session: SessionOptions,
+});
+
 impl DetectorBuilder {
     pub(super) fn new(weights: &Path) -> Self {
         Self {
@@ -36,7 +56,7 @@ impl DetectorBuilder {
             config: None,
             class_names: None,
             input_size: None,
-            shape: InputShape::Rectangular,
+            input_shape: InputShape::Rectangular,
             preset: Preset::default(),
             confidence_threshold: None,
             iou_threshold: None,
@@ -60,55 +80,6 @@ impl DetectorBuilder {
     pub fn class_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
         self.class_names = Some(ClassNames { names, source: "given class names".into() });
-        self
-    }
-
-    /// Size of the network's input; rounded up to multiples of the stride. Default: 640x640, or that of the export.
-    #[must_use]
-    pub fn input_size(mut self, size: Size) -> Self {
-        self.input_size = Some(size);
-        self
-    }
-
-    /// Whether images are padded to the whole input or to the smallest rectangle (the default).
-    #[must_use]
-    pub fn input_shape(mut self, shape: InputShape) -> Self {
-        self.shape = shape;
-        self
-    }
-
-    /// Defaults for the thresholds, and how boxes are rescaled.
-    #[must_use]
-    pub fn preset(mut self, preset: Preset) -> Self {
-        self.preset = preset;
-        self
-    }
-
-    /// Confidences must be above this, 0 to 1.
-    #[must_use]
-    pub fn confidence_threshold(mut self, threshold: f32) -> Self {
-        self.confidence_threshold = Some(threshold);
-        self
-    }
-
-    /// NMS IoU threshold, 0 to 1.
-    #[must_use]
-    pub fn iou_threshold(mut self, threshold: f32) -> Self {
-        self.iou_threshold = Some(threshold);
-        self
-    }
-
-    /// Maximum detections per image.
-    #[must_use]
-    pub fn max_detections(mut self, count: usize) -> Self {
-        self.max_detections = Some(count);
-        self
-    }
-
-    /// Whether boxes of different classes suppress each other.
-    #[must_use]
-    pub fn class_agnostic(mut self, agnostic: bool) -> Self {
-        self.class_agnostic = agnostic;
         self
     }
 
@@ -137,13 +108,6 @@ impl DetectorBuilder {
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.session.precision = Some(precision);
-        self
-    }
-
-    /// All options of the session.
-    #[must_use]
-    pub fn session(mut self, options: SessionOptions) -> Self {
-        self.session = options;
         self
     }
 
@@ -179,7 +143,7 @@ impl DetectorBuilder {
         let config = self.config.as_deref().map(ModelConfig::from_file).transpose()?;
         let file = WeightsLocation::find(&self.weights)?.open(self.library.offline)?;
         let model = Model::new(&self.weights.display().to_string(), file, config.as_ref(), self.class_names)?;
-        let letterbox = model.letterbox(self.input_size, self.shape, self.preset.box_rescaling())?;
+        let letterbox = model.letterbox(self.input_size, self.input_shape, self.preset.box_rescaling())?;
         let mut postprocess = self.preset.postprocess();
         postprocess.confidence_threshold = self.confidence_threshold.unwrap_or(postprocess.confidence_threshold);
         postprocess.nms.iou_threshold = self.iou_threshold.unwrap_or(postprocess.nms.iou_threshold);

@@ -9,60 +9,10 @@ const MAX_SIDE: usize = 1 << 24;
 /// The kernels count eight values for each position in a u32.
 const MAX_POSITIONS: usize = 1 << 29;
 
-/// Shapes that do not make an upsampling.
+/// Shapes that do not make an upsampling, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum GeometryError {
-    /// Not `[N, C, H, W]`.
-    #[error("{tensor} has shape {found:?}; expected four axes")]
-    Rank {
-        /// `x` or `offset`.
-        tensor: &'static str,
-        /// Its shape.
-        found: Vec<usize>,
-    },
-    /// An upsampling factor that is not supported.
-    #[error("scale is {found}; expected 1 to 8")]
-    Scale {
-        /// The factor.
-        found: usize,
-    },
-    /// Channels that cannot be divided.
-    #[error("{channels} channels cannot be split into {groups} groups")]
-    Groups {
-        /// Channels of `x`.
-        channels: usize,
-        /// Groups asked for.
-        groups: usize,
-    },
-    /// Offsets of another map.
-    #[error(
-        "offset has shape {found:?}; expected {expected:?}, that is [N, 2·{groups} groups·{scale}², H, W] for an x of \
-         {x:?}"
-    )]
-    Offset {
-        /// Shape of `x`.
-        x: [usize; 4],
-        /// Shape that the offsets must have.
-        expected: [usize; 4],
-        /// Shape that they have.
-        found: [usize; 4],
-        /// Groups of channels.
-        groups: usize,
-        /// Upsampling factor.
-        scale: usize,
-    },
-    /// Maps whose positions or sizes cannot be counted exactly.
-    #[error(
-        "x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than {MAX_POSITIONS} positions"
-    )]
-    TooLarge {
-        /// Shape of `x`.
-        x: [usize; 4],
-        /// Upsampling factor.
-        scale: usize,
-    },
-}
+#[error("{0}")]
+pub struct GeometryError(String);
 
 /// Shapes that belong together: `x` is `[N, C, H, W]`, `offset` `[N, 2·groups·scale², H, W]` and the result
 /// `[N, C, scale·H, scale·W]`.
@@ -70,9 +20,9 @@ pub enum GeometryError {
 pub struct Geometry {
     pub(super) batch: usize,
     pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) scale: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) scale: usize,
     pub(super) groups: usize,
 }
 
@@ -94,27 +44,34 @@ impl Geometry {
     /// [`GeometryError`]: scale outside 1 to 8, channels not divisible by groups, offsets of another shape, or sizes
     /// that overflow.
     pub fn new(x: &[usize], offset: &[usize], scale: usize, groups: usize) -> Result<Self, GeometryError> {
+        let check =
+            |holds: bool, reason: &dyn Fn() -> String| if holds { Ok(()) } else { Err(GeometryError(reason())) };
         let four = |tensor, shape: &[usize]| {
-            <[usize; 4]>::try_from(shape).map_err(|_| GeometryError::Rank { tensor, found: shape.to_vec() })
+            let wrong = |_| GeometryError(format!("{tensor} has shape {shape:?}; expected four axes"));
+            <[usize; 4]>::try_from(shape).map_err(wrong)
         };
         let (x, offset) = (four("x", x)?, four("offset", offset)?);
         let [batch, channels, height, width] = x;
-        if !(1..=8).contains(&scale) {
-            return Err(GeometryError::Scale { found: scale });
-        }
-        if groups == 0 || !channels.is_multiple_of(groups) {
-            return Err(GeometryError::Groups { channels, groups });
-        }
+        check((1..=8).contains(&scale), &|| format!("scale is {scale}; expected 1 to 8"))?;
+        check(groups > 0 && channels.is_multiple_of(groups), &|| {
+            format!("{channels} channels cannot be split into {groups} groups")
+        })?;
         let geometry = Self { batch, channels, height, width, scale, groups };
         let positions = height.checked_mul(width).filter(|positions| *positions < MAX_POSITIONS);
         let counted = positions.is_some() && height.max(width) <= MAX_SIDE;
-        if !counted || geometry.checked_output().is_none() {
-            return Err(GeometryError::TooLarge { x, scale });
-        }
+        check(counted && geometry.checked_output().is_some(), &|| {
+            format!(
+                "x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than {MAX_POSITIONS} \
+                 positions"
+            )
+        })?;
         let expected = geometry.offset_shape();
-        if offset != expected {
-            return Err(GeometryError::Offset { x, expected, found: offset, groups, scale });
-        }
+        check(offset == expected, &|| {
+            format!(
+                "offset has shape {offset:?}; expected {expected:?}, that is [N, 2·{groups} groups·{scale}², H, W] for an x \
+                 of {x:?}"
+            )
+        })?;
         Ok(geometry)
     }
 
@@ -136,22 +93,9 @@ impl Geometry {
         [self.batch, 2 * self.groups * self.scale * self.scale, self.height, self.width]
     }
 
-    /// Upsampling factor.
-    #[cfg(feature = "train")]
-    pub(crate) fn scale(&self) -> usize {
-        self.scale
-    }
-
     /// Channels that share their sampling points.
-    #[cfg(feature = "train")]
     pub(crate) fn group_channels(&self) -> usize {
         self.channels / self.groups
-    }
-
-    /// Height and width of `x`.
-    #[cfg(feature = "train")]
-    pub(crate) fn map_size(&self) -> (usize, usize) {
-        (self.height, self.width)
     }
 
     /// Where the offset lies that moves an output pixel (row, column), of component 0 (x) or 1 (y); `part` counts the
@@ -200,7 +144,7 @@ impl Geometry {
         if self.output_len() == 0 {
             return Vec::new();
         }
-        let per_group = self.channels / self.groups;
+        let per_group = self.group_channels();
         let wanted = if threads > 1 { threads.saturating_mul(2).div_ceil(self.batch * self.groups) } else { 1 };
         let size = per_group.div_ceil(wanted).next_multiple_of(Self::CHANNELS_AT_ONCE);
         let mut parts = Vec::new();

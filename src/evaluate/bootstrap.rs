@@ -7,15 +7,15 @@ use super::{AREAS, CocoEvaluation};
 pub struct Difference {
     /// Over all images; NaN where no label is.
     pub value: f64,
-    /// Between these lie 95 % of the differences over resampled images; NaN of fewer than [`LEAST_IMAGES`].
-    pub interval: [f64; 2],
+    /// Between these lie 95 % of the differences over resampled images; nothing of fewer than [`LEAST_IMAGES`].
+    pub interval: Option<[f64; 2]>,
 }
 
 impl Difference {
     /// Whether the interval leaves out 0.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        self.interval[0] > 0.0 || self.interval[1] < 0.0
+        self.interval.is_some_and(|[low, high]| low > 0.0 || high < 0.0)
     }
 }
 
@@ -69,11 +69,8 @@ pub fn ap_differences(
     let differences = value.iter().enumerate().map(|(n, value)| {
         let mut sorted: Vec<f64> = draws.iter().map(|draw| draw[n]).filter(|draw| !draw.is_nan()).collect();
         sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| {
-            let last = sorted.len().saturating_sub(1);
-            sorted.get((share * last as f64).round() as usize).copied().unwrap_or(f64::NAN)
-        };
-        Difference { value: *value, interval: [at(0.025), at(0.975)] }
+        let at = |share: f64| sorted[(share * (sorted.len() - 1) as f64).round() as usize];
+        Difference { value: *value, interval: (!sorted.is_empty()).then(|| [at(0.025), at(0.975)]) }
     });
     let all: Vec<Difference> = differences.collect();
     let (by_area, rest) = all.split_at(AREAS.len());
@@ -101,7 +98,7 @@ mod tests {
         let differences = ap_differences(&model, &model, 40, 200, 1);
         let [all, small, medium, _] = differences.by_area;
         assert_eq!((differences.ap50, differences.classes), (all, vec![all]));
-        assert_eq!((all.value, all.interval, all.is_clear()), (0.0, [0.0, 0.0], false));
+        assert_eq!((all.value, all.interval, all.is_clear()), (0.0, Some([0.0, 0.0]), false));
         assert!(small.value.is_nan() && medium.value == 0.0);
     }
 
@@ -110,7 +107,7 @@ mod tests {
         let eval_image = vec![EvalImage::default(); LEAST_IMAGES - 1];
         let model = CocoEvaluation::new(&eval_image, 1);
         let difference = ap_differences(&model, &model, eval_image.len(), 50, 1).by_area[0];
-        assert!(difference.interval[0].is_nan() && !difference.is_clear());
+        assert!(difference.interval.is_none() && !difference.is_clear());
     }
 
     #[test]
@@ -118,7 +115,8 @@ mod tests {
         let (half, most, bit_more) =
             (evaluation(|n| n % 2 > 0), evaluation(|n| n % 20 > 0), evaluation(|n| n % 2 > 0 || n == 0));
         let clear = ap_differences(&half, &most, 40, 400, 1).by_area[0];
-        assert!(clear.is_clear() && clear.interval[0] < clear.value && clear.value < clear.interval[1]);
+        let [low, high] = clear.interval.unwrap();
+        assert!(clear.is_clear() && low < clear.value && clear.value < high);
         assert!(!ap_differences(&half, &bit_more, 40, 400, 1).by_area[0].is_clear());
         assert_eq!(ap_differences(&half, &most, 40, 400, 1).by_area[0], clear);
     }

@@ -16,7 +16,7 @@ pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
 pub use counts::{Counts, Judged, judge};
 pub use curve::{Confusion, confusion};
 pub use dataset::{Dataset, DatasetError, LabelProblem, Labelled, MAX_OF_ONE, yolo_labels};
-pub use yolo::{MetricStyle, YoloClass, YoloMetrics, yolo_metrics};
+pub use yolo::{YoloClass, YoloMetrics, yolo_metrics};
 
 use crate::detect::Detection;
 

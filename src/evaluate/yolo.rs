@@ -2,17 +2,7 @@
 
 use super::curve::interpolate;
 use super::{EvalImage, iou_thresholds, mean};
-
-/// Whose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricStyle {
-    /// `val.py` of YOLOv9 (and YOLOv5, and Ultralytics until 2025): a detection holds on to its best label even if that
-    /// is taken, and the curve falls to (1, 0) along a ramp, which raises AP.
-    Official,
-    /// Ultralytics 8.4: detections in order of confidence take the best label that is left, and the curve ends where the
-    /// detections do.
-    Ultralytics,
-}
+use crate::detect::Preset;
 
 /// Means over the classes that have labels, 0 to 1; NaN without labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,9 +69,11 @@ const RECALLS: usize = 101;
 /// A detection of a class: its confidence and a bit for each threshold at which it is right.
 type Marked = (f64, u16);
 
-/// Evaluates all images. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
+/// Evaluates all images as a tool does: `val.py` of YOLOv9 (and YOLOv5, and Ultralytics until 2025) lets a detection hold on
+/// to its best label even if that is taken, and its curve falls to (1, 0) along a ramp, which raises AP; in Ultralytics 8.4
+/// detections in order of confidence take the best label that is left, and the curve ends where the detections do. Crowds are objects like others here, as in the training codes; class ids are below `classes`.
 #[must_use]
-pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: MetricStyle) -> YoloMetrics {
+pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: Preset) -> YoloMetrics {
     let mut marked: Vec<Vec<Marked>> = vec![Vec::new(); classes];
     let mut labels = vec![0usize; classes];
     let mut images_with = vec![0usize; classes];
@@ -108,7 +100,7 @@ pub fn yolo_metrics(images: &[EvalImage], classes: usize, style: MetricStyle) ->
 }
 
 /// For each detection of an image a bit for each threshold at which it is right.
-fn mark(eval_image: &EvalImage, style: MetricStyle) -> Vec<u16> {
+fn mark(eval_image: &EvalImage, style: Preset) -> Vec<u16> {
     // By falling confidence, as the lists of the training codes are.
     let mut order: Vec<usize> = (0..eval_image.predictions.len()).collect();
     order.sort_by(|a, b| eval_image.predictions[*b].score.total_cmp(&eval_image.predictions[*a].score));
@@ -130,7 +122,7 @@ fn mark(eval_image: &EvalImage, style: MetricStyle) -> Vec<u16> {
         fitting.extend(overlaps.filter(|(_, overlap)| *overlap >= thresholds[0]));
         for (threshold, least) in thresholds.iter().enumerate() {
             let is_taken = |truth: usize| taken[truth] & (1 << threshold) != 0;
-            let free = |(truth, _): &&(usize, f64)| style == MetricStyle::Official || !is_taken(*truth);
+            let free = |(truth, _): &&(usize, f64)| style == Preset::Yolov9 || !is_taken(*truth);
             let fitting = fitting.iter().filter(|(_, overlap)| overlap >= least).filter(free);
             let best = fitting.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(truth, _)| *truth);
             if let Some(truth) = best.filter(|truth| !is_taken(*truth)) {
@@ -142,7 +134,7 @@ fn mark(eval_image: &EvalImage, style: MetricStyle) -> Vec<u16> {
     bits
 }
 
-fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle) -> YoloClass {
+fn score(class: usize, labels: usize, detections: &[Marked], style: Preset) -> YoloClass {
     if detections.is_empty() {
         // The curve would be its ends only, a ramp from (0, 1) to (1, 0); both codes pass such a class over, with zeros.
         return YoloClass {
@@ -194,11 +186,11 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: MetricStyle)
 }
 
 /// Area below the curve by the trapezoid rule over 101 recalls, and the curve there.
-fn average_precision(recall: &[f64], precision: &[f64], style: MetricStyle) -> (f64, Vec<f64>) {
+fn average_precision(recall: &[f64], precision: &[f64], style: Preset) -> (f64, Vec<f64>) {
     let last = recall.last().copied().unwrap_or(1.0);
     let end: &[f64] = match style {
-        MetricStyle::Official => &[1.0],
-        MetricStyle::Ultralytics => &[last, 1.0],
+        Preset::Yolov9 => &[1.0],
+        Preset::Ultralytics => &[last, 1.0],
     };
     let recall = [&[0.0], recall, end].concat();
     let mut precision = [&[1.0], precision, &vec![0.0; end.len()][..]].concat();
@@ -264,8 +256,8 @@ mod tests {
             EvalImage { ground_truths: vec![truth(0.0), truth(500.0)], predictions: vec![found(0.0, 0.9)] };
         let images = [eval_image];
         let map50 = |style| yolo_metrics(&images, 1, style).map50;
-        assert!((map50(MetricStyle::Official) - 0.75).abs() < 1e-9);
-        assert!((map50(MetricStyle::Ultralytics) - 0.495).abs() < 1e-9);
+        assert!((map50(Preset::Yolov9) - 0.75).abs() < 1e-9);
+        assert!((map50(Preset::Ultralytics) - 0.495).abs() < 1e-9);
         assert!((CocoEvaluation::new(&images, 1).metrics().ap50 - 0.505).abs() < 5e-4);
     }
 
@@ -273,7 +265,7 @@ mod tests {
     #[test]
     fn a_class_that_is_never_detected_scores_nothing() {
         let images = [EvalImage { ground_truths: vec![truth(0.0)], predictions: Vec::new() }];
-        for style in [MetricStyle::Official, MetricStyle::Ultralytics] {
+        for style in [Preset::Yolov9, Preset::Ultralytics] {
             let metrics = yolo_metrics(&images, 1, style);
             assert_eq!([metrics.map50, metrics.map, metrics.precision, metrics.recall], [0.0; 4], "{style:?}");
         }
@@ -285,18 +277,17 @@ mod tests {
         let ground_truths = vec![truth(0.0), truth(20.0)];
         let eval_image = [EvalImage { ground_truths, predictions: vec![found(4.0, 0.9), found(6.0, 0.8)] }];
         let recall = |style| yolo_metrics(&eval_image, 1, style).classes[0].recall_by_confidence[0];
-        assert!((recall(MetricStyle::Official) - 0.5).abs() < 1e-9);
-        assert!((recall(MetricStyle::Ultralytics) - 1.0).abs() < 1e-9);
+        assert!((recall(Preset::Yolov9) - 0.5).abs() < 1e-9);
+        assert!((recall(Preset::Ultralytics) - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn precision_and_recall_are_read_at_the_best_f1() {
         let predictions = vec![found(0.0, 0.9), found(700.0, 0.1)];
-        let metrics =
-            yolo_metrics(&[EvalImage { ground_truths: vec![truth(0.0)], predictions }], 1, MetricStyle::Official);
+        let metrics = yolo_metrics(&[EvalImage { ground_truths: vec![truth(0.0)], predictions }], 1, Preset::Yolov9);
         // Smoothing pulls the place away from the edge at 0.9, where precision is 1.
         assert!((0.96..0.97).contains(&metrics.precision) && (metrics.recall - 1.0).abs() < 1e-6);
         assert!((0.849..0.851).contains(&metrics.confidence));
-        assert!(yolo_metrics(&[EvalImage::default()], 1, MetricStyle::Official).map.is_nan());
+        assert!(yolo_metrics(&[EvalImage::default()], 1, Preset::Yolov9).map.is_nan());
     }
 }

@@ -7,7 +7,7 @@ use crate::Size;
 use crate::architecture::{Architecture, Convolution, Operation, Step, Value};
 use crate::config::Activation;
 use crate::dysample;
-use crate::onnx::{Dim, GraphProto, ModelProto, NodeProto, Opset, float_tensor, import, int_tensor, value_info};
+use crate::onnx::{Dim, GraphProto, ModelProto, Opset, import, value_info};
 use crate::weights::{FusedConv, Weights};
 
 /// Any number of images in a run.
@@ -29,7 +29,8 @@ pub fn build(architecture: &Architecture, weights: Weights, opset: Opset) -> Onn
             None => builder.lower(step),
         }
     }
-    let GraphBuilder { mut graph, uses_dysample, .. } = builder;
+    let GraphBuilder { mut graph, .. } = builder;
+    let uses_dysample = graph.node.iter().any(|node| node.domain.as_deref() == Some(dysample::DOMAIN));
     let side = [Dim::Named("height"), Dim::Named("width")];
     graph.name = Some(architecture.name().to_owned());
     graph.input = vec![value_info(INPUT, &[BATCH, Dim::Fixed(architecture.input_channels()), side[0], side[1]])];
@@ -76,17 +77,13 @@ fn layout(architecture: &Architecture) -> HeadLayout {
 }
 
 fn outputs(head: &HeadLayout) -> Vec<crate::onnx::ValueInfoProto> {
-    let mut outputs = Vec::with_capacity(2 * head.levels.len());
-    for level in &head.levels {
+    let of_level = |level: &LevelLayout| {
         let (height, width) = (format!("height/{}", level.stride), format!("width/{}", level.stride));
-        let mut declare = |name: &str, channels| {
-            let dims = [BATCH, Dim::Fixed(channels), Dim::Named(&height), Dim::Named(&width)];
-            outputs.push(value_info(name, &dims));
-        };
-        declare(&level.boxes, 4 * crate::architecture::REG_MAX);
-        declare(&level.classes, head.classes);
-    }
-    outputs
+        [(&level.boxes, 4 * crate::architecture::REG_MAX), (&level.classes, head.classes)].map(|(name, channels)| {
+            value_info(name, &[BATCH, Dim::Fixed(channels), Dim::Named(&height), Dim::Named(&width)])
+        })
+    };
+    head.levels.iter().flat_map(of_level).collect()
 }
 
 /// Name of a value that is neither input nor output.
@@ -116,7 +113,6 @@ fn value_names(architecture: &Architecture, head: &HeadLayout) -> HashMap<usize,
 pub(super) struct GraphBuilder {
     pub(super) graph: GraphProto,
     pub(super) weights: Weights,
-    pub(super) uses_dysample: bool,
     names: HashMap<usize, String>,
     /// Sizes of all values for one input: their ratios are those of any other.
     sizes: Vec<Size>,
@@ -127,7 +123,7 @@ impl GraphBuilder {
         let names = value_names(architecture, head);
         let probe = Size::square(architecture.stride() * 8);
         let sizes = architecture.sizes(probe).expect("the constructor has measured the strides");
-        Self { graph: GraphProto::default(), weights, uses_dysample: false, names, sizes }
+        Self { graph: GraphProto::default(), weights, names, sizes }
     }
 
     /// Name of a value in the graph.
@@ -140,23 +136,11 @@ impl GraphBuilder {
         self.sizes[to.id].width as f32 / self.sizes[from.id].width as f32
     }
 
-    pub(super) fn push(&mut self, node: NodeProto) {
-        self.graph.node.push(node);
-    }
-
-    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
-        self.graph.initializer.push(float_tensor(name, shape, values));
-    }
-
-    pub(super) fn ints(&mut self, name: &str, values: &[i64]) {
-        self.graph.initializer.push(int_tensor(name, values));
-    }
-
     /// Stores a kernel `[output, input, k, k]` and its bias; gives the names that a Conv node reads.
     pub(super) fn kernel(&mut self, path: &str, shape: [usize; 4], kernel: FusedConv) -> [String; 2] {
         let names = [format!("{path}.weight"), format!("{path}.bias")];
-        self.floats(&names[0], &shape, kernel.weight);
-        self.floats(&names[1], &shape[..1], kernel.bias);
+        self.graph.floats(&names[0], &shape, kernel.weight);
+        self.graph.floats(&names[1], &shape[..1], kernel.bias);
         names
     }
 }

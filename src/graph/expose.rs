@@ -1,7 +1,5 @@
 //! Values within a network made outputs of its graph, to be looked at.
 
-use std::collections::HashSet;
-
 use super::{OnnxModel, builder};
 use crate::architecture::Architecture;
 use crate::dysample::{DOMAIN, Definition, NAME};
@@ -55,21 +53,15 @@ impl OnnxModel {
     /// layer's outputs, and the output's name.
     pub fn expose_layers(&mut self, architecture: &Architecture) -> Vec<(usize, usize, String)> {
         let Some(graph) = &mut self.proto.graph else { return Vec::new() };
-        let computed: HashSet<&String> = graph.node.iter().flat_map(|node| &node.output).collect();
         let mut exposed = Vec::new();
         for layer in architecture.layers() {
             for (position, value) in layer.outputs.iter().enumerate() {
                 let name = builder::value_name(*value);
-                if computed.contains(&name) {
+                if graph.node.iter().any(|node| node.output.contains(&name)) {
+                    declare(graph, &name);
                     exposed.push((layer.spec.index, position, name));
                 }
             }
-        }
-        for (layer, position, name) in &exposed {
-            let axis = |axis: &str| format!("{axis} of {layer}.{position}");
-            let (channels, height, width) = (axis("channels"), axis("height"), axis("width"));
-            let dims = [Dim::Named("batch"), Dim::Named(&channels), Dim::Named(&height), Dim::Named(&width)];
-            graph.output.push(value_info(name, &dims));
         }
         exposed
     }

@@ -38,8 +38,8 @@ impl GraphBuilder {
                 self.pool("MaxPool", [inputs[0], &output], [*kernel, *stride, *padding]);
             }
             Operation::Split { sizes } => self.split(inputs[0], sizes, &step.outputs),
-            Operation::Concat => self.push(node("Concat", &inputs, &[&output], &[("axis", Attribute::Int(1))])),
-            Operation::Add => self.push(node("Add", &inputs, &[&output], &[])),
+            Operation::Concat => self.graph.push("Concat", &inputs, &output, &[("axis", Attribute::Int(1))]),
+            Operation::Add => self.graph.push("Add", &inputs, &output, &[]),
             Operation::FuseNearest => self.fuse_nearest(&step.inputs, &output),
             Operation::Upsample { scale, interpolation } => {
                 self.resize([inputs[0], &output], *scale as f32, *interpolation);
@@ -102,7 +102,7 @@ impl GraphBuilder {
             ],
         );
         conv.name = Some(name.to_owned());
-        self.push(conv);
+        self.graph.node.push(conv);
         self.activation(&linear, convolution.activation, output);
     }
 
@@ -111,12 +111,12 @@ impl GraphBuilder {
             Activation::Identity => {}
             Activation::Silu => {
                 let gate = format!("{output}.gate");
-                self.push(node("Sigmoid", &[input], &[&gate], &[]));
-                self.push(node("Mul", &[input, &gate], &[output], &[]));
+                self.graph.push("Sigmoid", &[input], &gate, &[]);
+                self.graph.push("Mul", &[input, &gate], output, &[]);
             }
-            Activation::Relu => self.push(node("Relu", &[input], &[output], &[])),
+            Activation::Relu => self.graph.push("Relu", &[input], output, &[]),
             Activation::LeakyRelu { slope } => {
-                self.push(node("LeakyRelu", &[input], &[output], &[("alpha", Attribute::Float(slope))]));
+                self.graph.push("LeakyRelu", &[input], output, &[("alpha", Attribute::Float(slope))]);
             }
         }
     }
@@ -128,20 +128,20 @@ impl GraphBuilder {
             ("strides", Attribute::Ints(&[stride; 2])),
             ("pads", Attribute::Ints(&[padding; 4])),
         ];
-        self.push(node(operator, &[wires[0]], &[wires[1]], &attributes));
+        self.graph.push(operator, &[wires[0]], wires[1], &attributes);
     }
 
     fn split(&mut self, input: &str, sizes: &[usize], outputs: &[Value]) {
         let names: Vec<String> = outputs.iter().map(|value| self.name(*value)).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let lengths = format!("{}.lengths", names[0]);
-        self.ints(&lengths, &sizes.iter().map(|n| *n as i64).collect::<Vec<_>>());
-        self.push(node("Split", &[input, &lengths], &names, &[("axis", Attribute::Int(1))]));
+        self.graph.ints(&lengths, &sizes.iter().map(|n| *n as i64).collect::<Vec<_>>());
+        self.graph.node.push(node("Split", &[input, &lengths], &names, &[("axis", Attribute::Int(1))]));
     }
 
     fn resize(&mut self, wires: [&str; 2], scale: f32, interpolation: Interpolation) {
         let scales = format!("{}.scales", wires[1]);
-        self.floats(&scales, &[4], vec![1.0, 1.0, scale, scale]);
+        self.graph.floats(&scales, &[4], vec![1.0, 1.0, scale, scale]);
         let (mode, coordinates) = match interpolation {
             Interpolation::Nearest => ("nearest", "asymmetric"),
             Interpolation::Bilinear => ("linear", "half_pixel"),
@@ -151,7 +151,7 @@ impl GraphBuilder {
             ("coordinate_transformation_mode", Attribute::Text(coordinates)),
             ("nearest_mode", Attribute::Text("floor")),
         ];
-        self.push(node("Resize", &[wires[0], "", &scales], &[wires[1]], &attributes));
+        self.graph.push("Resize", &[wires[0], "", &scales], wires[1], &attributes);
     }
 
     fn fuse_nearest(&mut self, inputs: &[Value], output: &str) {
@@ -169,7 +169,7 @@ impl GraphBuilder {
             terms.push(resized);
         }
         let terms: Vec<&str> = terms.iter().map(String::as_str).collect();
-        self.push(node("Sum", &terms, &[output], &[]));
+        self.graph.push("Sum", &terms, output, &[]);
     }
 
     /// A 1x1 convolution predicts the offsets in pixels; the operator samples at them.
@@ -185,27 +185,26 @@ impl GraphBuilder {
                 let (direction, scope, reach) = (named("direction"), named("scope"), named("reach"));
                 self.offset_conv([input, &direction], layer, "offset", FusedConv { weight, bias });
                 self.offset_conv([input, &scope], layer, "scope", FusedConv { weight: scope_weight, bias: scope_bias });
-                self.push(node("Sigmoid", &[&scope], &[&reach], &[]));
+                self.graph.push("Sigmoid", &[&scope], &reach, &[]);
                 let scaled = named("scaled");
-                self.push(node("Mul", &[&direction, &reach], &[&scaled], &[]));
+                self.graph.push("Mul", &[&direction, &reach], &scaled, &[]);
                 let constant = format!("{path}.init_pos");
-                self.floats(&constant, &[1, init_pos.len(), 1, 1], init_pos);
-                self.push(node("Add", &[&scaled, &constant], &[&offset], &[]));
+                self.graph.floats(&constant, &[1, init_pos.len(), 1, 1], init_pos);
+                self.graph.push("Add", &[&scaled, &constant], &offset, &[]);
             }
         }
-        self.uses_dysample = true;
         let attributes = [
             ("scale", Attribute::Int(layer.definition.scale as i64)),
             ("groups", Attribute::Int(layer.definition.groups as i64)),
         ];
         let mut operator = node(&format!("{DOMAIN}:{NAME}"), &[input, &offset], &[output], &attributes);
         operator.name = Some(path.clone());
-        self.push(operator);
+        self.graph.node.push(operator);
     }
 
     fn offset_conv(&mut self, wires: [&str; 2], layer: &DySampleLayer, part: &str, kernel: FusedConv) {
         let shape = [layer.definition.offset_channels(), layer.definition.channels, 1, 1];
         let [weight, bias] = self.kernel(&format!("{}.{part}", layer.path), shape, kernel);
-        self.push(node("Conv", &[wires[0], &weight, &bias], &[wires[1]], &[]));
+        self.graph.push("Conv", &[wires[0], &weight, &bias], wires[1], &[]);
     }
 }

@@ -50,12 +50,6 @@ impl HeadLayout {
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.levels.iter().flat_map(|level| [level.boxes.as_str(), level.classes.as_str()])
     }
-
-    /// The largest stride: input sizes are multiples of it.
-    #[must_use]
-    pub fn stride(&self) -> usize {
-        self.levels.iter().map(|level| level.stride).max().unwrap_or(32)
-    }
 }
 
 /// A complete model file in memory, with the meaning of its outputs.
@@ -68,12 +62,6 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Puts the body of standard operators in the place of each DySample node, for runtimes that know neither our
-    /// operator nor functions, such as OpenVINO.
-    pub fn inline_dysample(&mut self) {
-        inline_dysample(&mut self.proto);
-    }
-
     /// Turns weights and feature maps to f16, for devices that compute in it. Input and outputs stay f32, and so does
     /// DySample, whose coordinates need it.
     ///
@@ -90,7 +78,8 @@ impl OnnxModel {
     }
 }
 
-/// As [`OnnxModel::inline_dysample`], for any model.
+/// Puts the body of standard operators in the place of each DySample node, for runtimes that know neither our operator nor
+/// functions, such as OpenVINO.
 pub fn inline_dysample(model: &mut ModelProto) {
     let standard = model.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
     let opset = standard.and_then(|import| Opset::new(import.version?)).unwrap_or_default();

@@ -10,7 +10,7 @@ use super::OnnxModel;
 use super::lower::path_of_node;
 use crate::architecture::{Architecture, Convolution};
 use crate::config::Activation;
-use crate::onnx::{Attribute, Element, GraphProto, NodeProto, TensorProto, float_tensor, node, raw_tensor};
+use crate::onnx::{Attribute, Element, GraphProto, NodeProto, TensorProto, raw_tensor};
 
 /// The smallest and the largest value of a feature map.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -147,10 +147,10 @@ impl Rewrite<'_> {
     /// `[from, byte form, to]`.
     fn pair(&mut self, [from, bytes, to]: [&str; 3], scale: Scale) {
         let (factor, zero) = (format!("{bytes}.scale"), format!("{bytes}.zero"));
-        self.graph.initializer.push(float_tensor(&factor, &[], vec![scale.scale]));
+        self.graph.floats(&factor, &[], vec![scale.scale]);
         self.graph.initializer.push(raw_tensor(&zero, Element::Uint8, &[], vec![scale.zero]));
-        self.graph.node.push(node("QuantizeLinear", &[from, &factor, &zero], &[bytes], &[]));
-        self.graph.node.push(node("DequantizeLinear", &[bytes, &factor, &zero], &[to], &[]));
+        self.graph.push("QuantizeLinear", &[from, &factor, &zero], bytes, &[]);
+        self.graph.push("DequantizeLinear", &[bytes, &factor, &zero], to, &[]);
     }
 
     fn parameters(&mut self, name: &str, input: f32, weight: &[f32], dims: &[i64], bias: &[f32]) {
@@ -178,10 +178,10 @@ impl Rewrite<'_> {
                 ["integer", "scale", "zero", "dequantised"].map(|kind| format!("{name}.{part}.{kind}"));
             let zeros = vec![0; channels * if element == Element::Int8 { 1 } else { 4 }];
             self.graph.initializer.push(raw_tensor(&integer, element, &shape, bytes));
-            self.graph.initializer.push(float_tensor(&factor, &[channels], scales));
+            self.graph.floats(&factor, &[channels], scales);
             self.graph.initializer.push(raw_tensor(&zero, element, &[channels], zeros));
             let per_channel = [("axis", Attribute::Int(0))];
-            self.graph.node.push(node("DequantizeLinear", &[&integer, &factor, &zero], &[&real], &per_channel));
+            self.graph.push("DequantizeLinear", &[&integer, &factor, &zero], &real, &per_channel);
         }
     }
 }

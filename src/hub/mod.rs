@@ -136,7 +136,7 @@ impl Hub {
 
     fn fetch(&self, release: &Release, part: &Part, progress: &mut Progress<'_>) -> Result<(), HubError> {
         let url = self.url(release);
-        let agent = transfer::agent(&self.retries);
+        let agent = transfer::agent(&self.retries, None);
         let failed = |reason, attempts, passing| {
             let remedy = if passing { "try again later (what was fetched is kept), or name" } else { "name" };
             HubError::Fetch { name: release.name, url: url.clone(), reason, attempts, remedy }

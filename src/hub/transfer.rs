@@ -87,11 +87,8 @@ const WHOLE: Duration = Duration::from_secs(300);
 /// # Errors
 /// A sentence that does not repeat the address.
 pub fn download(url: &str, limit: u64) -> Result<Vec<u8>, String> {
-    download_with(url, limit, &RetryPolicy { silence: Duration::from_secs(10), ..RetryPolicy::default() })
-}
-
-fn download_with(url: &str, limit: u64, retries: &RetryPolicy) -> Result<Vec<u8>, String> {
-    let agent = agent_of(retries, Some(WHOLE));
+    let retries = RetryPolicy { silence: Duration::from_secs(10), ..RetryPolicy::default() };
+    let agent = agent(&retries, Some(WHOLE));
     let get = || {
         let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
         if response.status() != StatusCode::OK {
@@ -99,7 +96,7 @@ fn download_with(url: &str, limit: u64, retries: &RetryPolicy) -> Result<Vec<u8>
         }
         let length = content_length(response.headers());
         let mut bytes = Vec::new();
-        let mut body = Steady::new(response.body_mut().as_reader(), retries).take(limit.saturating_add(1));
+        let mut body = Steady::new(response.body_mut().as_reader(), &retries).take(limit.saturating_add(1));
         body.read_to_end(&mut bytes).map_err(|error| format!("after {} bytes: {error}", bytes.len()))?;
         match length {
             _ if bytes.len() as u64 > limit => Err(format!("has more than {limit} bytes")),
@@ -115,12 +112,8 @@ fn download_with(url: &str, limit: u64, retries: &RetryPolicy) -> Result<Vec<u8>
     })
 }
 
-/// An HTTP client with the proxies of the environment.
-pub(super) fn agent(retries: &RetryPolicy) -> Agent {
-    agent_of(retries, None)
-}
-
-fn agent_of(retries: &RetryPolicy, whole: Option<Duration>) -> Agent {
+/// An HTTP client with the proxies of the environment; a request may take `whole` in all.
+pub(super) fn agent(retries: &RetryPolicy, whole: Option<Duration>) -> Agent {
     Agent::config_builder()
         .timeout_global(whole)
         .user_agent(concat!("yolo9/", env!("CARGO_PKG_VERSION")))

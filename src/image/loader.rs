@@ -4,20 +4,22 @@
 use super::{InputShape, Interpolation, Letterbox};
 use crate::Size;
 
-/// Whose loader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValLoader {
-    /// `val.py` of YOLOv9: sides are cut to whole pixels, images shrink by area and grow bilinearly, and boxes come back by
-    /// the scale of the height.
+/// One of the two tools that users come from, whose choices differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preset {
+    /// The official code: `detect.py` has confidence threshold 0.25, NMS IoU threshold 0.45, 1000 detections. `val.py` cuts
+    /// sides to whole pixels, images shrink by area and grow bilinearly, and boxes come back by the scale of the height.
+    #[default]
     Yolov9,
-    /// `yolo val` of Ultralytics 8.4: sides are rounded up, images are scaled bilinearly.
+    /// Ultralytics 8.4: `predict` has confidence threshold 0.25, NMS IoU threshold 0.7, 300 detections. `val` rounds sides
+    /// up, and scales images bilinearly.
     Ultralytics,
 }
 
 /// Least padding of a batch, in strides.
 const PADDING: f64 = 0.5;
 
-impl ValLoader {
+impl Preset {
     /// Images in a batch by default. It decides about input sizes: a larger one brings more proportions together.
     #[must_use]
     pub fn batch_size(self) -> usize {
@@ -96,7 +98,7 @@ mod tests {
     fn images_of_like_proportions_share_an_input() {
         let images = [Size::new(640, 480), Size::new(480, 640), Size::new(1000, 500), Size::new(400, 800)];
         let inputs = |shape, batch| -> Vec<Size> {
-            let letterboxes = ValLoader::Ultralytics.letterboxes(&images, 640, 32, shape, batch);
+            let letterboxes = Preset::Ultralytics.letterboxes(&images, 640, 32, shape, batch);
             letterboxes.iter().map(|letterbox| letterbox.input).collect()
         };
         let (wide, tall) = (Size::new(672, 512), Size::new(512, 672));
@@ -108,8 +110,8 @@ mod tests {
     #[test]
     fn each_code_rounds_in_its_own_way() {
         let image = Size::new(1000, 333);
-        let of = |loader: ValLoader| loader.letterboxes(&[image], 640, 32, InputShape::Rectangular, 1)[0];
-        let (official, ultralytics) = (of(ValLoader::Yolov9), of(ValLoader::Ultralytics));
+        let of = |loader: Preset| loader.letterboxes(&[image], 640, 32, InputShape::Rectangular, 1)[0];
+        let (official, ultralytics) = (of(Preset::Yolov9), of(Preset::Ultralytics));
         assert_eq!((official.resized, official.interpolation), (Size::new(640, 213), Interpolation::Area));
         assert_eq!((ultralytics.resized, ultralytics.interpolation), (Size::new(640, 214), Interpolation::Bilinear));
         // (256 - 213) / 2 is 21.5: the official code comes back by that, though the image begins at 21.
@@ -125,7 +127,7 @@ mod tests {
             side in 1usize..40, batch in 1usize..20, official: bool, square: bool,
         ) {
             let images: Vec<Size> = sizes.into_iter().map(|(width, height)| Size::new(width, height)).collect();
-            let loader = if official { ValLoader::Yolov9 } else { ValLoader::Ultralytics };
+            let loader = if official { Preset::Yolov9 } else { Preset::Ultralytics };
             let shape = if square { InputShape::Square } else { InputShape::Rectangular };
             for letterbox in loader.letterboxes(&images, side * 32, 32, shape, batch) {
                 prop_assert!(letterbox.resized.area() > 0);

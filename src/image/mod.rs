@@ -14,7 +14,7 @@ pub use area::resize_area;
 pub use decode::{EXTENSIONS, Image, ImageError, Undecoded};
 pub use letterbox::{BoxRescaling, InputShape, Letterbox, LetterboxOptions};
 pub use limits::ImageLimits;
-pub use loader::ValLoader;
+pub use loader::Preset;
 pub use pixels::Pixels;
 pub use resize::{Interpolation, resize_bilinear};
 pub use tensor::to_tensor;

@@ -7,23 +7,10 @@ use crate::config::nearest_name;
 /// How many names a message lists.
 const LISTED: usize = 12;
 
-/// A class that the model does not have.
+/// A class that the model does not have, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "{wanted}: no such class{} (there are {count}, beginning with {})",
-    nearest.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default(),
-    first.join(", ")
-)]
-pub struct UnknownClass {
-    /// What was asked for.
-    pub wanted: String,
-    /// The name that is spelt like it.
-    pub nearest: Option<String>,
-    /// Number of classes.
-    pub count: usize,
-    /// Some of their names.
-    pub first: Vec<String>,
-}
+#[error("{0}")]
+pub struct UnknownClass(String);
 
 /// Ids of classes that are given by name (in any case) or id.
 ///
@@ -33,11 +20,11 @@ pub fn class_ids(wanted: &[String], names: &[String]) -> Result<Vec<usize>, Unkn
     let id_of = |wanted: &String| {
         let wanted = wanted.trim();
         let by_name = names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
-        by_name.or_else(|| wanted.parse().ok().filter(|id| *id < names.len())).ok_or_else(|| UnknownClass {
-            wanted: wanted.into(),
-            nearest: nearest_name(wanted, names.iter().map(String::as_str)).map(str::to_owned),
-            count: names.len(),
-            first: names.iter().take(LISTED).cloned().collect(),
+        by_name.or_else(|| wanted.parse().ok().filter(|id| *id < names.len())).ok_or_else(|| {
+            let nearest = nearest_name(wanted, names.iter().map(String::as_str));
+            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let (count, first) = (names.len(), names[..names.len().min(LISTED)].join(", "));
+            UnknownClass(format!("{wanted}: no such class{hint} (there are {count}, beginning with {first})"))
         })
     };
     wanted.iter().map(id_of).collect()

@@ -46,12 +46,10 @@ impl WeightsLocation {
     #[cfg_attr(not(feature = "download"), expect(unused_variables, reason = "nothing is fetched without the feature"))]
     pub fn open(&self, offline: bool) -> Result<ModelFile, ModelError> {
         match self {
-            Self::File(path) => Ok(ModelFile::open(path)?),
-            Self::Embedded(model) => {
-                Ok(ModelFile::Checkpoint(model.checkpoint().map_err(super::ModelFileError::from)?))
-            }
+            Self::File(path) => ModelFile::open(path),
+            Self::Embedded(model) => Ok(ModelFile::Checkpoint(model.checkpoint()?)),
             #[cfg(feature = "download")]
-            Self::Release(release) => Ok(ModelFile::open(&Hub::new(offline)?.get(release, &mut |_, _| ())?)?),
+            Self::Release(release) => ModelFile::open(&Hub::new(offline)?.get(release, &mut |_, _| ())?),
         }
     }
 }

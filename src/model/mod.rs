@@ -10,11 +10,13 @@ use std::path::Path;
 use thiserror::Error;
 
 pub use classes::{UnknownClass, class_ids};
-pub use file::{ModelFile, ModelFileError};
+pub use file::ModelFile;
 pub use location::WeightsLocation;
+use network::stored_names;
 pub use network::{Network, placeholder_names, resolve_config};
 
 use crate::Size;
+use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};
 use crate::image::{BoxRescaling, InputShape, LetterboxOptions};
 use crate::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
@@ -55,9 +57,12 @@ pub enum ModelError {
     /// A class that was asked for is not among its own.
     #[error("class {0}")]
     Class(#[from] UnknownClass),
-    /// The file cannot be read.
+    /// The file cannot be read as a checkpoint.
     #[error(transparent)]
-    File(#[from] ModelFileError),
+    Checkpoint(#[from] CheckpointError),
+    /// The file cannot be read as an exported network.
+    #[error(transparent)]
+    Exported(#[from] OnnxFileError),
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -75,11 +80,8 @@ pub enum ModelError {
         found: usize,
     },
     /// A configuration for a file that has its network inside.
-    #[error("{file} is an ONNX file, which has its network inside: a config cannot change it")]
-    ConfigOfExported {
-        /// The file.
-        file: String,
-    },
+    #[error("{0} is an ONNX file, which has its network inside: a config cannot change it")]
+    ConfigOfExported(String),
     /// An input size that the file does not take.
     #[error(
         "{file} was exported for inputs of {}x{} (height x width) only, not {}x{}",
@@ -152,22 +154,26 @@ impl Model {
     ) -> Result<Self, ModelError> {
         match file {
             ModelFile::Checkpoint(checkpoint) => {
-                Self::from_network(name, Network::assemble(&checkpoint, config)?).with_names(class_names)
+                let network = Network::assemble(&checkpoint, config)?;
+                let stored = stored_names(&checkpoint, network.architecture.head().classes);
+                Self::from_network(name, network, stored).with_names(class_names)
             }
-            ModelFile::Exported(_) if config.is_some() => Err(ModelError::ConfigOfExported { file: name.into() }),
+            ModelFile::Exported(_) if config.is_some() => Err(ModelError::ConfigOfExported(name.into())),
             ModelFile::Exported(file) => Self::from_exported(name, file, class_names),
         }
     }
 
-    /// A model of a network.
+    /// A model of a network, with a name for each class if there are any.
     #[must_use]
-    pub fn from_network(name: &str, network: Network) -> Self {
-        Self {
-            name: name.into(),
-            class_names: network.class_names.clone(),
-            names_are_placeholders: network.names_are_placeholders,
-            content: ModelContent::Network(Box::new(network)),
-        }
+    pub fn from_network(name: &str, network: Network, class_names: Option<Vec<String>>) -> Self {
+        let classes = network.architecture.head().classes;
+        Self::named(name, class_names, classes, ModelContent::Network(Box::new(network)))
+    }
+
+    fn named(name: &str, own: Option<Vec<String>>, classes: usize, content: ModelContent) -> Self {
+        let names_are_placeholders = own.is_none();
+        let class_names = own.unwrap_or_else(|| placeholder_names(classes));
+        Self { name: name.into(), class_names, names_are_placeholders, content }
     }
 
     fn with_names(mut self, given: Option<ClassNames>) -> Result<Self, ModelError> {
@@ -187,13 +193,8 @@ impl Model {
         };
         let own = file.class_names().filter(|names| expected.is_none_or(|expected| names.len() == expected));
         let count = expected.or(own.as_ref().map(Vec::len)).or(given.as_ref().map(|given| given.names.len()));
-        let count = count.ok_or_else(|| {
-            ModelFileError::from(OnnxFileError { file: file.name.clone(), problem: OnnxProblem::Classes })
-        })?;
-        let names_are_placeholders = own.is_none();
-        let class_names = own.unwrap_or_else(|| placeholder_names(count));
-        let content = ModelContent::Exported(Box::new(file));
-        Self { name: name.into(), class_names, names_are_placeholders, content }.with_names(given)
+        let count = count.ok_or_else(|| OnnxFileError { file: file.name.clone(), problem: OnnxProblem::Classes })?;
+        Self::named(name, own, count, ModelContent::Exported(Box::new(file))).with_names(given)
     }
 
     /// What messages call it.

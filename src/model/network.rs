@@ -40,10 +40,6 @@ pub struct Network {
     pub architecture: Architecture,
     /// The model file.
     pub onnx: OnnxModel,
-    /// One name per class.
-    pub class_names: Vec<String>,
-    /// Whether the names were made up because the checkpoint has none.
-    pub names_are_placeholders: bool,
 }
 
 impl Network {
@@ -54,11 +50,8 @@ impl Network {
     pub fn assemble(checkpoint: &Checkpoint, config: Option<&ModelConfig>) -> Result<Self, ModelError> {
         let config = resolve_config(checkpoint, config)?;
         let (architecture, weights) = weights::bind(&config, checkpoint)?;
-        let stored = stored_names(checkpoint, architecture.head().classes);
-        let names_are_placeholders = stored.is_none();
-        let class_names = stored.unwrap_or_else(|| placeholder_names(architecture.head().classes));
         let onnx = graph::build(&architecture, weights, Opset::default());
-        Ok(Self { architecture, onnx, class_names, names_are_placeholders })
+        Ok(Self { architecture, onnx })
     }
 
     /// The network that `config` describes, with random weights from a seed: for what does not depend on them.
@@ -68,13 +61,12 @@ impl Network {
     pub fn with_random_weights(config: &ModelConfig, seed: u64) -> Result<Self, ModelError> {
         let architecture = Architecture::new(config).map_err(WeightsError::from)?;
         let onnx = graph::build(&architecture, weights::random(&architecture, seed), Opset::default());
-        let class_names = placeholder_names(architecture.head().classes);
-        Ok(Self { architecture, onnx, class_names, names_are_placeholders: true })
+        Ok(Self { architecture, onnx })
     }
 }
 
 /// The names that a checkpoint carries, if there is one for each class.
-fn stored_names(checkpoint: &Checkpoint, classes: usize) -> Option<Vec<String>> {
+pub(super) fn stored_names(checkpoint: &Checkpoint, classes: usize) -> Option<Vec<String>> {
     let stored = checkpoint.metadata().class_names.clone();
     if let Some(names) = stored.as_ref().filter(|names| names.len() != classes) {
         log::warn!("{} has {} class names for {classes} classes", checkpoint.name(), names.len());

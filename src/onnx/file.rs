@@ -3,14 +3,14 @@
 //! Known heads: `[B, 4 + nc, N]` of the official export, of Ultralytics and of ours; `[B, n, 6]` rows of Ultralytics
 //! with suppression; and the `boxes`, `scores`, `classes` of ours with suppression.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use prost::Message;
-use thiserror::Error;
 
-use super::header::ModelHeader;
+use super::error::{OnnxFileError, OnnxProblem, damaged};
+use super::header::{GraphHeader, ModelHeader};
 use super::literal;
-use super::scan::{self, Finding};
+use super::scan;
 use super::signature::{Tensor, head, input};
 use crate::untrusted::printable;
 
@@ -26,72 +26,6 @@ const MAX_CLASSES: usize = 100_000;
 /// A size that the metadata recommend and nobody asked for.
 const MAX_PREFERRED_SIDE: usize = 4096;
 
-/// Why an ONNX file cannot be used as a detector.
-#[derive(Debug, Error)]
-#[error("model {file}: {problem}")]
-pub struct OnnxFileError {
-    /// The file.
-    pub file: String,
-    /// What is wrong with it.
-    pub problem: OnnxProblem,
-}
-
-/// What is wrong with an ONNX file.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OnnxProblem {
-    /// Not the messages of an ONNX file.
-    #[error("damaged or truncated ONNX file: {reason}")]
-    Damaged {
-        /// What is wrong.
-        reason: String,
-    },
-    /// Weights in other files.
-    #[error(
-        "keeps the numbers of tensor {} in another file, which is not followed; save the model as one file",
-        printable(tensor)
-    )]
-    External {
-        /// The first such tensor.
-        tensor: String,
-    },
-    /// Not the input of a detector.
-    #[error("expected one input of RGB images [batch, 3, height, width] in f32 or f16, found {found}")]
-    Input {
-        /// The inputs.
-        found: String,
-    },
-    /// Not the output of a YOLOv9 detector.
-    #[error(
-        "no output that a YOLOv9 detector has: expected [batch, 4 + classes, anchor points], or [batch, detections, 6], found {found}{hint}"
-    )]
-    Output {
-        /// The outputs.
-        found: String,
-        /// What such outputs usually are.
-        hint: &'static str,
-    },
-    /// Lengths beyond those of any detector.
-    #[error("{what} is {found}; at most {limit} is supported")]
-    Limit {
-        /// What.
-        what: &'static str,
-        /// Its length.
-        found: usize,
-        /// The limit.
-        limit: usize,
-    },
-    /// Another task than detection.
-    #[error("is a model for the task `{}`; only detection models can be run", printable(task))]
-    Task {
-        /// The task.
-        task: String,
-    },
-    /// Neither its output nor its metadata say how many classes there are.
-    #[error("does not say how many classes it has")]
-    Classes,
-}
-
 /// What a model reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnnxInput {
@@ -101,8 +35,6 @@ pub struct OnnxInput {
     pub height: Option<usize>,
     /// Width of an image, where it is fixed.
     pub width: Option<usize>,
-    /// Whether numbers are f16 instead of f32.
-    pub half: bool,
 }
 
 /// The outputs that hold detections.
@@ -129,17 +61,6 @@ pub enum OnnxHead {
         /// Class ids.
         classes: String,
     },
-}
-
-impl OnnxHead {
-    /// The output of raw predictions, if it is one of them.
-    #[must_use]
-    pub fn dense_output(&self) -> Option<&str> {
-        match self {
-            OnnxHead::Dense { output, .. } => Some(output),
-            OnnxHead::Rows { .. } | OnnxHead::Lists { .. } => None,
-        }
-    }
 }
 
 /// An exported detector.
@@ -183,10 +104,50 @@ impl OnnxFile {
     /// [`OnnxFileError`] names the file and what is wrong: damage, other inputs or outputs than those of a YOLOv9
     /// detector, another task, weights outside of the file.
     pub fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, OnnxFileError> {
-        let failed = |problem| OnnxFileError { file: name.into(), problem };
-        let header = decode(&bytes).map_err(failed)?;
-        let parts = Parts::read(&header).map_err(failed)?;
-        let Parts { input, head, strides, unused, signature } = parts;
+        Self::read(name, bytes).map_err(|problem| OnnxFileError { file: name.into(), problem })
+    }
+
+    fn read(name: &str, bytes: Vec<u8>) -> Result<Self, OnnxProblem> {
+        let header = decode(&bytes)?;
+        let graph = header.graph.as_ref().ok_or_else(|| damaged("it has no graph"))?;
+        let entries = header.metadata_props.iter();
+        let metadata: BTreeMap<String, String> = entries
+            .map(|entry| (entry.key.clone().unwrap_or_default(), entry.value.clone().unwrap_or_default()))
+            .collect();
+        if let Some(task) = metadata.get("task").filter(|task| *task != "detect") {
+            return Err(OnnxProblem::Unusable(format!(
+                "is a model for the task `{}`; only detection models can be run",
+                printable(task)
+            )));
+        }
+        // Old files list their weights among the inputs.
+        let weights: HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
+        let inputs = graph.input.iter().filter(|input| !weights.contains(&input.name)).map(Tensor::new);
+        let inputs: Vec<Tensor> = inputs.collect();
+        let outputs: Vec<Tensor> = graph.output.iter().map(Tensor::new).collect();
+        let described = |tensors: &[Tensor]| tensors.iter().map(Tensor::describe).collect::<Vec<_>>();
+        let signature = [("input", described(&inputs)), ("output", described(&outputs))];
+        let signature =
+            signature.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |t| format!("{kind} {t}")));
+        let input = input(&inputs).ok_or_else(|| {
+            let found = described(&inputs).join(", ");
+            let expected = "expected one input of RGB images [batch, 3, height, width] in f32 or f16";
+            OnnxProblem::Unusable(format!("{expected}, found {found}"))
+        })?;
+        input.check()?;
+        let strides = metadata.get("strides").and_then(|strides| literal::integers(strides));
+        let strides = strides.filter(|all| (1..=8).contains(&all.len()) && all.iter().all(|n| (1..=1024).contains(n)));
+        let strides = strides.unwrap_or_else(|| STRIDES.to_vec());
+        let (head, unused) = head(&outputs, &input, &strides).map_err(|hint| {
+            let found = if outputs.is_empty() { "none".into() } else { described(&outputs).join(", ") };
+            OnnxProblem::Unusable(format!(
+                "no output that a YOLOv9 detector has: expected [batch, 4 + classes, anchor points], or [batch, detections, \
+                 6], found {found}{hint}"
+            ))
+        })?;
+        if let OnnxHead::Dense { classes: Some(found), .. } = head {
+            at_most("the number of classes", found, MAX_CLASSES)?;
+        }
         let standard =
             header.opset_import.iter().find(|import| import.domain.as_deref().unwrap_or_default().is_empty());
         let producer =
@@ -197,11 +158,11 @@ impl OnnxFile {
             head,
             strides,
             unused,
-            metadata: metadata(&header),
             opset: standard.and_then(|import| import.version),
             producer: producer.join(" ").trim().to_owned(),
-            operators: operators(&header),
-            signature,
+            operators: operators(graph),
+            signature: signature.collect(),
+            metadata,
             bytes,
         })
     }
@@ -250,31 +211,17 @@ impl OnnxFile {
     }
 }
 
-/// Metadata value for class names, as other tools read it: a Python map from id to name.
-#[must_use]
-pub fn names_literal(names: &[String]) -> String {
-    literal::from_class_names(names)
-}
-
 fn decode(bytes: &[u8]) -> Result<ModelHeader, OnnxProblem> {
     if bytes.len() > MAX_LENGTH {
-        return Err(OnnxProblem::Damaged { reason: format!("{} bytes; ONNX files have at most 2 GiB", bytes.len()) });
+        return Err(damaged(format!("{} bytes; ONNX files have at most 2 GiB", bytes.len())));
     }
-    scan::check(bytes).map_err(|finding| match finding {
-        Finding::Damaged(reason) => OnnxProblem::Damaged { reason },
-        Finding::External(tensor) => OnnxProblem::External { tensor },
-    })?;
-    ModelHeader::decode(bytes).map_err(|error| OnnxProblem::Damaged { reason: error.to_string() })
+    scan::check(bytes)?;
+    ModelHeader::decode(bytes).map_err(damaged)
 }
 
-fn metadata(header: &ModelHeader) -> BTreeMap<String, String> {
-    let entries = header.metadata_props.iter();
-    entries.map(|entry| (entry.key.clone().unwrap_or_default(), entry.value.clone().unwrap_or_default())).collect()
-}
-
-fn operators(header: &ModelHeader) -> BTreeMap<String, usize> {
+fn operators(graph: &GraphHeader) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for node in header.graph.iter().flat_map(|graph| &graph.node) {
+    for node in &graph.node {
         let name = node.op_type.as_deref().unwrap_or("?");
         let name = match node.domain.as_deref().unwrap_or_default() {
             "" | "ai.onnx" => name.to_owned(),
@@ -285,49 +232,11 @@ fn operators(header: &ModelHeader) -> BTreeMap<String, usize> {
     counts
 }
 
-/// What the header says about inputs and outputs.
-struct Parts {
-    input: OnnxInput,
-    head: OnnxHead,
-    strides: Vec<usize>,
-    unused: Vec<String>,
-    signature: Vec<String>,
-}
-
-impl Parts {
-    fn read(header: &ModelHeader) -> Result<Self, OnnxProblem> {
-        let graph = header.graph.as_ref().ok_or_else(|| OnnxProblem::Damaged { reason: "it has no graph".into() })?;
-        if let Some(task) = metadata(header).get("task").filter(|task| *task != "detect") {
-            return Err(OnnxProblem::Task { task: task.clone() });
-        }
-        // Old files list their weights among the inputs.
-        let weights: std::collections::HashSet<_> = graph.initializer.iter().map(|tensor| &tensor.name).collect();
-        let inputs = graph.input.iter().filter(|input| !weights.contains(&input.name)).map(Tensor::new);
-        let inputs: Vec<Tensor> = inputs.collect();
-        let outputs: Vec<Tensor> = graph.output.iter().map(Tensor::new).collect();
-        let described = |tensors: &[Tensor]| tensors.iter().map(Tensor::describe).collect::<Vec<_>>();
-        let signature = [("input", described(&inputs)), ("output", described(&outputs))];
-        let signature =
-            signature.into_iter().flat_map(|(kind, all)| all.into_iter().map(move |t| format!("{kind} {t}")));
-        let input = input(&inputs).ok_or_else(|| OnnxProblem::Input { found: described(&inputs).join(", ") })?;
-        input.check()?;
-        let metadata = metadata(header);
-        let strides = metadata.get("strides").and_then(|strides| literal::integers(strides));
-        let strides = strides.filter(|all| (1..=8).contains(&all.len()) && all.iter().all(|n| (1..=1024).contains(n)));
-        let strides = strides.unwrap_or_else(|| STRIDES.to_vec());
-        let (head, unused) = head(&outputs, &input, &strides).map_err(|hint| {
-            let found = if outputs.is_empty() { "none".into() } else { described(&outputs).join(", ") };
-            OnnxProblem::Output { found, hint }
-        })?;
-        if let OnnxHead::Dense { classes: Some(found), .. } = head {
-            at_most("the number of classes", found, MAX_CLASSES)?;
-        }
-        Ok(Self { input, head, strides, unused, signature: signature.collect() })
-    }
-}
-
 fn at_most(what: &'static str, found: usize, limit: usize) -> Result<(), OnnxProblem> {
-    if found <= limit { Ok(()) } else { Err(OnnxProblem::Limit { what, found, limit }) }
+    if found <= limit {
+        return Ok(());
+    }
+    Err(OnnxProblem::Unusable(format!("{what} is {found}; at most {limit} is supported")))
 }
 
 impl OnnxInput {

@@ -5,8 +5,6 @@ use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ModelHeader {
-    #[prost(int64, optional, tag = "1")]
-    pub(super) ir_version: Option<i64>,
     #[prost(string, optional, tag = "2")]
     pub(super) producer_name: Option<String>,
     #[prost(string, optional, tag = "3")]

@@ -25,8 +25,9 @@ pub(super) fn class_names(text: &str) -> Option<Vec<String>> {
     complete.then(|| named.into_iter().map(|(_, name)| name).collect())
 }
 
-/// As Python's `repr` writes a map from class id to name.
-pub(super) fn from_class_names(names: &[String]) -> String {
+/// Metadata value for class names, as other tools read it: a map from class id to name as Python's `repr` writes it.
+#[must_use]
+pub fn names_literal(names: &[String]) -> String {
     let entries: Vec<String> = names.iter().enumerate().map(|(id, name)| format!("{id}: {}", quoted(name))).collect();
     format!("{{{}}}", entries.join(", "))
 }
@@ -135,7 +136,7 @@ mod tests {
     proptest! {
         #[test]
         fn names_come_back(names in prop::collection::vec(any::<String>(), 0..6)) {
-            prop_assert_eq!(class_names(&from_class_names(&names)), Some(names));
+            prop_assert_eq!(class_names(&names_literal(&names)), Some(names));
         }
 
         #[test]

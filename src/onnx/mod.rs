@@ -4,6 +4,7 @@
 //! zero is written too: an attribute without its value is not a valid ONNX attribute. [`OnnxFile`] reads the files of
 //! others.
 
+mod error;
 mod file;
 mod header;
 mod literal;
@@ -12,7 +13,9 @@ mod node;
 mod scan;
 mod signature;
 
-pub use file::{OnnxFile, OnnxFileError, OnnxHead, OnnxInput, OnnxProblem, looks_like_onnx, names_literal};
+pub use error::{OnnxFileError, OnnxProblem};
+pub use file::{OnnxFile, OnnxHead, OnnxInput, looks_like_onnx};
+pub use literal::names_literal;
 pub use messages::{
     AttributeProto, Dimension, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,

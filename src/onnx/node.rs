@@ -3,8 +3,8 @@
 use prost::bytes::Bytes;
 
 use super::messages::{
-    AttributeProto, Dimension, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto,
-    TypeProto, ValueInfoProto,
+    AttributeProto, Dimension, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto,
+    TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 // AttributeProto.AttributeType.
@@ -17,31 +17,24 @@ const ATTRIBUTE_INTS: i32 = 7;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Element {
     /// f32.
-    Float,
-    /// i64.
-    Int64,
-    /// f16.
-    Float16,
+    Float = 1,
     /// u8.
-    Uint8,
+    Uint8 = 2,
     /// i8.
-    Int8,
+    Int8 = 3,
     /// i32.
-    Int32,
+    Int32 = 6,
+    /// i64.
+    Int64 = 7,
+    /// f16.
+    Float16 = 10,
 }
 
 impl Element {
     /// The number that files use.
     #[must_use]
     pub fn number(self) -> i64 {
-        match self {
-            Element::Float => 1,
-            Element::Int64 => 7,
-            Element::Float16 => 10,
-            Element::Uint8 => 2,
-            Element::Int8 => 3,
-            Element::Int32 => 6,
-        }
+        self as i64
     }
 }
 
@@ -90,6 +83,23 @@ fn attribute(name: &str, value: Attribute<'_>) -> AttributeProto {
     }
 }
 
+impl GraphProto {
+    /// Adds a node with one output.
+    pub(crate) fn push(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Attribute<'_>)]) {
+        self.node.push(node(operator, inputs, &[output], attributes));
+    }
+
+    /// Adds a constant f32 tensor.
+    pub(crate) fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
+        self.initializer.push(float_tensor(name, shape, values));
+    }
+
+    /// Adds a constant list of integers.
+    pub(crate) fn ints(&mut self, name: &str, values: &[i64]) {
+        self.initializer.push(int_tensor(name, values));
+    }
+}
+
 /// That a model or function uses the operators of a domain (`""` is the standard one) in that version.
 #[must_use]
 pub fn import(domain: &str, version: i64) -> OperatorSetIdProto {
@@ -109,29 +119,20 @@ impl AsRef<[u8]> for Floats {
 #[must_use]
 pub fn float_tensor(name: &str, shape: &[usize], values: Vec<f32>) -> TensorProto {
     debug_assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}");
-    TensorProto {
-        dims: shape.iter().map(|n| *n as i64).collect(),
-        data_type: Some(Element::Float.number() as i32),
-        name: Some(name.to_owned()),
-        // The format is little-endian, as is every machine that ONNX Runtime is built for.
-        raw_data: Some(Bytes::from_owner(Floats(values))),
-    }
+    // The format is little-endian, as is every machine that ONNX Runtime is built for.
+    raw_tensor(name, Element::Float, shape, Bytes::from_owner(Floats(values)))
 }
 
 /// A constant list of integers.
 #[must_use]
 pub fn int_tensor(name: &str, values: &[i64]) -> TensorProto {
-    TensorProto {
-        dims: vec![values.len() as i64],
-        data_type: Some(Element::Int64.number() as i32),
-        name: Some(name.to_owned()),
-        raw_data: Some(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into()),
-    }
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    raw_tensor(name, Element::Int64, &[values.len()], bytes)
 }
 
 /// A constant tensor of any kind, from its little-endian bytes.
 #[must_use]
-pub fn raw_tensor(name: &str, element: Element, shape: &[usize], bytes: Vec<u8>) -> TensorProto {
+pub fn raw_tensor(name: &str, element: Element, shape: &[usize], bytes: impl Into<Bytes>) -> TensorProto {
     TensorProto {
         dims: shape.iter().map(|n| *n as i64).collect(),
         data_type: Some(element.number() as i32),

@@ -4,6 +4,9 @@
 //! Fields have the numbers of onnx.proto; the encoding is that of protocol buffers (length-delimited messages within
 //! messages).
 
+use super::error::{OnnxProblem, damaged};
+use crate::untrusted::printable;
+
 /// A published export has some 20,000.
 const MAX_MESSAGES: usize = 300_000;
 /// The limit of the protocol buffer libraries.
@@ -50,15 +53,6 @@ impl Kind {
     }
 }
 
-/// What is wrong with a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Finding {
-    /// The encoding breaks off, or goes beyond a limit.
-    Damaged(String),
-    /// The name of a tensor whose numbers lie in another file, which a stranger could choose freely.
-    External(String),
-}
-
 /// A message that is being read: what is left of it, and, of a tensor, what is known so far.
 struct Open<'a> {
     kind: Kind,
@@ -67,22 +61,25 @@ struct Open<'a> {
     external: bool,
 }
 
-/// Looks through all messages.
-pub(super) fn check(bytes: &[u8]) -> Result<(), Finding> {
+/// Looks through all messages, for damage, and tensors whose numbers lie in another file, which a stranger could choose
+/// freely.
+pub(super) fn check(bytes: &[u8]) -> Result<(), OnnxProblem> {
     let open = |kind, rest| Open { kind, rest, name: &[], external: false };
     let mut stack = vec![open(Kind::Model, bytes)];
     let mut messages = 0;
     while let Some(top) = stack.last_mut() {
         if top.rest.is_empty() {
             if top.external {
-                return Err(Finding::External(
-                    String::from_utf8_lossy(&top.name[..top.name.len().min(200)]).into_owned(),
-                ));
+                let name = String::from_utf8_lossy(&top.name[..top.name.len().min(200)]);
+                return Err(OnnxProblem::Unusable(format!(
+                    "keeps the numbers of tensor {} in another file, which is not followed; save the model as one file",
+                    printable(&name)
+                )));
             }
             stack.pop();
             continue;
         }
-        let (field, value) = field(&mut top.rest).map_err(|reason| Finding::Damaged(reason.into()))?;
+        let (field, value) = field(&mut top.rest).map_err(damaged)?;
         let child = match (top.kind, field, &value) {
             (Kind::Tensor, 14, Value::Number(location)) => {
                 // `TensorProto.DataLocation.EXTERNAL`; the last one counts, so none may say it.
@@ -102,11 +99,11 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), Finding> {
         let Some((kind, bytes)) = child else { continue };
         messages += 1;
         if messages > MAX_MESSAGES {
-            return Err(Finding::Damaged(format!("it holds more than {MAX_MESSAGES} nodes, tensors and others")));
+            return Err(damaged(format!("it holds more than {MAX_MESSAGES} nodes, tensors and others")));
         }
         if kind != Kind::Leaf {
             if stack.len() >= MAX_DEPTH {
-                return Err(Finding::Damaged(format!("it is nested more than {MAX_DEPTH} times")));
+                return Err(damaged(format!("it is nested more than {MAX_DEPTH} times")));
             }
             stack.push(open(kind, bytes));
         }
@@ -162,14 +159,13 @@ mod tests {
 
     /// A field that holds bytes.
     fn holding(field: u8, bytes: &[u8]) -> Vec<u8> {
-        let mut length = bytes.len();
         let mut encoded = if field < 16 { vec![field << 3 | 2] } else { vec![field << 3 & 0x7f | 0x82, field >> 4] };
-        while length > 0x7f {
-            encoded.push(length as u8 | 0x80);
-            length >>= 7;
-        }
-        encoded.push(length as u8);
+        prost::encode_length_delimiter(bytes.len(), &mut encoded).unwrap();
         [encoded, bytes.to_vec()].concat()
+    }
+
+    fn failure(bytes: &[u8]) -> String {
+        check(bytes).unwrap_err().to_string()
     }
 
     #[test]
@@ -190,27 +186,25 @@ mod tests {
             node(&holding(23, &sparse)),
             node(&holding(6, &holding(5, &tensor))),
         ] {
-            assert_eq!(check(&holding(7, &graph)), Err(Finding::External("w".into())));
-            assert_eq!(check(&holding(20, &holding(1, &graph))), Err(Finding::External("w".into())));
+            assert!(failure(&holding(7, &graph)).contains("tensor w in another file"));
+            assert!(failure(&holding(20, &holding(1, &graph))).contains("tensor w in another file"));
         }
         let function = holding(25, &holding(7, &holding(5, &sparse_attribute)));
-        assert_eq!(check(&function), Err(Finding::External("w".into())));
-        assert_eq!(check(&holding(7, &holding(5, &[holding(8, b"w"), vec![14 << 3, 0]].concat()))), Ok(()));
+        assert!(failure(&function).contains("tensor w in another file"));
+        assert!(check(&holding(7, &holding(5, &[holding(8, b"w"), vec![14 << 3, 0]].concat()))).is_ok());
     }
 
     #[test]
     fn messages_and_their_depth_are_bounded() {
         let nodes = holding(1, b"").repeat(MAX_MESSAGES);
-        let Err(Finding::Damaged(reason)) = check(&holding(7, &nodes)) else { panic!("many nodes") };
-        assert!(reason.contains("more than 300000"), "{reason}");
+        assert!(failure(&holding(7, &nodes)).contains("more than 300000"));
         let mut graph = Vec::new();
         for _ in 0..60 {
             graph = holding(1, &holding(5, &holding(6, &graph)));
         }
-        let Err(Finding::Damaged(reason)) = check(&holding(7, &graph)) else { panic!("deep") };
-        assert!(reason.contains("nested"), "{reason}");
+        assert!(failure(&holding(7, &graph)).contains("nested"));
         for bytes in [&b"\x3a\x05\x01"[..], b"\xff", b"\x3b", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"] {
-            assert!(matches!(check(bytes), Err(Finding::Damaged(_))), "{bytes:?}");
+            assert!(failure(bytes).starts_with("damaged or truncated"), "{bytes:?}");
         }
     }
 }

@@ -59,11 +59,9 @@ impl Tensor {
 
 /// What a single input of images asks for.
 pub(super) fn input(inputs: &[Tensor]) -> Option<OnnxInput> {
-    let [Tensor { element: element @ (FLOAT | FLOAT16), shape, .. }] = inputs else { return None };
+    let [Tensor { element: FLOAT | FLOAT16, shape, .. }] = inputs else { return None };
     match shape.as_slice() {
-        [batch, None | Some(3), height, width] => {
-            Some(OnnxInput { batch: *batch, height: *height, width: *width, half: *element == FLOAT16 })
-        }
+        [batch, None | Some(3), height, width] => Some(OnnxInput { batch: *batch, height: *height, width: *width }),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ pub use files::{
     FileError, TemporaryFile, folder_of, is_temporary, sweep, temporary_beside, write_atomically, write_below,
 };
 #[cfg(feature = "draw")]
-pub use gallery::{GALLERY_PART, GalleryAbout, GalleryImage, gallery_page, gallery_part, thumbnail};
+pub use gallery::{GALLERY_PART, GalleryAbout, GalleryImage, address, gallery_page, gallery_part, thumbnail};
 pub use journal::{Header, JournalError, JournalReader, RunSettings, Shard};
 pub use json::to_json;
 #[cfg(feature = "draw")]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::library::{DIRECTML, GPU, ONNXRUNTIME, OPENVINO, Package};
-use super::{DySampleBackend, processor};
+use super::processor;
 
 /// What computes a network: one of ONNX Runtime's execution providers, with the part of the machine that it uses.
 ///
@@ -205,13 +205,6 @@ impl Device {
         !matches!(self, Self::Cpu | Self::OpenVino(OpenVinoPart::Cpu) | Self::Xnnpack)
     }
 
-    /// What computes DySample there, unless something else is asked for. Our operator runs on the CPU: between the parts of
-    /// a network that another provider took it costs two copies, and in OpenVINO more than it saves.
-    #[must_use]
-    pub fn dysample(self) -> DySampleBackend {
-        if self == Self::Cpu { DySampleBackend::Native } else { DySampleBackend::Onnx }
-    }
-
     /// Whether a network becomes f16 before the provider gets it; others compute a network of f32 so.
     pub(super) fn takes_f16_graphs(self) -> bool {
         matches!(self, Self::Cuda(_) | Self::CoreMl | Self::DirectMl(_))
@@ -357,11 +350,5 @@ mod tests {
         assert!(said(Device::Xnnpack, Precision::F16).contains("its execution provider has it not"));
         let bf16 = Device::OpenVino(OpenVinoPart::Cpu).check(Precision::Bf16);
         assert_eq!(bf16.is_ok(), processor::has_bf16());
-    }
-
-    #[test]
-    fn our_operator_stays_on_the_cpu() {
-        let native = Device::KINDS.into_iter().filter(|device| device.dysample() == DySampleBackend::Native);
-        assert_eq!(native.collect::<Vec<_>>(), [Device::Cpu]);
     }
 }

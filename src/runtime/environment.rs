@@ -10,16 +10,10 @@ use super::RuntimeError;
 use super::library::{self, Library, LibraryOptions};
 
 /// ONNX Runtime, loaded.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Runtime {
     library: Library,
     pub(super) environment: Environment,
-}
-
-impl std::fmt::Debug for Runtime {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("library", &self.library).finish_non_exhaustive()
-    }
 }
 
 /// A process can hold one environment only, and it must outlive every session.

@@ -1,7 +1,7 @@
 //! What a session gave, as the output of a detection head; checked, since a file of somebody else may mean something else
 //! by outputs of the same shape.
 
-use ndarray::{Array2, Array4, ArrayView2, Axis, CowArray, Dimension, Ix2, Ix3, Ix4, IxDyn, s};
+use ndarray::{Array, Array2, Array4, ArrayView2, Axis, CowArray, Ix2, Ix3, Ix4, IxDyn, RemoveAxis, s};
 
 use super::RuntimeError;
 use super::session::SessionOutputs;
@@ -23,11 +23,7 @@ pub(super) fn levels(
     image: usize,
 ) -> Result<HeadOutput, RuntimeError> {
     let level = |level: &LevelLayout| {
-        let map = |name: &str| {
-            part::<Ix4>(outputs, name, image, "[batch, channels, h, w]")?
-                .into_dimensionality()
-                .map_err(|error| RuntimeError::Output { name: name.into(), reason: error.to_string() })
-        };
+        let map = |name: &str| part::<Ix4>(outputs, name, image, "[batch, channels, h, w]");
         Ok(LevelOutput { stride: level.stride, boxes: map(&level.boxes)?, classes: map(&level.classes)? })
     };
     layout.levels.iter().map(level).collect::<Result<_, _>>().map(HeadOutput::Levels)
@@ -40,9 +36,7 @@ pub(super) fn decoded(
     image: usize,
     Expected { anchors, classes }: Expected,
 ) -> Result<HeadOutput, RuntimeError> {
-    let table = |name: &str| -> Result<Array2<f32>, RuntimeError> {
-        two_axes(name, part::<Ix3>(outputs, name, image, "[batch, n, m]")?)
-    };
+    let table = |name: &str| part::<Ix3>(outputs, name, image, "[batch, n, m]");
     match head {
         OnnxHead::Dense { output: name, .. } => {
             let output = table(name)?;
@@ -80,21 +74,16 @@ fn of_shape(name: &str, output: &CowArray<'_, f32, IxDyn>, expected: &str) -> Ru
 }
 
 /// One image's part of an output, copied out of the runtime's memory. `D` is the number of axes with the batch.
-fn part<D: Dimension>(
+fn part<D: RemoveAxis>(
     outputs: &SessionOutputs<'_>,
     name: &str,
     image: usize,
     expected: &str,
-) -> Result<ndarray::ArrayD<f32>, RuntimeError> {
+) -> Result<Array<f32, D::Smaller>, RuntimeError> {
     let output = outputs.get(name)?;
-    if Some(output.ndim()) != D::NDIM || output.len_of(Axis(0)) <= image {
-        return Err(of_shape(name, &output, expected));
-    }
-    Ok(output.index_axis(Axis(0), image).to_owned())
-}
-
-fn two_axes(name: &str, part: ndarray::ArrayD<f32>) -> Result<Array2<f32>, RuntimeError> {
-    part.into_dimensionality().map_err(|error| RuntimeError::Output { name: name.into(), reason: error.to_string() })
+    let wrong = of_shape(name, &output, expected);
+    let output = output.into_dimensionality::<D>().ok().filter(|output| image < output.len_of(Axis(0)));
+    output.map(|output| output.index_axis(Axis(0), image).to_owned()).ok_or(wrong)
 }
 
 /// How far above 1 rounding may bring a probability.

@@ -78,8 +78,12 @@ impl SessionOptions {
     /// Whether our operator computes DySample.
     #[must_use]
     pub fn native_dysample(&self) -> bool {
-        let chosen = if self.dysample == DySampleBackend::Auto { self.device.dysample() } else { self.dysample };
-        chosen == DySampleBackend::Native
+        match self.dysample {
+            // Our operator runs on the CPU: between the parts of a network that another provider took it costs two copies,
+            // and in OpenVINO more than it saves.
+            DySampleBackend::Auto => self.device == Device::Cpu,
+            chosen => chosen == DySampleBackend::Native,
+        }
     }
 }
 
@@ -231,6 +235,7 @@ fn is_half(kind: &ValueType) -> bool {
 }
 
 /// What a run gave, in ONNX Runtime's memory.
+#[derive(Debug)]
 pub struct SessionOutputs<'s>(OrtOutputs<'s>);
 
 impl SessionOutputs<'_> {
@@ -256,11 +261,5 @@ impl SessionOutputs<'_> {
         };
         let array = ArrayD::from_shape_vec(shape, values).map_err(|error| failed(error.to_string()))?;
         Ok(array.into())
-    }
-}
-
-impl std::fmt::Debug for SessionOutputs<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
     }
 }

@@ -6,7 +6,7 @@ use burn_tensor::Tensor;
 
 use super::network::maps_before;
 use super::parameters::Parameters;
-use crate::architecture::{Architecture, Parametric, Step};
+use crate::architecture::{Architecture, Step};
 
 /// The steps before the first one that learns, and what they made of the images so far.
 #[derive(Debug)]
@@ -22,14 +22,7 @@ pub(super) struct FrozenFront {
 impl FrozenFront {
     /// Of the network as it is frozen now, with `room` bytes for feature maps.
     pub(super) fn new(architecture: &Architecture, parameters: &Parameters, room: usize) -> Self {
-        let learns = |step: &Step| match step.operation.parametric() {
-            Some(Parametric::Convolution(convolution)) => parameters.learns(&convolution.path),
-            Some(Parametric::RepConvolution(rep)) => {
-                parameters.learns(&rep.large.path) || parameters.learns(&rep.small.path)
-            }
-            Some(Parametric::DySample(layer)) => parameters.learns(&layer.path),
-            None => false,
-        };
+        let learns = |step: &Step| parameters.learns(&format!("model.{}", step.layer));
         let steps = architecture.steps().iter().position(learns).unwrap_or(architecture.steps().len());
         Self { steps, kept: HashMap::new(), room }
     }

@@ -2,56 +2,7 @@
 
 use thiserror::Error;
 
-use super::loss::Gains;
 use crate::config::nearest_name;
-
-/// Values that people tune. The defaults are those of the released recipe for training from random weights.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Hyperparameters {
-    /// Learning rate at the start.
-    pub lr0: f64,
-    /// Learning rate at the end, as a share of the first.
-    pub lrf: f64,
-    /// Momentum of SGD, or β₁ of AdamW.
-    pub momentum: f64,
-    /// Decay of the weights of convolutions for a batch of 64.
-    pub weight_decay: f64,
-    /// Epochs of warm-up.
-    pub warmup_epochs: f64,
-    /// Momentum at its start.
-    pub warmup_momentum: f64,
-    /// Learning rate of biases at its start.
-    pub warmup_bias_lr: f64,
-    /// Gain of the box term of the loss.
-    pub bbox: f64,
-    /// Gain of the class term.
-    pub cls: f64,
-    /// Gain of the distribution focal loss.
-    pub dfl: f64,
-    /// Largest change of hue, as a share of the circle.
-    pub hsv_h: f64,
-    /// Largest relative change of saturation.
-    pub hsv_s: f64,
-    /// Largest relative change of value.
-    pub hsv_v: f64,
-    /// Largest rotation, in degrees.
-    pub degrees: f64,
-    /// Largest shift, as a share of the image.
-    pub translate: f64,
-    /// Largest relative change of size.
-    pub scale: f64,
-    /// Largest shear, in degrees.
-    pub shear: f64,
-    /// Probability of turning an image upside down.
-    pub flipud: f64,
-    /// Probability of mirroring an image.
-    pub fliplr: f64,
-    /// Probability of a mosaic of four images.
-    pub mosaic: f64,
-    /// Probability of mixing a mosaic with another one.
-    pub mixup: f64,
-}
 
 /// A key of the file, the range of its values, and its field.
 struct Key {
@@ -60,35 +11,73 @@ struct Key {
     field: fn(&mut Hyperparameters) -> &mut f64,
 }
 
-macro_rules! key {
-    ($name:literal, $field:ident, $low:literal, $high:literal) => {
-        Key { name: $name, range: [$low, $high], field: |hyp| &mut hyp.$field }
+/// Makes of each line a field, its default and its key.
+macro_rules! hyperparameters {
+    ($($(#[$doc:meta])* $field:ident $name:literal = $default:literal in $low:literal..=$high:literal,)*) => {
+        /// Values that people tune. The defaults are those of the released recipe for training from random weights.
+        #[derive(Debug, Clone, PartialEq)]
+        #[non_exhaustive]
+        pub struct Hyperparameters {
+            $($(#[$doc])* pub $field: f64,)*
+        }
+
+        impl Default for Hyperparameters {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        const KEYS: &[Key] = &[$(Key { name: $name, range: [$low, $high], field: |hyp| &mut hyp.$field },)*];
     };
 }
 
-const KEYS: &[Key] = &[
-    key!("lr0", lr0, 0.0, 10.0),
-    key!("lrf", lrf, 0.0, 10.0),
-    key!("momentum", momentum, 0.0, 0.9999),
-    key!("weight_decay", weight_decay, 0.0, 1.0),
-    key!("warmup_epochs", warmup_epochs, 0.0, 1000.0),
-    key!("warmup_momentum", warmup_momentum, 0.0, 0.9999),
-    key!("warmup_bias_lr", warmup_bias_lr, 0.0, 10.0),
-    key!("box", bbox, 0.0, 1000.0),
-    key!("cls", cls, 0.0, 1000.0),
-    key!("dfl", dfl, 0.0, 1000.0),
-    key!("hsv_h", hsv_h, 0.0, 1.0),
-    key!("hsv_s", hsv_s, 0.0, 1.0),
-    key!("hsv_v", hsv_v, 0.0, 1.0),
-    key!("degrees", degrees, 0.0, 180.0),
-    key!("translate", translate, 0.0, 1.0),
-    key!("scale", scale, 0.0, 0.99),
-    key!("shear", shear, 0.0, 80.0),
-    key!("flipud", flipud, 0.0, 1.0),
-    key!("fliplr", fliplr, 0.0, 1.0),
-    key!("mosaic", mosaic, 0.0, 1.0),
-    key!("mixup", mixup, 0.0, 1.0),
-];
+hyperparameters! {
+    /// Learning rate at the start.
+    lr0 "lr0" = 0.01 in 0.0..=10.0,
+    /// Learning rate at the end, as a share of the first.
+    lrf "lrf" = 0.01 in 0.0..=10.0,
+    /// Momentum of SGD, or β₁ of AdamW.
+    momentum "momentum" = 0.937 in 0.0..=0.9999,
+    /// Decay of the weights of convolutions for a batch of 64.
+    weight_decay "weight_decay" = 5e-4 in 0.0..=1.0,
+    /// Epochs of warm-up.
+    warmup_epochs "warmup_epochs" = 3.0 in 0.0..=1000.0,
+    /// Momentum at its start.
+    warmup_momentum "warmup_momentum" = 0.8 in 0.0..=0.9999,
+    /// Learning rate of biases at its start.
+    warmup_bias_lr "warmup_bias_lr" = 0.1 in 0.0..=10.0,
+    /// Gain of the box term of the loss.
+    bbox "box" = 7.5 in 0.0..=1000.0,
+    /// Gain of the class term.
+    cls "cls" = 0.5 in 0.0..=1000.0,
+    /// Gain of the distribution focal loss.
+    dfl "dfl" = 1.5 in 0.0..=1000.0,
+    /// Largest change of hue, as a share of the circle.
+    hsv_h "hsv_h" = 0.015 in 0.0..=1.0,
+    /// Largest relative change of saturation.
+    hsv_s "hsv_s" = 0.7 in 0.0..=1.0,
+    /// Largest relative change of value.
+    hsv_v "hsv_v" = 0.4 in 0.0..=1.0,
+    /// Largest rotation, in degrees.
+    degrees "degrees" = 0.0 in 0.0..=180.0,
+    /// Largest shift, as a share of the image.
+    translate "translate" = 0.1 in 0.0..=1.0,
+    /// Largest relative change of size.
+    scale "scale" = 0.9 in 0.0..=0.99,
+    /// Largest shear, in degrees.
+    shear "shear" = 0.0 in 0.0..=80.0,
+    /// Probability of turning an image upside down.
+    flipud "flipud" = 0.0 in 0.0..=1.0,
+    /// Probability of mirroring an image.
+    fliplr "fliplr" = 0.5 in 0.0..=1.0,
+    /// Probability of a mosaic of four images.
+    mosaic "mosaic" = 1.0 in 0.0..=1.0,
+    /// Probability of mixing a mosaic with another one.
+    mixup "mixup" = 0.15 in 0.0..=1.0,
+}
+
+/// From this key on they are about augmentation.
+const FIRST_RANDOM: &str = "hsv_h";
 
 /// Keys of official files that change nothing here unless they have another value than this.
 const WITHOUT_EFFECT: &[(&str, f64)] =
@@ -129,34 +118,6 @@ pub enum HyperparameterError {
         /// The value that is.
         only: f64,
     },
-}
-
-impl Default for Hyperparameters {
-    fn default() -> Self {
-        Self {
-            lr0: 0.01,
-            lrf: 0.01,
-            momentum: 0.937,
-            weight_decay: 5e-4,
-            warmup_epochs: 3.0,
-            warmup_momentum: 0.8,
-            warmup_bias_lr: 0.1,
-            bbox: 7.5,
-            cls: 0.5,
-            dfl: 1.5,
-            hsv_h: 0.015,
-            hsv_s: 0.7,
-            hsv_v: 0.4,
-            degrees: 0.0,
-            translate: 0.1,
-            scale: 0.9,
-            shear: 0.0,
-            flipud: 0.0,
-            fliplr: 0.5,
-            mosaic: 1.0,
-            mixup: 0.15,
-        }
-    }
 }
 
 impl Hyperparameters {
@@ -201,29 +162,11 @@ impl Hyperparameters {
         KEYS.iter().map(|key| (key.name, *(key.field)(&mut copy))).collect()
     }
 
-    /// How much each term of the loss counts.
-    #[must_use]
-    pub fn gains(&self) -> Gains {
-        Gains { bbox: self.bbox, class: self.cls, dfl: self.dfl }
-    }
-
     /// Without anything random: each image as `detect` would see it.
     #[must_use]
     pub fn without_augmentation(mut self) -> Self {
-        let random = [
-            "hsv_h",
-            "hsv_s",
-            "hsv_v",
-            "degrees",
-            "translate",
-            "scale",
-            "shear",
-            "flipud",
-            "fliplr",
-            "mosaic",
-            "mixup",
-        ];
-        KEYS.iter().filter(|key| random.contains(&key.name)).for_each(|key| *(key.field)(&mut self) = 0.0);
+        let random = KEYS.iter().skip_while(|key| key.name != FIRST_RANDOM);
+        random.for_each(|key| *(key.field)(&mut self) = 0.0);
         self
     }
 

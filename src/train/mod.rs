@@ -20,10 +20,10 @@ mod state;
 mod trainer;
 
 pub use burn_tensor::Device;
-pub use data::{Augmentation, Batch, Batches, Plan, Sample, TrainingSet, UnusedImage};
+pub use data::{Augmentation, Batch, Plan, Sample, TrainingSet, UnusedImage};
 pub use device::{DeviceError, open_device};
 pub use hyperparameters::{HyperparameterError, Hyperparameters};
-pub use loss::{Gains, Loss, LossItems, Positive, RawMaps, Target, loss};
+pub use loss::{Loss, LossItems, Positive, RawMaps, Target, loss};
 pub use network::{Forward, LevelMaps, forward, images_tensor};
 pub use operations::{OffsetTensors, dysample};
 pub use optimiser::{Average, Moments, Optimiser, ParameterGradients, Rule, StepSettings, clipped, gradient_norm};

@@ -7,7 +7,7 @@ use burn_tensor::{Tensor, TensorData};
 
 use super::activation::activate;
 use super::kernels::{EPSILON, Normalised, average_pool, normalise};
-use super::operations::{OffsetTensors, convolve, dysample, fuse_nearest, max_pool, resize, split};
+use super::operations::{OffsetTensors, convolve, dysample, fuse_nearest, max_pool, resize};
 use super::parameters::{Parameters, Statistics};
 use crate::architecture::{Architecture, Convolution, DySampleLayer, Operation, RepConvolution, Step, Value};
 use crate::config::Activation;
@@ -137,7 +137,7 @@ impl<'a> Pass<'a> {
             Operation::RepConvolution(rep) => self.rep_convolution(x, rep),
             Operation::AveragePool { kernel, stride } => average_pool(x, *kernel, *stride),
             Operation::MaxPool { kernel, stride, padding } => max_pool(x, *kernel, *stride, *padding),
-            Operation::Split { sizes } => return split(x, sizes),
+            Operation::Split { sizes } => return x.split_with_sizes(sizes.to_vec(), 1),
             Operation::Add => x + inputs.remove(0),
             Operation::Upsample { scale, interpolation } => {
                 let [_, _, height, width] = x.dims();
@@ -216,6 +216,6 @@ impl Forward {
 /// The images as the network takes them: `[N, 3, H, W]`, 0 to 1, from bytes.
 pub fn images_tensor(parameters: &Parameters, images: &[u8], shape: [usize; 4]) -> Tensor<4> {
     let values: Vec<f32> = images.iter().copied().map(f32::from).collect();
-    let options = (&parameters.device().clone().autodiff(), parameters.dtype());
+    let options = (&parameters.device.clone().autodiff(), parameters.dtype);
     Tensor::from_data(TensorData::new(values, shape), options) / 255.0
 }

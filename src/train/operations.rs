@@ -26,10 +26,6 @@ pub(super) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usiz
     max_pool2d(x, MaxPoolOptions::new([kernel; 2]).with_stride([stride; 2]).with_padding([padding; 2]))
 }
 
-pub(super) fn split(x: Tensor<4>, sizes: &[usize]) -> Vec<Tensor<4>> {
-    x.split_with_sizes(sizes.to_vec(), 1)
-}
-
 pub(super) fn resize(x: Tensor<4>, size: [usize; 2], interpolation: Interpolation) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     if [height, width] == size {

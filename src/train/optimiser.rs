@@ -1,11 +1,13 @@
 //! SGD and AdamW over the parameters in their three groups, clipping, and the exponential moving average.
 
 use burn_tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::parameters::{Group, Parameters};
 
 /// Which rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Rule {
     /// With Nesterov momentum.
     Sgd,

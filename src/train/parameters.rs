@@ -57,11 +57,16 @@ pub struct Statistics {
     pub variance: Tensor<1>,
 }
 
+/// The numbers of a tensor.
+pub(super) fn read(tensor: &Tensor<1>) -> Vec<f32> {
+    tensor.to_data_as::<f32>().try_into_vec::<f32>().expect("f32 was asked for")
+}
+
 /// All parameters of a network, auxiliary branches included.
 #[derive(Debug, Clone)]
 pub struct Parameters {
-    device: Device,
-    dtype: DType,
+    pub(super) device: Device,
+    pub(super) dtype: DType,
     /// In the order of the layers.
     pub learned: Vec<Learned>,
     /// In the order of the layers.
@@ -147,18 +152,6 @@ impl Parameters {
         Tensor::from_data(data, (&self.device.clone().without_autodiff(), self.dtype))
     }
 
-    /// Where they are.
-    #[must_use]
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// The kind of number.
-    #[must_use]
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
     /// The place of a learned parameter, or of a normalisation's statistics, in its list.
     pub(super) fn place(&self, name: &str) -> usize {
         *self.places.get(name).unwrap_or_else(|| panic!("the architecture has no parameter {name}"))
@@ -186,7 +179,6 @@ impl Parameters {
     /// Never: every kind of number can be read as f32.
     #[must_use]
     pub fn values(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        let read = |tensor: &Tensor<1>| tensor.to_data_as::<f32>().try_into_vec::<f32>().expect("f32 was asked for");
         let learned = self.learned.iter().map(|l| (l.name.clone(), l.shape.clone(), read(&l.value)));
         let statistics = self.statistics.iter().flat_map(|s| {
             let (mean, variance) = (read(&s.mean), read(&s.variance));

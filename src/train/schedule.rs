@@ -42,7 +42,8 @@ impl Schedule {
     }
 
     /// Batches to a step after the warm-up.
-    fn usual(&self) -> f64 {
+    #[must_use]
+    pub fn batches_to_a_step(&self) -> f64 {
         (self.nominal_batch as f64 / self.batch as f64).round().max(1.0)
     }
 
@@ -58,7 +59,7 @@ impl Schedule {
     /// Batches whose gradients are summed for a step, at a batch counted from the beginning of the run.
     #[must_use]
     pub fn accumulate(&self, batch: usize) -> usize {
-        let usual = self.usual();
+        let usual = self.batches_to_a_step();
         let warm_up = self.warm_up();
         if batch as f64 > warm_up || warm_up == 0.0 {
             return usual as usize;
@@ -70,7 +71,7 @@ impl Schedule {
     #[must_use]
     pub fn settings(&self, batch: usize) -> StepSettings {
         let hyp = &self.hyperparameters;
-        let usual = self.usual();
+        let usual = self.batches_to_a_step();
         let learning_rate = hyp.lr0 * self.factor(batch / self.batches.max(1));
         let mut settings = StepSettings {
             learning_rate,

@@ -9,7 +9,7 @@ use super::parameters::Parameters;
 use crate::architecture::{Architecture, ArchitectureError, Parameter};
 use crate::checkpoint::{Checkpoint, CheckpointError, ModuleAttributes};
 use crate::config::ModelConfig;
-use crate::weights::{WeightsError, architecture_for_classes};
+use crate::weights::{WeightsError, reconciled_architecture};
 
 /// Why training cannot start.
 #[derive(Debug, Error)]
@@ -88,7 +88,7 @@ impl Start {
             Some(checkpoint) => {
                 check(checkpoint)?;
                 config.activation = checkpoint.common_activation().unwrap_or(config.activation);
-                architecture_for_classes(&config, checkpoint, classes)?
+                reconciled_architecture(&config, checkpoint, Some(classes))?
             }
             None => Architecture::new(&config)?,
         };

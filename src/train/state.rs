@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::optimiser::{Average, Moments, Optimiser};
-use super::parameters::Learned;
+use super::parameters::{Learned, read};
 use super::schedule::Schedule;
 use super::start::{Start, StartError};
 use super::trainer::{Progress, Trainer, stored_config};
@@ -74,10 +74,6 @@ const AVERAGE: &str = "average";
 const FIRST: &str = "first";
 const SECOND: &str = "second";
 const GRADIENT: &str = "gradient";
-
-fn read(tensor: &Tensor<1>) -> Vec<f32> {
-    tensor.to_data_as::<f32>().try_into_vec::<f32>().expect("f32 was asked for")
-}
 
 impl Trainer {
     /// The bytes of the run's state; `settings` is what else the caller wants to find in it.
@@ -194,12 +190,13 @@ impl State {
         }
         start.parameters.freeze(|name| head.frozen.iter().any(|frozen| frozen == name));
         let parameters = &start.parameters;
-        let tensor = |kind: &str, name: &str, length: usize| {
-            let found = tensors.get(&format!("{kind}.{name}")).map(|(_, values)| values.clone());
-            found.filter(|values| values.len() == length).map(|values| parameters.tensor(values))
+        let tensor = |kind: &str, name: &str, length: usize| match tensors.get(&format!("{kind}.{name}")) {
+            Some((_, values)) if values.len() == length => Ok(Some(parameters.tensor(values.clone()))),
+            Some(_) => Err(wrong(format!("{kind}.{name} has another length"))),
+            None => Ok(None),
         };
         let needed = |kind: &str, name: &str, length: usize| {
-            tensor(kind, name, length).ok_or_else(|| wrong(format!("{kind}.{name} is missing or has another length")))
+            tensor(kind, name, length)?.ok_or_else(|| wrong(format!("{kind}.{name} is missing")))
         };
         let mut average = Average::new(parameters);
         average.updates = head.updates;
@@ -217,8 +214,9 @@ impl State {
         for (place, learned) in parameters.learned.iter().enumerate() {
             let length = learned.shape.iter().product();
             let of = |kind: &str| tensor(kind, &learned.name, length);
-            optimiser.moments[place] = of(FIRST).map(|first| Moments { first, second: of(SECOND) });
-            gradients.push(of(GRADIENT));
+            let second = of(SECOND)?;
+            optimiser.moments[place] = of(FIRST)?.map(|first| Moments { first, second });
+            gradients.push(of(GRADIENT)?);
         }
         let gradients = gradients.iter().any(Option::is_some).then_some(gradients);
         let mut trainer = Trainer::new(start, head.class_names, schedule);

@@ -98,10 +98,8 @@ impl Progress {
     #[must_use]
     pub fn best(&self) -> Option<&EpochRecord> {
         let fitness = |record: &EpochRecord| record.scores.map_or(f64::NEG_INFINITY, |scores| scores.fitness());
-        self.history
-            .iter()
-            .filter(|record| record.scores.is_some())
-            .reduce(|best, record| if fitness(record) > fitness(best) { record } else { best })
+        let scored = self.history.iter().filter(|record| record.scores.is_some());
+        scored.reduce(|best, record| if fitness(record) > fitness(best) { record } else { best })
     }
 
     /// Mean loss of the epoch so far.
@@ -150,18 +148,6 @@ impl Trainer {
             parameters,
             schedule,
         }
-    }
-
-    /// The network.
-    #[must_use]
-    pub fn architecture(&self) -> &Architecture {
-        &self.architecture
-    }
-
-    /// Its parameters.
-    #[must_use]
-    pub fn parameters(&self) -> &Parameters {
-        &self.parameters
     }
 
     /// How far the run has come.
@@ -216,7 +202,7 @@ impl Trainer {
     fn gradients_of(&mut self, batch: &Batch) -> Result<(LossItems, ParameterGradients), TrainError> {
         let mut pass = self.forward(batch);
         let raw: Vec<RawMaps> = pass.branches.iter().map(|levels| RawMaps::read(levels)).collect();
-        let mut loss = loss(&raw, &batch.targets, &self.schedule.hyperparameters.gains());
+        let mut loss = loss(&raw, &batch.targets, &self.schedule.hyperparameters);
         if !loss.items.total().is_finite() {
             return Err(self.not_finite("loss", batch));
         }
@@ -276,7 +262,27 @@ impl Trainer {
     /// asks for.
     #[must_use]
     pub fn averaged(&self, name: &str) -> Checkpoint {
-        checkpoint(name, &self.average.parameters, self)
+        let mut checkpoint = Checkpoint::new(name, stored_config(&self.config), self.class_names.clone());
+        for (name, shape, values) in self.average.parameters.values() {
+            checkpoint.insert_f32(&name, &shape, &values);
+        }
+        let bins: Vec<f32> = (0..REG_MAX).map(|bin| bin as f32).collect();
+        for parameter in self.architecture.parameters().iter().filter(|parameter| is_constant(parameter)) {
+            if parameter.name.ends_with(".num_batches_tracked") {
+                let done = self.progress.epoch * self.schedule.batches + self.progress.batch;
+                checkpoint.insert_i64(&parameter.name, i64::try_from(done).unwrap_or(i64::MAX));
+            } else if !parameter.name.ends_with(".init_pos") {
+                checkpoint.insert_f32(&parameter.name, &parameter.shape, &bins);
+            }
+        }
+        for layer in self.architecture.steps().iter().filter_map(|step| step.operation.as_dysample()) {
+            let shape = [1, layer.definition.offset_channels(), 1, 1];
+            checkpoint.insert_f32(&format!("{}.init_pos", layer.path), &shape, &init_pos(&layer.definition));
+        }
+        let strides: Vec<String> =
+            self.architecture.head().main().levels.iter().map(|l| l.stride.to_string()).collect();
+        checkpoint.set_metadata("stride", &strides.join(","));
+        checkpoint
     }
 }
 
@@ -287,28 +293,4 @@ pub(super) fn stored_config(config: &ModelConfig) -> String {
         Ok(stored) if stored.activation == config.activation => config.source_with_classes(config.classes),
         _ => config.to_yaml(),
     }
-}
-
-/// All tensors of a checkpoint: what is learned and measured from `parameters`, constants from the architecture.
-fn checkpoint(name: &str, parameters: &Parameters, of: &Trainer) -> Checkpoint {
-    let mut checkpoint = Checkpoint::new(name, stored_config(&of.config), of.class_names.clone());
-    for (name, shape, values) in parameters.values() {
-        checkpoint.insert_f32(&name, &shape, &values);
-    }
-    let bins: Vec<f32> = (0..REG_MAX).map(|bin| bin as f32).collect();
-    for parameter in of.architecture.parameters().iter().filter(|parameter| is_constant(parameter)) {
-        if parameter.name.ends_with(".num_batches_tracked") {
-            let done = of.progress.epoch * of.schedule.batches + of.progress.batch;
-            checkpoint.insert_i64(&parameter.name, i64::try_from(done).unwrap_or(i64::MAX));
-        } else if !parameter.name.ends_with(".init_pos") {
-            checkpoint.insert_f32(&parameter.name, &parameter.shape, &bins);
-        }
-    }
-    for layer in of.architecture.steps().iter().filter_map(|step| step.operation.as_dysample()) {
-        let shape = [1, layer.definition.offset_channels(), 1, 1];
-        checkpoint.insert_f32(&format!("{}.init_pos", layer.path), &shape, &init_pos(&layer.definition));
-    }
-    let strides: Vec<String> = of.architecture.head().main().levels.iter().map(|l| l.stride.to_string()).collect();
-    checkpoint.set_metadata("stride", &strides.join(","));
-    checkpoint
 }

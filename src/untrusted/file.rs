@@ -32,35 +32,30 @@ impl FileKind {
     /// The longest file of this kind that is read, in bytes.
     #[must_use]
     pub const fn max_bytes(self) -> u64 {
-        match self {
-            // The largest published training checkpoint has 0.6 GB.
-            FileKind::Model => 8 << 30,
-            // The limit of the format ONNX.
-            FileKind::UnknownModel => 2 << 30,
-            FileKind::Image => 256 << 20,
-            FileKind::List => 256 << 20,
-            FileKind::Config | FileKind::Settings => 1 << 20,
-            FileKind::Labels => 16 << 20,
-            // instances_train2017.json has 0.45 GB.
-            FileKind::Dataset => 1 << 30,
-        }
+        self.limit().0
     }
 
-    const fn name(self) -> &'static str {
+    /// With what a message calls it.
+    const fn limit(self) -> (u64, &'static str) {
         match self {
-            FileKind::Model | FileKind::UnknownModel => "a model",
-            FileKind::Image => "an image",
-            FileKind::List => "a list",
-            FileKind::Config => "a config or class names",
-            FileKind::Settings => "settings",
-            FileKind::Labels => "labels",
-            FileKind::Dataset => "a COCO file",
+            // The largest published training checkpoint has 0.6 GB.
+            FileKind::Model => (8 << 30, "a model"),
+            // The limit of the format ONNX.
+            FileKind::UnknownModel => (2 << 30, "a model"),
+            FileKind::Image => (256 << 20, "an image"),
+            FileKind::List => (256 << 20, "a list"),
+            FileKind::Config => (1 << 20, "a config or class names"),
+            FileKind::Settings => (1 << 20, "settings"),
+            FileKind::Labels => (16 << 20, "labels"),
+            // instances_train2017.json has 0.45 GB.
+            FileKind::Dataset => (1 << 30, "a COCO file"),
         }
     }
 
     /// The error for a file that is longer.
     fn too_long(self) -> Error {
-        let message = format!("it has more than {} bytes, the most that are read as {}", self.max_bytes(), self.name());
+        let (most, name) = self.limit();
+        let message = format!("it has more than {most} bytes, the most that are read as {name}");
         Error::new(ErrorKind::FileTooLarge, message)
     }
 }

@@ -11,7 +11,7 @@ const MAX_BYTES: usize = 4096;
 
 /// A path that stays below the folder that it is joined to: relative, of plain names only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "String")]
 pub struct RelativePath(String);
 
 /// Why a path is no place below a folder.
@@ -59,12 +59,6 @@ impl TryFrom<String> for RelativePath {
 
     fn try_from(path: String) -> std::result::Result<Self, RelativePathError> {
         Self::new(path)
-    }
-}
-
-impl From<RelativePath> for String {
-    fn from(place: RelativePath) -> Self {
-        place.0
     }
 }
 

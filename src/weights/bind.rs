@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::error::{LacksDySample, Mismatch, WeightsError};
+use super::error::{Mismatch, WeightsError};
 use super::fuse::{BatchNorm, fold, merge};
 use super::{FusedConv, Weights, reconcile};
 use crate::architecture::{Architecture, Convolution, DySampleLayer, Parametric, REG_MAX, RepConvolution};
-use crate::checkpoint::{Checkpoint, ModuleAttributes};
+use crate::checkpoint::{Checkpoint, CheckpointError, ModuleAttributes};
 use crate::config::{Activation, ModelConfig};
 use crate::dysample::{DySampleStyle, Lift, OffsetParameters, offset_kernels};
 
@@ -16,44 +16,47 @@ const OFFICIAL_EPS: f64 = 1e-3;
 /// Fits the head of `config` to the checkpoint's shapes and takes the weights of the main branch, fused.
 ///
 /// # Errors
-/// [`WeightsError::Mismatch`] with every missing, misshapen and unexpected tensor; [`WeightsError::NotFinite`] for NaN
-/// and infinities; errors of the checkpoint and of the configuration.
+/// [`WeightsError::Mismatch`] with every missing, misshapen and unexpected tensor; errors of the checkpoint, NaN
+/// and infinities among them, and of the configuration.
 pub fn bind(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<(Architecture, Weights), WeightsError> {
-    let architecture = reconcile::reconciled_architecture(config, checkpoint)?;
-    let mut binder = Binder { checkpoint, known: HashSet::new(), mismatches: Vec::new() };
+    let architecture = reconcile::reconciled_architecture(config, checkpoint, None)?;
+    let mut binder = Binder { checkpoint, known: HashSet::new(), mismatches: Vec::new(), failed: None };
     let mut weights = Weights::default();
     for step in architecture.main_steps() {
         match step.operation.parametric() {
             Some(Parametric::Convolution(convolution)) => {
-                if let Some(kernel) = binder.convolution(convolution)? {
+                if let Some(kernel) = binder.convolution(convolution) {
                     weights.kernels.insert(convolution.path.clone(), kernel);
                 }
             }
             Some(Parametric::RepConvolution(rep)) => {
-                if let Some(kernel) = binder.rep_convolution(rep)? {
+                if let Some(kernel) = binder.rep_convolution(rep) {
                     weights.kernels.insert(rep.path.clone(), kernel);
                 }
             }
             Some(Parametric::DySample(layer)) => {
-                if let Some(parameters) = binder.dysample(layer)? {
+                if let Some(parameters) = binder.dysample(layer) {
                     weights.offsets.insert(layer.path.clone(), offset_kernels(&layer.definition, &parameters));
                 }
             }
             None => {}
         }
     }
+    if let Some(error) = binder.failed.take() {
+        return Err(error.into());
+    }
     binder.check_bins(&architecture)?;
     binder.note_unexpected(&architecture);
     if binder.mismatches.is_empty() {
         return Ok((architecture, weights));
     }
-    let (hint, lacks_dysample) = hint(&binder.mismatches, &architecture, checkpoint, config);
+    let (hint, lift) = hint(&binder.mismatches, &architecture, checkpoint, config);
     Err(WeightsError::Mismatch {
         weights: checkpoint.name().into(),
         config: config.name.clone(),
         mismatches: binder.mismatches,
         hint,
-        lacks_dysample,
+        lift,
     })
 }
 
@@ -62,101 +65,83 @@ struct Binder<'a> {
     /// Names that were asked for, as opposed to those that nothing explains.
     known: HashSet<String>,
     mismatches: Vec<Mismatch>,
+    /// The first tensor that cannot be read.
+    failed: Option<CheckpointError>,
 }
 
 impl Binder<'_> {
     /// A tensor of that shape, or nothing and a note.
-    fn take(&mut self, name: &str, expected: &[usize]) -> Result<Option<Vec<f32>>, WeightsError> {
+    fn take(&mut self, name: &str, expected: &[usize]) -> Option<Vec<f32>> {
         self.known.insert(name.into());
-        match self.checkpoint.shape(name) {
-            None => {
-                self.mismatches.push(Mismatch::Missing { name: name.into(), expected: expected.into() });
-                Ok(None)
-            }
+        let mismatch = match self.checkpoint.shape(name) {
+            None => Mismatch::Missing { name: name.into(), expected: expected.into() },
             Some(found) if found != expected => {
-                let (expected, found) = (expected.into(), found.into());
-                self.mismatches.push(Mismatch::Shape { name: name.into(), expected, found });
-                Ok(None)
+                Mismatch::Shape { name: name.into(), expected: expected.into(), found: found.into() }
             }
             Some(_) => {
-                let values = self.checkpoint.read_f32(name)?;
-                match values.iter().position(|value| !value.is_finite()) {
-                    None => Ok(Some(values)),
-                    Some(position) => Err(WeightsError::NotFinite {
-                        weights: self.checkpoint.name().into(),
-                        tensor: name.into(),
-                        value: values[position],
-                        position,
-                    }),
-                }
+                let read = self.checkpoint.read_finite(name);
+                return read.map_err(|error| _ = self.failed.get_or_insert(error)).ok();
             }
-        }
+        };
+        self.mismatches.push(mismatch);
+        None
     }
 
-    fn convolution(&mut self, convolution: &Convolution) -> Result<Option<FusedConv>, WeightsError> {
+    fn convolution(&mut self, convolution: &Convolution) -> Option<FusedConv> {
         self.check_geometry(convolution);
         self.check_activation(&convolution.path, convolution.activation);
         let kernel_path = convolution.kernel_path();
-        let weight = self.take(&convolution.weight_name(), &convolution.weight_shape())?;
+        let weight = self.take(&convolution.weight_name(), &convolution.weight_shape());
         let fused_bias = format!("{kernel_path}.bias");
         // A model that was saved after PyTorch's own fusing has a bias in place of the normalisation.
         if !convolution.normalised || self.checkpoint.shape(&fused_bias).is_some() {
-            let bias = self.take(&fused_bias, &[convolution.output])?;
-            return Ok(weight.zip(bias).map(|(weight, bias)| FusedConv { weight, bias }));
+            let bias = self.take(&fused_bias, &[convolution.output]);
+            return Some(FusedConv { weight: weight?, bias: bias? });
         }
-        let norm = self.batch_norm(&convolution.path, convolution.output)?;
-        Ok(weight.zip(norm).map(|(weight, norm)| fold(&weight, &norm)))
+        let norm = self.batch_norm(&convolution.path, convolution.output);
+        Some(fold(&weight?, &norm?))
     }
 
-    fn batch_norm(&mut self, path: &str, channels: usize) -> Result<Option<BatchNorm>, WeightsError> {
+    fn batch_norm(&mut self, path: &str, channels: usize) -> Option<BatchNorm> {
         let path = format!("{path}.bn");
         let eps = match self.checkpoint.module(&path) {
             Some(ModuleAttributes::BatchNorm { eps }) => *eps,
             _ => OFFICIAL_EPS,
         };
         self.known.insert(format!("{path}.num_batches_tracked"));
-        let mut part = |name: &str| self.take(&format!("{path}.{name}"), &[channels]);
-        let (gamma, beta) = (part("weight")?, part("bias")?);
-        let (mean, variance) = (part("running_mean")?, part("running_var")?);
-        Ok(match (gamma, beta, mean, variance) {
-            (Some(gamma), Some(beta), Some(mean), Some(variance)) => {
-                Some(BatchNorm { gamma, beta, mean, variance, eps })
-            }
-            _ => None,
-        })
+        let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
+            .map(|part| self.take(&format!("{path}.{part}"), &[channels]));
+        Some(BatchNorm { gamma: gamma?, beta: beta?, mean: mean?, variance: variance?, eps })
     }
 
-    fn rep_convolution(&mut self, rep: &RepConvolution) -> Result<Option<FusedConv>, WeightsError> {
+    fn rep_convolution(&mut self, rep: &RepConvolution) -> Option<FusedConv> {
         let merged = rep.merged();
         if self.checkpoint.shape(&merged.weight_name()).is_some() {
             return self.convolution(&merged);
         }
         self.check_activation(&rep.path, rep.activation);
-        let (large, small) = (self.convolution(&rep.large)?, self.convolution(&rep.small)?);
-        Ok(large.zip(small).map(|(large, small)| merge(large, &small)))
+        let (large, small) = (self.convolution(&rep.large), self.convolution(&rep.small));
+        Some(merge(large?, &small?))
     }
 
-    fn dysample(&mut self, layer: &DySampleLayer) -> Result<Option<OffsetParameters>, WeightsError> {
+    fn dysample(&mut self, layer: &DySampleLayer) -> Option<OffsetParameters> {
         let DySampleLayer { path, definition } = layer;
         let shape = definition.stored_weight_shape();
         self.known.insert(format!("{path}.init_pos"));
-        let weight = self.take(&format!("{path}.offset.weight"), &shape)?;
-        let bias = self.take(&format!("{path}.offset.bias"), &shape[..1])?;
+        let weight = self.take(&format!("{path}.offset.weight"), &shape);
+        let bias = self.take(&format!("{path}.offset.bias"), &shape[..1]);
         let mut scope = None;
         if definition.dyscope {
-            let scope_weight = self.take(&format!("{path}.scope.weight"), &shape)?;
+            let scope_weight = self.take(&format!("{path}.scope.weight"), &shape);
             let scope_bias = format!("{path}.scope.bias");
             // The official module has no bias here; a widespread tutorial's copy has.
             let scope_bias = match self.checkpoint.shape(&scope_bias) {
-                Some(_) => self.take(&scope_bias, &shape[..1])?,
+                Some(_) => self.take(&scope_bias, &shape[..1]),
                 None => Some(vec![0.0; shape[0]]),
             };
-            scope = scope_weight.zip(scope_bias);
-            if scope.is_none() {
-                return Ok(None);
-            }
+            scope = Some((scope_weight?, scope_bias?));
         }
-        Ok(weight.zip(bias).map(|(weight, bias)| OffsetParameters { weight, bias, scope }))
+        Some(OffsetParameters { weight: weight?, bias: bias?, scope })
     }
 
     /// A whole-model file knows each convolution's geometry; a configuration of the same shapes may still differ in it.
@@ -245,7 +230,7 @@ fn hint(
     architecture: &Architecture,
     checkpoint: &Checkpoint,
     config: &ModelConfig,
-) -> (String, Option<Box<LacksDySample>>) {
+) -> (String, Option<Lift>) {
     let missing = |layer: &DySampleLayer, part: &str| {
         let prefix = format!("{}.{part}", layer.path);
         mismatches.iter().filter(|m| matches!(m, Mismatch::Missing { name, .. } if name.starts_with(&prefix))).count()
@@ -275,30 +260,22 @@ fn hint(
 }
 
 /// The weights lack nothing but DySample: they were trained with another upsampler there.
-fn lift_hint(
-    lacking: &[&DySampleLayer],
-    checkpoint: &Checkpoint,
-    config: &str,
-) -> (String, Option<Box<LacksDySample>>) {
+fn lift_hint(lacking: &[&DySampleLayer], checkpoint: &Checkpoint, config: &str) -> (String, Option<Lift>) {
     let paths: Vec<&str> = lacking.iter().map(|layer| layer.path.as_str()).collect();
     if config == checkpoint.config_name() {
         return (format!("the file's own config has DySample at {}, its tensors are missing", paths.join(", ")), None);
     }
     let nearest = lacking.iter().all(|layer| layer.definition.style == DySampleStyle::Lp);
-    let (upsampler, effect) = match nearest {
-        true => {
-            (Lift::Nearest, "from nearest, which keeps every result of a network trained with nn.Upsample (nearest)")
-        }
-        false => (
-            Lift::Bilinear,
-            "from bilinear, to train on from there: in style pl it cannot do what nearest upsampling does",
-        ),
+    let (upsampler, effect) = if nearest {
+        (Lift::Nearest, "from nearest, which keeps every result of a network trained with nn.Upsample (nearest)")
+    } else {
+        let effect = "from bilinear, to train on from there: in style pl it cannot do what nearest upsampling does";
+        (Lift::Bilinear, effect)
     };
     let hint = format!(
         "the config has DySample at {} and the weights do not: they were trained with another upsampler. DySample can be \
          initialised {effect}",
         paths.join(", ")
     );
-    let lacking = LacksDySample { weights: checkpoint.name().into(), config: config.into(), upsampler };
-    (hint, Some(Box::new(lacking)))
+    (hint, Some(upsampler))
 }

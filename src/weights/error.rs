@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::architecture::ArchitectureError;
 use crate::checkpoint::CheckpointError;
+use crate::config::ConfigError;
 use crate::dysample::Lift;
 
 /// A list longer than this tells no more than its beginning.
@@ -16,7 +17,7 @@ const SHOWN: usize = 12;
 #[non_exhaustive]
 pub enum WeightsError {
     /// Names or shapes differ.
-    #[error("weights {weights} do not fit config {config}:\n{mismatches}{hint}", mismatches = List(mismatches))]
+    #[error("weights {weights} do not fit config {config}:\n{mismatches}{hint}", mismatches = listed(mismatches))]
     Mismatch {
         /// The checkpoint.
         weights: String,
@@ -26,41 +27,22 @@ pub enum WeightsError {
         mismatches: Vec<Mismatch>,
         /// A likely reason; may be empty.
         hint: String,
-        /// What the weights lack, if that is nothing but the parameters of DySample.
-        lacks_dysample: Option<Box<LacksDySample>>,
+        /// If the weights lack nothing but the parameters of DySample: what it can do as well at these places.
+        /// [`lifted`](crate::weights::lifted) initialises it from that.
+        lift: Option<Lift>,
     },
-    /// A tensor holds NaN or an infinity.
-    #[error(
-        "weights {weights}: tensor {tensor} holds a value that is not finite ({value} at position {position}); the training diverged or the file is damaged"
-    )]
-    NotFinite {
-        /// The checkpoint.
-        weights: String,
-        /// The tensor.
-        tensor: String,
-        /// The value.
-        value: f32,
-        /// Its row-major position.
-        position: usize,
-    },
+    /// A target has nothing that weights can be lifted to, or something that these cannot.
+    #[error("{0}")]
+    Lift(String),
+    /// The checkpoint's own configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The checkpoint could not give a tensor.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The configuration does not fit the head that the weights show.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
-}
-
-/// Weights that were trained with another upsampler where a configuration has DySample.
-/// [`lifted`](crate::weights::lifted) initialises DySample from that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LacksDySample {
-    /// The checkpoint.
-    pub weights: String,
-    /// The configuration.
-    pub config: String,
-    /// What DySample can do as well at these places.
-    pub upsampler: Lift,
 }
 
 /// One difference between what an architecture needs and what a checkpoint has.
@@ -115,16 +97,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-struct List<'a>(&'a [Mismatch]);
-
-impl fmt::Display for List<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for mismatch in self.0.iter().take(SHOWN) {
-            writeln!(f, "  {mismatch}")?;
-        }
-        match self.0.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => writeln!(f, "  and {more} more"),
-        }
-    }
+fn listed(mismatches: &[Mismatch]) -> String {
+    let lines = mismatches.iter().take(SHOWN).map(|mismatch| format!("  {mismatch}\n"));
+    let more = mismatches.len().checked_sub(SHOWN).filter(|more| *more > 0);
+    lines.chain(more.map(|more| format!("  and {more} more\n"))).collect()
 }

@@ -30,7 +30,7 @@ pub fn infer_config(checkpoint: &Checkpoint) -> Option<ModelConfig> {
         // Widths that the official parser would round were chosen by a tool that does not.
         let as_written = ModelConfig { format: ConfigFormat::Mit, ..config.clone() };
         let mut fitting = [config, as_written].into_iter().find_map(|config| {
-            let architecture = reconcile::reconciled_architecture(&config, checkpoint).ok()?;
+            let architecture = reconcile::reconciled_architecture(&config, checkpoint, None).ok()?;
             fits(&architecture, checkpoint).then(|| config.with_classes(architecture.head().classes))
         })?;
         if ModelConfig::builtin(&fitting.name).is_err() {
@@ -65,32 +65,36 @@ impl Tensors<'_> {
         let path = format!("model.{}", template.index);
         let output = |part: &str| self.output(&format!("{path}.{part}.weight"));
         let mut layer = template.clone();
-        let replaced: Vec<Argument> = match template.module {
+        let replaced = match template.module {
             ModuleKind::Conv => vec![output("conv")?],
             ModuleKind::AConv => vec![output("cv1.conv")?],
-            ModuleKind::ADown => vec![doubled(output("cv1.conv")?)],
+            ModuleKind::ADown => vec![2 * output("cv1.conv")?],
             ModuleKind::Elan1 => vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.conv")?],
             ModuleKind::RepNCspElan4 => {
                 let repeats = (0..64).take_while(|n| self.has(&format!("{path}.cv2.0.m.{n}."))).count();
-                vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.1.conv")?, Argument::Int(repeats as i64)]
+                vec![output("cv4.conv")?, output("cv1.conv")?, output("cv2.1.conv")?, repeats as i64]
             }
             ModuleKind::SppElan => vec![output("cv5.conv")?, output("cv1.conv")?],
-            ModuleKind::CbLinear => vec![scaled(template.args.first()?, output("conv")?)?],
+            ModuleKind::CbLinear => {
+                layer.args[0] = scaled(template.args.first()?, output("conv")?)?;
+                Vec::new()
+            }
             ModuleKind::Upsample => return Some(self.dysample(&path, &layer).unwrap_or(layer)),
             ModuleKind::DySample => return None,
             _ => Vec::new(),
         };
         for (position, (argument, found)) in layer.args.iter_mut().zip(replaced).enumerate() {
-            // Only output channels are rounded.
-            if position > 0 || !rounds_to(argument, &found) {
-                *argument = found;
+            // The official parser rounds output channels, and nothing else: 180 to 184.
+            let rounded = matches!(argument, Argument::Int(written) if (*written + 7) / 8 * 8 == found);
+            if position > 0 || !rounded {
+                *argument = Argument::Int(found);
             }
         }
         Some(layer)
     }
 
-    fn output(&self, name: &str) -> Option<Argument> {
-        self.0.shape(name)?.first().map(|channels| Argument::Int(*channels as i64))
+    fn output(&self, name: &str) -> Option<i64> {
+        self.0.shape(name)?.first().map(|channels| *channels as i64)
     }
 
     fn has(&self, prefix: &str) -> bool {
@@ -112,27 +116,11 @@ impl Tensors<'_> {
     }
 }
 
-/// Whether the official parser rounds a number of channels to that number: 180 to 184.
-fn rounds_to(written: &Argument, found: &Argument) -> bool {
-    match (written, found) {
-        (Argument::Int(written), Argument::Int(found)) => (written + 7) / 8 * 8 == *found,
-        _ => false,
-    }
-}
-
-fn doubled(argument: Argument) -> Argument {
-    match argument {
-        Argument::Int(value) => Argument::Int(2 * value),
-        other => other,
-    }
-}
-
 /// The channels of each output of a `CBLinear` in the proportions of the template.
-fn scaled(template: &Argument, total: Argument) -> Option<Argument> {
-    let (Argument::List(parts), Argument::Int(total)) = (template, total) else { return None };
-    let parts: Option<Vec<i64>> =
-        parts.iter().map(|part| if let Argument::Int(n) = part { Some(*n) } else { None }).collect();
-    let parts = parts?;
+fn scaled(template: &Argument, total: i64) -> Option<Argument> {
+    let Argument::List(parts) = template else { return None };
+    let parts = parts.iter().map(|part| if let Argument::Int(n) = part { Some(*n) } else { None });
+    let parts = parts.collect::<Option<Vec<i64>>>()?;
     let sum: i64 = parts.iter().sum();
     Some(Argument::List(parts.iter().map(|part| Argument::Int(part * total / sum.max(1))).collect()))
 }

@@ -1,72 +1,19 @@
 //! The same weights for another configuration, in which DySample stands where they had a fixed upsampler.
 
-use thiserror::Error;
-
 use super::{WeightsError, bind, reconcile};
-use crate::architecture::{Architecture, ArchitectureError, DySampleLayer, Interpolation, Operation};
+use crate::architecture::{Architecture, DySampleLayer, Interpolation, Operation};
 use crate::checkpoint::Checkpoint;
-use crate::config::{ConfigError, ModelConfig};
+use crate::config::ModelConfig;
 use crate::dysample::{Lift, init_pos, lift};
 
 /// The metadata key of a checkpoint that records which layers were lifted to what.
 pub const LIFTED: &str = "lifted";
 
-/// Why weights cannot be lifted.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum LiftError {
-    /// The target's layers have nothing to lift.
-    #[error("{config} has no DySample that {weights} has no weights for: there is nothing to lift")]
-    Nothing {
-        /// The checkpoint.
-        weights: String,
-        /// The target.
-        config: String,
-    },
-    /// The weights were trained with something else at that place.
-    #[error(
-        "layer {layer} of {config} is a DySample of scale {scale}, but {weights} was trained with {found} there; {remedy}"
-    )]
-    Other {
-        /// The layer.
-        layer: usize,
-        /// The target.
-        config: String,
-        /// Scale of its DySample.
-        scale: usize,
-        /// The checkpoint.
-        weights: String,
-        /// What its own configuration has in that layer.
-        found: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// No parameters make that DySample equal the upsampler.
-    #[error("layer {layer} of {config}: {reason}")]
-    DySampleStyle {
-        /// The layer.
-        layer: usize,
-        /// The target.
-        config: String,
-        /// Why.
-        reason: String,
-    },
-    /// The lifted weights do not fit the target.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The checkpoint's own configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// One of the configurations does not resolve.
-    #[error(transparent)]
-    Architecture(#[from] ArchitectureError),
-}
-
 /// Gives `checkpoint` the configuration `target`, which it must fit as it is.
 ///
 /// # Errors
-/// [`LiftError::Weights`] with everything that does not fit.
-pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpoint, LiftError> {
+/// [`WeightsError::Mismatch`] with everything that does not fit.
+pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpoint, WeightsError> {
     let (architecture, _) = bind(target, checkpoint)?;
     let mut retargeted = checkpoint.clone();
     retargeted.set_config(target.source_with_classes(architecture.head().classes));
@@ -80,11 +27,12 @@ pub fn retarget(checkpoint: &Checkpoint, target: &ModelConfig) -> Result<Checkpo
 /// The checkpoint's metadata key [`LIFTED`] records what was lifted.
 ///
 /// # Errors
-/// [`LiftError`] when the layers of the checkpoint's own configuration, where it has one, are not such upsamplers, when no
+/// [`WeightsError::Lift`] when the layers of the checkpoint's own configuration, where it has one, are not such upsamplers, when no
 /// parameters exist (`pl` to nearest), when there is nothing to lift, or when other weights do not fit.
-pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) -> Result<Checkpoint, LiftError> {
-    let architecture = reconcile::reconciled_architecture(target, checkpoint)?;
+pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) -> Result<Checkpoint, WeightsError> {
+    let architecture = reconcile::reconciled_architecture(target, checkpoint, None)?;
     let own = checkpoint.config()?.map(|config| Architecture::new(&config)).transpose()?;
+    let place = |layer: usize| format!("layer {layer} of {}", target.name);
     let mut lifted = checkpoint.clone();
     let mut paths = Vec::new();
     for step in architecture.steps() {
@@ -93,24 +41,24 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
             continue;
         }
         if let Some(own) = &own {
-            check_layer(own, step.layer, layer, upsampler).map_err(|(found, remedy)| LiftError::Other {
-                layer: step.layer,
-                config: target.name.clone(),
-                scale: layer.definition.scale,
-                weights: checkpoint.name().into(),
-                found,
-                remedy,
+            check_layer(own, step.layer, layer, upsampler).map_err(|(found, remedy)| {
+                let scale = layer.definition.scale;
+                let trained = format!("{} was trained with {found} there", checkpoint.name());
+                WeightsError::Lift(format!(
+                    "{} is a DySample of scale {scale}, but {trained}; {remedy}",
+                    place(step.layer)
+                ))
             })?;
         }
-        add_parameters(&mut lifted, layer, upsampler).map_err(|reason| LiftError::DySampleStyle {
-            layer: step.layer,
-            config: target.name.clone(),
-            reason,
-        })?;
+        add_parameters(&mut lifted, layer, upsampler)
+            .map_err(|reason| WeightsError::Lift(format!("{}: {reason}", place(step.layer))))?;
         paths.push(layer.path.as_str());
     }
     if paths.is_empty() {
-        return Err(LiftError::Nothing { weights: checkpoint.name().into(), config: target.name.clone() });
+        let (config, weights) = (&target.name, checkpoint.name());
+        return Err(WeightsError::Lift(format!(
+            "{config} has no DySample that {weights} has no weights for: there is nothing to lift"
+        )));
     }
     let earlier = checkpoint.metadata().extra.get(LIFTED).map_or(String::new(), |earlier| format!("{earlier}; "));
     lifted.set_metadata(LIFTED, &format!("{earlier}{} to {upsampler}", paths.join(", ")));

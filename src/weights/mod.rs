@@ -16,11 +16,11 @@ mod training;
 
 pub use bind::bind;
 pub use deploy::{deployed, fused};
-pub use error::{LacksDySample, Mismatch, WeightsError};
+pub use error::{Mismatch, WeightsError};
 pub use infer_config::infer_config;
-pub use lift::{LIFTED, LiftError, lifted, retarget};
+pub use lift::{LIFTED, lifted, retarget};
 pub use random::random;
-pub use reconcile::{architecture_for_classes, reconcile, reconciled_architecture};
+pub use reconcile::{reconcile, reconciled_architecture};
 pub use training::{OffsetState, offset_states};
 
 use std::collections::BTreeMap;

@@ -37,42 +37,26 @@ pub fn reconcile(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<ModelC
     Ok(reconciled.with_classes(classes))
 }
 
-/// The architecture of `config` with the activation and the head that `checkpoint` holds, for as many classes. Branches of
-/// which the checkpoint holds nothing keep the widths of the config's format.
+/// The architecture of `config` with the activation and the head that `checkpoint` holds, for as many classes, or for
+/// another number of them: that of the data that training goes on with. Branches of which the checkpoint holds nothing keep
+/// the widths of the config's format.
 ///
 /// # Errors
 /// When the configuration does not resolve.
-pub fn reconciled_architecture(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Architecture, WeightsError> {
-    let usual = Architecture::new(&with_activation(config, checkpoint))?;
-    let classes = classes(&usual, checkpoint);
-    with_head_of(config, checkpoint, usual, classes)
-}
-
-/// As [`reconciled_architecture`], for another number of classes: that of the data that training goes on with.
-///
-/// # Errors
-/// As [`reconciled_architecture`].
-pub fn architecture_for_classes(
+pub fn reconciled_architecture(
     config: &ModelConfig,
     checkpoint: &Checkpoint,
-    classes: usize,
+    classes_of_data: Option<usize>,
 ) -> Result<Architecture, WeightsError> {
-    let usual = Architecture::new(&with_activation(config, checkpoint))?;
-    with_head_of(config, checkpoint, usual, classes)
-}
-
-fn with_head_of(
-    config: &ModelConfig,
-    checkpoint: &Checkpoint,
-    usual: Architecture,
-    classes: usize,
-) -> Result<Architecture, WeightsError> {
+    let config = with_activation(config, checkpoint);
+    let usual = Architecture::new(&config)?;
     let head = usual.head();
+    let classes = classes_of_data.unwrap_or_else(|| classes(&usual, checkpoint));
     let widths: Vec<HeadWidths> = head.branches.iter().map(|branch| widths(branch, checkpoint)).collect();
     if classes == head.classes && widths.iter().zip(&head.branches).all(|(found, branch)| *found == branch.widths) {
         return Ok(usual);
     }
-    Ok(Architecture::with_head_widths(&with_activation(config, checkpoint).with_classes(classes), &widths)?)
+    Ok(Architecture::with_head_widths(&config.with_classes(classes), &widths)?)
 }
 
 fn with_activation(config: &ModelConfig, checkpoint: &Checkpoint) -> ModelConfig {

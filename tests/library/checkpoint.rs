@@ -243,7 +243,7 @@ fn a_value_that_is_not_finite_names_its_tensor() {
     file.entry_mut("data/0")[..2].copy_from_slice(&0x7e00u16.to_le_bytes());
     let error = Network::assemble(&open(file.to_bytes()).unwrap(), None).unwrap_err().to_string();
     assert!(
-        error.contains("tensor model.0.conv.weight holds a value that is not finite (NaN at position 0)"),
+        error.contains("tensor model.0.conv.weight: holds a value that is not finite (NaN at position 0)"),
         "{error}"
     );
 }

@@ -17,7 +17,7 @@ use yolo9::model::{ModelError, Network};
 use yolo9::onnx::ModelProto;
 use yolo9::onnx::{Dim, Opset, value_info};
 use yolo9::runtime::{DySampleBackend, OrtSession};
-use yolo9::weights::{LiftError, WeightsError, lifted, retarget};
+use yolo9::weights::{WeightsError, lifted, retarget};
 
 fn session(model: &ModelProto, dysample: DySampleBackend, threads: usize) -> OrtSession {
     let options = yolo9::runtime::SessionOptions::default().threads(threads).dysample(dysample);
@@ -207,7 +207,7 @@ fn networks_run_in_every_operator_set() {
     let mut outputs: Vec<_> = outputs.collect();
     assert_eq!(outputs.len(), 5);
     let mut network = tiny("yolov9-c-dysample-tiny");
-    network.onnx.inline_dysample();
+    graph::inline_dysample(&mut network.onnx.proto);
     outputs.push(common::all_predictions(&mut common::session_on(&network, 1, DySampleBackend::Native), &input));
     // From 19 on, ONNX Runtime sums in another order somewhere.
     assert!(outputs.iter().all(|output| largest(&(output - &outputs[0])) < 0.02), "pixels");
@@ -285,16 +285,17 @@ fn twins_with_all_have_it_at_every_upsample_of_the_main_branch() {
 fn weights_without_dysample_are_told_from_others_that_do_not_fit() {
     let (nearest, target) = embedded_pair();
     let lacks = |target: &ModelConfig| match Network::assemble(&nearest, Some(target)).unwrap_err() {
-        ModelError::Weights(WeightsError::Mismatch { lacks_dysample: Some(lacking), .. }) => *lacking,
+        ModelError::Weights(WeightsError::Mismatch { weights, config, lift: Some(upsampler), .. }) => {
+            assert_eq!((weights.as_str(), config.as_str()), ("codes-nearest", "target"));
+            upsampler
+        }
         other => panic!("{other}"),
     };
-    let lacking = lacks(&target);
-    assert_eq!((lacking.weights.as_str(), lacking.config.as_str()), ("codes-nearest", "target"));
-    assert_eq!(lacking.upsampler, Lift::Nearest);
+    assert_eq!(lacks(&target), Lift::Nearest);
     let pl = target.source.replace(DYSAMPLE, "\"DySample\",[2,\"pl\"]");
     assert_ne!(pl, target.source);
     let pl = ModelConfig::from_yaml("target", &pl).unwrap();
-    assert_eq!(lacks(&pl).upsampler, Lift::Bilinear);
+    assert_eq!(lacks(&pl), Lift::Bilinear);
 }
 
 #[test]
@@ -306,7 +307,7 @@ fn what_cannot_be_lifted_says_why() {
         ModelConfig::from_yaml("target", &yaml).unwrap()
     };
     let refused = |checkpoint: &Checkpoint, target: &ModelConfig, upsampler, reason: &str| {
-        let error: LiftError = lifted(checkpoint, target, upsampler).unwrap_err();
+        let error = lifted(checkpoint, target, upsampler).unwrap_err();
         assert!(error.to_string().contains(reason), "{error}\ninstead of {reason}");
     };
     refused(&nearest, &with("[2,\"pl\"]"), Lift::Nearest, "style pl cannot equal nearest");
@@ -330,7 +331,7 @@ fn what_cannot_be_lifted_says_why() {
 #[test]
 fn a_lifted_model_carries_the_class_count_of_its_weights() {
     let (nearest, target) = embedded_pair();
-    let classes = Network::assemble(&nearest, None).unwrap().class_names.len();
+    let classes = Network::assemble(&nearest, None).unwrap().architecture.head().classes;
     let eighty = target.source_with_classes(80);
     let eighty = ModelConfig::from_yaml("target", &eighty).unwrap();
     assert_eq!(eighty.classes, 80);

@@ -81,7 +81,7 @@ const PROGRAM_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("layers", &["report"]),
     ("settings_file", &["cli", "console", "exit"]),
     ("objects", &[]),
-    ("weights", &["cli", "console", "objects"]),
+    ("weights", &["cli", "console", "objects", "report"]),
     ("model", &["cli", "overwrite", "weights"]),
     ("run", &["cli", "interrupt", "objects", "overwrite", "remedy", "report", "settings_file", "weights"]),
     ("memory", &["cli", "console", "devices", "exit", "model", "options"]),

@@ -18,8 +18,8 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::ModelConfig;
 use yolo9::dysample::{Definition, DySampleStyle};
 use yolo9::train::{
-    Average, Gains, Loss, OffsetTensors, Optimiser, ParameterGradients, Parameters, RawMaps, Rule, StepSettings,
-    Target, clipped, dysample, forward, gradient_norm, images_tensor, loss,
+    Average, Hyperparameters, Loss, OffsetTensors, Optimiser, ParameterGradients, Parameters, RawMaps, Rule,
+    StepSettings, Target, clipped, dysample, forward, gradient_norm, images_tensor, loss,
 };
 
 /// Tensors of a file of the collection, by name, with their shapes.
@@ -127,7 +127,7 @@ impl Case {
         let (batch, channels, height, width) = images.dim();
         let checkpoint = Checkpoint::open(initial).unwrap();
         let config = ModelConfig::from_file(&folder.join("model.yaml")).unwrap();
-        let architecture = yolo9::weights::reconciled_architecture(&config, &checkpoint).unwrap();
+        let architecture = yolo9::weights::reconciled_architecture(&config, &checkpoint, None).unwrap();
         let device = Device::flex().autodiff();
         let parameters = Parameters::new(&architecture, &device, dtype, |p| checkpoint.read_f32(&p.name)).unwrap();
         let bytes: Vec<u8> = images.iter().copied().collect();
@@ -151,7 +151,7 @@ impl Case {
             numbers(&Tensor::cat(vec![level.boxes.clone(), level.classes.clone()], 1))
         };
         let maps = pass.branches.iter().map(|levels| levels.iter().map(joined).collect()).collect();
-        let mut loss = loss(&raw, &self.targets, &Gains::default());
+        let mut loss = loss(&raw, &self.targets, &Hyperparameters::default());
         pass.update_statistics(&mut self.parameters);
         let branches = std::mem::take(&mut pass.branches);
         let gradients = std::mem::take(&mut loss.gradients);

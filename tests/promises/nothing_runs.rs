@@ -40,7 +40,7 @@ fn a_library_that_its_package_does_not_vouch_for_is_passed_over() {
     place.write("site/libonnxruntime.so.1.99.0", b"\x7fELF and so on");
     // A Python that knows such a package, with another hash in its RECORD.
     let library = place.path("site/libonnxruntime.so.1.99.0");
-    place.write("bin/python3", format!("#!/bin/sh\nprintf 'AAAA\\t{}\\n'\n", library.display()).as_bytes());
+    place.write("bin/python3", format!("#!/bin/sh\nprintf 'AAAA\\t1.99.0\\t{}\\n'\n", library.display()).as_bytes());
     std::fs::set_permissions(place.path("bin/python3"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = place.command("--offline doctor");
     command.env("YOLO9_CACHE", place.path("cache")).env("PATH", place.path("bin")).env_remove("ORT_DYLIB_PATH");

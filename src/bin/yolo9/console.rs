@@ -40,7 +40,7 @@ pub(crate) fn say_line(line: &str) {
 /// The error that ends the program, as a line or as an object that says what it is about.
 pub(crate) fn say_error(message: &str, kind: ErrorKind) {
     if logs_json() {
-        event("error", "message", json!({ "message": message, "kind": kind.name() }));
+        event("error", "message", json!({ "message": message, "kind": kind }));
     } else {
         say_line(&format!("error: {message}"));
     }

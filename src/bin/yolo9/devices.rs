@@ -21,6 +21,11 @@ pub(crate) fn precision(args: &RuntimeArgs) -> Option<Precision> {
     if args.half { Some(Precision::F16) } else { args.precision }
 }
 
+/// Device and precision, as far as they are known before a model is opened.
+pub(crate) fn computed(args: &RuntimeArgs) -> (Device, Precision) {
+    (device(args), precision(args).unwrap_or_default())
+}
+
 /// TensorRT builds an engine, which takes minutes, for each size of input.
 pub(crate) fn warn_of_shapes(args: &RuntimeArgs, letterbox: &LetterboxOptions) {
     if matches!(device(args), Device::TensorRt(_)) && letterbox.shape != InputShape::Square {
@@ -62,7 +67,7 @@ impl std::fmt::Display for Execution {
 
 /// The library for the device of the options.
 pub(crate) fn runtime(args: &RuntimeArgs, globals: &Globals) -> anyhow::Result<Runtime> {
-    runtime_for(args, globals, &[(device(args), precision(args).unwrap_or_default())])
+    runtime_for(args, globals, &[computed(args)])
 }
 
 /// What can be said against a device and precision before a library is loaded. A library that the user named may be for a

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RuntimeArgs, globals: &Globals) -> anyhow::Result<ExitS
     let runtime = devices::runtime(args, globals)?;
     let library = runtime.library();
     print_line!("ONNX Runtime   {}", library.path.display());
-    print_line!("  found        {} ({:.0} ms to load)", library.origin.describe(), start.elapsed().as_secs_f64() * 1e3);
+    print_line!("  found        {} ({:.0} ms to load)", library.origin, start.elapsed().as_secs_f64() * 1e3);
     print_line!("  build        {}", runtime.build_info());
     if options::session(args).native_dysample() {
         print_line!("DySample       native operator, {} kernel", Kernel::best());

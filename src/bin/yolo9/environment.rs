@@ -2,14 +2,16 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use yolo9::output::escaped;
 use yolo9::runtime::processor;
 
 use crate::remedy::quoted;
 
 /// The program, its command, the machine and the day.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Environment {
+    #[serde(rename = "yolo9")]
     pub(crate) version: &'static str,
     /// As a shell takes it.
     pub(crate) command: String,
@@ -31,7 +33,9 @@ impl Environment {
         }
     }
 
-    pub(crate) fn json(&self) -> Value {
-        json!({ "yolo9": self.version, "command": self.command, "processor": self.processor, "date": self.date })
+    /// For a page.
+    pub(crate) fn html(&self) -> String {
+        let Self { version, command, processor, date } = self;
+        format!("<code>{}</code><br>{date}, yolo9 {version}, {}", escaped(command), escaped(processor))
     }
 }

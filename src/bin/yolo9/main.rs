@@ -33,6 +33,7 @@ mod report;
 mod run;
 mod settings_file;
 mod statistics;
+#[cfg(feature = "train")]
 mod train;
 mod val;
 mod weights;
@@ -98,7 +99,13 @@ fn run(cli: Cli, mut plain: clap::Command, settings: &Settings) -> anyhow::Resul
         Command::Compare(args) => compare::run(&args, globals),
         Command::Explain(args) => explain::run(&args, globals),
         Command::Memory(args) => memory::run(&args, globals),
+        #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args, globals),
+        #[cfg(not(feature = "train"))]
+        Command::Train(_) => anyhow::bail!(
+            "this yolo9 was built without training, which takes a few minutes more to build; from a checkout: \
+             `cargo install --path . --features train` (train-cuda, train-wgpu or train-metal for a GPU)"
+        ),
         Command::Val(args) => val::run(&args, globals),
         Command::Merge(args) => merge::run(&args, globals),
         Command::Info(args) => info::run(&args, globals),

@@ -7,6 +7,7 @@ use yolo9::architecture::{Architecture, Form};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file, coco_names};
 use yolo9::model::{ClassNames, ModelContent, Network, resolve_config};
+use yolo9::onnx::OnnxHead;
 use yolo9::untrusted::open_regular;
 use yolo9::weights::{self, Weights};
 use yolo9::{Model, Size, embedded};
@@ -43,7 +44,7 @@ pub(crate) fn output_path(
         _ => {}
     }
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
-    refuse_all(&inputs, &[("--output", Some(&path))], None, exist_ok)?;
+    refuse_all(&inputs, &[("-o", Some(&path))], None, exist_ok)?;
     Ok(path)
 }
 
@@ -144,7 +145,7 @@ pub(crate) fn load_or_random(args: &ModelArgs, globals: &Globals) -> anyhow::Res
         return load(args, globals);
     }
     let config = open_config(&args.weights)?;
-    Ok(Model::from_network(&args.weights, Network::with_random_weights(&config, 1)?))
+    Ok(Model::from_network(&args.weights, Network::with_random_weights(&config, 1)?, None))
 }
 
 /// Says what an embedded model can detect: it stands in for those that users have.
@@ -178,7 +179,7 @@ fn describe(model: &Model) -> anyhow::Result<()> {
             );
         }
         ModelContent::Exported(file) => {
-            if let (false, Some(output)) = (file.unused.is_empty(), file.head.dense_output()) {
+            if let (false, OnnxHead::Dense { output, .. }) = (file.unused.is_empty(), &file.head) {
                 let outputs = file.unused.len() + 1;
                 log::info!(
                     "{name} has {outputs} outputs of detections: the last one, `{output}`, is that of the main branch"

@@ -4,14 +4,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
-use yolo9::output::escaped;
+use yolo9::output::{address, escaped};
 
 const STYLE: &str = include_str!("page.css");
 
 /// Shows the values of curves below a pointer.
 const SCRIPT: &str = include_str!("page.js");
-
-pub(crate) const TABLE_END: &str = "</table></div>\n";
 
 /// The beginning of a page up to its body; `title` is escaped already.
 pub(crate) fn opened(title: &str) -> String {
@@ -36,38 +34,41 @@ pub(crate) fn left_out(count: usize) -> String {
     }
 }
 
-/// The address of a file below the page's folder, escaped.
-pub(crate) fn link(file: &Path) -> String {
-    // A backslash is a separator on Windows, and part of a name elsewhere.
-    let file = file.to_string_lossy().replace('%', "%25").replace(std::path::MAIN_SEPARATOR, "/").replace('\\', "%5C");
-    escaped(&file.replace('#', "%23").replace('?', "%3F"))
-}
-
-/// Opens a table; the first column is the name of a row. It scrolls for itself where it is wider than the screen, also by
+/// A table; the first column is the name of a row. It scrolls for itself where it is wider than the screen, also by
 /// keyboard.
-pub(crate) fn table(page: &mut String, heads: &[&str]) {
+pub(crate) fn table(page: &mut String, heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) {
     *page += "<div class=\"wide\" tabindex=\"0\"><table>\n<tr>";
     heads.iter().for_each(|head| {
         let (open, close) = if head.is_empty() { ("<td>", "</td>") } else { ("<th scope=\"col\">", "</th>") };
         let _ = write!(page, "{open}{head}{close}");
     });
     *page += "</tr>\n";
-}
-
-pub(crate) fn row(page: &mut String, cells: &[String]) {
-    *page += "<tr>";
-    for (n, cell) in cells.iter().enumerate() {
-        let (open, close) = if n == 0 { ("<th scope=\"row\">", "</th>") } else { ("<td>", "</td>") };
-        let _ = write!(page, "{open}{cell}{close}");
+    for row in rows {
+        *page += "<tr>";
+        for (n, cell) in row.iter().enumerate() {
+            let (open, close) = if n == 0 { ("<th scope=\"row\">", "</th>") } else { ("<td>", "</td>") };
+            let _ = write!(page, "{open}{cell}{close}");
+        }
+        *page += "</tr>\n";
     }
-    *page += "</tr>\n";
+    *page += "</table></div>\n";
 }
 
-/// A JPEG image inside the page, with a link to a file beside it, whose place is escaped already.
-pub(crate) fn figure(page: &mut String, file: &str, jpeg: &[u8], caption: &str) {
+/// What a reader should take home.
+pub(crate) fn verdict(page: &mut String, sentences: &[String]) {
+    *page += "<section class=\"verdict\">\n";
+    for sentence in sentences {
+        let _ = writeln!(page, "<p>{}</p>", escaped(sentence));
+    }
+    *page += "</section>\n";
+}
+
+/// A JPEG image inside the page, with a link to a file below its folder.
+pub(crate) fn figure(page: &mut String, file: &Path, jpeg: &[u8], caption: &str) {
     let _ = writeln!(
         page,
-        "<figure><a href=\"{file}\"><img alt=\"{caption}\" src=\"data:image/jpeg;base64,{}\"></a><figcaption>{caption}</figcaption></figure>",
+        "<figure><a href=\"{}\"><img alt=\"{caption}\" src=\"data:image/jpeg;base64,{}\"></a><figcaption>{caption}</figcaption></figure>",
+        address(&file.to_string_lossy()),
         BASE64_STANDARD.encode(jpeg),
         caption = escaped(caption)
     );

@@ -3,10 +3,10 @@
 use yolo9::config::ConfigError;
 use yolo9::hub::HubError;
 use yolo9::image::ImageError;
-use yolo9::model::{ModelError, ModelFileError};
+use yolo9::model::ModelError;
 use yolo9::onnx::{OnnxFileError, OnnxProblem};
 use yolo9::runtime::{Device, DeviceProblem, Precision, RuntimeError};
-use yolo9::weights::{LiftError, WeightsError};
+use yolo9::weights::WeightsError;
 
 /// A continuation of an error's message, or nothing.
 pub(crate) fn of(error: &anyhow::Error) -> String {
@@ -27,27 +27,17 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             ModelError::Names { .. } => known("correct --names"),
             ModelError::Weights(error) => of_weights(error),
             ModelError::Config(error) => of_config(error),
-            ModelError::File(ModelFileError::Exported(error)) => of_onnx(error),
+            ModelError::Exported(error) => of_onnx(error),
             _ => None,
         };
     }
-    if let Some(LiftError::Weights(error)) = cause.downcast_ref::<LiftError>() {
-        return of_weights(error);
-    }
-    if let Some(error) = cause.downcast_ref::<WeightsError>() {
-        return of_weights(error);
-    }
-    if let Some(error) = cause.downcast_ref::<ConfigError>() {
-        return of_config(error);
-    }
-    if let Some(error) = cause.downcast_ref::<OnnxFileError>() {
-        return of_onnx(error);
-    }
-    if let Some(error) = cause.downcast_ref::<ImageError>() {
-        return of_image(error);
-    }
-    if let Some(error) = cause.downcast_ref::<HubError>() {
-        return of_hub(error);
+    let found = (cause.downcast_ref().and_then(of_weights))
+        .or_else(|| cause.downcast_ref().and_then(of_config))
+        .or_else(|| cause.downcast_ref().and_then(of_onnx))
+        .or_else(|| cause.downcast_ref().and_then(of_image))
+        .or_else(|| cause.downcast_ref().and_then(of_hub));
+    if found.is_some() {
+        return found;
     }
     match cause.downcast_ref::<RuntimeError>()? {
         RuntimeError::Named { .. } => {
@@ -112,11 +102,10 @@ fn of_device(device: Device, problem: &DeviceProblem) -> String {
 
 fn of_weights(error: &WeightsError) -> Option<String> {
     match error {
-        WeightsError::Mismatch { lacks_dysample: Some(lacking), .. } => Some(format!(
-            "give them its parameters with `yolo9 convert {} --to {} --lift {}`",
-            quoted(&lacking.weights),
-            quoted(&lacking.config),
-            lacking.upsampler
+        WeightsError::Mismatch { weights, config, lift: Some(upsampler), .. } => Some(format!(
+            "give them its parameters with `yolo9 convert {} --to {} --lift {upsampler}`",
+            quoted(weights),
+            quoted(config)
         )),
         _ => None,
     }

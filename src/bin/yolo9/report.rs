@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use yolo9::detect::Timing;
 use yolo9::output::{ImageResult, summary};
@@ -229,29 +229,24 @@ fn shows_bar(total: usize, quiet: bool) -> bool {
 
 /// Images done, per second, time to go; on stderr if that is a terminal, and nowhere if `quiet`.
 pub(crate) fn progress_bar(total: usize, quiet: bool) -> ProgressBar {
-    if quiet {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {rate} ETA {eta} {msg}");
-    let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+    bar(Some(total as u64), "{bar:30} {pos}/{len} {rate}/s ETA {eta} {msg}", 1, quiet)
+}
+
+/// A bar on stderr, if that is a terminal for people; `{rate}` of the template is in things of which a step has so many.
+pub(crate) fn bar(length: Option<u64>, template: &str, of_step: usize, quiet: bool) -> ProgressBar {
+    let rate = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // A bar that cannot be written is no reason to stop.
-        let _ = write!(text, "{:.1}/s", state.per_sec());
+        let _ = write!(text, "{:.1}", state.per_sec() * of_step as f64);
     };
-    ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate))
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let hidden = quiet || logs_json();
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    ProgressBar::with_draw_target(length, target).with_style(style.with_key("rate", rate))
 }
 
 /// `2,407,632`.
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    HumanCount(number).to_string()
 }
 
 /// A number of things, in words.
@@ -276,10 +271,5 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!(counted(1, "box") + &counted(2, "label"), "1 box2 labels");
         assert_eq!(counted(2, "class") + &counted(0, "batch"), "2 classes0 batches");
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([0, 999, 1000, 2_407_632].map(grouped), ["0", "999", "1,000", "2,407,632"]);
     }
 }

@@ -2,82 +2,56 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// Resamples of the bootstrap.
 const RESAMPLES: usize = 2000;
 
 /// Median and quartiles of any numbers; NaN of none.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Quartiles([f64; 3]);
-
-impl Quartiles {
-    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
-        let sorted = sorted(values);
-        Self([0.25, 0.5, 0.75].map(|share| quantile(&sorted, share)))
-    }
-
-    pub(crate) fn median(&self) -> f64 {
-        self.0[1]
-    }
-
-    /// The median, and the interquartile range; with signs for differences.
-    pub(crate) fn text(&self, signed: bool) -> String {
-        let [low, median, high] =
-            self.0.map(|value| if signed { format!("{value:+.3}") } else { format!("{value:.3}") });
-        format!("{median} (quartiles {low} and {high})")
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        let [lower, median, upper] = self.0;
-        json!({ "median": median, "lower": lower, "upper": upper })
-    }
-}
-
-/// Median and quartiles, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) lower: f64,
     pub(crate) upper: f64,
+    /// `ms` of times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'static str>,
 }
 
 impl Spread {
-    pub(crate) fn of(times: &[Duration]) -> Self {
-        let Quartiles([lower, median, upper]) = Quartiles::of(times.iter().map(|time| time.as_secs_f64() * 1e3));
-        Self { median, lower, upper }
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Self {
+        let sorted = sorted(values);
+        let [lower, median, upper] = [0.25, 0.5, 0.75].map(|share| quantile(&sorted, share));
+        Self { median, lower, upper, unit: None }
+    }
+
+    /// In milliseconds.
+    pub(crate) fn of_times(times: &[Duration]) -> Self {
+        Self { unit: Some("ms"), ..Self::of(times.iter().map(|time| time.as_secs_f64() * 1e3)) }
+    }
+
+    /// The median, and the interquartile range; with signs for differences.
+    pub(crate) fn text(&self, signed: bool) -> String {
+        let [low, median, high] = [self.lower, self.median, self.upper]
+            .map(|value| if signed { format!("{value:+.3}") } else { format!("{value:.3}") });
+        format!("{median} (quartiles {low} and {high})")
     }
 
     /// The interquartile range.
     pub(crate) fn range(&self) -> String {
         format!("{:.2} to {:.2}", self.lower, self.upper)
     }
-
-    pub(crate) fn json(&self) -> Value {
-        json!({ "median": self.median, "lower": self.lower, "upper": self.upper, "unit": "ms" })
-    }
 }
 
 /// The median of the ratios of interleaved times, and its 95 % interval (bootstrap over the pairs).
 fn ratio(a: &[Duration], b: &[Duration]) -> (f64, [f64; 2]) {
     let ratios: Vec<f64> = a.iter().zip(b).map(|(a, b)| b.as_secs_f64() / a.as_secs_f64().max(1e-9)).collect();
-    let median = |values: Vec<f64>| quantile(&sorted(values.into_iter()), 0.5);
+    let median = |values: Vec<f64>| Spread::of(values.into_iter()).median;
     // The same times give the same interval.
     let mut random = fastrand::Rng::with_seed(1);
     let resample = |random: &mut fastrand::Rng| ratios.iter().map(|_| ratios[random.usize(..ratios.len())]).collect();
     let medians = sorted((0..RESAMPLES).map(|_| median(resample(&mut random))));
     (median(ratios.clone()), [quantile(&medians, 0.025), quantile(&medians, 0.975)])
-}
-
-/// For A and B; every other time B goes first, so that neither always finds the caches as the other left them.
-pub(crate) fn alternately<T>(number: usize, mut of_side: impl FnMut(usize) -> T) -> [T; 2] {
-    if number.is_multiple_of(2) {
-        let a = of_side(0);
-        [a, of_side(1)]
-    } else {
-        let b = of_side(1);
-        [of_side(0), b]
-    }
 }
 
 /// The order of `count` in run number `number`: each begins as often as any other, and order and reverse order take turns.
@@ -88,16 +62,16 @@ pub(crate) fn rotated(number: usize, count: usize) -> impl Iterator<Item = usize
     })
 }
 
-/// As [`alternately`], for any number, in the order of [`rotated`].
-pub(crate) fn in_turn<T>(number: usize, count: usize, mut of_side: impl FnMut(usize) -> T) -> Vec<T> {
+/// Whether `a` comes before `b` there.
+pub(crate) fn is_first(number: usize, count: usize, [a, b]: [usize; 2]) -> bool {
+    rotated(number, count).find(|place| [a, b].contains(place)) == Some(a)
+}
+
+/// What each gives, run in the order of [`rotated`], so that none always finds the caches as another left them.
+pub(crate) fn run_interleaved<T>(number: usize, count: usize, mut of_side: impl FnMut(usize) -> T) -> Vec<T> {
     let mut results: Vec<Option<T>> = (0..count).map(|_| None).collect();
     rotated(number, count).for_each(|side| results[side] = Some(of_side(side)));
     results.into_iter().flatten().collect()
-}
-
-/// Of any numbers; NaN of none.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    quantile(&sorted(values.iter().copied()), 0.5)
 }
 
 /// Times of A and B that were measured interleaved.
@@ -109,16 +83,18 @@ pub(crate) struct Interleaved {
     pub(crate) interval: [f64; 2],
 }
 
-/// Spreads and ratio of times of which every other pair was measured with B first. The interval is that of all pairs,
-/// widened to hold those of the pairs with A first and with B first, since going second can be an advantage.
-pub(crate) fn interleaved(a: &[Duration], b: &[Duration]) -> Interleaved {
-    let half = |times: &[Duration], first: usize| times.iter().skip(first).step_by(2).copied().collect::<Vec<_>>();
+/// Spreads and ratio of times of which some pairs were measured with A first, by their numbers. The interval is that of all
+/// pairs, widened to hold those of the pairs with A first and with B first, since going second can be an advantage.
+pub(crate) fn interleaved(a: &[Duration], b: &[Duration], is_a_first: impl Fn(usize) -> bool) -> Interleaved {
+    let half = |times: &[Duration], first: bool| -> Vec<Duration> {
+        (0..times.len()).filter(|number| is_a_first(*number) == first).map(|number| times[number]).collect()
+    };
     let (ratio_of_all, mut interval) = ratio(a, b);
-    for first in [0, 1] {
+    for first in [true, false] {
         let (_, of_half) = ratio(&half(a, first), &half(b, first));
         interval = [interval[0].min(of_half[0]), interval[1].max(of_half[1])];
     }
-    Interleaved { spreads: [Spread::of(a), Spread::of(b)], ratio: ratio_of_all, interval }
+    Interleaved { spreads: [Spread::of_times(a), Spread::of_times(b)], ratio: ratio_of_all, interval }
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -145,10 +121,10 @@ mod tests {
 
     #[test]
     fn medians_and_quartiles_lie_where_they_should() {
-        let spread = Spread::of(&times(&[4.0, 1.0, 3.0, 2.0, 5.0]));
+        let spread = Spread::of_times(&times(&[4.0, 1.0, 3.0, 2.0, 5.0]));
         assert_eq!((spread.lower, spread.median, spread.upper), (2.0, 3.0, 4.0));
         assert_eq!(spread.range(), "2.00 to 4.00");
-        let two = Spread::of(&times(&[1.0, 2.0]));
+        let two = Spread::of_times(&times(&[1.0, 2.0]));
         assert!((two.median - 1.5).abs() < 1e-9);
     }
 

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use sha2::{Digest, Sha256};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::embedded::{self, EmbeddedModel};
@@ -17,8 +15,8 @@ use yolo9::model::{self, ModelFile};
 use yolo9::untrusted::{FileKind, read};
 
 use crate::cli::Globals;
-use crate::console::logs_json;
 use crate::objects;
+use crate::report::bar;
 
 /// Where weights are, now that what had to be fetched is.
 pub(crate) enum WeightsLocation {
@@ -82,34 +80,22 @@ pub(crate) fn embedded_model(weights: &str) -> Option<&'static EmbeddedModel> {
 /// The released file, with a progress bar while it is fetched.
 pub(crate) fn fetch(release: &Release, globals: &Globals) -> anyhow::Result<PathBuf> {
     let hub = Hub::new(globals.offline)?;
-    let mut bar: Option<ProgressBar> = None;
+    let bar = bar(None, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}", 1, globals.quiet);
     let mut said = false;
     let path = hub.get(release, &mut |done, total| {
         if !said {
             log::info!("Fetching {} from {}", release.name, hub.url(release));
             said = true;
         }
-        if globals.quiet || logs_json() || !std::io::stderr().is_terminal() {
-            return;
-        }
-        let bar = bar.get_or_insert_with(download_bar);
         if let Some(total) = total {
             bar.set_length(total);
         }
         bar.set_position(done);
     });
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    bar.finish_and_clear();
     let path = path?;
     log::debug!("{}: {}", release.name, path.display());
     Ok(path)
-}
-
-fn download_bar() -> ProgressBar {
-    let template = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    ProgressBar::no_length()
-        .with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// Reads what a name stands for.

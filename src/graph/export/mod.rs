@@ -10,19 +10,19 @@ mod nms;
 pub(super) use half::convert_between;
 use thiserror::Error;
 
-use super::{INPUT, OnnxModel, Quantisation, build};
+use super::{INPUT, OnnxModel, Quantisation, build, inline_dysample};
 use crate::Size;
 use crate::architecture::Architecture;
 use crate::detect::NmsOptions;
 use crate::onnx::{
-    Attribute, Dim, Element, GraphProto, ModelProto, Opset, StringStringEntryProto, TensorProto, float_tensor,
-    int_tensor, names_literal, node, value_info, value_info_of,
+    Attribute, Dim, Element, ModelProto, Opset, StringStringEntryProto, names_literal, value_info, value_info_of,
 };
 use crate::setters::setters;
 use crate::weights::Weights;
 
 /// Name of the only output of a file without nms.
 pub const DENSE_OUTPUT: &str = "output0";
+
 /// What a file should be like.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -107,7 +107,8 @@ pub enum ExportError {
 /// Builds the file. `notes` are added to its metadata.
 ///
 /// # Errors
-/// [`ExportError`] when the size does not fit the strides, or a weight does not fit into f16.
+/// [`ExportError`] when the size does not fit the strides, a weight does not fit into f16, or the file shall be in f16 and on
+/// 8-bit integers.
 ///
 /// # Panics
 /// If `weights` were bound to another architecture.
@@ -137,7 +138,7 @@ pub fn export(
     }
     finish(&mut model, architecture, options);
     if !options.dysample_function {
-        model.inline_dysample();
+        inline_dysample(&mut model.proto);
     }
     model.proto.metadata_props = metadata(architecture, options, class_names, notes);
     Ok(model.proto)
@@ -145,22 +146,21 @@ pub fn export(
 
 /// Inputs, outputs, and what comes between the raw maps and these.
 fn finish(model: &mut OnnxModel, architecture: &Architecture, options: &ExportOptions) {
-    let graph = model.proto.graph.take().unwrap_or_default();
-    let mut tail = Tail { graph, half: options.half };
+    let graph = model.proto.graph.get_or_insert_default();
     let (height, width) = (options.size.map(|size| size.height), options.size.map(|size| size.width));
     let free = |length: Option<usize>, name: &'static str| length.map_or(Dim::Named(name), Dim::Fixed);
     let batch = free(options.batch, "batch");
     let image = [batch, Dim::Fixed(architecture.input_channels()), free(height, "height"), free(width, "width")];
-    tail.graph.input = vec![value_info(INPUT, &image)];
-    let decoded = decode::append(&mut tail, &model.head, options.size);
+    graph.input = vec![value_info(INPUT, &image)];
+    decode::append(graph, &model.head, options.size, options.half);
     let anchors = options.size.map(|size| decode::anchors(&model.head, size));
-    tail.graph.output = match &options.nms {
+    graph.output = match &options.nms {
         None => {
-            tail.push("Concat", &[&decoded.boxes, &decoded.scores], DENSE_OUTPUT, &[("axis", Attribute::Int(1))]);
+            graph.push("Concat", &[decode::BOXES, decode::SCORES], DENSE_OUTPUT, &[("axis", Attribute::Int(1))]);
             vec![value_info(DENSE_OUTPUT, &[batch, Dim::Fixed(4 + model.head.classes), free(anchors, "anchors")])]
         }
         Some(nms) => {
-            nms::append(&mut tail, &decoded, model.head.classes, (nms, options.confidence_threshold), anchors);
+            nms::append(graph, model.head.classes, (nms, options.confidence_threshold), anchors);
             let count = free(anchors.map(|anchors| anchors.min(nms.max_detections)), "detections");
             vec![
                 value_info(nms::BOXES, &[batch, count, Dim::Fixed(4)]),
@@ -169,36 +169,6 @@ fn finish(model: &mut OnnxModel, architecture: &Architecture, options: &ExportOp
             ]
         }
     };
-    model.proto.graph = Some(tail.graph);
-}
-
-/// The graph while nodes are added at its end.
-struct Tail {
-    graph: GraphProto,
-    /// Whether the maps before are f16.
-    half: bool,
-}
-
-impl Tail {
-    fn push(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Attribute<'_>)]) {
-        self.push_many(operator, inputs, &[output], attributes);
-    }
-
-    fn push_many(&mut self, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute<'_>)]) {
-        self.graph.node.push(node(operator, inputs, outputs, attributes));
-    }
-
-    fn constant(&mut self, tensor: TensorProto) {
-        self.graph.initializer.push(tensor);
-    }
-
-    fn floats(&mut self, name: &str, shape: &[usize], values: Vec<f32>) {
-        self.constant(float_tensor(name, shape, values));
-    }
-
-    fn ints(&mut self, name: &str, values: &[i64]) {
-        self.constant(int_tensor(name, values));
-    }
 }
 
 fn metadata(

@@ -125,7 +125,8 @@ fn in_script(value: &serde_json::Value) -> String {
 }
 
 /// A relative path as an address: everything but letters, digits and some marks escaped (RFC 3986).
-fn address(path: &str) -> String {
+#[must_use]
+pub fn address(path: &str) -> String {
     let mut address = String::with_capacity(path.len());
     // A backslash is a separator on Windows, and part of a name elsewhere.
     for byte in path.replace(std::path::MAIN_SEPARATOR, "/").bytes() {

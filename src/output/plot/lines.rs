@@ -9,13 +9,11 @@ use super::{AREA, HEIGHT, LEFT, TOP, WIDTH, escaped, legend, name_axes, opened, 
 pub struct Series {
     /// What it shows.
     pub name: String,
-    /// Whether the legend has it.
-    pub in_legend: bool,
     /// From left to right.
     pub points: Vec<(f64, f64)>,
     /// As CSS writes it.
     pub colour: String,
-    /// Whether it is the one to look at.
+    /// Whether it is the one to look at, which stands first in the legend.
     pub strong: bool,
 }
 
@@ -63,8 +61,8 @@ pub fn curve_plot(title: &str, axes: [&str; 2], series: &[Series], ranges: [(f64
             escaped(&line.name)
         );
     }
-    let named = series.iter().filter(|line| line.in_legend);
-    legend(&mut svg, named.map(|line| (line.name.as_str(), line.colour.as_str())));
+    let (strong, others): (Vec<&Series>, Vec<&Series>) = series.iter().partition(|line| line.strong);
+    legend(&mut svg, strong.into_iter().chain(others).map(|line| (line.name.as_str(), line.colour.as_str())));
     svg + "</svg>"
 }
 
@@ -74,13 +72,8 @@ mod tests {
 
     #[test]
     fn lines_and_names_are_in_the_plot() {
-        let series = Series {
-            name: "a<b".into(),
-            in_legend: true,
-            points: vec![(0.0, 1.0), (1.0, 0.0)],
-            colour: "red".into(),
-            strong: true,
-        };
+        let series =
+            Series { name: "a<b".into(), points: vec![(0.0, 1.0), (1.0, 0.0)], colour: "red".into(), strong: true };
         let svg = line_plot("PR & more", ["recall", "precision"], &[series]);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"));
         assert!(svg.contains("M58.0 34.0L450.0 372.0") && svg.contains("a&lt;b") && svg.contains("PR &amp; more"));

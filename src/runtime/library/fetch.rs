@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::packages::{Build, FOLDER, Package};
 use super::python::{INTERPRETERS, isolated};
-use super::{Candidate, Library, Origin};
+use super::{Candidate, Library};
 use crate::cache::sha256_of_file;
 use crate::runtime::RuntimeError;
 use crate::untrusted::{open_own, open_regular};
@@ -21,14 +21,14 @@ pub(super) fn cached(cache: &Path, package: &Package) -> Candidate {
 }
 
 fn whole(folder: &Path, build: &Build) -> Candidate {
-    let path = folder.join(build.library.name);
+    let path = folder.join(build.library());
     if !path.exists() {
         return Ok(None);
     }
-    for (name, expected) in build.files() {
+    for (name, expected) in build.files {
         let file = folder.join(name);
         match std::fs::metadata(&file) {
-            Ok(metadata) if metadata.len() == expected => {}
+            Ok(metadata) if metadata.len() == *expected => {}
             Ok(metadata) => {
                 return Err(format!("{} is damaged: {} bytes of {expected}", file.display(), metadata.len()));
             }
@@ -37,11 +37,11 @@ fn whole(folder: &Path, build: &Build) -> Candidate {
     }
     // Mapping a damaged library ends in a signal; hashing it takes some 20 ms.
     let found = sha256_of_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if found != build.library.sha256 {
-        let expected = build.library.sha256;
+    let expected = build.library_sha256;
+    if found != expected {
         return Err(format!("{} is damaged: it has sha256 {found}, expected {expected}", path.display()));
     }
-    Ok(Some(Library { path, origin: Origin::Cache }))
+    Ok(Some(Library { path, origin: "cache folder" }))
 }
 
 /// Fetches, verifies, and puts the files into the cache. Processes that come at the same time wait for each other.
@@ -74,7 +74,7 @@ pub(super) fn fetch(cache: &Path, package: &'static Package) -> Result<Library, 
     let wheel = download(package, build, downloads.path()).map_err(failed)?;
     unpack(&wheel, build, downloads.path(), &folder).map_err(failed)?;
     let library = whole(&folder, build).map_err(failed)?;
-    library.ok_or_else(|| failed(format!("{} is not in {}", build.library.name, folder.display())))
+    library.ok_or_else(|| failed(format!("{} is not in {}", build.library(), folder.display())))
 }
 
 /// What processes that were killed while fetching left: only who has the lock fetches.
@@ -88,36 +88,20 @@ fn sweep(folder: &Path) {
     }
 }
 
+/// What pip is asked for, as one would type it.
+const DOWNLOAD: &str = "-m pip download --quiet --disable-pip-version-check --no-input --no-deps --only-binary=:all: \
+                        --python-version 3.12 --implementation cp --abi cp312";
+
 /// The wheel for this platform. The interpreter's own version does not matter: the tags are given.
 fn download(package: &Package, build: &Build, folder: &Path) -> Result<PathBuf, String> {
     let requirement = format!("{}=={}", package.name, package.version);
     // Python stands in the folder for downloads.
     let folder = &std::path::absolute(folder).map_err(|error| error.to_string())?;
     let destination = folder.to_string_lossy();
-    let arguments = [
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--python-version",
-        "3.12",
-        "--implementation",
-        "cp",
-        "--abi",
-        "cp312",
-        "--platform",
-        build.platform,
-        "--dest",
-        &destination,
-        &requirement,
-    ];
+    let wanted = ["--platform", build.platform.2, "--dest", &destination, &requirement];
     let mut reasons = Vec::new();
     for python in INTERPRETERS {
-        match isolated(python, folder).args(arguments).output() {
+        match isolated(python, folder).args(DOWNLOAD.split(' ')).args(wanted).output() {
             Ok(output) if output.status.success() => return wheel_in(folder),
             Ok(output) => {
                 let message = String::from_utf8_lossy(&output.stderr);
@@ -154,7 +138,7 @@ fn unpack(wheel: &Path, build: &Build, temporary: &Path, folder: &Path) -> Resul
     let damaged = |error: zip::result::ZipError| format!("the wheel is damaged: {error}");
     let file = open_regular(wheel).map_err(|error| error.to_string())?;
     let mut zip = zip::ZipArchive::new(io::BufReader::new(file)).map_err(damaged)?;
-    for (name, length) in build.files() {
+    for &(name, length) in build.files {
         let entry = zip.by_name(&format!("{FOLDER}/{name}")).map_err(|error| format!("{name}: {}", damaged(error)))?;
         let unpacked = temporary.join(name);
         let store = || -> io::Result<u64> {
@@ -178,7 +162,7 @@ mod tests {
 
     use sha2::{Digest, Sha256};
 
-    use super::super::packages::{LibraryFile, OPENVINO};
+    use super::super::packages::OPENVINO;
     use super::*;
     use crate::cache::hexadecimal;
 
@@ -191,8 +175,13 @@ mod tests {
             zip.write_all(bytes).unwrap();
         }
         zip.finish().unwrap();
-        let library = LibraryFile { name: "libmain.so", length: 4, sha256: leak(&Sha256::digest(b"main")) };
-        let build = Build::of(leak(&Sha256::digest(std::fs::read(&path).unwrap())), library, &[("libother.so", 5)]);
+        let build = Build {
+            platform: ("", "", "any"),
+            sha256: leak(&Sha256::digest(std::fs::read(&path).unwrap())),
+            megabytes: 0,
+            library_sha256: leak(&Sha256::digest(b"main")),
+            files: &[("libother.so", 5), ("libmain.so", 4)],
+        };
         (path, build)
     }
 

@@ -45,42 +45,13 @@ impl LibraryOptions {
     }
 }
 
-/// Where a library was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Named by the user with an option.
-    Option,
-    /// Named by `ORT_DYLIB_PATH`.
-    Variable,
-    /// Beside the executable.
-    Executable,
-    /// In the cache folder.
-    Cache,
-    /// Part of an installed Python package.
-    Python,
-}
-
-impl Origin {
-    /// In words.
-    #[must_use]
-    pub fn describe(self) -> &'static str {
-        match self {
-            Origin::Option => "the path that was given",
-            Origin::Variable => "ORT_DYLIB_PATH",
-            Origin::Executable => "beside the executable",
-            Origin::Cache => "cache folder",
-            Origin::Python => "installed Python package",
-        }
-    }
-}
-
 /// A library file that passed inspection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Library {
     /// The file, absolute.
     pub path: PathBuf,
-    /// Where it was found.
-    pub origin: Origin,
+    /// Where it was found, in words.
+    pub origin: &'static str,
 }
 
 /// What a place has: nothing, a library, or something unusable with the reason.
@@ -109,10 +80,10 @@ pub fn find<T>(
     if let Some(named) = named(options) {
         let library = Library { path: absolute(&named.path), ..named };
         // A damaged library can end the program with a signal, which nothing can report afterwards.
-        log::info!("Loading {} ({})", library.path.display(), library.origin.describe());
+        log::info!("Loading {} ({})", library.path.display(), library.origin);
         return match inspect::check(&library.path).and_then(|()| load(&library)) {
             Ok(loaded) => Ok((library, loaded)),
-            Err(reason) => Err(RuntimeError::Named { path: library.path, origin: library.origin.describe(), reason }),
+            Err(reason) => Err(RuntimeError::Named { path: library.path, origin: library.origin, reason }),
         };
     }
     let cache = cache_folder()?;
@@ -152,16 +123,16 @@ pub fn find<T>(
 
 fn named(options: &LibraryOptions) -> Option<Library> {
     if let Some(path) = &options.path {
-        return Some(Library { path: path.clone(), origin: Origin::Option });
+        return Some(Library { path: path.clone(), origin: "the path that was given" });
     }
     let variable = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty())?;
-    Some(Library { path: variable.into(), origin: Origin::Variable })
+    Some(Library { path: variable.into(), origin: "ORT_DYLIB_PATH" })
 }
 
 fn beside_executable(package: &Package) -> Option<Library> {
     let path = std::env::current_exe().ok()?.parent()?.join(file_name());
     let is_there = path.is_file() && path.parent().is_some_and(|folder| package.may_be_in(folder));
-    is_there.then_some(Library { path, origin: Origin::Executable })
+    is_there.then_some(Library { path, origin: "beside the executable" })
 }
 
 /// `ort` would take a relative path as relative to the executable.

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::{Candidate, Library, MIN_MINOR, Origin, Package};
+use super::{Candidate, Library, MIN_MINOR, Package};
 use crate::untrusted::{FileKind, read};
 
 /// Names under which Python is installed.
@@ -26,16 +26,15 @@ fn interpreters() -> Vec<PathBuf> {
     own.chain(INTERPRETERS.iter().map(PathBuf::from)).collect()
 }
 
-/// For each library of an installed distribution: the hash that its RECORD states (PEP 376), and where it is. Nothing of
-/// the distribution is imported.
+/// The library of an installed distribution: the hash that its RECORD states (PEP 376), the version, and where it is.
+/// Nothing of the distribution is imported.
 const LOCATE: &str = "\
 import importlib.metadata as m, sys
-for name in sys.argv[1:]:
-    try: files = m.distribution(name).files or []
-    except m.PackageNotFoundError: continue
-    for f in files:
-        if f.name.startswith(('libonnxruntime.', 'onnxruntime.dll')) and f.hash and f.hash.mode == 'sha256':
-            print(f.hash.value, f.locate(), sep='\\t')
+try: found = m.distribution(sys.argv[1])
+except m.PackageNotFoundError: sys.exit()
+for f in found.files or []:
+    if f.name.startswith(('libonnxruntime.', 'onnxruntime.dll')) and f.hash and f.hash.mode == 'sha256':
+        print(f.hash.value, found.version, f.locate(), sep='\\t')
 ";
 
 /// A Python in isolated mode (`-I`: neither the working folder nor `PYTHONPATH` nor the user's own packages) that stands
@@ -44,15 +43,6 @@ pub(super) fn isolated(python: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(python);
     command.arg("-I").current_dir(folder).stdin(Stdio::null());
     command
-}
-
-/// A library of an installed distribution.
-#[derive(Debug, PartialEq, Eq)]
-struct Installed {
-    minor: u32,
-    path: PathBuf,
-    /// As RECORD has it.
-    hash: String,
 }
 
 /// The library of an installed package, if it is recent enough and what the package's own RECORD says.
@@ -64,64 +54,37 @@ pub(super) fn installed(package: &Package) -> Candidate {
         output.ok().filter(|output| output.status.success())
     });
     let Some(output) = output else { return Ok(None) };
-    let Some(newest) = newest(&String::from_utf8_lossy(&output.stdout)) else { return Ok(None) };
-    if newest.minor < MIN_MINOR {
-        let (path, minor) = (newest.path.display(), newest.minor);
-        return Err(format!("{path} is version 1.{minor}; at least 1.{MIN_MINOR} is needed"));
+    let answer = String::from_utf8_lossy(&output.stdout);
+    let Some((hash, version, path)) = located(&answer) else { return Ok(None) };
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0);
+    if minor < MIN_MINOR {
+        return Err(format!("{} is version {version}; at least 1.{MIN_MINOR} is needed", path.display()));
     }
-    let library = read(&newest.path, FileKind::Model).map_err(|error| format!("{}: {error}", newest.path.display()))?;
-    if BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&library)) != newest.hash {
-        return Err(format!("{} is not the file that its package's RECORD states", newest.path.display()));
+    let library = read(path, FileKind::Model).map_err(|error| format!("{}: {error}", path.display()))?;
+    if BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&library)) != hash {
+        return Err(format!("{} is not the file that its package's RECORD states", path.display()));
     }
-    Ok(Some(Library { path: newest.path, origin: Origin::Python }))
+    Ok(Some(Library { path: path.to_path_buf(), origin: "installed Python package" }))
 }
 
-/// The library with the highest version in its name.
-fn newest(answer: &str) -> Option<Installed> {
-    let libraries = answer.lines().filter_map(|line| {
-        let (hash, path) = line.split_once('\t')?;
-        let path = PathBuf::from(path);
-        let minor = minor_version(path.file_name()?.to_str()?)?;
-        path.is_absolute().then(|| Installed { minor, path, hash: hash.to_owned() })
-    });
-    libraries.max_by_key(|library| library.minor)
-}
-
-/// `libonnxruntime.so.1.31.1` or `libonnxruntime.1.31.1.dylib` has minor version 31. Windows has no version in the name;
-/// loading it tells.
-fn minor_version(name: &str) -> Option<u32> {
-    if name == "onnxruntime.dll" {
-        return Some(MIN_MINOR);
-    }
-    let rest = name.strip_prefix("libonnxruntime.")?;
-    let version = rest.strip_prefix("so.").or_else(|| rest.strip_suffix(".dylib"))?;
-    version.split('.').nth(1)?.parse().ok()
+/// Hash, version and absolute path of the first library.
+fn located(answer: &str) -> Option<(&str, &str, &Path)> {
+    let mut parts = answer.lines().next()?.splitn(3, '\t');
+    let (hash, version, path) = (parts.next()?, parts.next()?, Path::new(parts.next()?));
+    path.is_absolute().then_some((hash, version, path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn versions_are_read_from_names() {
-        struct Case(&'static str, Option<u32>);
-        for Case(name, minor) in [
-            Case("libonnxruntime.so.1.31.1", Some(31)),
-            Case("libonnxruntime.1.24.0.dylib", Some(24)),
-            Case("libonnxruntime_providers_shared.so", None),
-            Case("libonnxruntime.so", None),
-        ] {
-            assert_eq!(minor_version(name), minor, "{name}");
-        }
-    }
-
     #[cfg(unix)]
     #[test]
-    fn the_newest_library_is_taken() {
-        let answer =
-            "aa\t/p/libonnxruntime.so.1.24.0\nbb\t/p/libonnxruntime.so.1.31.1\ncc\tlibonnxruntime.so.1.99.0\nx\n";
-        let expected = Installed { minor: 31, path: "/p/libonnxruntime.so.1.31.1".into(), hash: "bb".into() };
-        assert_eq!(newest(answer), Some(expected));
-        assert_eq!(newest(""), None);
+    fn answers_are_understood_or_nothing_is_taken() {
+        let library = "/p/libonnxruntime.so.1.31.1";
+        assert_eq!(located(&format!("bb\t1.31.1\t{library}\nmore\n")), Some(("bb", "1.31.1", Path::new(library))));
+        for answer in ["", "x\n", "cc\t1.99.0\tlibonnxruntime.so.1.99.0\n"] {
+            assert_eq!(located(answer), None, "{answer}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use fastrand::Rng;
 
@@ -44,6 +44,37 @@ impl Plan {
     #[must_use]
     pub fn batches(&self) -> usize {
         self.set.len().div_ceil(self.batch)
+    }
+
+    /// The batches of these numbers of an epoch, in their order, made by `workers` threads that are at most one batch ahead
+    /// each: thread `n` makes every batch whose place is `n` modulo their number.
+    ///
+    /// # Panics
+    /// If one of the threads panicked.
+    pub fn epoch(
+        &self,
+        epoch: usize,
+        numbers: Range<usize>,
+        workers: usize,
+    ) -> impl Iterator<Item = Result<Batch, UnusedImage>> + use<> {
+        let workers = workers.clamp(1, numbers.len().max(1));
+        let start = |worker: usize| {
+            let (sender, receiver) = sync_channel(1);
+            let (plan, numbers) = (self.clone(), numbers.clone().skip(worker).step_by(workers));
+            std::thread::spawn(move || {
+                let order = plan.order(epoch);
+                for number in numbers {
+                    // Nobody waits for it any more once the run has ended.
+                    if sender.send(plan.batch_of(&order, epoch, number)).is_err() {
+                        return;
+                    }
+                }
+            });
+            receiver
+        };
+        let receivers: Vec<_> = (0..workers).map(start).collect();
+        let receive = move |place: usize| receivers[place % workers].recv().expect("a worker makes all of its batches");
+        (0..numbers.len()).map(receive)
     }
 
     /// The images in the order of an epoch, counted from 0.
@@ -87,48 +118,4 @@ fn random(seed: u64, epoch: usize, place: usize) -> Rng {
         z ^ (z >> 31)
     };
     Rng::with_seed(step(step(step(seed) ^ epoch as u64) ^ place as u64))
-}
-
-/// Batches of an epoch in their order, made by `workers` threads that are at most one batch ahead each.
-#[derive(Debug)]
-pub struct Batches {
-    /// Of each worker: worker `n` makes every batch whose place is `n` modulo their number.
-    workers: Vec<Receiver<Result<Batch, UnusedImage>>>,
-    next: usize,
-    left: usize,
-}
-
-impl Batches {
-    /// Begins with the batches of `numbers`.
-    #[must_use]
-    pub fn start(plan: &Plan, epoch: usize, numbers: Range<usize>, workers: usize) -> Self {
-        let workers = workers.clamp(1, numbers.len().max(1));
-        let left = numbers.len();
-        let start = |worker: usize| {
-            let (sender, receiver) = sync_channel(1);
-            let (plan, numbers) = (plan.clone(), numbers.clone().skip(worker).step_by(workers));
-            std::thread::spawn(move || {
-                let order = plan.order(epoch);
-                for number in numbers {
-                    // Nobody waits for it any more once the run has ended.
-                    if sender.send(plan.batch_of(&order, epoch, number)).is_err() {
-                        return;
-                    }
-                }
-            });
-            receiver
-        };
-        Self { workers: (0..workers).map(start).collect(), next: 0, left }
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Result<Batch, UnusedImage>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let worker = self.next % self.workers.len();
-        self.next += 1;
-        Some(self.workers[worker].recv().expect("a worker makes all of its batches"))
-    }
 }

@@ -8,5 +8,5 @@ mod samples;
 mod warp;
 
 pub use augment::Augmentation;
-pub use batches::{Batch, Batches, Plan};
+pub use batches::{Batch, Plan};
 pub use samples::{Sample, TrainingSet, UnusedImage};

@@ -1,18 +1,13 @@
 //! Mean over a window that moves by one position, as in the down-sampling blocks.
 
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_backend::{Shape, TensorMetadata};
-use burn_flex::{Flex, FlexTensor};
+use burn_flex::FlexTensor;
 use burn_tensor::Tensor;
 use burn_tensor::module::avg_pool2d;
 use burn_tensor::ops::AvgPoolOptions;
 use rayon::prelude::*;
 
-use super::{Real, into_vec, is_double, on_cpu, tensor_of, values, vectorised};
+use super::{Real, into_vec, is_double, on_cpu, recorded, tensor_of, values, vectorised};
 
 /// The mean of `x` over squares of `kernel` positions, without padding.
 pub(in crate::train) fn average_pool(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
@@ -21,29 +16,10 @@ pub(in crate::train) fn average_pool(x: Tensor<4>, kernel: usize, stride: usize)
         return avg_pool2d(x, AvgPoolOptions::new([kernel; 2]).with_stride([stride; 2]));
     };
     drop(x);
-    let run = if is_double(&x_values) { forward::<f64> } else { forward::<f32> };
-    let (output, shape) = (run(&x_values, kernel), x_values.shape());
-    let output = match Averaging.prepare::<NoCheckpointing>([x_node]).compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish((shape, kernel), output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Tensor::from_primitive::<Autodiff<Flex>>(output)
-}
-
-#[derive(Debug)]
-struct Averaging;
-
-impl Backward<Flex, 1> for Averaging {
-    type State = (Shape, usize);
-
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = grads.consume::<Flex>(&ops.node);
-        let (shape, kernel) = ops.state;
-        let run = if is_double(&gradient) { backward::<f64> } else { backward::<f32> };
-        let [parent] = ops.parents;
-        if let Some(parent) = parent {
-            grads.register::<Flex>(parent.id, run(gradient, shape, kernel));
-        }
+    let state = (x_values.shape(), kernel);
+    match is_double(&x_values) {
+        true => recorded([x_node], forward::<f64>(&x_values, kernel), state, backward::<f64>),
+        false => recorded([x_node], forward::<f32>(&x_values, kernel), state, backward::<f32>),
     }
 }
 
@@ -60,44 +36,37 @@ fn forward<T: Real>(x: &FlexTensor, kernel: usize) -> FlexTensor {
     let mut y = vec![T::zero(); shape[0] * shape[1] * rows * columns];
     let share = T::of(1.0 / (kernel * kernel) as f64);
     y.par_chunks_exact_mut(rows * columns).zip(x.par_chunks_exact(height * width)).for_each(|(y, x)| {
-        vectorised(
-            y,
-            #[inline(always)]
-            |y: &mut [T]| {
-                for (row, y) in y.chunks_exact_mut(columns).enumerate() {
-                    for (down, across) in pairs(kernel) {
-                        let x = &x[(row + down) * width + across..][..columns];
-                        y.iter_mut().zip(x).for_each(|(y, x)| *y = *y + *x);
-                    }
-                    y.iter_mut().for_each(|y| *y = *y * share);
+        vectorised!(y, |y: &mut [T]| {
+            for (row, y) in y.chunks_exact_mut(columns).enumerate() {
+                for (down, across) in pairs(kernel) {
+                    let x = &x[(row + down) * width + across..][..columns];
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y = *y + *x);
                 }
-            },
-        );
+                y.iter_mut().for_each(|y| *y = *y * share);
+            }
+        });
     });
     tensor_of(y, Shape::new([shape[0], shape[1], rows, columns]))
 }
 
-fn backward<T: Real>(gradient: FlexTensor, shape: Shape, kernel: usize) -> FlexTensor {
+fn backward<T: Real>((shape, kernel): &(Shape, usize), gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+    let kernel = *kernel;
     let (height, width) = (shape[2], shape[3]);
     let (rows, columns) = (height + 1 - kernel, width + 1 - kernel);
     let dy = into_vec::<T>(gradient);
     let mut dx = vec![T::zero(); shape.num_elements()];
     let share = T::of(1.0 / (kernel * kernel) as f64);
     dx.par_chunks_exact_mut(height * width).zip(dy.par_chunks_exact(rows * columns)).for_each(|(dx, dy)| {
-        vectorised(
-            dx,
-            #[inline(always)]
-            |dx: &mut [T]| {
-                for (row, dy) in dy.chunks_exact(columns).enumerate() {
-                    for (down, across) in pairs(kernel) {
-                        let dx = &mut dx[(row + down) * width + across..][..columns];
-                        dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = *dx + *dy * share);
-                    }
+        vectorised!(dx, |dx: &mut [T]| {
+            for (row, dy) in dy.chunks_exact(columns).enumerate() {
+                for (down, across) in pairs(kernel) {
+                    let dx = &mut dx[(row + down) * width + across..][..columns];
+                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = *dx + *dy * share);
                 }
-            },
-        );
+            }
+        });
     });
-    tensor_of(dx, shape)
+    [Some(tensor_of(dx, shape.clone()))]
 }
 
 #[cfg(test)]

@@ -6,13 +6,8 @@
 //! are computed and thrown away. The gradient of the input is the same sum over the padded gradient of the output, and that
 //! of the weights the dot products of both: one layout for all three.
 
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_backend::{Shape, TensorMetadata};
-use burn_flex::{Flex, FlexTensor};
+use burn_flex::FlexTensor;
 use burn_tensor::Tensor;
 use burn_tensor::module::conv2d;
 use burn_tensor::ops::ConvOptions;
@@ -20,7 +15,7 @@ use rayon::prelude::*;
 
 use super::layout::Layout;
 use super::tiles::{OUTPUTS, WIDTH, accumulate, dots, packed};
-use super::{Real, into_vec, is_double, on_cpu, tensor_of, values};
+use super::{Real, into_vec, is_double, on_cpu, recorded, tensor_of, values};
 use crate::architecture::Convolution;
 
 /// Partial sums of the weights' gradient: a fixed number, so that the result does not depend on the number of threads.
@@ -35,38 +30,15 @@ pub(in crate::train) fn convolve(x: Tensor<4>, weight: Tensor<4>, of: &Convoluti
     };
     let layout = Layout::new(x.dims(), of);
     drop((x, weight));
-    let output = match is_double(&x_values) {
-        true => forward::<f64>(&x_values, &weight_values, &layout),
-        false => forward::<f32>(&x_values, &weight_values, &layout),
-    };
-    let prepared = Convolving.prepare::<NoCheckpointing>([x_node, weight_node]).compute_bound().stateful();
-    let output = match prepared {
-        OpsKind::Tracked(prepared) => prepared.finish((x_values, weight_values, layout), output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Tensor::from_primitive::<Autodiff<Flex>>(output)
-}
-
-#[derive(Debug)]
-struct Convolving;
-
-impl Backward<Flex, 2> for Convolving {
-    type State = (FlexTensor, FlexTensor, Layout);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = grads.consume::<Flex>(&ops.node);
-        let (x, weight, layout) = &ops.state;
-        let [x_node, weight_node] = ops.parents;
-        let wanted = [x_node.is_some(), weight_node.is_some()];
-        let run = if is_double(x) { backward::<f64> } else { backward::<f32> };
-        let [dx, dw] = run(x, weight, gradient, layout, wanted);
-        for (node, gradient) in [(x_node, dx), (weight_node, dw)] {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                grads.register::<Flex>(node.id, gradient);
-            }
-        }
+    let (nodes, state) = ([x_node, weight_node], (x_values, weight_values, layout));
+    match is_double(&state.0) {
+        true => recorded(nodes, forward::<f64>(&state), state, backward::<f64>),
+        false => recorded(nodes, forward::<f32>(&state), state, backward::<f32>),
     }
 }
+
+/// Input, weight, and where everything lies.
+type State = (FlexTensor, FlexTensor, Layout);
 
 /// Memory of a thread, reused from image to image: what is zero stays zero.
 struct Scratch<T> {
@@ -92,7 +64,7 @@ impl<T: Real> Scratch<T> {
     }
 }
 
-fn forward<T: Real>(x: &FlexTensor, weight: &FlexTensor, layout: &Layout) -> FlexTensor {
+fn forward<T: Real>((x, weight, layout): &State) -> FlexTensor {
     let (x, weight) = (values::<T>(x), values::<T>(weight));
     let (inputs, outputs) = (layout.inputs * layout.area(), layout.outputs * layout.out_area());
     let taps = layout.taps();
@@ -172,10 +144,8 @@ fn phases<T: Real>(weight: &[T], layout: &Layout) -> Vec<Phase<T>> {
 }
 
 fn backward<T: Real>(
-    x: &FlexTensor,
-    weight: &FlexTensor,
+    (x, weight, layout): &State,
     gradient: FlexTensor,
-    layout: &Layout,
     [wants_x, wants_weight]: [bool; 2],
 ) -> [Option<FlexTensor>; 2] {
     let (x_shape, weight_shape) = (x.shape(), weight.shape());

@@ -16,17 +16,29 @@ pub(super) use real::Real;
 pub(super) use sample::sample;
 
 use std::borrow::Cow;
+use std::fmt::Debug;
 
 use burn_autodiff::Autodiff;
+use burn_autodiff::checkpoint::base::Checkpointer;
+use burn_autodiff::checkpoint::strategy::NoCheckpointing;
+use burn_autodiff::grads::Gradients;
+use burn_autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn_backend::{DType, Shape, TensorData, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 use burn_tensor::Tensor;
 
-/// Runs code as compiled for the widest vectors of the machine. What it writes to is among the arguments: a closure that
-/// captures it mutably, or is called as `FnOnce`, would be called through a function that is compiled for any machine. The
-/// closure must be `#[inline(always)]`.
+/// Runs a closure as compiled for the widest vectors of the machine. What it writes to is its argument: a closure that
+/// captures it mutably, or is called as `FnOnce`, would be called through a function that is compiled for any machine.
+macro_rules! vectorised {
+    ($argument:expr, |$parameter:ident $(: $kind:ty)?| $body:expr) => {
+        $crate::train::kernels::dispatched($argument, #[inline(always)] |$parameter $(: $kind)?| $body)
+    };
+}
+use vectorised;
+
+/// What [`vectorised!`] is made of; it marks the closure `#[inline(always)]`.
 #[inline(always)]
-fn vectorised<A, R>(arguments: A, run: impl Fn(A) -> R) -> R {
+fn dispatched<A, R>(arguments: A, run: impl Fn(A) -> R) -> R {
     struct Call<A, F>(A, F);
     impl<A, R, F: Fn(A) -> R> pulp::NullaryFnOnce for Call<A, F> {
         type Output = R;
@@ -44,13 +56,45 @@ fn has_fused_multiply_add() -> bool {
     cfg!(target_arch = "aarch64") || !matches!(pulp::Arch::new(), pulp::Arch::Scalar)
 }
 
-/// A tensor of the CPU with its place in the graph of gradients.
-type Node = burn_autodiff::ops::NodeGuard;
-
 /// The tensor's numbers and its place in the graph, if it is on the CPU and gradients are recorded.
-fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> Option<(FlexTensor, Node)> {
+fn on_cpu<const D: usize>(tensor: &Tensor<D>) -> Option<(FlexTensor, NodeGuard)> {
     let primitive = tensor.clone().try_into_primitive::<Autodiff<Flex>>().ok()?;
     Some(primitive.into_parts())
+}
+
+/// From what an operation keeps, the gradient of its output and whose gradients are wanted to the gradients of its inputs.
+type Derivative<S, const N: usize> = fn(&S, FlexTensor, [bool; N]) -> [Option<FlexTensor>; N];
+
+/// An operation whose gradient is ours.
+#[derive(Debug)]
+struct Recorded<S, const N: usize>(Derivative<S, N>);
+
+impl<S: Clone + Debug + Send + 'static, const N: usize> Backward<Flex, N> for Recorded<S, N> {
+    type State = S;
+
+    fn backward(self, ops: Ops<S, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = grads.consume::<Flex>(&ops.node);
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        for (parent, result) in ops.parents.into_iter().zip((self.0)(&ops.state, gradient, wanted)) {
+            if let (Some(parent), Some(result)) = (parent, result) {
+                grads.register::<Flex>(parent.id, result);
+            }
+        }
+    }
+}
+
+/// The result of an operation on `inputs` as a tensor whose gradients `derivative` computes from `state`.
+fn recorded<S: Clone + Debug + Send + 'static, const N: usize>(
+    inputs: [NodeGuard; N],
+    output: FlexTensor,
+    state: S,
+    derivative: Derivative<S, N>,
+) -> Tensor<4> {
+    let output = match Recorded(derivative).prepare::<NoCheckpointing>(inputs).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(state, output),
+        OpsKind::UnTracked(prepared) => prepared.finish(output),
+    };
+    Tensor::from_primitive::<Autodiff<Flex>>(output)
 }
 
 /// The numbers, row-major.

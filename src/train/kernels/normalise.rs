@@ -4,18 +4,13 @@
 //! `y = act(z)`. Backwards, with `dz = act'(z) dy`: `dβ = Σ dz`, `dγ = Σ dz x̂` and
 //! `dx = γ / √(v + ε) · (dz − dβ/m − x̂ dγ/m)` (Ioffe and Szegedy, arXiv 1502.03167, section 3).
 
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_backend::{Shape, TensorMetadata};
 use burn_flex::{Flex, FlexTensor};
 use burn_tensor::Tensor;
 use burn_tensor::module::{BatchNormTrainOutput, batch_norm_train};
 use rayon::prelude::*;
 
-use super::{Real, into_vec, is_double, on_cpu, tensor_of, values, vectorised};
+use super::{Real, into_vec, is_double, on_cpu, recorded, tensor_of, values, vectorised};
 use crate::config::Activation;
 use crate::train::activation::activate;
 
@@ -58,16 +53,9 @@ pub(in crate::train) fn normalise(
         Tensor::<1>::from_primitive::<Flex>(tensor)
     };
     let (mean, variance) = (statistic(&state.mean, &state.x), statistic(&state.variance, &state.x));
-    let prepared = Normalisation.prepare::<NoCheckpointing>([x_node, gamma_node, beta_node]).compute_bound().stateful();
-    let output = match prepared {
-        OpsKind::Tracked(prepared) => prepared.finish(state, output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Normalised { output: Tensor::from_primitive::<Autodiff<Flex>>(output), mean, variance }
+    let derivative = if is_double(&state.x) { backward::<f64> } else { backward::<f32> };
+    Normalised { output: recorded([x_node, gamma_node, beta_node], output, state, derivative), mean, variance }
 }
-
-#[derive(Debug)]
-struct Normalisation;
 
 #[derive(Debug, Clone)]
 struct State {
@@ -77,21 +65,6 @@ struct State {
     mean: Vec<f64>,
     variance: Vec<f64>,
     activation: Activation,
-}
-
-impl Backward<Flex, 3> for Normalisation {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = grads.consume::<Flex>(&ops.node);
-        let run = if is_double(&gradient) { backward::<f64> } else { backward::<f32> };
-        let results = run(&ops.state, gradient);
-        for (parent, result) in ops.parents.into_iter().zip(results) {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, result);
-            }
-        }
-    }
 }
 
 /// Sizes of `[N, C, H, W]`: channels and positions of one plane.
@@ -125,7 +98,7 @@ fn forward<T: Real>(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, activati
     (tensor_of(output, shape), State { x, gamma, beta, mean, variance, activation })
 }
 
-fn backward<T: Real>(state: &State, gradient: FlexTensor) -> [FlexTensor; 3] {
+fn backward<T: Real>(state: &State, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
     let (channels, area) = planes(&state.x);
     let shape = state.x.shape();
     let input = values::<T>(&state.x);
@@ -149,17 +122,13 @@ fn backward<T: Real>(state: &State, gradient: FlexTensor) -> [FlexTensor; 3] {
         let a = -scale * inverse * gamma / count;
         let b = -scale * beta / count - a * state.mean[channel];
         let (scale, a, b) = (T::of(scale), T::of(a), T::of(b));
-        vectorised(
-            dz,
-            #[inline(always)]
-            |dz| dz.iter_mut().zip(x).for_each(|(dz, x)| *dz = scale * *dz + a * *x + b),
-        );
+        vectorised!(dz, |dz| dz.iter_mut().zip(x).for_each(|(dz, x)| *dz = scale * *dz + a * *x + b));
     });
     let vector = |part: usize| {
         let values: Vec<T> = sums.iter().map(|sums| T::of(sums[part])).collect();
         tensor_of(values, Shape::new([channels]))
     };
-    [tensor_of(gradient, shape), vector(1), vector(0)]
+    [tensor_of(gradient, shape), vector(1), vector(0)].map(Some)
 }
 
 /// Sums over the planes of each channel, in the order of the images whatever thread computed them.
@@ -179,71 +148,44 @@ const LANES: usize = 16;
 const BLOCK: usize = 64;
 
 fn sum<T: Real>(values: &[T], of: impl Fn(T) -> T) -> f64 {
-    vectorised(
-        (),
-        #[inline(always)]
-        |()| {
-            let mut total = 0.0;
-            for block in values.chunks(LANES * BLOCK) {
-                let mut lanes = [T::zero(); LANES];
-                let (whole, rest) = block.as_chunks::<LANES>();
-                for chunk in whole {
-                    for lane in 0..LANES {
-                        lanes[lane] = lanes[lane] + of(chunk[lane]);
-                    }
+    vectorised!(values, |values: &[T]| {
+        let mut total = 0.0;
+        for block in values.chunks(LANES * BLOCK) {
+            let mut lanes = [T::zero(); LANES];
+            let (whole, rest) = block.as_chunks::<LANES>();
+            for chunk in whole {
+                for lane in 0..LANES {
+                    lanes[lane] = lanes[lane] + of(chunk[lane]);
                 }
-                total += rest.iter().map(|value| of(*value).wide()).sum::<f64>();
-                total += lanes.iter().map(|lane| lane.wide()).sum::<f64>();
             }
-            total
-        },
-    )
+            total += rest.iter().map(|value| of(*value).wide()).sum::<f64>();
+            total += lanes.iter().map(|lane| lane.wide()).sum::<f64>();
+        }
+        total
+    })
 }
 
-fn apply<T: Real>(x: &[T], y: &mut [T], scale: T, shift: T, activation: Activation) {
+/// The slope below 0 of what is straight on both sides of it; nothing for SiLU.
+fn slope_below<T: Real>(activation: Activation) -> Option<T> {
     match activation {
-        Activation::Silu => map(
-            x,
-            y,
-            #[inline(always)]
-            |x| {
-                let z = x * scale + shift;
-                z * sigmoid(z)
-            },
-        ),
-        Activation::Relu => map(
-            x,
-            y,
-            #[inline(always)]
-            |x| (x * scale + shift).max(T::zero()),
-        ),
-        Activation::LeakyRelu { slope } => {
-            let slope = T::of(f64::from(slope));
-            map(
-                x,
-                y,
-                #[inline(always)]
-                |x| {
-                    let z = x * scale + shift;
-                    if z > T::zero() { z } else { z * slope }
-                },
-            );
-        }
-        Activation::Identity => map(
-            x,
-            y,
-            #[inline(always)]
-            |x| x * scale + shift,
-        ),
+        Activation::Silu => None,
+        Activation::Relu => Some(T::zero()),
+        Activation::LeakyRelu { slope } => Some(T::of(f64::from(slope))),
+        Activation::Identity => Some(T::one()),
     }
 }
 
-fn map<T: Real>(x: &[T], y: &mut [T], of: impl Fn(T) -> T) {
-    vectorised(
-        y,
-        #[inline(always)]
-        |y| y.iter_mut().zip(x).for_each(|(y, x)| *y = of(*x)),
-    );
+fn apply<T: Real>(x: &[T], y: &mut [T], scale: T, shift: T, activation: Activation) {
+    match slope_below(activation) {
+        None => vectorised!(y, |y| y.iter_mut().zip(x).for_each(|(y, x)| {
+            let z = *x * scale + shift;
+            *y = z * sigmoid(z);
+        })),
+        Some(slope) => vectorised!(y, |y| y.iter_mut().zip(x).for_each(|(y, x)| {
+            let z = *x * scale + shift;
+            *y = if z > T::zero() { z } else { z * slope };
+        })),
+    }
 }
 
 #[inline(always)]
@@ -253,8 +195,8 @@ fn sigmoid<T: Real>(z: T) -> T {
 
 /// Turns the gradient of `y` into that of `z` and gives the sums of `dz` and `dz · x̂`.
 fn activation_gradient<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], activation: Activation) -> [f64; 2] {
-    match activation {
-        Activation::Silu => differentiate(
+    match slope_below(activation) {
+        None => differentiate(
             x,
             dz,
             of,
@@ -264,63 +206,42 @@ fn activation_gradient<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], activation: A
                 s * (T::one() + z * (T::one() - s))
             },
         ),
-        Activation::Relu => differentiate(
+        Some(slope) => differentiate(
             x,
             dz,
             of,
             #[inline(always)]
-            |z| if z > T::zero() { T::one() } else { T::zero() },
-        ),
-        Activation::LeakyRelu { slope } => {
-            let slope = T::of(f64::from(slope));
-            differentiate(
-                x,
-                dz,
-                of,
-                #[inline(always)]
-                |z| if z > T::zero() { T::one() } else { slope },
-            )
-        }
-        Activation::Identity => differentiate(
-            x,
-            dz,
-            of,
-            #[inline(always)]
-            |_| T::one(),
+            |z| if z > T::zero() { T::one() } else { slope },
         ),
     }
 }
 
 fn differentiate<T: Real>(x: &[T], dz: &mut [T], of: [T; 4], slope: impl Fn(T) -> T) -> [f64; 2] {
     let [mean, inverse, gamma, beta] = of;
-    vectorised(
-        dz,
-        #[inline(always)]
-        |dz: &mut [T]| {
-            let mut totals = [0.0; 2];
-            for (dz, x) in dz.chunks_mut(LANES * BLOCK).zip(x.chunks(LANES * BLOCK)) {
-                let (mut plain, mut weighted) = ([T::zero(); LANES], [T::zero(); LANES]);
-                let ((whole_dz, rest_dz), (whole_x, rest_x)) = (dz.as_chunks_mut::<LANES>(), x.as_chunks::<LANES>());
-                for (dz, x) in whole_dz.iter_mut().zip(whole_x) {
-                    for lane in 0..LANES {
-                        let normalised = (x[lane] - mean) * inverse;
-                        dz[lane] = dz[lane] * slope(gamma * normalised + beta);
-                        plain[lane] = plain[lane] + dz[lane];
-                        weighted[lane] = weighted[lane] + dz[lane] * normalised;
-                    }
-                }
-                for (lane, (dz, x)) in rest_dz.iter_mut().zip(rest_x).enumerate() {
-                    let normalised = (*x - mean) * inverse;
-                    *dz = *dz * slope(gamma * normalised + beta);
-                    plain[lane] = plain[lane] + *dz;
-                    weighted[lane] = weighted[lane] + *dz * normalised;
-                }
+    vectorised!(dz, |dz: &mut [T]| {
+        let mut totals = [0.0; 2];
+        for (dz, x) in dz.chunks_mut(LANES * BLOCK).zip(x.chunks(LANES * BLOCK)) {
+            let (mut plain, mut weighted) = ([T::zero(); LANES], [T::zero(); LANES]);
+            let ((whole_dz, rest_dz), (whole_x, rest_x)) = (dz.as_chunks_mut::<LANES>(), x.as_chunks::<LANES>());
+            for (dz, x) in whole_dz.iter_mut().zip(whole_x) {
                 for lane in 0..LANES {
-                    totals[0] += plain[lane].wide();
-                    totals[1] += weighted[lane].wide();
+                    let normalised = (x[lane] - mean) * inverse;
+                    dz[lane] = dz[lane] * slope(gamma * normalised + beta);
+                    plain[lane] = plain[lane] + dz[lane];
+                    weighted[lane] = weighted[lane] + dz[lane] * normalised;
                 }
             }
-            totals
-        },
-    )
+            for (lane, (dz, x)) in rest_dz.iter_mut().zip(rest_x).enumerate() {
+                let normalised = (*x - mean) * inverse;
+                *dz = *dz * slope(gamma * normalised + beta);
+                plain[lane] = plain[lane] + *dz;
+                weighted[lane] = weighted[lane] + *dz * normalised;
+            }
+            for lane in 0..LANES {
+                totals[0] += plain[lane].wide();
+                totals[1] += weighted[lane].wide();
+            }
+        }
+        totals
+    })
 }

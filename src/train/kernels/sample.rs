@@ -5,18 +5,13 @@
 //! `∂y/∂px = (1 − fy)(v01 − v00) + fy (v11 − v10)`, `∂y/∂py` likewise. A coordinate that was clamped has no gradient, and
 //! on a position the derivative is the one to its right, as in PyTorch's `grid_sample`.
 
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, Ops, OpsKind};
 use burn_backend::TensorMetadata;
-use burn_flex::{Flex, FlexTensor};
+use burn_flex::FlexTensor;
 use burn_tensor::ops::{GridSampleOptions, GridSamplePaddingMode, InterpolateMode};
 use burn_tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::{Real, into_vec, is_double, on_cpu, tensor_of, values};
+use super::{Real, into_vec, is_double, on_cpu, recorded, tensor_of, values};
 use crate::dysample::{Geometry, Kernel, ScratchPool, Tensors, Upsampling};
 
 /// `x` `[N, C, H, W]` sampled at `offset` `[N, 2·groups·scale², H, W]`, in pixels of `x`, to `[N, C, scale·H, scale·W]`.
@@ -27,90 +22,65 @@ pub(in crate::train) fn sample(x: Tensor<4>, offset: Tensor<4>, scale: usize, gr
         return by_grid_sample(x, offset, scale, groups);
     };
     drop((x, offset));
-    let output = match is_double(&x_values) {
-        true => forward(&x_values, &offset_values, &geometry),
-        false => forward_simd(&x_values, &offset_values, geometry),
-    };
-    let prepared = Sampling.prepare::<NoCheckpointing>([x_node, offset_node]).compute_bound().stateful();
-    let output = match prepared {
-        OpsKind::Tracked(prepared) => prepared.finish((x_values, offset_values, geometry), output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    };
-    Tensor::from_primitive::<Autodiff<Flex>>(output)
-}
-
-#[derive(Debug)]
-struct Sampling;
-
-impl Backward<Flex, 2> for Sampling {
-    type State = (FlexTensor, FlexTensor, Geometry);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = grads.consume::<Flex>(&ops.node);
-        let (x, offset, geometry) = &ops.state;
-        let run = if is_double(x) { backward::<f64> } else { backward::<f32> };
-        for (parent, result) in ops.parents.into_iter().zip(run(x, offset, geometry, gradient)) {
-            if let Some(parent) = parent {
-                grads.register::<Flex>(parent.id, result);
-            }
-        }
+    let (nodes, state) = ([x_node, offset_node], (x_values, offset_values, geometry));
+    match is_double(&state.0) {
+        true => recorded(nodes, forward(&state), state, backward::<f64>),
+        false => recorded(nodes, forward_simd(&state), state, backward::<f32>),
     }
 }
 
+/// Map, offsets, and their shapes.
+type State = (FlexTensor, FlexTensor, Geometry);
+
 /// The kernels that inference uses, so that training sees the same bits.
-fn forward_simd(x: &FlexTensor, offset: &FlexTensor, geometry: Geometry) -> FlexTensor {
+fn forward_simd((x, offset, geometry): &State) -> FlexTensor {
     let mut output = vec![0f32; geometry.output_shape().iter().product()];
     let (x, offset) = (values::<f32>(x), values::<f32>(offset));
     let scratch = ScratchPool::default();
     let tensors = Tensors { x: &x, offset: &offset, y: &mut output };
     let threads = rayon::current_num_threads();
-    let upsample = Upsampling::new(Kernel::best(), geometry, tensors, &scratch, threads);
+    let upsample = Upsampling::new(Kernel::best(), *geometry, tensors, &scratch, threads);
     (0..upsample.parts()).into_par_iter().for_each(|part| upsample.run(part));
     drop(upsample);
     tensor_of(output, geometry.output_shape().into())
 }
 
-fn forward(x: &FlexTensor, offset: &FlexTensor, geometry: &Geometry) -> FlexTensor {
+fn forward((x, offset, geometry): &State) -> FlexTensor {
     let (x, offset) = (values::<f64>(x), values::<f64>(offset));
     let (area, pixels) = (geometry.positions(), geometry.pixels());
     let mut output = vec![0f64; geometry.output_shape().iter().product()];
     output.chunks_exact_mut(pixels * geometry.group_channels()).enumerate().for_each(|(part, output)| {
-        let points = Points::new(&offset, geometry, part);
+        let points = points_of(&offset, geometry, part);
         for (channel, output) in output.chunks_exact_mut(pixels).enumerate() {
             let start = (part * geometry.group_channels() + channel) * area;
             let map = &x[start..start + area];
-            points.0.iter().zip(output).for_each(|(point, output)| *output = point.value(map));
+            points.iter().zip(output).for_each(|(point, output)| *output = point.value(map));
         }
     });
     tensor_of(output, geometry.output_shape().into())
 }
 
-fn backward<T: Real>(
-    x: &FlexTensor,
-    offset: &FlexTensor,
-    geometry: &Geometry,
-    gradient: FlexTensor,
-) -> [FlexTensor; 2] {
+fn backward<T: Real>((x, offset, geometry): &State, gradient: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
     let (area, pixels, channels) = (geometry.positions(), geometry.pixels(), geometry.group_channels());
     let (x_values, offsets, gradient) = (values::<T>(x), values::<T>(offset), into_vec::<T>(gradient));
     let mut dx = vec![T::zero(); x_values.len()];
     let parts = dx.par_chunks_exact_mut(channels * area).enumerate();
     let point_gradients: Vec<Vec<[T; 2]>> = parts
         .map(|(part, dx)| {
-            let points = Points::new(&offsets, geometry, part);
+            let points = points_of(&offsets, geometry, part);
             let mut of_points = vec![[T::zero(); 2]; pixels];
             for channel in 0..channels {
                 let plane = part * channels + channel;
                 let map = &x_values[plane * area..(plane + 1) * area];
                 let gradient = &gradient[plane * pixels..(plane + 1) * pixels];
                 let dx = &mut dx[channel * area..(channel + 1) * area];
-                for ((point, gradient), of_point) in points.0.iter().zip(gradient).zip(&mut of_points) {
+                for ((point, gradient), of_point) in points.iter().zip(gradient).zip(&mut of_points) {
                     point.scatter(dx, *gradient);
                     let [px, py] = point.slopes(map);
                     *of_point = [of_point[0] + *gradient * px, of_point[1] + *gradient * py];
                 }
             }
-            of_points.iter_mut().zip(&points.0).for_each(|(of_point, point)| {
+            of_points.iter_mut().zip(&points).for_each(|(of_point, point)| {
                 let free = |free: bool| if free { T::one() } else { T::zero() };
                 *of_point = [of_point[0] * free(point.free[0]), of_point[1] * free(point.free[1])];
             });
@@ -124,7 +94,7 @@ fn backward<T: Real>(
             d_offset[at[1]] = of_points[pixel][1];
         });
     }
-    [tensor_of(dx, x.shape()), tensor_of(d_offset, offset.shape())]
+    [tensor_of(dx, x.shape()), tensor_of(d_offset, offset.shape())].map(Some)
 }
 
 /// Calls with each output pixel of an image and group, and where its two offsets lie.
@@ -139,22 +109,18 @@ fn for_each_point(geometry: &Geometry, part: usize, mut with: impl FnMut(usize, 
 }
 
 /// Where the output pixels of one image and group are sampled.
-struct Points<T>(Vec<Point<T>>);
-
-impl<T: Real> Points<T> {
-    fn new(offsets: &[T], geometry: &Geometry, part: usize) -> Self {
-        let (height, width) = geometry.map_size();
-        let [_, _, rows, columns] = geometry.output_shape();
-        let scale = geometry.scale();
-        let mut points = Vec::with_capacity(rows * columns);
-        for_each_point(geometry, part, |pixel, at| {
-            let (row, column) = (pixel / columns / scale, pixel % columns / scale);
-            let x = T::of(column as f64) + offsets[at[0]];
-            let y = T::of(row as f64) + offsets[at[1]];
-            points.push(Point::new([x, y], width, height));
-        });
-        Self(points)
-    }
+fn points_of<T: Real>(offsets: &[T], geometry: &Geometry, part: usize) -> Vec<Point<T>> {
+    let (height, width) = (geometry.height, geometry.width);
+    let [_, _, rows, columns] = geometry.output_shape();
+    let scale = geometry.scale;
+    let mut points = Vec::with_capacity(rows * columns);
+    for_each_point(geometry, part, |pixel, at| {
+        let (row, column) = (pixel / columns / scale, pixel % columns / scale);
+        let x = T::of(column as f64) + offsets[at[0]];
+        let y = T::of(row as f64) + offsets[at[1]];
+        points.push(Point::new([x, y], width, height));
+    });
+    points
 }
 
 #[derive(Clone, Copy)]

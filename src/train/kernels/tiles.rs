@@ -40,23 +40,11 @@ pub(super) fn accumulate<T: Real>(
     result: &mut [T],
     (outputs, positions): (usize, usize),
 ) {
-    if has_fused_multiply_add() {
-        vectorised(
-            result,
-            #[inline(always)]
-            |result| {
-                accumulate_in::<T, true>(weights, taps, source, result, (outputs, positions));
-            },
-        );
-    } else {
-        vectorised(
-            result,
-            #[inline(always)]
-            |result| {
-                accumulate_in::<T, false>(weights, taps, source, result, (outputs, positions));
-            },
-        );
-    }
+    let fused = has_fused_multiply_add();
+    vectorised!(result, |result| match fused {
+        true => accumulate_in::<T, true>(weights, taps, source, result, (outputs, positions)),
+        false => accumulate_in::<T, false>(weights, taps, source, result, (outputs, positions)),
+    });
 }
 
 #[inline(always)]
@@ -114,19 +102,11 @@ fn tile_of_sums<T: Real, const FUSED: bool>(
 
 /// Adds to `result[a][b]` the products of `left[starts[a]..]` and `right[taps[b]..]` over `positions`.
 pub(super) fn dots<T: Real>(left: (&[T], &[usize]), right: (&[T], &[usize]), positions: usize, result: &mut [T]) {
-    if has_fused_multiply_add() {
-        vectorised(
-            result,
-            #[inline(always)]
-            |result| dots_in::<T, true>(left, right, positions, result),
-        );
-    } else {
-        vectorised(
-            result,
-            #[inline(always)]
-            |result| dots_in::<T, false>(left, right, positions, result),
-        );
-    }
+    let fused = has_fused_multiply_add();
+    vectorised!(result, |result| match fused {
+        true => dots_in::<T, true>(left, right, positions, result),
+        false => dots_in::<T, false>(left, right, positions, result),
+    });
 }
 
 #[inline(always)]

@@ -1,7 +1,9 @@
 //! Task-aligned assignment: which anchor points answer for which object (Feng et al., *TOOD*, arXiv 2108.07755).
 
+use super::Target;
 use super::ciou::{Object, ciou};
-use super::{Point, Target};
+use super::maps::ImageMaps;
+use crate::train::kernels::Real;
 
 /// Points that answer for an object, before conflicts.
 const CANDIDATES: usize = 10;
@@ -21,15 +23,6 @@ pub struct Positive {
     pub score: f64,
 }
 
-/// What the network predicts for one image.
-pub(super) trait Predictions {
-    /// Probability of a class at a point, 0 to 1.
-    fn score(&self, point: usize, class: usize) -> f64;
-
-    /// Corners of the box at a point, in pixels.
-    fn corners(&self, point: usize) -> [f64; 4];
-}
-
 /// A point inside an object.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -39,16 +32,16 @@ struct Candidate {
 
 /// Assigns the points of one image: for each object the ten points inside it with the highest
 /// `score^0.5 · max(CIoU, 0)^6`; a point of several objects goes to that with the largest CIoU. In order of points.
-pub(super) fn assign(points: &[Point], targets: &[Target], predictions: &impl Predictions) -> Vec<Positive> {
+pub(super) fn assign<T: Real>(targets: &[Target], maps: &ImageMaps<'_, T>) -> Vec<Positive> {
     let objects: Vec<Object> = targets.iter().map(|target| Object::new(target.corners)).collect();
-    let overlap = |target: usize, point| ciou(predictions.corners(point), &objects[target]).max(0.0);
+    let overlap = |target: usize, point| ciou(maps.corners(point), &objects[target]).0.max(0.0);
     let metric = |target: usize, point, overlap: f64| {
-        predictions.score(point, targets[target].class).powf(SCORE_POWER) * overlap.powi(OVERLAP_POWER)
+        maps.score(point, targets[target].class).powf(SCORE_POWER) * overlap.powi(OVERLAP_POWER)
     };
     // Objects by point, in order of points.
     let mut taken: std::collections::BTreeMap<usize, Vec<usize>> = std::collections::BTreeMap::new();
     for (number, target) in targets.iter().enumerate() {
-        let inside = (0..points.len()).filter(|point| points[*point].is_inside(target));
+        let inside = (0..maps.points.len()).filter(|point| maps.points[*point].is_inside(target));
         let candidates =
             inside.map(|point| Candidate { point, metric: metric(number, point, overlap(number, point)) }).collect();
         for point in best(candidates) {

@@ -8,42 +8,11 @@ use std::ops::{Add, Div, Mul, Sub};
 /// Keeps denominators away from 0, as in the official code.
 const EPSILON: f64 = 1e-7;
 
-/// What the formula needs of a number.
-pub(super) trait Number:
-    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
-{
-    fn constant(value: f64) -> Self;
-    fn value(self) -> f64;
-    fn atan(self) -> Self;
-
-    fn min(self, other: Self) -> Self {
-        if other.value() < self.value() { other } else { self }
-    }
-
-    fn max(self, other: Self) -> Self {
-        if other.value() > self.value() { other } else { self }
-    }
-}
-
-impl Number for f64 {
-    fn constant(value: f64) -> Self {
-        value
-    }
-
-    fn value(self) -> f64 {
-        self
-    }
-
-    fn atan(self) -> Self {
-        f64::atan(self)
-    }
-}
-
 /// A value with its derivatives by the four sides of a box: differentiation in forward mode.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Dual {
+struct Dual {
     value: f64,
-    pub(super) slopes: [f64; 4],
+    slopes: [f64; 4],
 }
 
 impl Dual {
@@ -54,8 +23,21 @@ impl Dual {
         Self { value, slopes }
     }
 
-    fn chain(self, value: f64, slope: f64) -> Self {
-        Self { value, slopes: self.slopes.map(|own| own * slope) }
+    fn constant(value: f64) -> Self {
+        Self { value, slopes: [0.0; 4] }
+    }
+
+    fn atan(self) -> Self {
+        let slope = 1.0 / (1.0 + self.value * self.value);
+        Self { value: self.value.atan(), slopes: self.slopes.map(|own| own * slope) }
+    }
+
+    fn min(self, other: Self) -> Self {
+        if other.value < self.value { other } else { self }
+    }
+
+    fn max(self, other: Self) -> Self {
+        if other.value > self.value { other } else { self }
     }
 
     fn join(self, other: Self, value: f64, slope: f64, other_slope: f64) -> Self {
@@ -97,20 +79,6 @@ impl Div for Dual {
     }
 }
 
-impl Number for Dual {
-    fn constant(value: f64) -> Self {
-        Self { value, slopes: [0.0; 4] }
-    }
-
-    fn value(self) -> f64 {
-        self.value
-    }
-
-    fn atan(self) -> Self {
-        self.chain(self.value.atan(), 1.0 / (1.0 + self.value * self.value))
-    }
-}
-
 /// A labelled box and what the formula needs of it. Like the official code, which holds labels in f32 whatever the network
 /// computes in, it computes these in f32, so that both can be compared to the last digits.
 #[derive(Debug, Clone, Copy)]
@@ -137,30 +105,26 @@ impl Object {
     }
 }
 
-/// CIoU of a box by its corners `x1, y1, x2, y2` with an object.
-pub(super) fn ciou<N: Number>(a: [N; 4], object: &Object) -> N {
-    let (zero, epsilon) = (N::constant(0.0), N::constant(EPSILON));
-    let b = object.corners.map(N::constant);
+/// CIoU of a predicted box by its corners `x1, y1, x2, y2` with an object, and its derivatives by these.
+#[inline(always)]
+pub(super) fn ciou(predicted: [f64; 4], object: &Object) -> (f64, [f64; 4]) {
+    let a: [Dual; 4] = std::array::from_fn(|n| Dual::variable(predicted[n], n));
+    let (zero, epsilon) = (Dual::constant(0.0), Dual::constant(EPSILON));
+    let b = object.corners.map(Dual::constant);
     let (w, h) = (a[2] - a[0], a[3] - a[1] + epsilon);
     let width = (a[2].min(b[2]) - a[0].max(b[0])).max(zero);
     let height = (a[3].min(b[3]) - a[1].max(b[1])).max(zero);
     let intersection = width * height;
-    let iou = intersection / (w * h + N::constant(object.area) - intersection + epsilon);
-    let square = |x: N| x * x;
+    let iou = intersection / (w * h + Dual::constant(object.area) - intersection + epsilon);
+    let square = |x: Dual| x * x;
     let around = square(a[2].max(b[2]) - a[0].min(b[0])) + square(a[3].max(b[3]) - a[1].min(b[1])) + epsilon;
-    let [across, down] = object.sums.map(N::constant);
-    let distance = (square(across - a[0] - a[2]) + square(down - a[1] - a[3])) / N::constant(4.0);
+    let [across, down] = object.sums.map(Dual::constant);
+    let distance = (square(across - a[0] - a[2]) + square(down - a[1] - a[3])) / Dual::constant(4.0);
     let pi = std::f64::consts::PI;
-    let v = N::constant(4.0 / (pi * pi)) * square(N::constant(object.angle) - (w / h).atan());
-    let alpha = N::constant(v.value() / (v.value() - iou.value() + 1.0 + EPSILON));
-    iou - (distance / around + v * alpha)
-}
-
-/// The CIoU of a predicted box with an object, and its derivatives by the predicted sides.
-pub(super) fn ciou_with_slopes(predicted: [f64; 4], object: &Object) -> (f64, [f64; 4]) {
-    let predicted = std::array::from_fn(|n| Dual::variable(predicted[n], n));
-    let result = ciou(predicted, object);
-    (result.value, result.slopes)
+    let v = Dual::constant(4.0 / (pi * pi)) * square(Dual::constant(object.angle) - (w / h).atan());
+    let alpha = Dual::constant(v.value / (v.value - iou.value + 1.0 + EPSILON));
+    let ciou = iou - (distance / around + v * alpha);
+    (ciou.value, ciou.slopes)
 }
 
 #[cfg(test)]
@@ -169,19 +133,19 @@ mod tests {
 
     #[test]
     fn equal_boxes_have_one_and_distant_ones_less_than_zero() {
-        assert!((ciou([0.0, 0.0, 2.0, 3.0], &Object::new([0.0, 0.0, 2.0, 3.0])) - 1.0).abs() < 1e-6);
-        assert!(ciou([0.0, 0.0, 1.0, 1.0], &Object::new([9.0, 9.0, 10.0, 10.0])) < -0.5);
+        assert!((ciou([0.0, 0.0, 2.0, 3.0], &Object::new([0.0, 0.0, 2.0, 3.0])).0 - 1.0).abs() < 1e-6);
+        assert!(ciou([0.0, 0.0, 1.0, 1.0], &Object::new([9.0, 9.0, 10.0, 10.0])).0 < -0.5);
     }
 
     #[test]
     fn slopes_are_those_of_small_steps_with_alpha_held() {
         // Boxes of the same shape: v is 0 and of second order, so that alpha does not matter to a small step.
         let (predicted, object) = ([0.2, 0.1, 2.2, 3.1], Object::new([0.0, 0.0, 2.0, 3.0]));
-        let (value, slopes) = ciou_with_slopes(predicted, &object);
+        let (value, slopes) = ciou(predicted, &object);
         for side in 0..4 {
             let mut moved = predicted;
             moved[side] += 1e-6;
-            let slope = (ciou(moved, &object) - value) / 1e-6;
+            let slope = (ciou(moved, &object).0 - value) / 1e-6;
             assert!((slope - slopes[side]).abs() < 1e-4, "{side}: {slope} {}", slopes[side]);
         }
     }

@@ -3,7 +3,6 @@
 use burn_tensor::{DType, Tensor};
 
 use super::Point;
-use super::assign::Predictions;
 use crate::architecture::REG_MAX;
 use crate::train::kernels::Real;
 use crate::train::network::LevelMaps;
@@ -209,15 +208,15 @@ impl<T: Real> ImageMaps<'_, T> {
         let (area, boxes) = (self.areas[level], self.boxes[level]);
         [0, 1, 2, 3].map(|side| Side::new(std::array::from_fn(|bin| boxes[(side * REG_MAX + bin) * area + at].wide())))
     }
-}
 
-impl<T: Real> Predictions for ImageMaps<'_, T> {
-    fn score(&self, point: usize, class: usize) -> f64 {
+    /// Probability of a class at a point, 0 to 1.
+    pub(super) fn score(&self, point: usize, class: usize) -> f64 {
         let (level, at) = self.class_at(point, class);
         1.0 / (1.0 + (-self.classes[level][at].wide()).exp())
     }
 
-    fn corners(&self, point: usize) -> [f64; 4] {
+    /// Corners of the box at a point, in pixels.
+    pub(super) fn corners(&self, point: usize) -> [f64; 4] {
         let [left, top, right, bottom] = self.sides(point).map(|side| side.distance);
         let Point { centre: [x, y], stride } = self.points[point];
         [x - left * stride, y - top * stride, x + right * stride, y + bottom * stride]

@@ -23,8 +23,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::assign::assign;
-use self::ciou::{Object, ciou_with_slopes};
+use self::ciou::{Object, ciou};
 use self::maps::{HeadMaps, ImageMaps, Numbers};
+use super::hyperparameters::Hyperparameters;
 use super::kernels::Real;
 use crate::architecture::REG_MAX;
 
@@ -54,23 +55,6 @@ impl Point {
         let [x, y] = self.centre;
         let [x1, y1, x2, y2] = target.corners;
         (x - x1).min(y - y1).min(x2 - x).min(y2 - y) > 1e-9
-    }
-}
-
-/// How much each term counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Gains {
-    /// Of the box term.
-    pub bbox: f64,
-    /// Of the class term.
-    pub class: f64,
-    /// Of the DFL term.
-    pub dfl: f64,
-}
-
-impl Default for Gains {
-    fn default() -> Self {
-        Self { bbox: 7.5, class: 0.5, dfl: 1.5 }
     }
 }
 
@@ -115,7 +99,7 @@ pub struct Loss {
 /// # Panics
 /// If there are not as many lists of targets as images in the maps.
 #[must_use]
-pub fn loss(branches: &[RawMaps], targets: &[Vec<Target>], gains: &Gains) -> Loss {
+pub fn loss(branches: &[RawMaps], targets: &[Vec<Target>], gains: &Hyperparameters) -> Loss {
     let mut loss = Loss { items: LossItems::default(), gradients: Vec::new(), assigned: Vec::new() };
     for (number, maps) in branches.iter().enumerate() {
         let weight = if number + 1 == branches.len() { 1.0 } else { AUXILIARY };
@@ -139,14 +123,14 @@ pub fn loss(branches: &[RawMaps], targets: &[Vec<Target>], gains: &Gains) -> Los
 fn branch_loss<T: Real>(
     maps: &HeadMaps<T>,
     targets: &[Vec<Target>],
-    gains: &Gains,
+    gains: &Hyperparameters,
     weight: f64,
 ) -> (LossItems, HeadMaps<T>, Vec<Vec<Positive>>) {
     assert_eq!(maps.batch, targets.len(), "one list of targets for each image");
     let points = maps.points();
     let images = (0..maps.batch).into_par_iter();
     let assigned: Vec<Vec<Positive>> =
-        images.map(|image| assign(&points, &targets[image], &maps.image(image, &points))).collect();
+        images.map(|image| assign(&targets[image], &maps.image(image, &points))).collect();
     let total: f64 = assigned.iter().flatten().map(|positive| positive.score).sum::<f64>().max(1.0);
     let mut gradient = maps.zeros();
     let scale = weight * maps.batch as f64 / total;
@@ -156,8 +140,8 @@ fn branch_loss<T: Real>(
         .enumerate()
         .map(|(image, mut gradient)| {
             let maps = maps.image(image, &points);
-            let class = class_term(&maps, &assigned[image], &targets[image], (&mut gradient, scale * gains.class));
-            let mut items = LossItems { class: class * gains.class / total, ..LossItems::default() };
+            let class = class_term(&maps, &assigned[image], &targets[image], (&mut gradient, scale * gains.cls));
+            let mut items = LossItems { class: class * gains.cls / total, ..LossItems::default() };
             for positive in &assigned[image] {
                 let object = &targets[image][positive.target];
                 let (bbox, dfl) = box_terms(&maps, positive, object, (&mut gradient, scale, gains));
@@ -202,7 +186,7 @@ fn box_terms<T: Real>(
     maps: &ImageMaps<'_, T>,
     positive: &Positive,
     object: &Target,
-    (gradient, scale, gains): (&mut maps::ImageGradient<'_, T>, f64, &Gains),
+    (gradient, scale, gains): (&mut maps::ImageGradient<'_, T>, f64, &Hyperparameters),
 ) -> (f64, f64) {
     let point = maps.points[positive.point];
     let cells = |corners: [f64; 4]| corners.map(|side| side / point.stride);
@@ -211,7 +195,7 @@ fn box_terms<T: Real>(
     let [left, top, right, bottom] = [0, 1, 2, 3].map(|side| sides[side].distance);
     let object = cells(object.corners);
     let predicted = [x - left, y - top, x + right, y + bottom];
-    let (ciou, slopes) = ciou_with_slopes(predicted, &Object::new(object));
+    let (ciou, slopes) = ciou(predicted, &Object::new(object));
     // The predicted corners fall with left and top, and rise with right and bottom.
     let signs = [-1.0, -1.0, 1.0, 1.0];
     let distances = [x - object[0], y - object[1], object[2] - x, object[3] - y];

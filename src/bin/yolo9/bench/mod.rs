@@ -23,7 +23,7 @@ use crate::exit::ExitStatus;
 use crate::logging::quietly;
 use crate::model::load_or_random;
 use crate::report::counted;
-use crate::statistics::{Interleaved, Spread, alternately, interleaved};
+use crate::statistics::{Interleaved, Spread, interleaved, is_first, run_interleaved};
 use crate::{devices, options};
 
 /// The stages of a detection, in order.
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         "execution": execution.json(),
         "runs": args.runs,
         "input": [prepared.size().height, prepared.size().width],
-        "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), spread.json())).collect::<Map<_, _>>(),
+        "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), json!(spread))).collect::<Map<_, _>>(),
     });
     if !args.json {
         print_stages(args, (session.threads, &execution), prepared.size(), &stages)?;
@@ -174,14 +174,12 @@ impl Bench<'_> {
         let mut numbers = 0..;
         let pairs = warmed_up(args.runs, || {
             let number = numbers.next().unwrap_or_default();
-            let [a, b] = alternately(number, |side| {
-                let (subject, prepared) = &mut sides[side];
-                subject.inference(prepared)
-            });
-            Ok((a?, b?))
+            let inference = |side: usize| sides[side].0.inference(sides[side].1);
+            run_interleaved(number, 2, inference).into_iter().collect::<anyhow::Result<Vec<_>>>()
         })?;
-        let (a, b): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let Interleaved { spreads: [a, b], ratio, interval: [low, high] } = interleaved(&a, &b);
+        let [a, b] = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect::<Vec<_>>());
+        let Interleaved { spreads: [a, b], ratio, interval: [low, high] } =
+            interleaved(&a, &b, |number| is_first(number + (args.runs / 5) as usize, 2, [0, 1]));
         let threads = options::compared_session(self.options).threads;
         if !args.json {
             print_line!("\ninference, interleaved, {}:", counted(threads, "thread"));
@@ -195,8 +193,8 @@ impl Bench<'_> {
             "model": other,
             "threads": threads,
             "inputs": [input(&ours), input(&theirs)],
-            "a": a.json(),
-            "b": b.json(),
+            "a": a,
+            "b": b,
             "ratio": ratio,
             "interval": [low, high],
         }))
@@ -252,11 +250,11 @@ impl Bench<'_> {
         for threads in &args.sweep {
             let session = options::session(self.options).threads(usize::from(*threads));
             let mut subject = self.subject(&args.model, &session)?;
-            let spread = Spread::of(&warmed_up(args.runs, || subject.inference(prepared))?);
+            let spread = Spread::of_times(&warmed_up(args.runs, || subject.inference(prepared))?);
             if !args.json {
                 print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
             }
-            spreads.insert(threads.to_string(), spread.json());
+            spreads.insert(threads.to_string(), json!(spread));
         }
         Ok(spreads.into())
     }
@@ -285,7 +283,7 @@ impl Subject {
         for run in measured {
             times.iter_mut().zip(run).for_each(|(times, time)| times.push(time));
         }
-        Ok(STAGES.into_iter().zip(times.iter().map(|times| Spread::of(times))).collect())
+        Ok(STAGES.into_iter().zip(times.iter().map(|times| Spread::of_times(times))).collect())
     }
 
     fn inference(&mut self, prepared: &Prepared) -> anyhow::Result<Duration> {

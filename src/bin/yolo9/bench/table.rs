@@ -16,7 +16,7 @@ use crate::exit::ExitStatus;
 use crate::logging::quietly;
 use crate::model::{is_config, load_or_random};
 use crate::report::{counted, progress_bar};
-use crate::statistics::{Interleaved, Spread, interleaved, median, rotated};
+use crate::statistics::{Interleaved, Spread, interleaved, is_first, rotated};
 use crate::weights::file_bytes;
 use crate::{memory, options, remedy};
 
@@ -76,8 +76,7 @@ pub(super) fn run(
         anyhow::bail!("{option}: measures one model on one device; leave it out of a table");
     }
     let usable = runtimes.iter().filter(|options| unusable(options).is_none());
-    let used: Vec<_> =
-        usable.map(|options| (devices::device(options), devices::precision(options).unwrap_or_default())).collect();
+    let used: Vec<_> = usable.map(devices::computed).collect();
     let runtime = devices::runtime_for(&runtimes[0], globals, &used)?;
     let mut rows: Vec<Row> = Vec::new();
     for (number, name) in std::iter::once(&args.model).chain(&args.vs).enumerate() {
@@ -124,8 +123,7 @@ pub(super) fn run(
 
 /// Why a device and precision cannot be had here, if they cannot.
 fn unusable(options: &RuntimeArgs) -> Option<String> {
-    let device = devices::device(options);
-    let precision = devices::precision(options).unwrap_or_default();
+    let (device, precision) = devices::computed(options);
     devices::check(device, precision, devices::is_library_named(options)).err().map(|problem| problem.to_string())
 }
 
@@ -242,9 +240,13 @@ impl Row {
 
     fn numbers(&self, rows: &[Self]) -> Option<Numbers<'_>> {
         let running = self.state.as_ref().ok()?;
-        let first = rows.iter().find_map(|row| row.state.as_ref().ok()).map_or(&running.times, |first| &first.times);
-        let Interleaved { spreads: [_, latency], ratio, interval } = interleaved(first, &running.times);
-        let rates = running.rates.iter().map(|(count, rates)| (*count, median(rates)));
+        let ran: Vec<&Running> = rows.iter().filter_map(|row| row.state.as_ref().ok()).collect();
+        let place = ran.iter().position(|other| std::ptr::eq(*other, running))?;
+        // After as many runs to warm up.
+        let is_first = |number| is_first(number + running.times.len() / 5, ran.len(), [0, place]);
+        let Interleaved { spreads: [_, latency], ratio, interval } =
+            interleaved(&ran[0].times, &running.times, is_first);
+        let rates = running.rates.iter().map(|(count, rates)| (*count, Spread::of(rates.iter().copied()).median));
         let (sessions, rate) = rates.max_by(|a, b| a.1.total_cmp(&b.1))?;
         Some(Numbers { running, latency, ratio, interval, sessions, rate })
     }
@@ -256,7 +258,7 @@ impl Row {
                 let size = running.latency.prepared.size();
                 value["input"] = json!([size.height, size.width]);
                 value["execution"] = running.execution.json();
-                value["latency"] = numbers.latency.json();
+                value["latency"] = json!(numbers.latency);
                 value["ratio"] = json!({ "value": numbers.ratio, "interval": numbers.interval });
                 value["throughput"] = json!({ "images_per_second": numbers.rate, "sessions": numbers.sessions });
                 value["first_ms"] = json!(running.first);

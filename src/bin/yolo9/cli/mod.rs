@@ -22,9 +22,9 @@ pub(crate) use files::{
 pub(crate) use habits::{is_called, refusal, translate};
 pub(crate) use measure::{BenchArgs, CompareArgs, MemoryArgs, SideArg, ValArgs};
 pub(crate) use quantize::{MethodArg, QuantizeArgs};
-pub(crate) use train::TrainArgs;
 #[cfg(feature = "train")]
-pub(crate) use train::{Freeze, OptimizerArg, TrainOnly};
+pub(crate) use train::OptimizerArg;
+pub(crate) use train::TrainArgs;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;

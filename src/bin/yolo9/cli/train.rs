@@ -45,12 +45,12 @@ pub(crate) struct TrainArgs {
     pub(crate) lift: Option<Lift>,
 
     /// Keep layers as they are: the first N, or `backbone`.
-    #[arg(long, value_name = "N|backbone", help_heading = "Model")]
-    pub(crate) freeze: Option<Freeze>,
+    #[arg(long, value_name = "N|backbone", value_parser = parse_freeze, help_heading = "Model")]
+    pub(crate) freeze: Option<String>,
 
     /// Train nothing but the DySample modules.
-    #[arg(long, value_enum, value_name = "dysample", conflicts_with = "freeze", help_heading = "Model")]
-    pub(crate) train_only: Option<TrainOnly>,
+    #[arg(long, value_parser = ["dysample"], value_name = "dysample", conflicts_with = "freeze", help_heading = "Model")]
+    pub(crate) train_only: Option<String>,
 
     /// Epochs.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Training")]
@@ -138,29 +138,10 @@ pub(crate) enum OptimizerArg {
     AdamW,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum TrainOnly {
-    #[value(name = "dysample")]
-    DySample,
-}
-
-/// Which layers stay as they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Freeze {
-    First(usize),
-    Backbone,
-}
-
-impl std::str::FromStr for Freeze {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "backbone" => Ok(Self::Backbone),
-            number => {
-                let first = number.parse().ok().filter(|first| *first > 0);
-                first.map(Self::First).ok_or_else(|| format!("`{text}` is neither a number of layers nor `backbone`"))
-            }
-        }
+/// How many of the first layers, or `backbone`.
+fn parse_freeze(text: &str) -> Result<String, String> {
+    if text == "backbone" || text.parse().is_ok_and(|layers: usize| layers > 0) {
+        return Ok(text.to_owned());
     }
+    Err(format!("`{text}` is neither a number of layers nor `backbone`"))
 }

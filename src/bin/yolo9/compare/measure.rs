@@ -18,7 +18,7 @@ use crate::run::pipeline::{Flow, Limits, Pipeline, Stages};
 use crate::run::sessions::{Infer, failure};
 use crate::run::sources::{Failure, Source};
 use crate::run::{Held, Turn};
-use crate::statistics::{Interleaved, Spread, in_turn, interleaved};
+use crate::statistics::{Interleaved, interleaved, is_first, run_interleaved};
 use crate::val::{Scores, eval_image, mapping};
 
 /// One image as two models see it.
@@ -100,7 +100,7 @@ impl Measured {
             false,
             |flow| {
                 done();
-                let Flow::Image(Done { number, source, outcome }) = flow else { return Ok(ControlFlow::Continue(())) };
+                let Flow::Image(((number, source), outcome)) = flow else { return Ok(ControlFlow::Continue(())) };
                 let is_read = outcome.is_ok();
                 measured.take(number, &source, outcome, (plan.dataset, classes.as_deref()), sides);
                 if is_read && repeated.len() < plan.runs.min(REPEATED) {
@@ -121,7 +121,7 @@ impl Measured {
             false,
             |flow| {
                 done();
-                if let Flow::Image(Done { outcome: Ok(outputs), .. }) = flow {
+                if let Flow::Image((_, Ok(outputs))) = flow {
                     measured.time(&outputs);
                 }
                 Ok(ControlFlow::Continue(()))
@@ -154,10 +154,8 @@ impl Measured {
         let mut labels = Vec::new();
         if let (Some(dataset), Some(classes)) = (dataset, classes) {
             for side in 0..sides.len() {
-                let [shown, evaluated] = [0, 1].map(|way| {
-                    let DetectOutput { image, detections, .. } = &outputs[side][way];
-                    eval_image(dataset, number, *image, detections, &classes[side])
-                });
+                let of = |output| eval_image(dataset, number, output, &classes[side]);
+                let [shown, evaluated] = outputs[side].each_ref().map(of);
                 of_labels[side] = right_of(&outputs[side][0].detections, &shown, &classes[side]);
                 labels.clone_from(&shown.ground_truths);
                 self.shown[side].push(shown);
@@ -193,16 +191,10 @@ impl Measured {
         }
     }
 
-    /// Times of a stage of the first two sides, and the ratio of B to A.
-    pub(super) fn stage(&self, stage: fn(&Timing) -> Duration) -> ([Spread; 2], f64, [f64; 2]) {
-        let Interleaved { spreads, ratio, interval } = self.pair([0, 1], stage);
-        (spreads, ratio, interval)
-    }
-
     /// Times of a stage of two sides.
     pub(super) fn pair(&self, sides: [usize; 2], stage: fn(&Timing) -> Duration) -> Interleaved {
         let [a, b] = sides.map(|side| self.timings[side].iter().map(stage).collect::<Vec<_>>());
-        interleaved(&a, &b)
+        interleaved(&a, &b, |number| is_first(number, self.timings.len(), sides))
     }
 
     /// How good a side is.
@@ -223,33 +215,27 @@ fn first_reason(failed: &[(PathBuf, String)]) -> String {
 }
 
 /// Of each network, the boxes that are compared and those that are evaluated.
-type Outputs = Vec<Vec<DetectOutput>>;
+type Outputs = Vec<[DetectOutput; 2]>;
 
 /// Decodes the images; all networks get the same one.
 struct Decoding {
     limits: ImageLimits,
 }
 
-/// What the networks gave for an image.
-struct Done {
-    number: usize,
-    source: Source,
-    outcome: Result<Outputs, Failure>,
-}
-
 impl Stages for Decoding {
     type Item = (usize, Source);
     type Ready = (Image, Held);
     type Inferred = Outputs;
-    type Done = Done;
+    /// What the networks gave for it.
+    type Done = ((usize, Source), Result<Outputs, Failure>);
 
     fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<(Size, (Image, Held)), Failure> {
         let (_, read) = read_image(source, &self.limits, turn);
         read.map(|(image, held)| (image.size(), (image, held)))
     }
 
-    fn finish(&self, (number, source): (usize, Source), outcome: Result<Outputs, Failure>) -> Done {
-        Done { number, source, outcome }
+    fn finish(&self, item: (usize, Source), outcome: Result<Outputs, Failure>) -> Self::Done {
+        (item, outcome)
     }
 }
 
@@ -277,10 +263,10 @@ impl Interleaving {
         let mut prepare = |side: usize| Prepared::new(&image.pixels, &letterboxes[side]);
         // The first ones find memory that nobody has touched yet.
         drop((0..count).map(&mut prepare).collect::<Vec<_>>());
-        let prepared = in_turn(number, count, prepare);
+        let prepared = run_interleaved(number, count, prepare);
         let mut run = |number| {
-            in_turn(number, count, |side| {
-                let outputs = engines[side].detect_with(&prepared[side], &options[..]);
+            run_interleaved(number, count, |side| {
+                let outputs = engines[side].detect_with(&prepared[side], options);
                 outputs.map_err(|error| failure(&error))
             })
         };

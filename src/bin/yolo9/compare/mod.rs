@@ -16,7 +16,7 @@ use yolo9::detect::Engine;
 use yolo9::evaluate::{ApDifferences, Dataset, ap_differences};
 use yolo9::image::ImageLimits;
 use yolo9::output::write_atomically;
-use yolo9::runtime::OrtBackend;
+use yolo9::runtime::{OrtBackend, Runtime};
 
 use crate::cli::{CompareArgs, Globals};
 use crate::console::{print_line, say};
@@ -29,10 +29,10 @@ use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
 use crate::run::sources::{self, Source};
 use crate::val::{RESAMPLES, Scores};
-use crate::{devices, memory, options};
+use crate::{devices, options};
 use measure::{MeasurePlan, Measured};
 use ranking::Ranking;
-use side::{Common, Side, computed};
+use side::Side;
 
 /// What was compared, and how.
 struct Conditions {
@@ -79,8 +79,10 @@ impl Conditions {
         counted(self.threads, "thread")
     }
 
-    fn time_title(&self) -> String {
-        format!("time, {}", self.threads_text())
+    /// For a page.
+    fn html(&self) -> String {
+        let (environment, threads) = (self.environment.html(), self.threads_text());
+        format!("{environment}, {threads}, confidence threshold {}", self.confidence)
     }
 }
 
@@ -112,19 +114,17 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     refuse_all(&inputs, &[("--json", args.json.as_deref())], args.out.as_deref(), args.exist_ok)?;
     // With several threads a session can be a fifth slower or faster than another one of the same model for as long as it
     // lives, by where its threads run; with one, two sessions of a model are equal within a percent.
-    let session = options::compared_session(&args.runtime);
-    let devices: Vec<_> = args_of_sides.iter().map(|arg| computed(arg, &session)).collect();
+    let threads = options::compared_session(&args.runtime).threads;
+    let devices: Vec<_> = args_of_sides.iter().map(|arg| devices::computed(&arg.runtime(&args.runtime))).collect();
     let runtime = devices::runtime_for(&args.runtime, globals, &devices)?;
-    let threads = session.threads;
     if threads > 1 {
         log::warn!(
             "--threads {threads}: times of sessions with several threads differ by chance, more than their intervals say"
         );
     }
-    let common = Common { globals, runtime: &runtime, session, input: &args.input };
     let bar = progress_bar(sources.len().max(args.runs as usize), globals.quiet);
     // Until here, and while models are opened, Ctrl-C ends the program at once: nothing is written yet.
-    let (sides, engines) = open(args, &common, &bar)?;
+    let (sides, engines) = open(args, (&runtime, globals), &bar)?;
     let interrupt = Interrupt::install()?;
     let folder = args.out.as_deref().map(|out| RunFolder::create(out, args.exist_ok)).transpose()?;
     let labelled = labelled(args, dataset.as_ref(), &sides);
@@ -179,16 +179,14 @@ fn labelled<'a>(args: &CompareArgs, dataset: Option<&'a Dataset>, sides: &[Side]
 /// All sides, and what runs them.
 fn open(
     args: &CompareArgs,
-    common: &Common<'_>,
+    (runtime, globals): (&Runtime, &Globals),
     bar: &ProgressBar,
 ) -> anyhow::Result<(Vec<Side>, Vec<Engine<OrtBackend>>)> {
     let (mut sides, mut engines) = (Vec::new(), Vec::new());
     for arg in args.sides() {
         bar.set_message(format!("opening {}", arg.text));
         bar.tick();
-        let (mut side, engine) = Side::open(arg, common)?;
-        let (runtime, input) = (arg.runtime(&args.runtime), arg.input(&args.input));
-        side.size.memory_bytes = memory::of_model(&arg.model, &runtime, &input, common.globals);
+        let (side, engine) = Side::open(arg, args, runtime, globals)?;
         sides.push(side);
         engines.push(engine);
     }
@@ -209,24 +207,6 @@ trait Outcome {
     fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String>;
     /// Images that could not be read, with the reason.
     fn failed(&self) -> &[(PathBuf, String)];
-}
-
-impl Outcome for Comparison {
-    fn json(&self) -> Value {
-        summary::json(self)
-    }
-
-    fn print(&self) -> anyhow::Result<()> {
-        summary::print(self)
-    }
-
-    fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String> {
-        Ok(report::page(self, &images::draw(folder, self, args.examples)?))
-    }
-
-    fn failed(&self) -> &[(PathBuf, String)] {
-        &self.measured.failed
-    }
 }
 
 fn finish(

@@ -15,7 +15,7 @@ use super::summary::{INFERENCE, STAGES, ap_json, shown_interval};
 use super::{Conditions, Outcome, differences_of};
 use crate::cli::CompareArgs;
 use crate::console::print_line;
-use crate::page::{TABLE_END, closed, left_out, opened, row, table};
+use crate::page::{closed, left_out, opened, table, verdict};
 use crate::statistics::{Interleaved, Spread};
 use crate::val::Scores;
 
@@ -35,6 +35,8 @@ pub(super) struct Ranking {
 }
 
 struct Rank {
+    /// As it was typed.
+    number: usize,
     side: Side,
     /// With labels.
     scores: Option<Scores>,
@@ -64,35 +66,28 @@ impl Ranking {
                 side.name = format!("{} (number {})", side.name, number + 1);
             }
         }
-        let scores: Vec<Option<Scores>> =
-            (0..sides.len()).map(|side| Some(measured.scores(side, dataset?, conditions.confidence))).collect();
-        let spread =
-            |side: usize| Spread::of(&measured.timings[side].iter().map(STAGES[INFERENCE].1).collect::<Vec<_>>());
-        let spreads: Vec<Spread> = (0..sides.len()).map(spread).collect();
-        let mut order: Vec<usize> = (0..sides.len()).collect();
-        order.sort_by(|a, b| match (&scores[*a], &scores[*b]) {
+        let rank = |(number, side)| Rank {
+            number,
+            side,
+            scores: dataset.map(|dataset| measured.scores(number, dataset, conditions.confidence)),
+            inference: Spread::of_times(&measured.timings[number].iter().map(STAGES[INFERENCE].1).collect::<Vec<_>>()),
+        };
+        let mut ranks: Vec<Rank> = sides.into_iter().enumerate().map(rank).collect();
+        ranks.sort_by(|a, b| match (&a.scores, &b.scores) {
             (Some(of_a), Some(of_b)) => of_b.coco.ap.total_cmp(&of_a.coco.ap),
-            _ => spreads[*a].median.total_cmp(&spreads[*b].median),
+            _ => a.inference.median.total_cmp(&b.inference.median),
         });
         let mut pairs = Vec::new();
-        for (first, a) in order.iter().enumerate() {
-            for (second, b) in order.iter().enumerate().skip(first + 1) {
-                let ap = match (dataset, &scores[*a], &scores[*b]) {
+        for (first, a) in ranks.iter().enumerate() {
+            for (second, b) in ranks.iter().enumerate().skip(first + 1) {
+                let ap = match (dataset, &a.scores, &b.scores) {
                     (Some(dataset), Some(a), Some(b)) => Some(differences_of(a, b, dataset).by_area[0]),
                     _ => None,
                 };
-                pairs.push(PairOfRanks {
-                    places: [first, second],
-                    ap,
-                    time: measured.pair([*a, *b], STAGES[INFERENCE].1),
-                });
+                let time = measured.pair([a.number, b.number], STAGES[INFERENCE].1);
+                pairs.push(PairOfRanks { places: [first, second], ap, time });
             }
         }
-        let (mut sides, mut scores): (Vec<_>, Vec<_>) = (sides.into_iter().map(Some).collect(), scores);
-        let rank = |side: &usize| {
-            Some(Rank { side: sides[*side].take()?, scores: scores[*side].take(), inference: spreads[*side] })
-        };
-        let ranks = order.iter().filter_map(rank).collect();
         let (runs, unlike) = (measured.timings[0].len(), measured.unlike.is_some());
         Self { ranks, pairs, failed: measured.failed, runs, unlike, conditions }
     }
@@ -119,7 +114,7 @@ impl Ranking {
             let have = if best.len() > 1 { "have the same AP, the highest" } else { "has the highest AP" };
             let mut sentence = format!("{} {have}, {:.3}", names(&best), scores.coco.ap);
             sentence += &match unclear.as_slice() {
-                _ if others.iter().any(|(_, ap)| ap.interval[0].is_nan()) => {
+                _ if others.iter().any(|(_, ap)| ap.interval.is_none()) => {
                     format!("; fewer than {LEAST_IMAGES} images are too few to say which is better")
                 }
                 [] if best.len() == self.ranks.len() => String::new(),
@@ -202,14 +197,10 @@ impl Ranking {
 impl Outcome for Ranking {
     fn json(&self) -> Value {
         let rank = |rank: &Rank| {
-            json!({
-                "model": rank.side.name,
-                "notes": rank.side.notes,
-                "execution": rank.side.execution.json(),
-                "size": rank.side.size.json(),
-                "accuracy": rank.scores.as_ref().map(|scores| scores.json(Preset::default())),
-                "inference": rank.inference.json(),
-            })
+            let mut json = rank.side.json();
+            json["accuracy"] = json!(rank.scores.as_ref().map(|scores| scores.json(Preset::default())));
+            json["inference"] = json!(rank.inference);
+            json
         };
         let pair = |pair: &PairOfRanks| {
             json!({
@@ -221,7 +212,7 @@ impl Outcome for Ranking {
         };
         let conditions = &self.conditions;
         json!({
-            "environment": conditions.environment.json(),
+            "environment": conditions.environment,
             "subject": conditions.subject,
             "input": conditions.input,
             "confidence": conditions.confidence,
@@ -275,30 +266,19 @@ impl Outcome for Ranking {
     fn page(&self, _folder: &Path, _args: &CompareArgs) -> anyhow::Result<String> {
         let conditions = &self.conditions;
         let title = format!("{} models compared", self.ranks.len());
-        let environment = &conditions.environment;
         let mut page = opened(&title);
         let _ = writeln!(
             page,
-            "<main>\n<header><h1>{title}</h1>\n<p>{}, input {}</p>\n</header>\n<p><code>{}</code><br>{}, yolo9 {}, {}, {}, confidence threshold {}</p>\n\
-             {}<section class=\"verdict\">",
+            "<main>\n<header><h1>{title}</h1>\n<p>{}, input {}</p>\n</header>\n<p>{}</p>\n{}",
             escaped(&conditions.subject),
             conditions.input,
-            escaped(&environment.command),
-            environment.date,
-            environment.version,
-            escaped(&environment.processor),
-            conditions.threads_text(),
-            conditions.confidence,
+            conditions.html(),
             left_out(self.failed.len())
         );
-        for sentence in self.verdict() {
-            let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
-        }
-        page += "</section>\n<section><h2>Ranking</h2>\n";
+        verdict(&mut page, &self.verdict());
+        page += "<section><h2>Ranking</h2>\n";
         let escape = |cells: &[String]| cells.iter().map(|cell| escaped(cell)).collect::<Vec<_>>();
-        table(&mut page, &self.heads());
-        self.ranks.iter().for_each(|rank| row(&mut page, &escape(&self.cells(rank))));
-        page += TABLE_END;
+        table(&mut page, &self.heads(), self.ranks.iter().map(|rank| escape(&self.cells(rank))));
         for rank in &self.ranks {
             let _ =
                 writeln!(page, "<p>{} on {}</p>", escaped(&rank.side.name), escaped(&rank.side.execution.to_string()));
@@ -313,9 +293,9 @@ impl Outcome for Ranking {
             None => [&cells[..2], &cells[4..]].concat(),
         };
         let heads = ["first", "second", "AP", "95 % interval", "time", "95 % interval"].map(str::to_owned);
-        table(&mut page, &shown(&heads).iter().map(String::as_str).collect::<Vec<_>>());
-        self.pairs.iter().for_each(|pair| row(&mut page, &escape(&shown(&self.pair_cells(pair)))));
-        page += TABLE_END;
+        let heads = shown(&heads);
+        let pairs = self.pairs.iter().map(|pair| escape(&shown(&self.pair_cells(pair))));
+        table(&mut page, &heads.iter().map(String::as_str).collect::<Vec<_>>(), pairs);
         page += "</section>\n";
         self.curves(&mut page);
         let _ = writeln!(

@@ -10,8 +10,8 @@ use super::summary::{
     BoxCounts, accuracy_rows, agreement, count_rows, counts, shown_interval, size_rows, stages, verdict,
 };
 use super::{Accuracy, Comparison};
-use crate::environment::Environment;
-use crate::page::{TABLE_END, closed, figure, left_out, link, opened, row, table};
+use crate::page::{self, closed, figure, left_out, opened, table};
+use crate::statistics::Interleaved;
 use crate::val::{RESAMPLES, Scores};
 
 pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
@@ -29,21 +29,9 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
         }
     }
     let [on_a, on_b] = comparison.sides.each_ref().map(|side| escaped(&side.execution.to_string()));
-    let Environment { version, command, processor, date } = &comparison.conditions.environment;
-    let _ = writeln!(
-        page,
-        "<p><code>{}</code><br>{date}, yolo9 {version}, {}, {}, confidence threshold {}<br>A on {on_a}; B on {on_b}</p>",
-        escaped(command),
-        escaped(processor),
-        comparison.conditions.threads_text(),
-        comparison.conditions.confidence
-    );
+    let _ = writeln!(page, "<p>{}<br>A on {on_a}; B on {on_b}</p>", comparison.conditions.html());
     page += &left_out(comparison.measured.failed.len());
-    page += "<section class=\"verdict\">\n";
-    for sentence in verdict(comparison) {
-        let _ = writeln!(page, "<p>{}</p>", escaped(&sentence));
-    }
-    page += "</section>\n";
+    page::verdict(&mut page, &verdict(comparison));
     accuracy(&mut page, comparison);
     boxes(&mut page, comparison);
     time(&mut page, comparison);
@@ -65,44 +53,32 @@ pub(super) fn page(comparison: &Comparison, drawn: &[Drawn]) -> String {
 fn accuracy(page: &mut String, comparison: &Comparison) {
     let Some(accuracy) = &comparison.accuracy else { return };
     *page += "<section><h2>Accuracy</h2>\n";
-    table(page, &["COCO", "A", "B", "B &minus; A", "95 % interval", ""]);
     let rows = accuracy_rows(accuracy);
-    let span = rows
-        .iter()
-        .filter_map(|(.., d)| *d)
-        .flat_map(|d| d.interval)
-        .filter(|end| !end.is_nan())
-        .fold(0.01f64, |most, v| most.max(v.abs()));
-    for (name, a, b, difference) in rows.into_iter().filter(|(_, a, ..)| !a.is_nan()) {
-        let known = difference.filter(|d| !d.interval[0].is_nan());
-        let (interval, bar) = known.map_or_else(Default::default, |d| {
-            (format!("{:+.3} to {:+.3}", d.interval[0], d.interval[1]), interval_bar(&d, span))
-        });
-        let name = name.replace('_', " ");
-        row(page, &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), interval, bar]);
-    }
-    for (name, [a, b]) in count_rows(accuracy) {
+    let span =
+        rows.iter().filter_map(|(.., d)| d.as_ref()?.interval).flatten().fold(0.01f64, |most, v| most.max(v.abs()));
+    let cells = |name, a: f64, b: f64| vec![name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a)];
+    let known = rows.into_iter().filter(|(_, a, ..)| !a.is_nan()).map(|(name, a, b, difference)| {
+        let interval = difference.as_ref().and_then(shown_interval).unwrap_or_default();
+        let bar = difference.filter(|_| !interval.is_empty()).map(|d| interval_bar(&d, span)).unwrap_or_default();
+        [cells(name.replace('_', " "), a, b), vec![interval, bar]].concat()
+    });
+    let counts = count_rows(accuracy).map(|(name, [a, b])| {
         let name = format!("{name} at confidence {}", comparison.conditions.confidence);
-        row(
-            page,
-            &[name, format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a), String::new(), String::new()],
-        );
-    }
-    *page += TABLE_END;
+        [cells(name, a, b), vec![String::new(); 2]].concat()
+    });
+    table(page, &["COCO", "A", "B", "B &minus; A", "95 % interval", ""], known.chain(counts));
     let colours = [("A", "#146edc"), ("B", "#e67814")];
     let of_side = |(scores, (name, colour)): (&Scores, (&str, &str))| mean_curve(scores, name, colour);
     let series: Vec<Series> = accuracy.scores.iter().zip(colours).map(of_side).collect();
     let _ = writeln!(page, "<figure>{}</figure>", mean_plot(&series));
     per_class(page, comparison);
     *page += "<p>YOLO-style numbers, which are not comparable with COCO's:</p>\n";
-    table(page, &["mAP50-95", "A", "B", "B &minus; A"]);
     let [a, b] = &accuracy.scores;
-    for (name, a, b) in
-        [("official val.py", a.official.map, b.official.map), ("Ultralytics 8.4", a.ultralytics.map, b.ultralytics.map)]
-    {
-        row(page, &[name.into(), format!("{a:.3}"), format!("{b:.3}"), format!("{:+.3}", b - a)]);
-    }
-    *page += TABLE_END;
+    let rows = [
+        cells("official val.py".into(), a.official.map, b.official.map),
+        cells("Ultralytics 8.4".into(), a.ultralytics.map, b.ultralytics.map),
+    ];
+    table(page, &["mAP50-95", "A", "B", "B &minus; A"], rows);
     *page += "</section>\n";
 }
 
@@ -112,7 +88,7 @@ pub(super) fn mean_curve(scores: &Scores, name: &str, colour: &str) -> Series {
     let mean =
         |n: usize| classes.iter().map(|class| class.precision_by_recall[n]).sum::<f64>() / classes.len().max(1) as f64;
     let points = (0..=100).map(|n| (n as f64 / 100.0, mean(n))).collect();
-    Series { name: name.into(), in_legend: true, points, colour: colour.into(), strong: true }
+    Series { name: name.into(), points, colour: colour.into(), strong: true }
 }
 
 pub(super) fn mean_plot(series: &[Series]) -> String {
@@ -124,22 +100,20 @@ const FEW_LABELS: usize = 30;
 
 fn per_class(page: &mut String, comparison: &Comparison) {
     let Some(Accuracy { scores: [a, b], differences }) = &comparison.accuracy else { return };
-    table(page, &["class", "labels", "AP of A", "AP of B", "B &minus; A", "95 % interval"]);
     let mut few = false;
-    for (a, b) in a.per_class().iter().zip(b.per_class()) {
-        let is_few = a.1.labels < FEW_LABELS;
+    let rows = a.per_class().into_iter().zip(b.per_class()).map(|((name, a), (_, b))| {
+        let is_few = a.labels < FEW_LABELS;
         few |= is_few;
-        let cells = [
-            escaped(a.0),
-            format!("{}{}", a.1.labels, if is_few { " *" } else { "" }),
-            format!("{:.3}", a.1.ap),
-            format!("{:.3}", b.1.ap),
-            format!("{:+.3}", b.1.ap - a.1.ap),
-            shown_interval(&differences.classes[a.1.class]).unwrap_or_default(),
-        ];
-        row(page, &cells);
-    }
-    *page += TABLE_END;
+        vec![
+            escaped(name),
+            format!("{}{}", a.labels, if is_few { " *" } else { "" }),
+            format!("{:.3}", a.ap),
+            format!("{:.3}", b.ap),
+            format!("{:+.3}", b.ap - a.ap),
+            shown_interval(&differences.classes[a.class]).unwrap_or_default(),
+        ]
+    });
+    table(page, &["class", "labels", "AP of A", "AP of B", "B &minus; A", "95 % interval"], rows);
     if few {
         let _ = writeln!(page, "<p>* Fewer than {FEW_LABELS} labels: the interval of such a class says little.</p>");
     }
@@ -148,7 +122,7 @@ fn per_class(page: &mut String, comparison: &Comparison) {
 /// An interval around 0 as a small image; `span` is half its width.
 fn interval_bar(difference: &Difference, span: f64) -> String {
     let x = |value: f64| 70.0 + 66.0 * (value / span).clamp(-1.0, 1.0);
-    let ([low, high], middle) = (difference.interval.map(x), x(difference.value));
+    let ([low, high], middle) = (difference.interval.unwrap_or_default().map(x), x(difference.value));
     format!(
         "<svg class=\"bar\" viewBox=\"0 0 140 16\" width=\"140\" height=\"16\"><path d=\"M70 0V16\" stroke=\"currentColor\" \
          stroke-opacity=\".4\"/><path d=\"M{low:.1} 8H{high:.1}\" stroke=\"currentColor\" stroke-width=\"3\"/>\
@@ -172,20 +146,18 @@ fn boxes(page: &mut String, comparison: &Comparison) {
     }
     let labelled = comparison.accuracy.is_some();
     if let Some(Accuracy { scores, .. }) = &comparison.accuracy {
-        table(page, &["", "true positives", "false positives", "misses", "precision", "recall"]);
-        for (name, scores) in ["A", "B"].into_iter().zip(scores) {
+        let rows = ["A", "B"].into_iter().zip(scores).map(|(name, scores)| {
             let counts = scores.counts;
             let numbers = [counts.true_positives, counts.false_positives, counts.misses].map(|count| count.to_string());
             let shares = [counts.precision(), counts.recall()].map(|share| format!("{share:.3}"));
-            row(page, &[vec![name.into()], numbers.to_vec(), shares.to_vec()].concat());
-        }
-        *page += TABLE_END;
+            [vec![name.into()], numbers.to_vec(), shares.to_vec()].concat()
+        });
+        table(page, &["", "true positives", "false positives", "misses", "precision", "recall"], rows);
     }
     let mut heads = vec!["class", "of both", "only A", "only B"];
     if labelled {
         heads = vec!["class", "of both", "only A", "of these true", "only B", "of these true"];
     }
-    table(page, &heads);
     let cells = |name: &str, counts: &BoxCounts| -> Vec<String> {
         let of_side = |side: usize| {
             let right = labelled.then(|| counts.right[side].to_string());
@@ -193,19 +165,17 @@ fn boxes(page: &mut String, comparison: &Comparison) {
         };
         [name.to_owned(), counts.both().to_string()].into_iter().chain(of_side(0)).chain(of_side(1)).collect()
     };
-    row(page, &cells("<b>all</b>", &total));
-    classes.iter().for_each(|(name, counts)| row(page, &cells(&escaped(name), counts)));
-    *page += TABLE_END;
+    let rows = classes.iter().map(|(name, counts)| cells(&escaped(name), counts));
+    table(page, &heads, std::iter::once(cells("<b>all</b>", &total)).chain(rows));
     *page += "</section>\n";
 }
 
 fn time(page: &mut String, comparison: &Comparison) {
     let _ = writeln!(page, "<section><h2>Time, with {}</h2>", comparison.conditions.threads_text());
-    table(page, &["stage", "A", "interquartile range", "B", "interquartile range", "B / A", "95 % interval"]);
-    for (name, stage) in stages(comparison) {
-        let ([a, b], ratio, [low, high]) = comparison.measured.stage(stage);
+    let rows = stages(comparison).map(|(name, stage)| {
+        let Interleaved { spreads: [a, b], ratio, interval: [low, high] } = comparison.measured.pair([0, 1], stage);
         let ms = |value: f64| format!("{value:.2} ms");
-        let cells = [
+        vec![
             name.into(),
             ms(a.median),
             a.range(),
@@ -213,20 +183,17 @@ fn time(page: &mut String, comparison: &Comparison) {
             b.range(),
             format!("{ratio:.3}"),
             format!("{low:.3} to {high:.3}"),
-        ];
-        row(page, &cells);
-    }
-    *page += TABLE_END;
+        ]
+    });
+    let heads = ["stage", "A", "interquartile range", "B", "interquartile range", "B / A", "95 % interval"];
+    table(page, &heads, rows);
     *page += "</section>\n";
 }
 
 fn size(page: &mut String, comparison: &Comparison) {
     *page += "<section><h2>Size</h2>\n";
-    table(page, &["", "A", "B", "B / A"]);
-    for (name, [a, b], ratio) in size_rows(comparison) {
-        row(page, &[name.into(), a, b, ratio]);
-    }
-    *page += TABLE_END;
+    let rows = size_rows(comparison).into_iter().map(|(name, [a, b], ratio)| vec![name.into(), a, b, ratio]);
+    table(page, &["", "A", "B", "B / A"], rows);
     *page += "</section>\n";
 }
 
@@ -249,7 +216,7 @@ fn images(page: &mut String, drawn: &[Drawn]) {
     }
     *page += "<section><h2>What differs most</h2>\n";
     for image in drawn {
-        figure(page, &link(&image.file), &image.small, &image.caption);
+        figure(page, &image.file, &image.small, &image.caption);
     }
     *page += "</section>\n";
 }

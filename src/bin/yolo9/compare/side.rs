@@ -1,18 +1,19 @@
 //! One side of a comparison.
 
 use anyhow::Context;
+use serde::Serialize;
 use serde_json::{Value, json};
 use yolo9::architecture::{Form, LayerSummary};
 use yolo9::detect::{DetectorOptions, Engine};
 use yolo9::model::{ModelContent, ModelFile, Network};
-use yolo9::runtime::{Device, OrtBackend, Precision, Runtime, SessionOptions};
+use yolo9::runtime::{OrtBackend, Runtime};
 use yolo9::weights::{OffsetState, offset_states};
 
-use crate::cli::{Globals, InputArgs, SideArg};
+use crate::cli::{CompareArgs, Globals, SideArg};
 use crate::devices::Execution;
 use crate::model::{is_config, load_or_random};
-use crate::options;
 use crate::weights::{file_bytes, open_file};
+use crate::{memory, options};
 
 /// A model that is ready, and what can be said of it.
 pub(super) struct Side {
@@ -31,7 +32,7 @@ pub(super) struct Side {
 }
 
 /// Sizes; nothing where they are not known.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct ModelSize {
     pub(super) parameters: Option<u64>,
     pub(super) gflops: Option<f64>,
@@ -40,33 +41,24 @@ pub(super) struct ModelSize {
     pub(super) memory_bytes: Option<u64>,
 }
 
-impl ModelSize {
-    pub(super) fn json(&self) -> Value {
-        json!({
-            "parameters": self.parameters,
-            "gflops": self.gflops,
-            "file_bytes": self.file_bytes,
-            "memory_bytes": self.memory_bytes,
-        })
-    }
-}
-
-/// What all sides have in common.
-pub(super) struct Common<'a> {
-    pub(super) globals: &'a Globals,
-    pub(super) runtime: &'a Runtime,
-    pub(super) session: SessionOptions,
-    pub(super) input: &'a InputArgs,
-}
-
 impl Side {
+    pub(super) fn json(&self) -> Value {
+        json!({ "model": self.name, "notes": self.notes, "execution": self.execution.json(), "size": self.size })
+    }
+
     /// Opens it, and runs it once.
-    pub(super) fn open(arg: &SideArg, common: &Common<'_>) -> anyhow::Result<(Self, Engine<OrtBackend>)> {
+    pub(super) fn open(
+        arg: &SideArg,
+        args: &CompareArgs,
+        runtime: &Runtime,
+        globals: &Globals,
+    ) -> anyhow::Result<(Self, Engine<OrtBackend>)> {
+        let (options, input) = (arg.runtime(&args.runtime), arg.input(&args.input));
         let has_weights = !is_config(&arg.model.weights);
-        let model = load_or_random(&arg.model, common.globals)?;
-        let input = arg.input(common.input);
+        let model = load_or_random(&arg.model, globals)?;
         let letterbox = options::letterbox(&input, &model)?;
-        let mut size = ModelSize::default();
+        let mut size =
+            ModelSize { memory_bytes: memory::of_model(&arg.model, &options, &input, globals), ..ModelSize::default() };
         let (mut notes, mut layers) = (Vec::new(), None);
         if let ModelContent::Network(network) = model.content() {
             let cost = network.architecture.cost(letterbox.target, Form::Deployed).context("cost of the network")?;
@@ -74,21 +66,18 @@ impl Side {
             size.gflops = Some(cost.gflops());
             layers = Some(network.architecture.summary(letterbox.target)?);
             if has_weights {
-                notes = dysample_notes(arg, network, common.globals)?;
+                notes = dysample_notes(arg, network, globals)?;
             }
         }
         if has_weights {
-            size.file_bytes = Some(file_bytes(&arg.model.weights, common.globals)?);
+            size.file_bytes = Some(file_bytes(&arg.model.weights, globals)?);
         } else {
             notes.push("a config without weights: compared in size and time only".into());
         }
         let class_names = model.class_names().to_vec();
-        let dysample = arg.dysample.map_or(common.session.dysample, options::dysample);
-        let session = common.session.clone().device(device(arg, &common.session)).dysample(dysample);
-        let session = session.precision(arg.precision.or(common.session.precision));
-        let backend = model.into_sessions(common.runtime, &session, 1)?.remove(0);
-        let execution = Execution::of(&backend, common.runtime);
-        let postprocess = options::preset(common.input).postprocess();
+        let backend = model.into_sessions(runtime, &options::compared_session(&options), 1)?.remove(0);
+        let execution = Execution::of(&backend, runtime);
+        let postprocess = options::preset(&input).postprocess();
         let mut engine = Engine::new(backend, DetectorOptions::new(letterbox, postprocess));
         let grey = image::RgbImage::new(letterbox.target.width as u32, letterbox.target.height as u32);
         engine.detect(&grey)?;
@@ -96,16 +85,6 @@ impl Side {
         let side = Self { name, class_names, has_weights, execution, size, input: letterbox.target, layers, notes };
         Ok((side, engine))
     }
-}
-
-/// Where a side runs, its own device or that of the command.
-fn device(arg: &SideArg, common: &SessionOptions) -> Device {
-    arg.device.unwrap_or(common.device)
-}
-
-/// Where a side runs, and with which numbers, as far as is known before it is opened.
-pub(super) fn computed(arg: &SideArg, common: &SessionOptions) -> (Device, Precision) {
-    (device(arg, common), arg.precision.or(common.precision).unwrap_or_default())
 }
 
 /// Whether its DySample modules compute something of their own.

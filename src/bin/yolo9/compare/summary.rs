@@ -1,6 +1,7 @@
 //! The comparison as sentences, as a table for one screen, and as JSON.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,9 +9,11 @@ use yolo9::compare::{Change, Compared};
 use yolo9::detect::{Preset, Timing};
 use yolo9::evaluate::{AREAS, ApDifferences, Difference, LEAST_IMAGES};
 
-use super::{Accuracy, Comparison};
+use super::side::Side;
+use super::{Accuracy, Comparison, Outcome, images, report};
+use crate::cli::CompareArgs;
 use crate::console::print_line;
-use crate::statistics::Quartiles;
+use crate::statistics::{Interleaved, Spread};
 
 /// Name of a stage, and where its time is.
 pub(super) type Stage = (&'static str, fn(&Timing) -> Duration);
@@ -90,15 +93,15 @@ pub(super) fn counts(comparison: &Comparison) -> (BoxCounts, Vec<(String, BoxCou
 }
 
 /// How boxes of both sides differ: IoU, and confidence of B less that of A, each as quartiles and median.
-pub(super) fn agreement(comparison: &Comparison) -> Option<[Quartiles; 2]> {
+pub(super) fn agreement(comparison: &Comparison) -> Option<[Spread; 2]> {
     let pairs = || {
         let compared = comparison.measured.images.iter().flat_map(|image| &image.compared);
         compared.filter_map(|compared| compared.a.zip(compared.b))
     };
     pairs().next()?;
     Some([
-        Quartiles::of(pairs().map(|(a, b)| f64::from(a.bbox.iou(&b.bbox)))),
-        Quartiles::of(pairs().map(|(a, b)| f64::from(b.confidence - a.confidence))),
+        Spread::of(pairs().map(|(a, b)| f64::from(a.bbox.iou(&b.bbox)))),
+        Spread::of(pairs().map(|(a, b)| f64::from(b.confidence - a.confidence))),
     ])
 }
 
@@ -137,7 +140,7 @@ fn boxes_sentence(comparison: &Comparison) -> Option<String> {
 }
 
 fn time_sentence(comparison: &Comparison) -> String {
-    let (spreads, ratio, [low, high]) = comparison.measured.stage(STAGES[INFERENCE].1);
+    let Interleaved { spreads, ratio, interval: [low, high] } = comparison.measured.pair([0, 1], STAGES[INFERENCE].1);
     if let Some([a, b]) = comparison.measured.unlike {
         let [of_a, of_b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
         return format!(
@@ -172,16 +175,18 @@ fn size_sentence(comparison: &Comparison) -> Option<String> {
 }
 
 fn accuracy_sentence(difference: &Difference) -> String {
-    let Difference { value, interval: [low, high] } = *difference;
+    let Difference { value, interval } = *difference;
+    if value.is_nan() {
+        return "There is no label to measure accuracy with.".into();
+    }
+    if value == 0.0 && interval.is_none_or(|interval| interval == [0.0; 2]) {
+        return "No difference in accuracy: AP is the same.".into();
+    }
+    let Some([low, high]) = interval else {
+        return format!("AP {value:+.3}, of fewer than {LEAST_IMAGES} images: too few to say which is better.");
+    };
     let interval = format!("AP {value:+.3}, 95 % interval {low:+.3} to {high:+.3}");
     match difference.is_clear() {
-        _ if value.is_nan() => "There is no label to measure accuracy with.".into(),
-        _ if value == 0.0 && (low.is_nan() || low == 0.0 && high == 0.0) => {
-            "No difference in accuracy: AP is the same.".into()
-        }
-        _ if low.is_nan() => {
-            format!("AP {value:+.3}, of fewer than {LEAST_IMAGES} images: too few to say which is better.")
-        }
         true if value > 0.0 => format!("B is more accurate: {interval}."),
         true => format!("A is more accurate: {interval}."),
         false => format!("No clear difference in accuracy: {interval}, which includes 0."),
@@ -211,53 +216,9 @@ pub(super) fn count_rows(accuracy: &Accuracy) -> [(&'static str, [f64; 2]); 2] {
     [("precision", counts.map(|counts| counts.precision())), ("recall", counts.map(|counts| counts.recall()))]
 }
 
-/// The answer on one screen; everything else is in `--json` and in the report.
-pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
-    let [a, b] = &comparison.sides;
-    for (letter, side) in [("A", a), ("B", b)] {
-        print_line!("{letter}  {} ({})", side.name, side.execution);
-        for note in &side.notes {
-            print_line!("   note: {note}");
-        }
-    }
-    print_line!("on {}, letterboxed to at most {}\n", comparison.conditions.subject, comparison.conditions.input);
-    for sentence in verdict(comparison) {
-        print_line!("{sentence}");
-    }
-    if let Some(accuracy) = &comparison.accuracy {
-        print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", "accuracy", "A", "B", "B - A");
-        for (name, a, b, difference) in accuracy_rows(accuracy).into_iter().take(2).filter(|(_, a, ..)| !a.is_nan()) {
-            let interval = difference.and_then(|difference| shown_interval(&difference)).unwrap_or_default();
-            print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}   {interval}", b - a);
-        }
-        for (name, [a, b]) in count_rows(accuracy) {
-            let name = format!("{name} at conf {}", comparison.conditions.confidence);
-            print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}", b - a);
-        }
-    }
-    if let Some([iou, confidence]) = agreement(comparison) {
-        let (total, _) = counts(comparison);
-        print_line!(
-            "\nboxes of both: {}; IoU {}, confidence of B less A {}",
-            total.both(),
-            iou.text(false),
-            confidence.text(true)
-        );
-    }
-    print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", comparison.conditions.time_title(), "A", "B", "B / A");
-    let (spreads, ratio, [low, high]) = comparison.measured.stage(STAGES[INFERENCE].1);
-    let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
-    print_line!("{:<24} {a:>9} {b:>9} {ratio:>9.3}   {low:.3} to {high:.3}", "inference");
-    for (name, [a, b], ratio) in size_rows(comparison) {
-        print_line!("{name:<24} {a:>9} {b:>9} {ratio:>9}");
-    }
-    Ok(())
-}
-
 /// Nothing of few images.
 pub(super) fn shown_interval(difference: &Difference) -> Option<String> {
-    let [low, high] = difference.interval;
-    (!low.is_nan()).then(|| format!("{low:+.3} to {high:+.3}"))
+    difference.interval.map(|[low, high]| format!("{low:+.3} to {high:+.3}"))
 }
 
 /// Name, A, B, and the ratio, as text; a dash where nothing is known.
@@ -280,27 +241,19 @@ pub(super) fn size_rows(comparison: &Comparison) -> Vec<(&'static str, [String; 
 
 /// A difference in AP; the interval of few images is null.
 pub(super) fn ap_json(difference: &Difference) -> Value {
-    let interval = (!difference.interval[0].is_nan()).then_some(difference.interval);
-    json!({ "AP": difference.value, "interval": interval })
+    json!({ "AP": difference.value, "interval": difference.interval })
 }
 
-pub(super) fn json(comparison: &Comparison) -> Value {
-    let ((total, classes), agreement) = (counts(comparison), agreement(comparison));
-    let stages: serde_json::Map<String, Value> = stages(comparison)
-        .map(|(name, stage)| {
-            let ([a, b], ratio, interval) = comparison.measured.stage(stage);
-            (name.to_owned(), json!({ "a": a.json(), "b": b.json(), "ratio": ratio, "interval": interval }))
-        })
-        .collect();
-    let sides: Vec<Value> = comparison
-        .sides
-        .iter()
-        .map(|side| {
-            let execution = side.execution.json();
-            json!({ "model": side.name, "notes": side.notes, "execution": execution, "size": side.size.json() })
-        })
-        .collect();
-    let accuracy = comparison.accuracy.as_ref().map(|Accuracy { scores, differences }| {
+impl Outcome for Comparison {
+    fn json(&self) -> Value {
+        let ((total, classes), agreement) = (counts(self), agreement(self));
+        let stages: serde_json::Map<String, Value> = stages(self)
+            .map(|(name, stage)| {
+                let Interleaved { spreads: [a, b], ratio, interval } = self.measured.pair([0, 1], stage);
+                (name.to_owned(), json!({ "a": a, "b": b, "ratio": ratio, "interval": interval }))
+            })
+            .collect();
+        let accuracy = self.accuracy.as_ref().map(|Accuracy { scores, differences }| {
         let areas = AREAS.iter().map(|(area, _)| *area).zip(&differences.by_area).chain([("AP50", &differences.ap50)]);
         let known = areas.filter(|(_, difference)| !difference.value.is_nan());
         let by_area: serde_json::Map<String, Value> =
@@ -312,22 +265,76 @@ pub(super) fn json(comparison: &Comparison) -> Value {
             .collect();
         json!({ "a": scores[0].json(Preset::default()), "b": scores[1].json(Preset::default()), "b_minus_a": by_area, "classes_b_minus_a": classes })
     });
-    json!({
-        "environment": comparison.conditions.environment.json(),
-        "sides": sides,
-        "subject": comparison.conditions.subject,
-        "input": comparison.conditions.input,
-        "verdict": verdict(comparison),
-        "boxes": { "confidence": comparison.conditions.confidence, "all": total.json(),
-            "alone": { "a": total.alone()[0], "b": total.alone()[1] },
-            "alone_and_right": comparison.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
-            "iou": agreement.map(|[iou, _]| iou.json()), "confidence_b_minus_a": agreement.map(|[_, score]| score.json()),
-            "classes": classes.iter().map(|(name, counts)| (name.clone(), counts.json())).collect::<serde_json::Map<_, _>>() },
-        "accuracy": accuracy,
-        "layers": comparison.layers(),
-        "time": stages,
-        "failed": comparison.measured.failed.len(),
-        "threads": comparison.conditions.threads,
-        "runs": comparison.measured.timings[0].len(),
-    })
+        json!({
+            "environment": self.conditions.environment,
+            "sides": self.sides.each_ref().map(Side::json),
+            "subject": self.conditions.subject,
+            "input": self.conditions.input,
+            "verdict": verdict(self),
+            "boxes": { "confidence": self.conditions.confidence, "all": total.json(),
+                "alone": { "a": total.alone()[0], "b": total.alone()[1] },
+                "alone_and_right": self.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
+                "iou": agreement.map(|[iou, _]| iou), "confidence_b_minus_a": agreement.map(|[_, score]| score),
+                "classes": classes.iter().map(|(name, counts)| (name.clone(), counts.json())).collect::<serde_json::Map<_, _>>() },
+            "accuracy": accuracy,
+            "layers": self.layers(),
+            "time": stages,
+            "failed": self.measured.failed.len(),
+            "threads": self.conditions.threads,
+            "runs": self.measured.timings[0].len(),
+        })
+    }
+
+    /// The answer on one screen; everything else is in `--json` and in the report.
+    fn print(&self) -> anyhow::Result<()> {
+        let [a, b] = &self.sides;
+        for (letter, side) in [("A", a), ("B", b)] {
+            print_line!("{letter}  {} ({})", side.name, side.execution);
+            for note in &side.notes {
+                print_line!("   note: {note}");
+            }
+        }
+        print_line!("on {}, letterboxed to at most {}\n", self.conditions.subject, self.conditions.input);
+        for sentence in verdict(self) {
+            print_line!("{sentence}");
+        }
+        if let Some(accuracy) = &self.accuracy {
+            print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", "accuracy", "A", "B", "B - A");
+            for (name, a, b, difference) in accuracy_rows(accuracy).into_iter().take(2).filter(|(_, a, ..)| !a.is_nan())
+            {
+                let interval = difference.and_then(|difference| shown_interval(&difference)).unwrap_or_default();
+                print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}   {interval}", b - a);
+            }
+            for (name, [a, b]) in count_rows(accuracy) {
+                let name = format!("{name} at conf {}", self.conditions.confidence);
+                print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}", b - a);
+            }
+        }
+        if let Some([iou, confidence]) = agreement(self) {
+            let (total, _) = counts(self);
+            print_line!(
+                "\nboxes of both: {}; IoU {}, confidence of B less A {}",
+                total.both(),
+                iou.text(false),
+                confidence.text(true)
+            );
+        }
+        let title = format!("time, {}", self.conditions.threads_text());
+        print_line!("\n{title:<24} {:>9} {:>9} {:>9}   95 % interval", "A", "B", "B / A");
+        let Interleaved { spreads, ratio, interval: [low, high] } = self.measured.pair([0, 1], STAGES[INFERENCE].1);
+        let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
+        print_line!("{:<24} {a:>9} {b:>9} {ratio:>9.3}   {low:.3} to {high:.3}", "inference");
+        for (name, [a, b], ratio) in size_rows(self) {
+            print_line!("{name:<24} {a:>9} {b:>9} {ratio:>9}");
+        }
+        Ok(())
+    }
+
+    fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String> {
+        Ok(report::page(self, &images::draw(folder, self, args.examples)?))
+    }
+
+    fn failed(&self) -> &[(PathBuf, String)] {
+        &self.measured.failed
+    }
 }

@@ -124,15 +124,28 @@ fn places(args: &ExplainArgs, sources: &[Source]) -> anyhow::Result<Vec<(PathBuf
     Ok(places)
 }
 
-/// A network with its values laid open.
-struct Opened {
-    network: Box<Network>,
+/// A network in a session, with some of its values laid open.
+struct Session {
+    backend: OrtBackend,
     class_names: Vec<String>,
     detector: DetectorOptions,
 }
 
-impl Opened {
-    fn new(name: &ModelArgs, args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Self> {
+/// Feature maps by name.
+type Maps = BTreeMap<String, Array4<f32>>;
+
+fn map<'a>(maps: &'a Maps, name: &str) -> anyhow::Result<&'a Array4<f32>> {
+    maps.get(name).with_context(|| format!("the network does not give its value {name}"))
+}
+
+impl Session {
+    /// `expose` lays values open, and says which.
+    fn open<V>(
+        name: &ModelArgs,
+        args: &ExplainArgs,
+        globals: &Globals,
+        expose: impl FnOnce(&mut Network) -> anyhow::Result<V>,
+    ) -> anyhow::Result<(V, Self)> {
         anyhow::ensure!(
             !model::is_config(&name.weights),
             "{} is a config without weights, so there is nothing to look into; give a checkpoint",
@@ -143,42 +156,22 @@ impl Opened {
         let postprocess = options::preset(&args.input).postprocess();
         let postprocess = options::postprocess(&args.thresholds, postprocess, &opened)?;
         let class_names = opened.class_names().to_vec();
-        let ModelContent::Network(network) = opened.into_content() else {
+        let ModelContent::Network(mut network) = opened.into_content() else {
             anyhow::bail!(
                 "{}: an exported file has no layers to look into; give the checkpoint that it was made from",
                 name.weights
             );
         };
-        Ok(Self { network, class_names, detector: DetectorOptions::new(letterbox, postprocess) })
-    }
-
-    /// In a session, with what its graph gives for an image, and what is detected in it.
-    fn into_session(self, args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Session> {
+        let values = expose(&mut network)?;
         let runtime = devices::runtime(&args.runtime, globals)?;
-        let backend = OrtBackend::new(&runtime, self.network.onnx, &options::session(&args.runtime))?;
-        Ok(Session { backend, class_names: self.class_names, detector: self.detector })
+        let backend = OrtBackend::new(&runtime, network.onnx, &options::session(&args.runtime))?;
+        Ok((values, Self { backend, class_names, detector: DetectorOptions::new(letterbox, postprocess) }))
     }
-}
 
-struct Session {
-    backend: OrtBackend,
-    class_names: Vec<String>,
-    detector: DetectorOptions,
-}
-
-/// Feature maps by name.
-struct Maps(BTreeMap<String, Array4<f32>>);
-
-impl Maps {
-    fn get(&self, name: &str) -> anyhow::Result<&Array4<f32>> {
-        self.0.get(name).with_context(|| format!("the network does not give its value {name}"))
-    }
-}
-
-impl Session {
+    /// What its graph gives for an image, and what is detected in it.
     fn run(&mut self, image: &RgbImage) -> anyhow::Result<(Prepared, Maps, DetectOutput)> {
         let prepared = Prepared::new(image, &self.detector.letterbox);
-        let maps = Maps(self.backend.run_all(prepared.tensor())?);
+        let maps = self.backend.run_all(prepared.tensor())?;
         let output = Engine::new(&mut self.backend, self.detector.clone()).detect_prepared(&prepared)?;
         Ok((prepared, maps, output))
     }

@@ -7,7 +7,7 @@ use yolo9::Size;
 use yolo9::dysample::{init_pos, upsample};
 use yolo9::graph::DySampleValues;
 
-use crate::statistics::Quartiles;
+use crate::statistics::Spread;
 
 /// Below this distance in positions, points are those of a fixed upsampler.
 const SAME: f64 = 0.01;
@@ -41,8 +41,8 @@ pub(super) struct Explained {
 
 /// Distances in positions, of all points or of those of a group.
 struct Distances {
-    from_bilinear: Quartiles,
-    from_nearest: Quartiles,
+    from_bilinear: Spread,
+    from_nearest: Spread,
     /// How much points move about their mean over the image: 0 for a fixed upsampler.
     variation: f64,
 }
@@ -52,7 +52,7 @@ impl Distances {
     fn of([shifts, offsets]: [&Array4<f32>; 2], channels: std::ops::Range<usize>) -> Self {
         let quartiles = |array: &Array4<f32>| {
             let (x, y) = (array.slice(s![0, channels.clone(), .., ..]), array.slice(s![1, channels.clone(), .., ..]));
-            Quartiles::of(x.iter().zip(&y).map(|(x, y)| f64::from(*x).hypot(f64::from(*y))))
+            Spread::of(x.iter().zip(&y).map(|(x, y)| f64::from(*x).hypot(f64::from(*y))))
         };
         let each = (0..2).flat_map(|component| channels.clone().map(move |channel| (component, channel)));
         let spread: f64 = each.map(|(c, n)| f64::from(offsets.slice(s![c, n, .., ..]).std(0.0))).sum();
@@ -111,7 +111,7 @@ impl Explained {
     /// What the module comes to, in a few words.
     pub(super) fn conclusion(&self) -> &'static str {
         let Distances { from_bilinear, from_nearest, variation } = &self.distances;
-        let (bilinear, nearest) = (from_bilinear.median(), from_nearest.median());
+        let (bilinear, nearest) = (from_bilinear.median, from_nearest.median);
         let (columns, rows) = self.positions;
         match *variation {
             v if v < 1e-6 && columns * rows > 1 && nearest < SAME => "the same as nearest upsampling",
@@ -127,7 +127,7 @@ impl Explained {
     /// Where it samples, and what that comes to.
     pub(super) fn headline(&self) -> String {
         let Distances { from_bilinear, from_nearest, .. } = &self.distances;
-        let (bilinear, nearest) = (from_bilinear.median(), from_nearest.median());
+        let (bilinear, nearest) = (from_bilinear.median, from_nearest.median);
         let (of, distance) = if nearest < bilinear { ("nearest", nearest) } else { ("bilinear", bilinear) };
         format!("layer {} is {} ({distance:.2} positions from {of}, median)", self.layer, self.conclusion())
     }
@@ -154,8 +154,8 @@ impl Explained {
         let (columns, rows) = self.positions;
         let distances = |distances: &Distances| {
             json!({
-                "from_bilinear": distances.from_bilinear.json(),
-                "from_nearest": distances.from_nearest.json(),
+                "from_bilinear": distances.from_bilinear,
+                "from_nearest": distances.from_nearest,
                 "variation": distances.variation,
             })
         };

@@ -8,11 +8,12 @@ use yolo9::architecture::Step;
 use yolo9::detect::DetectOutput;
 use yolo9::graph::DySampleValues;
 use yolo9::image::Letterbox;
+use yolo9::model::Network;
 
 use super::draw::{self, Zoom};
 use super::maps::Sheet;
 use super::module::Explained;
-use super::{Explain, Explanation, Opened, Session, boxes_json, input_image, marks, name_of};
+use super::{Explain, Explanation, Session, boxes_json, input_image, map, marks, name_of};
 use crate::cli::{ExplainArgs, Globals, Region};
 use crate::report::counted;
 
@@ -25,35 +26,38 @@ pub(super) struct OneNetwork {
 
 impl OneNetwork {
     pub(super) fn open(args: &ExplainArgs, globals: &Globals) -> anyhow::Result<Self> {
-        let mut opened = Opened::new(&args.model, args, globals)?;
-        let network = &mut opened.network;
-        let mut values = network.onnx.expose_dysample(&network.architecture);
-        if values.is_empty() {
-            let has = |step: &&Step| step.operation.as_dysample().is_some();
-            match network.architecture.steps().iter().find(has) {
-                Some(step) => anyhow::bail!(
-                    "{}: its DySample, of layer {}, is in the auxiliary branch, which only training uses: no box depends on it",
-                    args.model.weights,
-                    step.layer
-                ),
-                None => anyhow::bail!(
-                    "{} has no DySample; its upsamplers sample the same points in every image",
-                    args.model.weights
-                ),
-            }
-        }
-        let layers: Vec<String> = values.iter().map(|values| values.layer.to_string()).collect();
-        for layer in &args.layer {
-            anyhow::ensure!(
-                values.iter().any(|values| values.layer == *layer),
-                "--layer {layer}: there is no DySample; the model has it at {}",
-                layers.join(", ")
-            );
-        }
-        values.retain(|values| args.layer.is_empty() || args.layer.contains(&values.layer));
-        let session = opened.into_session(args, globals)?;
+        let (values, session) = Session::open(&args.model, args, globals, |network| modules(args, network))?;
         Ok(Self { weights: args.model.weights.clone(), region: args.region, values, session })
     }
+}
+
+/// The modules that were asked for, laid open.
+fn modules(args: &ExplainArgs, network: &mut Network) -> anyhow::Result<Vec<DySampleValues>> {
+    let mut values = network.onnx.expose_dysample(&network.architecture);
+    if values.is_empty() {
+        let has = |step: &&Step| step.operation.as_dysample().is_some();
+        match network.architecture.steps().iter().find(has) {
+            Some(step) => anyhow::bail!(
+                "{}: its DySample, of layer {}, is in the auxiliary branch, which only training uses: no box depends on it",
+                args.model.weights,
+                step.layer
+            ),
+            None => anyhow::bail!(
+                "{} has no DySample; its upsamplers sample the same points in every image",
+                args.model.weights
+            ),
+        }
+    }
+    let layers: Vec<String> = values.iter().map(|values| values.layer.to_string()).collect();
+    for layer in &args.layer {
+        anyhow::ensure!(
+            values.iter().any(|values| values.layer == *layer),
+            "--layer {layer}: there is no DySample; the model has it at {}",
+            layers.join(", ")
+        );
+    }
+    values.retain(|values| args.layer.is_empty() || args.layer.contains(&values.layer));
+    Ok(values)
 }
 
 impl Explain for OneNetwork {
@@ -62,7 +66,7 @@ impl Explain for OneNetwork {
         let modules: Vec<Explained> = self
             .values
             .iter()
-            .map(|v| Explained::new(v, [maps.get(&v.input)?, maps.get(&v.offset)?, maps.get(&v.output)?]))
+            .map(|v| Explained::new(v, [map(&maps, &v.input)?, map(&maps, &v.offset)?, map(&maps, &v.output)?]))
             .collect::<anyhow::Result<_>>()?;
         let input = input_image(prepared.tensor());
         let area = self.region.map(|region| area(region, image, prepared.letterbox())).transpose()?;

@@ -7,11 +7,12 @@ use yolo9::compare::{Change, Compared, compare_detections};
 use yolo9::detect::{BoxXyxy, Detection};
 use yolo9::graph::HeadInput;
 use yolo9::image::Letterbox;
+use yolo9::model::Network;
 use yolo9::output::Mark;
 
 use super::maps::{Sheet, coloured, range_of};
 use super::module::lengths;
-use super::{Explain, Explanation, Maps, Opened, Session, box_json, in_input, input_image, mark, name_of};
+use super::{Explain, Explanation, Maps, Session, box_json, in_input, input_image, map, mark, name_of};
 use crate::cli::{ExplainArgs, Globals, ModelArgs};
 use crate::report::counted;
 
@@ -84,12 +85,8 @@ pub(super) struct TwoNetworks {
 
 impl TwoNetworks {
     pub(super) fn open(args: &ExplainArgs, names: [&String; 2], globals: &Globals) -> anyhow::Result<Self> {
-        let open = |name: &String| -> anyhow::Result<(Vec<HeadInput>, Session)> {
-            let mut opened = Opened::new(&ModelArgs::of(name), args, globals)?;
-            let network = &mut opened.network;
-            let inputs = network.onnx.expose_head_inputs(&network.architecture);
-            Ok((inputs, opened.into_session(args, globals)?))
-        };
+        let expose = |network: &mut Network| Ok(network.onnx.expose_head_inputs(&network.architecture));
+        let open = |name: &String| Session::open(&ModelArgs::of(name), args, globals, expose);
         let ((inputs_a, a), (inputs_b, b)) = (open(names[0])?, open(names[1])?);
         let strides = |inputs: &[HeadInput]| inputs.iter().map(|input| input.stride).collect::<Vec<_>>();
         anyhow::ensure!(
@@ -214,7 +211,7 @@ fn conclusion(levels: &[Level], boxes: &Boxes<'_>) -> String {
 
 fn levels(inputs: &[Vec<HeadInput>; 2], [a, b]: [&Maps; 2]) -> anyhow::Result<Vec<Level>> {
     let level =
-        |(of_a, of_b): (&HeadInput, &HeadInput)| Level::new(of_a.stride, a.get(&of_a.name)?, b.get(&of_b.name)?);
+        |(of_a, of_b): (&HeadInput, &HeadInput)| Level::new(of_a.stride, map(a, &of_a.name)?, map(b, &of_b.name)?);
     inputs[0].iter().zip(&inputs[1]).map(level).collect()
 }
 

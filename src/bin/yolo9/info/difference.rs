@@ -52,13 +52,7 @@ pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()>
 /// What is said of a subject, by label.
 fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(String, String)>> {
     let mut lines = vec![("file".to_owned(), subject.name.clone()), ("kind".into(), subject.kind.clone())];
-    lines.extend(headlines(subject).into_iter().map(|(label, value)| (label.to_owned(), value)));
-    if let Some(names) = &subject.class_names {
-        // The headline shows the first names only.
-        lines.iter_mut().filter(|(label, _)| label == "classes").for_each(|(_, value)| {
-            *value = format!("{}: {}", names.len(), names.join(", "));
-        });
-    }
+    lines.extend(headlines(subject, usize::MAX).into_iter().map(|(label, value)| (label.to_owned(), value)));
     if let Some(network) = subject.network() {
         for total in network.totals(imgsz)? {
             let (parameters, gflops) = (grouped(total.cost.parameters), total.cost.gflops());
@@ -70,8 +64,6 @@ fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(String, String)>
         for (n, line) in file.signature.iter().enumerate() {
             lines.push((format!("wire {}", n + 1), line.clone()));
         }
-        let operators: Vec<String> = file.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        lines.push(("operators".into(), operators.join(", ")));
     }
     lines.extend(metadata(subject).map(|(key, value)| (key.to_owned(), value.to_owned())));
     Ok(lines)

@@ -60,10 +60,10 @@ fn print(name: &str, report: &PickleReport) -> anyhow::Result<()> {
         }
     }
     print_line!("\n{:<24} {:>8} {:>14} {:>14}  saved from", "storages", "count", "elements", "bytes");
-    for (kind, storages) in &report.storages {
+    for storages in &report.storages {
         print_line!(
             "{:<24} {:>8} {:>14} {:>14}  {}",
-            printable(kind),
+            printable(&storages.kind),
             storages.count,
             grouped(storages.elements as u64),
             grouped(storages.bytes as u64),
@@ -84,29 +84,11 @@ fn print(name: &str, report: &PickleReport) -> anyhow::Result<()> {
 }
 
 fn as_json(name: &str, report: &PickleReport) -> serde_json::Value {
-    let globals = report.globals.iter().map(|global| {
-        json!({
-            "name": global.name,
-            "treatment": treatment(global.treatment).to_lowercase(),
-            "objects": global.objects,
-            "calls": global.calls,
-            "arguments": global.arguments,
-        })
-    });
-    let storages = report.storages.iter().map(|(kind, storages)| {
-        json!({
-            "kind": kind,
-            "count": storages.count,
-            "elements": storages.elements,
-            "bytes": storages.bytes,
-            "locations": storages.locations,
-        })
-    });
     json!({
         "name": name,
         "container": report.container,
         "values": report.values,
-        "globals": globals.collect::<Vec<_>>(),
-        "storages": storages.collect::<Vec<_>>(),
+        "globals": report.globals,
+        "storages": report.storages,
     })
 }

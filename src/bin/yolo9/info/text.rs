@@ -15,7 +15,7 @@ const SHOWN_NAMES: usize = 12;
 
 pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
     print_line!("{}: {}", printable(&subject.name), printable(&subject.kind));
-    for (label, value) in headlines(subject) {
+    for (label, value) in headlines(subject, SHOWN_NAMES) {
         print_line!("  {label:<14} {}", printable(&value));
     }
     for (key, value) in metadata(subject) {
@@ -28,8 +28,6 @@ pub(super) fn print(subject: &Subject, imgsz: Size) -> anyhow::Result<()> {
             for line in &file.signature {
                 print_line!("  {line}");
             }
-            let operators: Vec<String> = file.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
-            print_line!("  {:<14} {}", "operators", operators.join(", "));
         }
     }
     Ok(())
@@ -41,8 +39,8 @@ pub(super) fn metadata(subject: &Subject) -> impl Iterator<Item = (&str, &str)> 
     subject.metadata.iter().filter(move |(key, _)| !said(key)).map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
-/// What is said of a subject before its layers.
-pub(super) fn headlines(subject: &Subject) -> Vec<(&'static str, String)> {
+/// What is said of a subject before its layers, with at most so many names of classes.
+pub(super) fn headlines(subject: &Subject, names: usize) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if let Some(format) = subject.format {
         lines.push(("format", format.to_string()));
@@ -51,7 +49,7 @@ pub(super) fn headlines(subject: &Subject) -> Vec<(&'static str, String)> {
         lines.push(("network", network.config.clone()));
     }
     if let Some(classes) = subject.classes() {
-        lines.push(("classes", classes_line(classes, subject.class_names.as_deref())));
+        lines.push(("classes", classes_line(classes, subject.class_names.as_deref(), names)));
     }
     if let Some(network) = subject.network() {
         let strides: Vec<String> = network.strides().iter().map(ToString::to_string).collect();
@@ -63,14 +61,16 @@ pub(super) fn headlines(subject: &Subject) -> Vec<(&'static str, String)> {
     }
     if let Content::Exported(file) = &subject.content {
         lines.push(("opset", file.opset.map_or_else(|| "?".into(), |opset| opset.to_string())));
+        let operators: Vec<String> = file.operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        lines.push(("operators", operators.join(", ")));
     }
     lines
 }
 
-fn classes_line(classes: usize, names: Option<&[String]>) -> String {
+fn classes_line(classes: usize, names: Option<&[String]>, most: usize) -> String {
     let Some(names) = names else { return classes.to_string() };
-    let shown = names.iter().take(SHOWN_NAMES).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = if names.len() > SHOWN_NAMES { ", …" } else { "" };
+    let shown = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = if names.len() > most { ", …" } else { "" };
     format!("{classes}: {shown}{more}")
 }
 

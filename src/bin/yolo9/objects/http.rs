@@ -2,12 +2,9 @@
 //! the build.
 
 use std::io::Read;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
@@ -57,8 +54,21 @@ impl HttpService for Blocking {
         let response = self.agent.run(request).map_err(failed)?;
         let (head, body) = response.into_parts();
         let said = head.headers.contains_key(CONTENT_LENGTH) && head.status != ureq::http::StatusCode::MULTI_STATUS;
-        let answer = Answer { reader: Box::new(body.into_reader()), left: if said { u64::MAX } else { MAX_UNSAID } };
-        Ok(HttpResponse::from_parts(head, HttpResponseBody::new(answer)))
+        let limit = if said { u64::MAX } else { MAX_UNSAID };
+        let mut reader = body.into_with_config().limit(limit).reader();
+        let pieces = std::iter::from_fn(move || {
+            let mut piece = vec![0; PIECE];
+            match reader.read(&mut piece) {
+                Ok(0) => None,
+                Ok(length) => {
+                    piece.truncate(length);
+                    Some(Ok(Frame::data(piece.into())))
+                }
+                Err(error) => Some(Err(failed(error.into()))),
+            }
+        });
+        let body = StreamBody::new(futures_util::stream::iter(pieces));
+        Ok(HttpResponse::from_parts(head, HttpResponseBody::new(body)))
     }
 }
 
@@ -70,33 +80,4 @@ fn failed(error: ureq::Error) -> HttpError {
         _ => HttpErrorKind::Unknown,
     };
     HttpError::new(kind, error)
-}
-
-/// The body of an answer, piece by piece.
-struct Answer {
-    reader: Box<dyn Read + Send + Sync>,
-    /// Bytes that may still come.
-    left: u64,
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let mut piece = vec![0; PIECE];
-        Poll::Ready(match self.reader.read(&mut piece) {
-            Ok(0) => None,
-            Ok(length) if length as u64 > self.left => {
-                let error = format!("an answer has more than {} MB", MAX_UNSAID >> 20);
-                Some(Err(HttpError::new(HttpErrorKind::Decode, std::io::Error::other(error))))
-            }
-            Ok(length) => {
-                self.left -= length as u64;
-                piece.truncate(length);
-                Some(Ok(Frame::data(piece.into())))
-            }
-            Err(error) => Some(Err(HttpError::new(HttpErrorKind::Interrupted, error))),
-        })
-    }
 }

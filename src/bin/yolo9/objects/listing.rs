@@ -1,85 +1,42 @@
 //! What lies below an address, as it is listed: never all of it in memory.
 
-use std::vec;
-
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 
 use super::store::{Place, Store, reason, wait};
 use super::web_folder;
 
-/// Objects below an address, by their addresses.
-pub(crate) struct Listing(Result<Listed, Option<String>>);
-
-struct Listed {
-    base: String,
-    order: Order,
+/// The addresses of all objects below an address; after an error there is nothing more to ask for.
+pub(crate) fn list(address: &str) -> Result<impl Iterator<Item = Result<String, String>> + use<>, String> {
+    let Place { store, base, key } = Place::of(address)?;
+    let keys: Box<dyn Iterator<Item = Result<Key, String>>> = if web_folder(address.as_ref()).is_some() {
+        Box::new(in_folders(store, key))
+    } else {
+        // By their keys; a page of them is in memory.
+        let mut pages = store.list(Some(&key));
+        Box::new(std::iter::from_fn(move || match wait(pages.next()) {
+            Ok(next) => next.map(|found| found.map(|found| found.location).map_err(|error| reason(&error))),
+            Err(reason) => Some(Err(reason)),
+        }))
+    };
+    Ok(keys.map(move |key| key.map(|key| format!("{base}/{key}"))))
 }
 
-enum Order {
-    /// By their keys; a page of them is in memory.
-    Keys(BoxStream<'static, object_store::Result<ObjectMeta>>),
-    /// Folder by folder; the names in one are in memory.
-    Folders(Folders),
-}
-
-/// All objects below an address.
-pub(crate) fn list(address: &str) -> Listing {
-    Listing(Place::of(address).map_err(Some).map(|Place { store, base, key }| {
-        let order = if web_folder(address.as_ref()).is_some() {
-            Order::Folders(Folders { store, open: vec![key], found: Vec::new().into_iter() })
-        } else {
-            Order::Keys(store.list(Some(&key)))
-        };
-        Listed { base, order }
-    }))
-}
-
-impl Iterator for Listing {
-    type Item = Result<String, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let listed = match &mut self.0 {
-            Ok(listed) => listed,
-            Err(reason) => return reason.take().map(Err),
-        };
-        let next = match &mut listed.order {
-            Order::Keys(pages) => match wait(pages.next()) {
-                Ok(next) => next.map(|next| next.map(|found| found.location).map_err(|error| reason(&error))),
-                Err(reason) => Some(Err(reason)),
-            },
-            Order::Folders(folders) => folders.next(),
-        };
-        let address = next?.map(|key| format!("{}/{key}", listed.base));
-        if address.is_err() {
-            self.0 = Err(None);
-        }
-        Some(address)
-    }
-}
-
-/// Files below a folder of a web server that speaks WebDAV (RFC 4918), by the names in each folder, deepest last.
+/// Files below a folder of a web server that speaks WebDAV (RFC 4918), by the names in each folder, deepest last. The names
+/// in one are in memory.
 ///
 /// Folders are asked for one by one (`Depth: 1`): many servers refuse to list a whole tree, and it would come in one answer.
-struct Folders {
-    store: Store,
-    /// Still to be listed; the last one is next.
-    open: Vec<Key>,
-    found: vec::IntoIter<Key>,
-}
-
-impl Iterator for Folders {
-    type Item = Result<Key, String>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+fn in_folders(store: Store, root: Key) -> impl Iterator<Item = Result<Key, String>> {
+    // Still to be listed; the last one is next.
+    let mut open = vec![root];
+    let mut found = Vec::new().into_iter();
+    std::iter::from_fn(move || {
         loop {
-            if let Some(file) = self.found.next() {
+            if let Some(file) = found.next() {
                 return Some(Ok(file));
             }
-            let folder = self.open.pop()?;
-            let inside = match wait(self.store.list_with_delimiter(Some(&folder))) {
+            let folder = open.pop()?;
+            let inside = match wait(store.list_with_delimiter(Some(&folder))) {
                 Ok(Ok(inside)) => inside,
                 Ok(Err(error)) => {
                     let reason = reason(&error);
@@ -91,11 +48,11 @@ impl Iterator for Folders {
             let is_inside = |key: &Key| key.prefix_matches(&folder) && *key != folder;
             let mut folders: Vec<Key> = inside.common_prefixes.into_iter().filter(is_inside).collect();
             folders.sort_by(|a, b| b.cmp(a));
-            self.open.extend(folders);
-            let mut files: Vec<Key> =
-                inside.objects.into_iter().map(|object| object.location).filter(is_inside).collect();
+            open.extend(folders);
+            let files = inside.objects.into_iter().map(|object| object.location).filter(is_inside);
+            let mut files: Vec<Key> = files.collect();
             files.sort();
-            self.found = files.into_iter();
+            found = files.into_iter();
         }
-    }
+    })
 }

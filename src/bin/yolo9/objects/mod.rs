@@ -28,13 +28,14 @@ const SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];
 pub(crate) fn address(argument: &Path) -> Option<&str> {
     let text = argument.to_str()?;
     let (scheme, _) = text.split_once("://")?;
-    SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()).then_some(text)
+    SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(text)
 }
 
 /// The address on the web that an argument is, if it is one.
 pub(crate) fn web_address(argument: &Path) -> Option<&str> {
     let text = argument.to_str()?;
-    ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)).then_some(text)
+    let (scheme, _) = text.split_once("://")?;
+    ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)).then_some(text)
 }
 
 /// The address of a folder on the web that an argument is, if it is one: its path ends in a slash, or has an asterisk.
@@ -72,18 +73,8 @@ mod without {
     const MISSING: &str = "this yolo9 was built without object stores; build it with `--features cloud`, or install the \
                            Python package, whose yolo9 has them";
 
-    pub(crate) struct Listing(bool);
-
-    impl Iterator for Listing {
-        type Item = Result<String, String>;
-
-        fn next(&mut self) -> Option<Self::Item> {
-            std::mem::take(&mut self.0).then(|| Err(MISSING.into()))
-        }
-    }
-
-    pub(crate) fn list(_address: &str) -> Listing {
-        Listing(true)
+    pub(crate) fn list(_address: &str) -> Result<std::iter::Empty<Result<String, String>>, String> {
+        Err(MISSING.into())
     }
 
     pub(crate) fn read(_address: &str, _limit: u64) -> Result<Vec<u8>, String> {

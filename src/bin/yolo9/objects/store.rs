@@ -1,6 +1,5 @@
 //! Reading, listing and writing, each on the thread of its caller.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
@@ -34,16 +33,13 @@ static STORES: Mutex<Option<HashMap<String, Store>>> = Mutex::new(None);
 
 thread_local! {
     /// Every thread waits for its own requests.
-    static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+    static RUNTIME: std::io::Result<Runtime> = tokio::runtime::Builder::new_current_thread().enable_time().build();
 }
 
 pub(super) fn wait<T>(future: impl Future<Output = T>) -> Result<T, String> {
-    RUNTIME.with_borrow_mut(|runtime| {
-        if runtime.is_none() {
-            let new = tokio::runtime::Builder::new_current_thread().enable_time().build();
-            *runtime = Some(new.map_err(|error| format!("no timer for requests: {error}"))?);
-        }
-        Ok(runtime.as_ref().expect("there by now").block_on(future))
+    RUNTIME.with(|runtime| match runtime {
+        Ok(runtime) => Ok(runtime.block_on(future)),
+        Err(error) => Err(format!("no timer for requests: {error}")),
     })
 }
 

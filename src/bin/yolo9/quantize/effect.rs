@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use yolo9::Model;
 use yolo9::compare::{Change, compare_detections};
 use yolo9::detect::{DetectorOptions, Engine, Preset};
-use yolo9::evaluate::{Dataset, Difference, ap_differences};
+use yolo9::evaluate::{CocoEvaluation, CocoMetrics, Dataset, Difference, ap_differences};
 use yolo9::image::{Image, ImageLimits, InputShape};
 use yolo9::runtime::{OrtBackend, Precision};
 
@@ -14,25 +14,14 @@ use super::Work;
 use crate::console::print_line;
 use crate::options;
 use crate::report::counted;
-use crate::val::{Inference, Placement, RESAMPLES, SHOWN, Scores};
+use crate::val::{Inference, Placement, RESAMPLES};
 
 /// What was measured.
 pub(super) enum Effect {
-    Accuracy(Box<Accuracy>),
-    Boxes(Boxes),
-}
-
-/// AP of both.
-pub(super) struct Accuracy {
-    f32: Scores,
-    int8: Scores,
-    difference: Difference,
-}
-
-/// Boxes of f32, and what became of them.
-pub(super) struct Boxes {
-    images: usize,
-    counts: BTreeMap<Change, usize>,
+    /// AP of both.
+    Accuracy { f32: CocoMetrics, int8: CocoMetrics, difference: Difference },
+    /// Boxes of f32 on that many images, and what became of them.
+    Boxes { images: usize, counts: BTreeMap<Change, usize> },
 }
 
 impl Work<'_> {
@@ -57,10 +46,9 @@ impl Work<'_> {
         if a.interrupted || b.interrupted {
             return Ok(None);
         }
-        let [f32, int8] = [a, b].map(|evaluated| Scores::of(&evaluated.images, &evaluated.shown, SHOWN, dataset));
-        let differences = ap_differences(&f32.evaluation, &int8.evaluation, dataset.images.len(), RESAMPLES, 1);
-        let difference = differences.by_area[0];
-        Ok(Some(Effect::Accuracy(Box::new(Accuracy { f32, int8, difference }))))
+        let [f32, int8] = [a, b].map(|evaluated| CocoEvaluation::new(&evaluated.images, dataset.class_names.len()));
+        let difference = ap_differences(&f32, &int8, dataset.images.len(), RESAMPLES, 1).by_area[0];
+        Ok(Some(Effect::Accuracy { f32: f32.metrics(), int8: int8.metrics(), difference }))
     }
 
     /// What becomes of the boxes of the calibration images.
@@ -74,40 +62,38 @@ impl Work<'_> {
                 *counts.entry(compared.change).or_default() += 1;
             }
         }
-        Ok(Effect::Boxes(Boxes { images: images.len(), counts }))
+        Ok(Effect::Boxes { images: images.len(), counts })
     }
 }
 
-impl Boxes {
-    fn count(&self, change: Change) -> usize {
-        self.counts.get(&change).copied().unwrap_or_default()
-    }
+/// How many boxes there are of a change.
+fn count(counts: &BTreeMap<Change, usize>, change: Change) -> usize {
+    counts.get(&change).copied().unwrap_or_default()
+}
 
-    /// In f32.
-    fn before(&self) -> usize {
-        self.counts.values().sum::<usize>() - self.count(Change::OnlyB)
-    }
+/// Those of f32.
+fn before(counts: &BTreeMap<Change, usize>) -> usize {
+    counts.values().sum::<usize>() - count(counts, Change::OnlyB)
 }
 
 impl Effect {
     pub(super) fn print(&self) -> anyhow::Result<()> {
         match self {
-            Effect::Accuracy(accuracy) => {
-                let Accuracy { f32: Scores { coco: a, .. }, int8: Scores { coco: b, .. }, difference } = &**accuracy;
+            Effect::Accuracy { f32: a, int8: b, difference } => {
                 let interval = interval(difference);
                 print_line!("AP    {:.4} in f32, {:.4} in int8: {:+.4}{interval}", a.ap, b.ap, b.ap - a.ap);
                 print_line!("AP50  {:.4} in f32, {:.4} in int8: {:+.4}", a.ap50, b.ap50, b.ap50 - a.ap50);
             }
-            Effect::Boxes(boxes) => {
+            Effect::Boxes { images, counts } => {
                 print_line!(
                     "Of {} in f32 on {}: {} the same, {} moved, {} with another confidence, {} lost; {} new",
-                    counted(boxes.before(), "box"),
-                    counted(boxes.images, "calibration image"),
-                    boxes.count(Change::Same),
-                    boxes.count(Change::Moved),
-                    boxes.count(Change::Rescored),
-                    boxes.count(Change::OnlyA),
-                    boxes.count(Change::OnlyB)
+                    counted(before(counts), "box"),
+                    counted(*images, "calibration image"),
+                    count(counts, Change::Same),
+                    count(counts, Change::Moved),
+                    count(counts, Change::Rescored),
+                    count(counts, Change::OnlyA),
+                    count(counts, Change::OnlyB)
                 );
                 print_line!("Give --data for what that does to AP");
             }
@@ -118,31 +104,29 @@ impl Effect {
     /// Either `accuracy` or `boxes`.
     pub(super) fn json(&self) -> Value {
         match self {
-            Effect::Accuracy(accuracy) => {
-                let Accuracy { f32: Scores { coco: a, .. }, int8: Scores { coco: b, .. }, difference } = &**accuracy;
+            Effect::Accuracy { f32: a, int8: b, difference } => {
                 let scores = |ap: f64, ap50: f64| json!({ "AP": ap, "AP50": ap50 });
-                let known = !difference.interval[0].is_nan();
                 json!({ "accuracy": {
                     "f32": scores(a.ap, a.ap50),
                     "int8": scores(b.ap, b.ap50),
                     "AP_int8_minus_f32": b.ap - a.ap,
-                    "interval": known.then_some(difference.interval),
+                    "interval": difference.interval,
                 }})
             }
-            Effect::Boxes(boxes) => json!({ "boxes": {
-                "f32": boxes.before(),
-                "same": boxes.count(Change::Same),
-                "moved": boxes.count(Change::Moved),
-                "confidence changed": boxes.count(Change::Rescored),
-                "lost": boxes.count(Change::OnlyA),
-                "new": boxes.count(Change::OnlyB),
+            Effect::Boxes { counts, .. } => json!({ "boxes": {
+                "f32": before(counts),
+                "same": count(counts, Change::Same),
+                "moved": count(counts, Change::Moved),
+                "confidence changed": count(counts, Change::Rescored),
+                "lost": count(counts, Change::OnlyA),
+                "new": count(counts, Change::OnlyB),
             }}),
         }
     }
 }
 
 fn interval(difference: &Difference) -> String {
-    let [low, high] = difference.interval;
+    let text = |[low, high]: [f64; 2]| format!(" (95 % interval {low:+.4} to {high:+.4})");
     // Too few images have none.
-    if low.is_nan() { String::new() } else { format!(" (95 % interval {low:+.4} to {high:+.4})") }
+    difference.interval.map(text).unwrap_or_default()
 }

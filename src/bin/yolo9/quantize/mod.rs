@@ -9,7 +9,7 @@ use anyhow::Context;
 use indicatif::ProgressBar;
 use ndarray::Array4;
 use serde_json::json;
-use yolo9::architecture::Architecture;
+use yolo9::config::ModelConfig;
 use yolo9::detect::{DetectorOptions, Engine, Prepared, Preset};
 use yolo9::evaluate::Dataset;
 use yolo9::graph::{self, ExportOptions, QuantisableConvolution, Quantisation, export};
@@ -17,7 +17,7 @@ use yolo9::image::{Image, ImageLimits, InputShape, LetterboxOptions};
 use yolo9::model::{ModelFile, placeholder_names};
 use yolo9::onnx::{OnnxFile, Opset, StringStringEntryProto};
 use yolo9::output::{temporary_beside, write_atomically};
-use yolo9::quantise::{Calibration, RangeMethod, sensitivities};
+use yolo9::quantise::{RangeMethod, ranges, sensitivities};
 use yolo9::runtime::{OrtBackend, Precision, Runtime, processor};
 use yolo9::{Model, Size};
 
@@ -39,7 +39,8 @@ const FEW: usize = 16;
 const PERCENTILE: f64 = 0.9999;
 
 pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
-    let subject = subject(args, globals)?;
+    let config = args.config.as_deref().map(open_config).transpose()?;
+    let subject = subject(args, config.as_ref(), globals)?;
     let names = args.names.as_ref().map(open_names).transpose()?;
     let class_names =
         subject.class_names(names)?.unwrap_or_else(|| placeholder_names(subject.architecture.head().classes));
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         globals,
         &[Precision::F32, Precision::Int8].map(|precision| (device, precision)),
     )?;
-    let before = Model::new(&args.input, open_file(&args.input, globals)?, config(args)?.as_ref(), None)?;
+    let before = Model::new(&args.input, open_file(&args.input, globals)?, config.as_ref(), None)?;
     let backend = before.clone().into_sessions(&runtime, &session, 1)?.remove(0);
     let interrupt = Interrupt::install()?;
     let letterbox = LetterboxOptions::new(
@@ -76,7 +77,7 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         say!("Interrupted: nothing is written");
         return Ok(ExitStatus::Interrupted);
     };
-    let (bytes, Convolutions { integers, real }) = exported(args, subject, &class_names, quantisation)?;
+    let (bytes, [integers, real]) = exported(args, subject, &class_names, quantisation)?;
     write_atomically(&output, &bytes)?;
     let shown = output.display().to_string();
     let file = OnnxFile::from_bytes(&shown, bytes)?;
@@ -98,10 +99,6 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
         effect.print()?;
     }
     Ok(ExitStatus::Done)
-}
-
-fn config(args: &QuantizeArgs) -> anyhow::Result<Option<yolo9::config::ModelConfig>> {
-    args.config.as_deref().map(open_config).transpose()
 }
 
 /// Ranges of images on which nothing is found are not those that the network will see.
@@ -126,7 +123,7 @@ fn refuse_unwritable(output: &Path) -> anyhow::Result<()> {
     })
 }
 
-fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<BoundNetwork> {
+fn subject(args: &QuantizeArgs, config: Option<&ModelConfig>, globals: &Globals) -> anyhow::Result<BoundNetwork> {
     anyhow::ensure!(
         matches!(devices::precision(&args.runtime), None | Some(Precision::F32)),
         "--precision: this command goes from f32 to int8; leave it out"
@@ -146,7 +143,7 @@ fn subject(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<BoundNetwor
             )
         }
     };
-    let subject = BoundNetwork::of(&checkpoint, &args.input, config(args)?.as_ref(), globals)?;
+    let subject = BoundNetwork::of(&checkpoint, &args.input, config, globals)?;
     let architecture = &subject.architecture;
     let stride = architecture.stride();
     let Size { width, height } = args.imgsz;
@@ -235,7 +232,7 @@ impl Work<'_> {
             bar.inc(1);
             !self.interrupt.requested()
         };
-        let ranges = Calibration::new(self.runtime, &model, &names, threads)?.ranges(inputs, method, go_on)?;
+        let ranges = ranges(self.runtime, &model, &names, inputs, (method, threads), go_on)?;
         bar.finish_and_clear();
         if self.interrupt.requested() {
             return Ok(None);
@@ -261,18 +258,15 @@ impl Work<'_> {
             }
             keep_loud(&mut quantisation, &all, &noise);
         }
+        let has_dysample = architecture.main_steps().any(|step| step.operation.as_dysample().is_some());
         let loud = all.len() - quantisation.convolutions.len();
         log::info!(
             "{} on 8-bit integers; in f32: {loud} of those that could be, the last ones of the head{}",
             counted(quantisation.convolutions.len(), "convolution"),
-            if has_dysample(architecture) { ", and DySample" } else { "" }
+            if has_dysample { ", and DySample" } else { "" }
         );
         Ok(Some(quantisation))
     }
-}
-
-fn has_dysample(architecture: &Architecture) -> bool {
-    architecture.main_steps().any(|step| step.operation.as_dysample().is_some())
 }
 
 /// Leaves those in f32 that alone make much of the noise.
@@ -286,18 +280,13 @@ fn keep_loud(quantisation: &mut Quantisation, all: &[QuantisableConvolution], no
     }
 }
 
-/// Names of the convolutions that compute in integers, and of the others.
-struct Convolutions {
-    integers: Vec<String>,
-    real: Vec<String>,
-}
-
+/// The file, and the names of the convolutions that compute in integers, and of the others.
 fn exported(
     args: &QuantizeArgs,
     subject: BoundNetwork,
     class_names: &[String],
     quantisation: Quantisation,
-) -> anyhow::Result<(Vec<u8>, Convolutions)> {
+) -> anyhow::Result<(Vec<u8>, [Vec<String>; 2])> {
     let BoundNetwork { architecture, weights, mut notes, .. } = subject;
     let quantised = quantisation.convolutions.clone();
     notes.push(("description".into(), "YOLOv9 detector on 8-bit integers, quantised by yolo9".into()));
@@ -318,5 +307,5 @@ fn exported(
     proto
         .metadata_props
         .extend(entries.map(|(key, value)| StringStringEntryProto { key: Some(key.into()), value: Some(value) }));
-    Ok((prost::Message::encode_to_vec(&proto), Convolutions { integers, real }))
+    Ok((prost::Message::encode_to_vec(&proto), [integers, real]))
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use yolo9::output::write_atomically;
+use yolo9::runtime::Runtime;
 use yolo9::runtime::library::LibraryOptions;
-use yolo9::runtime::{Runtime, SessionOptions};
-use yolo9::train::{Schedule, State, Trainer, TrainingSet, open_device};
+use yolo9::train::{Decay, Schedule, State, Trainer, TrainingSet, open_device};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
 
@@ -26,10 +26,13 @@ use crate::report::counted;
 use crate::run::places::RunFolder;
 
 pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
+    // Before the state is read: another run may be writing it.
+    let resumable = args.resume.clone().filter(|folder| folder.join(STATE).is_file());
+    let resumed_folder = resumable.map(Folder::lock).transpose()?;
     let state = args.resume.as_deref().map(read_state).transpose()?;
     let mut settings = match (&state, &args.resume) {
         (Some(state), Some(folder)) => TrainSettings::from_state(&folder.join(STATE), state.settings())?,
-        _ => TrainSettings::of(args, threads(args))?,
+        _ => TrainSettings::of(args)?,
     };
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().context("threads for the network")?;
     let device = open_device(&settings.device).with_context(|| format!("--device {}", settings.device))?;
@@ -43,7 +46,7 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
         Some(_) => None,
         None => Some(start::open(&settings, &data.training.class_names, &device, globals)?),
     };
-    let folder = folder(args, &settings, &data)?;
+    let folder = resumed_folder.map_or_else(|| new_folder(args, &settings, &data), Ok)?;
     if let Some(state) = &state {
         check_resumable(&folder, state, &settings)?;
     }
@@ -104,10 +107,6 @@ fn keep_features(run: &mut Run<'_>, cache: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn threads(args: &TrainArgs) -> usize {
-    args.threads.map_or(SessionOptions::default().threads, usize::from)
-}
-
 fn read_state(folder: &Path) -> anyhow::Result<State> {
     let path = folder.join(STATE);
     let bytes = read(&path, FileKind::Model).with_context(|| {
@@ -121,10 +120,7 @@ fn read_state(folder: &Path) -> anyhow::Result<State> {
     Ok(State::read(&path.display().to_string(), &bytes)?)
 }
 
-fn folder(args: &TrainArgs, settings: &TrainSettings, data: &Data) -> anyhow::Result<Folder> {
-    if let Some(folder) = &args.resume {
-        return Folder::lock(folder.clone());
-    }
+fn new_folder(args: &TrainArgs, settings: &TrainSettings, data: &Data) -> anyhow::Result<Folder> {
     let mut inputs = data.files();
     inputs.extend([Some(&settings.data), settings.val_data.as_ref()].into_iter().flatten().cloned());
     inputs.extend([&settings.weights, &settings.config].into_iter().flatten().map(Into::into));
@@ -160,23 +156,24 @@ fn input_size(settings: &TrainSettings, stride: Option<usize>) -> usize {
 
 fn schedule(settings: &TrainSettings, set: &TrainingSet) -> anyhow::Result<Schedule> {
     let batches = set.len().div_ceil(settings.batch);
-    let to_a_step = settings.nominal_batch / settings.batch;
-    if batches * settings.epochs < 2 * to_a_step {
+    let schedule = Schedule {
+        batch: settings.batch,
+        nominal_batch: settings.nominal_batch,
+        batches,
+        epochs: settings.epochs,
+        decay: if settings.cosine { Decay::Cosine } else { Decay::Linear },
+        rule: settings.optimizer,
+        hyperparameters: settings.hyperparameters()?,
+    };
+    let to_a_step = schedule.batches_to_a_step();
+    if ((batches * settings.epochs) as f64) < 2.0 * to_a_step {
         log::warn!(
             "{} of {} make few steps of the optimiser: gradients are summed over {to_a_step} batches (--nominal-batch)",
             counted(batches * settings.epochs, "batch"),
             counted(settings.batch, "image"),
         );
     }
-    Ok(Schedule {
-        batch: settings.batch,
-        nominal_batch: settings.nominal_batch,
-        batches,
-        epochs: settings.epochs,
-        decay: settings.decay(),
-        rule: settings.rule(),
-        hyperparameters: settings.hyperparameters()?,
-    })
+    Ok(schedule)
 }
 
 fn resumed(state: State, schedule: Schedule, device: &yolo9::train::Device, data: &Data) -> anyhow::Result<Trainer> {

@@ -6,14 +6,16 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use image::{ImageFormat, RgbImage, imageops};
+use image::{ImageFormat, RgbImage};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::detect::BoxXyxy;
 use yolo9::output::{Mark, class_colour, draw_marks, encode_image, write_atomically};
 use yolo9::train::{Batch, EpochRecord, Progress, Trainer};
 
 use super::settings::TrainSettings;
+use crate::report::counted;
 use crate::run::lock::lock;
+use crate::val::WORST_SHEET;
 
 /// What a run can be continued from.
 pub(super) const STATE: &str = "state.safetensors";
@@ -26,6 +28,14 @@ pub(super) const LAST: &str = "last.safetensors";
 const RESULTS: &str = "results.csv";
 /// The page about it.
 pub(super) const REPORT: &str = "report.html";
+
+/// Batches that are drawn.
+pub(super) const DRAWN_BATCHES: usize = 3;
+
+/// The drawing of one of them.
+pub(super) fn batch_file(number: usize) -> String {
+    format!("train-batch{number}.jpg")
+}
 
 /// Most images of a batch that are drawn.
 const DRAWN: usize = 16;
@@ -49,8 +59,9 @@ impl Folder {
     /// Removes what an earlier run left, so that nothing of it is taken for the new one's. The state goes first: what is
     /// left after an interruption cannot be resumed.
     pub(super) fn clear(&self) -> anyhow::Result<()> {
-        for name in [STATE, BEST, LAST, RESULTS, REPORT] {
-            let path = self.file(name);
+        let drawn = (0..DRAWN_BATCHES).map(|number| self.file(&batch_file(number)));
+        let own = [STATE, BEST, LAST, RESULTS, REPORT, WORST_SHEET].map(|name| self.file(name));
+        for path in own.into_iter().chain(drawn) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(error)
@@ -87,7 +98,7 @@ impl Folder {
     pub(super) fn draw(&self, number: usize, batch: &Batch, names: &[String]) -> anyhow::Result<()> {
         let sheet = sheet(batch, names);
         let bytes = encode_image(&sheet, ImageFormat::Jpeg)?;
-        Ok(write_atomically(&self.file(&format!("train-batch{number}.jpg")), &bytes)?)
+        Ok(write_atomically(&self.file(&batch_file(number)), &bytes)?)
     }
 }
 
@@ -146,12 +157,8 @@ fn results(progress: &Progress) -> String {
 /// Four images in a row.
 fn sheet(batch: &Batch, names: &[String]) -> RgbImage {
     let [count, _, height, width] = batch.shape;
-    let count = count.min(DRAWN);
-    let columns = 4.min(count) as u32;
-    let rows = (count as u32).div_ceil(columns.max(1));
-    let mut sheet = RgbImage::from_pixel(columns * TILE, rows * TILE, image::Rgb([245; 3]));
     let area = height * width;
-    for number in 0..count {
+    let tile = |number: usize| {
         let planes = &batch.images[number * 3 * area..(number + 1) * 3 * area];
         let pixel = |x: u32, y: u32| {
             let at = y as usize * width + x as usize;
@@ -164,14 +171,7 @@ fn sheet(batch: &Batch, names: &[String]) -> RgbImage {
             Mark { bbox: BoxXyxy { x1, y1, x2, y2 }, text, colour: class_colour(target.class) }
         });
         draw_marks(&mut image, &marks.collect::<Vec<_>>(), None);
-        let tile = imageops::thumbnail(&image, TILE - 4, TILE - 4);
-        let place = number as u32;
-        imageops::replace(
-            &mut sheet,
-            &tile,
-            i64::from(place % columns * TILE + 2),
-            i64::from(place / columns * TILE + 2),
-        );
-    }
-    sheet
+        (image, counted(batch.targets[number].len(), "object"))
+    };
+    crate::val::sheet(&(0..count.min(DRAWN)).map(tile).collect::<Vec<_>>(), 4, TILE, "An augmented batch")
 }

@@ -3,16 +3,17 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use yolo9::evaluate::{MetricStyle, YoloMetrics, yolo_metrics};
+use yolo9::detect::Preset;
+use yolo9::evaluate::{YoloMetrics, yolo_metrics};
 use yolo9::output::{Series, curve_plot, escaped, write_atomically};
 use yolo9::train::{EpochRecord, EpochScores, LossItems, TrainingSet};
 use yolo9::untrusted::{FileKind, read};
 
-use super::folder::{BEST, REPORT, file_name};
+use super::folder::{BEST, REPORT, batch_file, file_name};
 use super::run::Run;
-use crate::page::{TABLE_END, closed, figure, opened, row, table};
+use crate::page::{closed, figure, opened, table};
 use crate::report::counted;
-use crate::val::{Evaluated, draw_worst};
+use crate::val::{Evaluated, WORST_SHEET, draw_worst};
 
 /// Images with the most mistakes that are drawn.
 const WORST: usize = 12;
@@ -20,7 +21,7 @@ const WORST: usize = 12;
 /// Writes the page and the images that it shows; `evaluated` is of the best weights.
 pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> {
     let names = &run.validation.class_names;
-    let metrics = yolo_metrics(&evaluated.images, names.len(), MetricStyle::Official);
+    let metrics = yolo_metrics(&evaluated.images, names.len(), Preset::Yolov9);
     draw_worst(&run.folder.0, &run.validation, &evaluated.images, metrics.confidence, WORST)?;
     let settings = run.settings;
     let history = &run.trainer.progress().history;
@@ -81,7 +82,6 @@ fn curves(page: &mut String, history: &[EpochRecord]) {
     ];
     let series = |name: &str, colour: &str, points: Vec<(f64, f64)>| Series {
         name: name.into(),
-        in_legend: true,
         points,
         colour: colour.into(),
         strong: true,
@@ -118,23 +118,19 @@ fn classes(page: &mut String, metrics: &YoloMetrics, names: &[String], set: &Tra
         counts.iter_mut().zip(seen).for_each(|((_, images), seen)| *images += usize::from(seen));
     }
     *page += "<section><h2>Classes</h2>\n";
-    table(page, &["class", "training objects", "in images", "validation objects", "AP50", "AP50-95"]);
-    for (class, (objects, images)) in counts.into_iter().enumerate() {
+    let rows = counts.into_iter().enumerate().map(|(class, (objects, images))| {
         let scored = metrics.classes.iter().find(|scored| scored.class == class);
         let score = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.3}"));
-        row(
-            page,
-            &[
-                escaped(&names[class]),
-                objects.to_string(),
-                images.to_string(),
-                scored.map_or(0, |scored| scored.labels).to_string(),
-                score(scored.map(|scored| scored.ap50)),
-                score(scored.map(|scored| scored.ap)),
-            ],
-        );
-    }
-    *page += TABLE_END;
+        vec![
+            escaped(&names[class]),
+            objects.to_string(),
+            images.to_string(),
+            scored.map_or(0, |scored| scored.labels).to_string(),
+            score(scored.map(|scored| scored.ap50)),
+            score(scored.map(|scored| scored.ap)),
+        ]
+    });
+    table(page, &["class", "training objects", "in images", "validation objects", "AP50", "AP50-95"], rows);
     *page += "</section>\n";
 }
 
@@ -149,15 +145,14 @@ fn sizes(page: &mut String, set: &TrainingSet) {
     }
     let total: usize = counts.iter().sum();
     *page += "<section><h2>Sizes of training objects</h2>\n";
-    table(page, &["root of the area, pixels", "objects", "share"]);
-    for (bin, count) in counts.into_iter().enumerate() {
+    let rows = counts.into_iter().enumerate().map(|(bin, count)| {
         let range = match (EDGES[bin], EDGES[bin + 1]) {
             (low, high) if high.is_infinite() => format!("from {low}"),
             (low, high) => format!("{low} to {high}"),
         };
-        row(page, &[range, count.to_string(), format!("{:.0} %", 100.0 * count as f64 / total.max(1) as f64)]);
-    }
-    *page += TABLE_END;
+        vec![range, count.to_string(), format!("{:.0} %", 100.0 * count as f64 / total.max(1) as f64)]
+    });
+    table(page, &["root of the area, pixels", "objects", "share"], rows);
     *page += "</section>\n";
 }
 
@@ -165,13 +160,13 @@ fn sizes(page: &mut String, set: &TrainingSet) {
 fn images(page: &mut String, run: &Run<'_>) -> anyhow::Result<()> {
     *page += "<section><h2>Images</h2>\n";
     let shown = [
-        ("train-batch0.jpg", "An augmented batch, as the network saw it"),
-        ("worst.jpg", "Validation images with the most mistakes of the best weights"),
+        (batch_file(0), "An augmented batch, as the network saw it"),
+        (WORST_SHEET.into(), "Validation images with the most mistakes of the best weights"),
     ];
     for (name, caption) in shown {
-        let path = run.folder.file(name);
+        let path = run.folder.file(&name);
         if path.is_file() {
-            figure(page, name, &read(&path, FileKind::Image)?, caption);
+            figure(page, Path::new(&name), &read(&path, FileKind::Image)?, caption);
         }
     }
     *page += "</section>\n";

@@ -1,27 +1,26 @@
 //! The epochs of a run.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use yolo9::detect::{DetectorOptions, Preset};
-use yolo9::evaluate::{Dataset, MetricStyle, yolo_metrics};
+use yolo9::evaluate::{Dataset, yolo_metrics};
 use yolo9::image::{BoxRescaling, ImageLimits, InputShape};
 use yolo9::model::ModelFile;
 use yolo9::runtime::{Runtime, SessionOptions};
-use yolo9::train::{Augmentation, Batches, EpochRecord, EpochScores, LossItems, Plan, Trainer, TrainingSet};
+use yolo9::train::{Augmentation, EpochRecord, EpochScores, LossItems, Plan, Trainer, TrainingSet};
 use yolo9::{Model, Size};
 
-use super::folder::{Folder, weights};
+use super::folder::{DRAWN_BATCHES, Folder, weights};
 use super::settings::TrainSettings;
 use crate::cli::Globals;
 use crate::console::{event, logs_json, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
-use crate::report::counted;
+use crate::report::{bar, counted};
 use crate::val::{Evaluated, Inference, Placement};
 
 /// What a run works with.
@@ -48,9 +47,6 @@ fn warn_of(failed: &[(PathBuf, String)]) {
         log::warn!("{count} left out, which cannot be read; the first is {}: {reason}", path.display());
     }
 }
-
-/// Batches that are drawn.
-const DRAWN: usize = 3;
 
 impl Run<'_> {
     pub(super) fn train(&mut self) -> anyhow::Result<ExitStatus> {
@@ -84,10 +80,10 @@ impl Run<'_> {
         self.folder.save(&self.trainer, self.settings)?;
         let progress = self.trainer.progress();
         say!(
-            "Interrupted in epoch {} of {}, after {} batches of it; go on with: yolo9 train --resume {}",
+            "Interrupted in epoch {} of {}, after {} of it; go on with: yolo9 train --resume {}",
             progress.epoch + 1,
             self.settings.epochs,
-            progress.batch,
+            counted(progress.batch, "batch"),
             self.folder.0.display()
         );
         Ok(ExitStatus::Interrupted)
@@ -102,7 +98,7 @@ impl Run<'_> {
         }
         let first = self.trainer.progress().batch;
         let bar = self.bar(epoch, first, plan.batches());
-        for batch in Batches::start(&plan, epoch, first..plan.batches(), self.workers) {
+        for batch in plan.epoch(epoch, first..plan.batches(), self.workers) {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(unused) => {
@@ -111,7 +107,7 @@ impl Run<'_> {
                 }
             };
             let number = self.trainer.progress().batch;
-            if epoch == 0 && number < DRAWN {
+            if epoch == 0 && number < DRAWN_BATCHES {
                 self.folder.draw(number, &batch, &self.validation.class_names)?;
             }
             let items = self.trainer.learn(&batch)?;
@@ -160,23 +156,12 @@ impl Run<'_> {
     }
 
     fn bar(&self, epoch: usize, first: usize, batches: usize) -> ProgressBar {
-        if self.globals.quiet || logs_json() || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
         let template = format!(
-            "epoch {}/{} {{bar:24}} {{pos}}/{{len}} {{msg}}  {{images}} ETA {{eta}}",
+            "epoch {}/{} {{bar:24}} {{pos}}/{{len}} {{msg}}  {{rate}} images/s ETA {{eta}}",
             epoch + 1,
             self.settings.epochs
         );
-        let images = self.settings.batch as f64;
-        let rate = move |state: &indicatif::ProgressState, text: &mut dyn std::fmt::Write| {
-            // A bar that cannot be written is no reason to stop.
-            let _ = write!(text, "{:.1} images/s", state.per_sec() * images);
-        };
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        ProgressBar::with_draw_target(Some(batches as u64), ProgressDrawTarget::stderr())
-            .with_style(style.with_key("images", rate))
-            .with_position(first as u64)
+        bar(Some(batches as u64), &template, self.settings.batch, self.globals.quiet).with_position(first as u64)
     }
 
     fn report(&self, record: &EpochRecord, time: Duration, rate: f64) {
@@ -215,7 +200,7 @@ fn losses(items: &LossItems) -> String {
 
 /// By the rules of the official val.py. An image that cannot be read has no detections.
 fn scores(evaluated: &Evaluated, dataset: &Dataset) -> EpochScores {
-    let metrics = yolo_metrics(&evaluated.images, dataset.class_names.len(), MetricStyle::Official);
+    let metrics = yolo_metrics(&evaluated.images, dataset.class_names.len(), Preset::Yolov9);
     let known = |value: f64| if value.is_nan() { 0.0 } else { value };
     EpochScores {
         precision: known(metrics.precision),

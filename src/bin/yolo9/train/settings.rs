@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use yolo9::train::{Decay, Hyperparameters, Rule};
+use yolo9::runtime::SessionOptions;
+use yolo9::train::{Hyperparameters, Rule};
 use yolo9::untrusted::{FileKind, read_text};
 
 use super::digest::DataDigest;
-use crate::cli::{Freeze, OptimizerArg, TrainArgs, TrainOnly};
+use crate::cli::{OptimizerArg, TrainArgs};
 
 /// Everything that decides about the weights, besides the data itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ pub(super) struct TrainSettings {
     pub(super) batch: usize,
     pub(super) nominal_batch: usize,
     pub(super) imgsz: usize,
-    pub(super) optimizer: Optimizer,
+    pub(super) optimizer: Rule,
     pub(super) cosine: bool,
     pub(super) close_mosaic: usize,
     pub(super) seed: u64,
@@ -51,31 +52,22 @@ pub(super) struct TrainSettings {
     pub(super) hyp: BTreeMap<String, f64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Optimizer {
-    Sgd,
-    AdamW,
-}
-
 impl TrainSettings {
-    pub(super) fn of(args: &TrainArgs, threads: usize) -> anyhow::Result<Self> {
+    pub(super) fn of(args: &TrainArgs) -> anyhow::Result<Self> {
         let data = args.data.clone().context("--data is missing")?;
         anyhow::ensure!(
             args.weights.is_some() || args.config.is_some(),
             "nothing to train: name weights to start from with --weights, or a config to train from random values with --config"
         );
         let epochs = args.epochs as usize;
-        let defaults = match (args.optimizer, &args.weights) {
-            (OptimizerArg::Sgd, _) => Hyperparameters::default(),
-            (OptimizerArg::AdamW, Some(_)) => Hyperparameters::for_adam_w(),
-            // Random biases have to go far, and there is nothing to throw away.
-            (OptimizerArg::AdamW, None) => {
-                let mut hyp = Hyperparameters::for_adam_w();
-                hyp.warmup_bias_lr = Hyperparameters::default().warmup_bias_lr;
-                hyp
-            }
+        let mut defaults = match args.optimizer {
+            OptimizerArg::Sgd => Hyperparameters::default(),
+            OptimizerArg::AdamW => Hyperparameters::for_adam_w(),
         };
+        // Random biases have to go far, and there is nothing to throw away.
+        if args.weights.is_none() {
+            defaults.warmup_bias_lr = Hyperparameters::default().warmup_bias_lr;
+        }
         let mut hyp = hyperparameters(defaults, &args.hyp)?;
         if args.no_augmentation {
             hyp = hyp.without_augmentation();
@@ -89,38 +81,24 @@ impl TrainSettings {
             weights: args.weights.clone(),
             config: args.config.clone(),
             lift: args.lift.map(|lift| lift.to_string()),
-            freeze: args.freeze.map(|freeze| match freeze {
-                Freeze::First(layers) => layers.to_string(),
-                Freeze::Backbone => "backbone".into(),
-            }),
-            train_only: args.train_only.map(|TrainOnly::DySample| "dysample".into()),
+            freeze: args.freeze.clone(),
+            train_only: args.train_only.clone(),
             epochs,
             batch: usize::from(args.batch),
             nominal_batch: usize::from(args.nominal_batch),
             imgsz: args.imgsz,
             optimizer: match args.optimizer {
-                OptimizerArg::Sgd => Optimizer::Sgd,
-                OptimizerArg::AdamW => Optimizer::AdamW,
+                OptimizerArg::Sgd => Rule::Sgd,
+                OptimizerArg::AdamW => Rule::AdamW,
             },
             cosine: args.cosine,
             close_mosaic: args.close_mosaic.map_or(15.min(epochs / 5), |epochs| epochs as usize),
             seed: args.seed,
             device: args.device.clone(),
-            threads,
+            threads: args.threads.map_or(SessionOptions::default().threads, usize::from),
             dataset: None,
             hyp: hyp.pairs().into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         })
-    }
-
-    pub(super) fn rule(&self) -> Rule {
-        match self.optimizer {
-            Optimizer::Sgd => Rule::Sgd,
-            Optimizer::AdamW => Rule::AdamW,
-        }
-    }
-
-    pub(super) fn decay(&self) -> Decay {
-        if self.cosine { Decay::Cosine } else { Decay::Linear }
     }
 
     pub(super) fn hyperparameters(&self) -> anyhow::Result<Hyperparameters> {

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 
 use indicatif::ProgressBar;
-use yolo9::detect::{DetectOutput, Detection, DetectorOptions, Engine, PostprocessOptions};
+use yolo9::Model;
+use yolo9::detect::{DetectOutput, DetectorOptions, Engine, PostprocessOptions};
 use yolo9::evaluate::{Dataset, EvalImage, Labelled, Prediction};
 use yolo9::image::{ImageLimits, Letterbox};
 use yolo9::runtime::{Runtime, SessionOptions};
-use yolo9::{Model, Size};
 
 use super::stages::{self, LabelledStages};
 use super::{Evaluated, mapping};
@@ -57,7 +57,7 @@ impl Inference {
         let stages = LabelledStages { limits, letterbox: detector.letterbox, placement };
         let session = |backend| {
             let engine = Engine::new(backend, detector.clone());
-            stages::session(engine, detector.postprocess.clone(), shown.clone())
+            stages::session(engine, [detector.postprocess.clone(), shown.clone()])
         };
         let sessions = backends.into_iter().map(session).collect();
         let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
@@ -73,22 +73,20 @@ impl Inference {
             || interrupt.requested(),
             false,
             |flow| {
-                let Flow::Image(done) = flow else { return Ok(ControlFlow::Continue(())) };
+                let Flow::Image((number, outcome)) = flow else { return Ok(ControlFlow::Continue(())) };
                 bar.inc(1);
-                let eval_image = |output: &DetectOutput| {
-                    eval_image(dataset, done.number, output.image, &output.detections, &classes)
-                };
-                match done.outcome {
+                match outcome {
                     Ok(outputs) => {
-                        times.push(outputs.evaluated.timing.inference);
-                        evaluated.images.push(eval_image(&outputs.evaluated));
-                        evaluated.shown.push(eval_image(&outputs.shown));
+                        times.push(outputs[0].timing.inference);
+                        let [image, shown] = outputs.map(|output| eval_image(dataset, number, &output, &classes));
+                        evaluated.images.push(image);
+                        evaluated.shown.push(shown);
                     }
                     Err(failure) => {
                         // A place for each image of the dataset, whatever became of it.
                         evaluated.images.push(EvalImage::default());
                         evaluated.shown.push(EvalImage::default());
-                        evaluated.failed.push((dataset.images[done.number].path.clone(), failure.reason));
+                        evaluated.failed.push((dataset.images[number].path.clone(), failure.reason));
                     }
                 }
                 Ok(ControlFlow::Continue(()))
@@ -96,7 +94,7 @@ impl Inference {
         )?;
         bar.finish_and_clear();
         if !times.is_empty() {
-            let median = Spread::of(&times).median;
+            let median = Spread::of_times(&times).median;
             evaluated.speed = format!("{median:.1} ms per image in each of {} (median)", counted(count, "session"));
         }
         let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
@@ -111,8 +109,7 @@ impl Inference {
 pub(crate) fn eval_image(
     dataset: &Dataset,
     number: usize,
-    size: Size,
-    detections: &[Detection],
+    output: &DetectOutput,
     classes: &[Option<usize>],
 ) -> EvalImage {
     let prediction = |detection| {
@@ -121,7 +118,7 @@ pub(crate) fn eval_image(
         Some(Prediction { class, ..prediction })
     };
     EvalImage {
-        ground_truths: dataset.images[number].ground_truths(size),
-        predictions: detections.iter().filter_map(prediction).collect(),
+        ground_truths: dataset.images[number].ground_truths(output.image),
+        predictions: output.detections.iter().filter_map(prediction).collect(),
     }
 }

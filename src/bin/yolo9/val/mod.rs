@@ -27,9 +27,9 @@ use crate::report::progress_bar;
 use crate::{devices, model, options};
 pub(crate) use classes::mapping;
 pub(crate) use inference::{Inference, Placement, eval_image};
-pub(crate) use scores::{SHOWN, Scores};
+pub(crate) use scores::Scores;
 #[cfg(feature = "train")]
-pub(crate) use worst::draw as draw_worst;
+pub(crate) use worst::{SHEET as WORST_SHEET, draw as draw_worst, sheet};
 
 /// Draws of the bootstrap for an interval of a difference in AP.
 pub(crate) const RESAMPLES: usize = 1000;
@@ -152,13 +152,12 @@ fn placement(
         letterbox.target
     );
     let preset = args.preset();
-    let loader = preset.val_loader();
-    let batch = args.batch.map_or(loader.batch_size(), |batch| batch as usize);
+    let batch = args.batch.map_or(preset.batch_size(), |batch| batch as usize);
     // What cannot be read here fails when it is decoded, and is told then.
     let sizes: Vec<Option<Size>> =
         dataset.images.par_iter().map(|image| Image::size_of_file(&image.path, limits).ok()).collect();
     let known: Vec<Size> = sizes.iter().copied().flatten().collect();
-    let mut placed = loader.letterboxes(&known, width, letterbox.stride, letterbox.shape, batch).into_iter();
+    let mut placed = preset.letterboxes(&known, width, letterbox.stride, letterbox.shape, batch).into_iter();
     let letterboxes: Vec<Option<Letterbox>> = sizes.iter().map(|size| size.and_then(|_| placed.next())).collect();
     let name = match preset {
         Preset::Yolov9 => "val.py",

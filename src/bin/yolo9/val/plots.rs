@@ -101,23 +101,13 @@ fn with_mean(
 ) -> Vec<Series> {
     let mean = |n: usize| classes.iter().map(|class| y(class, n)).sum::<f64>() / classes.len().max(1) as f64;
     let line = |of: &dyn Fn(usize) -> f64| places.iter().map(|n| (x(*n), of(*n))).collect();
-    let all = |points, in_legend| Series {
-        name: "all classes".into(),
-        in_legend,
-        points,
-        colour: "#0b66c3".into(),
-        strong: true,
-    };
+    let all = Series { name: "all classes".into(), points: line(&mean), colour: "#0b66c3".into(), strong: true };
     let of_class = |class: &YoloClass| Series {
         name: names[class.class].clone(),
-        in_legend: true,
         points: line(&|n| y(class, n)),
         colour: css_colour(class.class),
         strong: false,
     };
-    // The mean is drawn last, and stands first in the legend.
-    let mut series = vec![all(Vec::new(), true)];
-    series.extend(classes.iter().map(of_class));
-    series.push(all(line(&mean), false));
-    series
+    // Drawn last, over the others.
+    classes.iter().map(of_class).chain([all]).collect()
 }

@@ -11,7 +11,7 @@ use super::scores::{Scores, shown, style};
 use super::worst::Worst;
 use super::{Evaluated, ValArgs};
 use crate::environment::Environment;
-use crate::page::{TABLE_END, closed, figure, left_out, link, opened, row, table};
+use crate::page::{closed, figure, left_out, opened, table};
 use crate::report::counted;
 
 /// What stands in the page besides numbers.
@@ -29,13 +29,11 @@ pub(super) fn page(args: &ValArgs, evaluated: &Evaluated, scores: &Scores, setti
     };
     let title = escaped(&format!("{subject} on {}", args.data.display()));
     let mut page = opened(&title);
-    let Environment { version, command, processor, date } = Environment::now();
     let _ = writeln!(
         page,
-        "<main>\n<header><h1>{title}</h1>\n<p>{}</p>\n</header>\n<p><code>{}</code><br>{date}, yolo9 {version}, {}</p>",
+        "<main>\n<header><h1>{title}</h1>\n<p>{}</p>\n</header>\n<p>{}</p>",
         escaped(settings),
-        escaped(&command),
-        escaped(&processor)
+        Environment::now().html()
     );
     page += &left_out(evaluated.failed.len());
     if !evaluated.failed.is_empty() {
@@ -75,31 +73,27 @@ pub(super) fn page(args: &ValArgs, evaluated: &Evaluated, scores: &Scores, setti
 
 fn numbers(page: &mut String, scores: &Scores) {
     *page += "<section><h2>Scores</h2>\n";
-    table(page, &["COCO", ""]);
-    for (name, value) in scores.coco.named() {
-        row(page, &[name.replace('_', " "), shown(value)]);
-    }
-    *page += TABLE_END;
+    let rows = scores.coco.named().map(|(name, value)| vec![name.replace('_', " "), shown(value)]);
+    table(page, &["COCO", ""], rows);
     *page += "<p>YOLO-style, which are not comparable with COCO's:</p>\n";
-    table(page, &["by", "P", "R", "F1", "at confidence", "mAP50", "mAP50-95"]);
-    for preset in [Preset::Yolov9, Preset::Ultralytics] {
+    let rows = [Preset::Yolov9, Preset::Ultralytics].map(|preset| {
         let m = scores.metrics(preset);
         let values = [m.precision, m.recall, m.f1, m.confidence, m.map50, m.map].map(shown);
-        row(page, &[vec![style(preset).0.to_owned()], values.to_vec()].concat());
-    }
-    *page += TABLE_END;
+        [vec![style(preset).0.to_owned()], values.to_vec()].concat()
+    });
+    table(page, &["by", "P", "R", "F1", "at confidence", "mAP50", "mAP50-95"], rows);
     *page += "</section>\n";
 }
 
 fn classes(page: &mut String, scores: &Scores, preset: Preset) {
     let _ = writeln!(page, "<section><h2>Classes</h2>\n<p>P, R, mAP50 and mAP50-95 by {}.</p>", style(preset).0);
-    table(page, &["class", "images", "labels", "P", "R", "mAP50", "mAP50-95", "AP (COCO)", "AP50 (COCO)"]);
-    for (name, coco, yolo) in scores.rows(preset) {
+    let rows = scores.rows(preset).map(|(name, coco, yolo)| {
         let values = [yolo.precision, yolo.recall, yolo.ap50, yolo.ap, coco.ap, coco.ap50].map(shown);
         let counts = [yolo.images, yolo.labels].map(|count| count.to_string());
-        row(page, &[vec![escaped(name)], counts.to_vec(), values.to_vec()].concat());
-    }
-    *page += TABLE_END;
+        [vec![escaped(name)], counts.to_vec(), values.to_vec()].concat()
+    });
+    let heads = ["class", "images", "labels", "P", "R", "mAP50", "mAP50-95", "AP (COCO)", "AP50 (COCO)"];
+    table(page, &heads, rows);
     *page += "</section>\n";
 }
 
@@ -124,6 +118,6 @@ fn images(page: &mut String, worst: &[Worst], count: usize, title: &str, of: fn(
         return;
     }
     let _ = writeln!(page, "<section><h2>{title}</h2>\n<div class=\"images\">");
-    sorted.iter().take(count).for_each(|worst| figure(page, &link(&worst.file), &worst.small, &worst.caption));
+    sorted.iter().take(count).for_each(|worst| figure(page, &worst.file, &worst.small, &worst.caption));
     *page += "</div>\n</section>\n";
 }

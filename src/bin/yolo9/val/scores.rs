@@ -3,14 +3,11 @@
 use serde_json::{Map, Value, json};
 use yolo9::detect::Preset;
 use yolo9::evaluate::{
-    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Counts, Dataset, EvalImage, MetricStyle, YoloClass,
-    YoloMetrics, confusion, yolo_metrics,
+    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Counts, Dataset, EvalImage, YoloClass, YoloMetrics, confusion,
+    yolo_metrics,
 };
 
 use crate::console::print_line;
-
-/// Confidence threshold of `detect`, at which right and wrong detections are counted.
-pub(crate) const SHOWN: f32 = 0.25;
 
 /// Least IoU in the confusion matrix: that of the counts.
 pub(super) const CONFUSION_IOU: f64 = 0.5;
@@ -39,8 +36,8 @@ impl Scores {
             coco: evaluation.metrics(),
             per_class: evaluation.per_class(),
             evaluation,
-            official: yolo_metrics(images, classes, MetricStyle::Official),
-            ultralytics: yolo_metrics(images, classes, MetricStyle::Ultralytics),
+            official: yolo_metrics(images, classes, Preset::Yolov9),
+            ultralytics: yolo_metrics(images, classes, Preset::Ultralytics),
             counts: Counts::of(shown),
             count_conf,
             confusion: confusion(shown, classes, f64::from(count_conf), CONFUSION_IOU),
@@ -142,33 +139,33 @@ impl Scores {
         Ok(())
     }
 
-    /// Right and wrong detections and misses.
+    /// Right and wrong detections and misses. NaN becomes null.
     fn counts_json(&self) -> Value {
         json!({
             "confidence": self.count_conf,
             "true_positives": self.counts.true_positives,
             "false_positives": self.counts.false_positives,
             "misses": self.counts.misses,
-            "precision": number(self.counts.precision()),
-            "recall": number(self.counts.recall()),
+            "precision": self.counts.precision(),
+            "recall": self.counts.recall(),
         })
     }
 
     /// Classes with the definitions of `preset`.
     pub(crate) fn json(&self, preset: Preset) -> Value {
         let coco: Map<String, Value> =
-            self.coco.named().into_iter().map(|(name, value)| (name.to_owned(), number(value))).collect();
+            self.coco.named().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
         let styles: Map<String, Value> = self
             .styles()
             .into_iter()
             .map(|(_, key, m)| {
                 let values = json!({
-                    "precision": number(m.precision),
-                    "recall": number(m.recall),
-                    "f1": number(m.f1),
-                    "confidence": number(m.confidence),
-                    "mAP50": number(m.map50),
-                    "mAP50_95": number(m.map),
+                    "precision": m.precision,
+                    "recall": m.recall,
+                    "f1": m.f1,
+                    "confidence": m.confidence,
+                    "mAP50": m.map50,
+                    "mAP50_95": m.map,
                 });
                 (key.to_owned(), values)
             })
@@ -197,9 +194,4 @@ pub(super) fn style(preset: Preset) -> (&'static str, &'static str) {
 
 pub(super) fn shown(value: f64) -> String {
     if value.is_nan() { "-".into() } else { format!("{value:.3}") }
-}
-
-/// JSON has no NaN.
-fn number(value: f64) -> Value {
-    if value.is_nan() { Value::Null } else { json!(value) }
 }

@@ -13,10 +13,7 @@ use crate::run::sessions::{Infer, failure};
 use crate::run::sources::{Failure, Source};
 
 /// Detections as scores need them, with hardly a threshold, and as `detect` shows them.
-pub(super) struct TwoWays {
-    pub(super) evaluated: DetectOutput,
-    pub(super) shown: DetectOutput,
-}
+type TwoWays = [DetectOutput; 2];
 
 pub(super) struct LabelledStages {
     pub(super) limits: ImageLimits,
@@ -24,17 +21,12 @@ pub(super) struct LabelledStages {
     pub(super) placement: Placement,
 }
 
-/// An image by its number in the dataset.
-pub(super) struct LabelledDone {
-    pub(super) number: usize,
-    pub(super) outcome: Result<TwoWays, Failure>,
-}
-
 impl Stages for LabelledStages {
     type Item = (usize, Source);
     type Ready = Prepared;
     type Inferred = TwoWays;
-    type Done = LabelledDone;
+    /// By the image's number in the dataset.
+    type Done = (usize, Result<TwoWays, Failure>);
 
     fn decode(&self, (number, source): &mut (usize, Source), turn: Turn) -> Result<(Size, Prepared), Failure> {
         let (_, read) = read_image(source, &self.limits, turn);
@@ -50,26 +42,15 @@ impl Stages for LabelledStages {
         Ok((prepared.size(), prepared))
     }
 
-    fn finish(&self, (number, _): (usize, Source), outcome: Result<TwoWays, Failure>) -> LabelledDone {
-        LabelledDone { number, outcome }
+    fn finish(&self, (number, _): (usize, Source), outcome: Result<TwoWays, Failure>) -> Self::Done {
+        (number, outcome)
     }
 }
 
 /// A session that detects in both ways.
-pub(super) fn session(
-    mut engine: Engine<OrtBackend>,
-    evaluated: PostprocessOptions,
-    shown: PostprocessOptions,
-) -> Infer<Prepared, TwoWays> {
-    let options = [evaluated, shown];
+pub(super) fn session(mut engine: Engine<OrtBackend>, options: [PostprocessOptions; 2]) -> Infer<Prepared, TwoWays> {
     Box::new(move |batch| {
-        let mut both = |prepared: &Prepared| {
-            let mut outputs = engine.detect_with(prepared, &options).map_err(|error| failure(&error))?.into_iter();
-            match (outputs.next(), outputs.next()) {
-                (Some(evaluated), Some(shown)) => Ok(TwoWays { evaluated, shown }),
-                _ => unreachable!("an output for each of the options"),
-            }
-        };
+        let mut both = |prepared| engine.detect_with(prepared, &options).map_err(|error| failure(&error));
         batch.iter().map(&mut both).collect()
     })
 }

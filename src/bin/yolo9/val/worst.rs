@@ -36,6 +36,9 @@ pub(crate) struct Worst {
     pub(crate) wrong: usize,
 }
 
+/// The sheet with the first of the images.
+pub(crate) const SHEET: &str = "worst.jpg";
+
 /// Draws the `count` images with the most misses and those with the most false positives into `worst/`, at that confidence
 /// and IoU 0.5, and the first of them on one sheet.
 pub(crate) fn draw(
@@ -83,8 +86,11 @@ pub(crate) fn draw(
         }
     }
     if !tiles.is_empty() {
-        let sheet = sheet(&tiles, confidence);
-        write_atomically(&folder.join("worst.jpg"), &encode_image(&sheet, ImageFormat::Jpeg)?)?;
+        let title = format!(
+            "Red: missed labels. Orange: false positives. Green: true ones. Confidence {confidence:.2}, IoU 0.5"
+        );
+        let sheet = sheet(&tiles, 3, 480, &title);
+        write_atomically(&folder.join(SHEET), &encode_image(&sheet, ImageFormat::Jpeg)?)?;
     }
     Ok(drawn)
 }
@@ -125,22 +131,19 @@ pub(super) fn corners(bbox: &BoxXywh) -> BoxXyxy {
     BoxXyxy { x1, y1, x2, y2 }
 }
 
-/// Three images in a row, with what is wrong in them.
-fn sheet(tiles: &[(RgbImage, String)], confidence: f64) -> RgbImage {
-    const SIDE: u32 = 480;
+/// Images with captions below a title, so many in a row.
+pub(crate) fn sheet(tiles: &[(RgbImage, String)], columns: u32, side: u32, title: &str) -> RgbImage {
     const CAPTION: u32 = 26;
-    let columns = 3.min(tiles.len() as u32);
+    let columns = columns.min(tiles.len() as u32).max(1);
     let rows = (tiles.len() as u32).div_ceil(columns);
-    let tallest = tiles.iter().map(|(image, _)| fitted(image, SIDE - 8).1).max().unwrap_or(1) + 8;
-    let (width, height) = (columns * SIDE, CAPTION + rows * (tallest + CAPTION));
+    let tallest = tiles.iter().map(|(image, _)| fitted(image, side - 8).1).max().unwrap_or(1) + 8;
+    let (width, height) = (columns * side, CAPTION + rows * (tallest + CAPTION));
     let mut sheet = RgbImage::from_pixel(width, height, image::Rgb([245, 245, 245]));
-    let title =
-        format!("Red: missed labels. Orange: false positives. Green: true ones. Confidence {confidence:.2}, IoU 0.5");
-    write_text(&mut sheet, (6, 4), 17.0, &title);
+    write_text(&mut sheet, (6, 4), 17.0, title);
     for (place, (image, caption)) in tiles.iter().enumerate() {
         let (column, row) = (place as u32 % columns, place as u32 / columns);
-        let (x, y) = (column * SIDE, CAPTION + row * (tallest + CAPTION));
-        let (across, down) = fitted(image, SIDE - 8);
+        let (x, y) = (column * side, CAPTION + row * (tallest + CAPTION));
+        let (across, down) = fitted(image, side - 8);
         let small = imageops::thumbnail(image, across, down);
         imageops::replace(&mut sheet, &small, i64::from(x + 4), i64::from(y + CAPTION));
         write_text(&mut sheet, (x as i32 + 6, y as i32 + 5), 15.0, caption);

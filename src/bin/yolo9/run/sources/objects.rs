@@ -19,13 +19,14 @@ pub(crate) fn objects(address: &str) -> Result<impl Iterator<Item = Result<Sourc
     let matcher = (!pattern.is_empty()).then(|| glob(pattern)).transpose();
     let matcher =
         matcher.map_err(|error| format!("not a pattern: {}", error.kind()))?.map(|glob| glob.compile_matcher());
-    Ok(list(&listed).filter_map(move |address| match address {
+    let failed = |reason| format!("cannot be listed: {reason}");
+    Ok(list(&listed).map_err(failed)?.filter_map(move |address| match address {
         Ok(address) => {
             let below = below(&address, &listed);
             let matches = matcher.as_ref().is_none_or(|matcher| matcher.is_match(below));
             (matches && is_image(Path::new(&address))).then(|| Ok(Source::object(&address, &place(below))))
         }
-        Err(reason) => Some(Err(format!("cannot be listed: {reason}"))),
+        Err(reason) => Some(Err(failed(reason))),
     }))
 }
 
