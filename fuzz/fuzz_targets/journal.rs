@@ -15,6 +15,7 @@ fn header() -> String {
         total: 9,
         class_names: vec!["a".into(), "../b".into()],
         written: ["drawn", "labels", "crops", "thumbnails"].map(str::to_owned).to_vec(),
+        journal: Header::VERSION,
         ..Header::default()
     };
     serde_json::to_string(&header).expect("it can be written") + "\n"

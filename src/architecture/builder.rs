@@ -23,27 +23,6 @@ pub(super) struct Builder {
     activation: Activation,
 }
 
-/// Kernel, stride and the rest of a convolution, beside its channels.
-#[derive(Clone, Copy)]
-pub(super) struct ConvGeometry {
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
-    pub(super) dilation: usize,
-    pub(super) groups: usize,
-}
-
-impl ConvGeometry {
-    /// Padding that keeps the size at stride 1.
-    pub(super) fn same(kernel: usize, stride: usize) -> Self {
-        Self { kernel, stride, padding: kernel / 2, dilation: 1, groups: 1 }
-    }
-
-    pub(super) fn grouped(self, groups: usize) -> Self {
-        Self { groups, ..self }
-    }
-}
-
 /// `ceil(x / divisor) * divisor`: up, not to the nearest.
 pub(super) fn make_divisible(x: f64, divisor: usize) -> usize {
     ((x / divisor as f64).ceil() as usize).saturating_mul(divisor)
@@ -99,28 +78,11 @@ impl Builder {
 
     /// A `Conv` block of the given kernel and stride with the network's activation.
     pub(super) fn conv(&mut self, x: Value, path: String, output: usize, kernel: usize, stride: usize) -> Built {
-        let activation = self.activation;
-        self.conv_with(x, path, output, ConvGeometry::same(kernel, stride), activation)
+        self.convolution(x, Convolution::same(x, path, output, kernel, stride).normalised(self.activation))
     }
 
-    /// A `Conv` block with everything spelt out.
-    pub(super) fn conv_with(
-        &mut self,
-        x: Value,
-        path: String,
-        output: usize,
-        geometry: ConvGeometry,
-        activation: Activation,
-    ) -> Built {
-        self.convolution(x, convolution(x, path, output, geometry).normalised(activation))
-    }
-
-    /// A bare conv2d with bias, no activation.
-    pub(super) fn plain_conv(&mut self, x: Value, path: String, output: usize, geometry: ConvGeometry) -> Built {
-        self.convolution(x, convolution(x, path, output, geometry))
-    }
-
-    fn convolution(&mut self, x: Value, convolution: Convolution) -> Built {
+    /// Any convolution.
+    pub(super) fn convolution(&mut self, x: Value, convolution: Convolution) -> Built {
         check_groups(&convolution)?;
         self.spend(convolution.weight_shape())?;
         let output = convolution.output;
@@ -130,8 +92,7 @@ impl Builder {
     /// `RepConvN`: kernel 3, stride 1.
     pub(super) fn rep_conv(&mut self, x: Value, path: String, output: usize) -> Built {
         let branch = |name: &str, kernel| {
-            convolution(x, format!("{path}.{name}"), output, ConvGeometry::same(kernel, 1))
-                .normalised(Activation::Identity)
+            Convolution::same(x, format!("{path}.{name}"), output, kernel, 1).normalised(Activation::Identity)
         };
         let (large, small) = (branch("conv1", 3), branch("conv2", 1));
         check_groups(&large)?;
@@ -189,24 +150,28 @@ impl Builder {
     }
 }
 
-fn convolution(x: Value, path: String, output: usize, geometry: ConvGeometry) -> Convolution {
-    let ConvGeometry { kernel, stride, padding, dilation, groups } = geometry;
-    Convolution {
-        path,
-        input: x.channels,
-        output,
-        kernel,
-        stride,
-        padding,
-        dilation,
-        groups,
-        normalised: false,
-        activation: Activation::Identity,
-    }
-}
-
 impl Convolution {
-    fn normalised(self, activation: Activation) -> Self {
+    /// A bare conv2d with bias, whose padding keeps the size at stride 1.
+    pub(super) fn same(x: Value, path: String, output: usize, kernel: usize, stride: usize) -> Self {
+        Self {
+            path,
+            input: x.channels,
+            output,
+            kernel,
+            stride,
+            padding: kernel / 2,
+            dilation: 1,
+            groups: 1,
+            normalised: false,
+            activation: Activation::Identity,
+        }
+    }
+
+    pub(super) fn grouped(self, groups: usize) -> Self {
+        Self { groups, ..self }
+    }
+
+    pub(super) fn normalised(self, activation: Activation) -> Self {
         Self { normalised: true, activation, ..self }
     }
 }

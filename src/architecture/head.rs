@@ -5,9 +5,9 @@
 
 use super::Role;
 use super::blocks::at;
-use super::builder::{Builder, Built, ConvGeometry, make_divisible};
-use super::operation::Value;
-use crate::config::{ConfigFormat, ModuleKind};
+use super::builder::{Builder, Built, make_divisible};
+use super::operation::{Convolution, Value};
+use crate::config::{ConfigFormat, LayerSpec, ModelConfig, ModuleKind};
 
 /// Bins of the distribution over the distance to each side (`reg_max`).
 pub const REG_MAX: usize = 16;
@@ -76,31 +76,22 @@ impl Head {
     }
 }
 
-/// Which head, and where.
-#[derive(Clone, Copy)]
-pub(super) struct HeadPosition {
-    pub(super) kind: ModuleKind,
-    pub(super) format: ConfigFormat,
-    pub(super) layer: usize,
-}
-
 /// Builds all branches. `widths` overrides the formula for the first branches.
 pub(super) fn build(
     b: &mut Builder,
     inputs: &[Value],
-    place: HeadPosition,
-    classes: usize,
+    layer: &LayerSpec,
+    config: &ModelConfig,
     widths: &[HeadWidths],
 ) -> Built<Head> {
-    let HeadPosition { kind, layer, .. } = place;
-    let count = branch_count(kind);
+    let (count, classes) = (branch_count(layer.module), config.classes);
     if inputs.is_empty() || !inputs.len().is_multiple_of(count) {
         return Err(format!("{} inputs cannot be divided among {count} branches of levels", inputs.len()));
     }
-    let path = format!("model.{layer}");
+    let path = format!("model.{}", layer.index);
     let mut branches = Vec::with_capacity(count);
     for (n, levels) in inputs.chunks_exact(inputs.len() / count).enumerate() {
-        let widths = widths.get(n).copied().unwrap_or_else(|| default_widths(place, levels[0].channels, classes));
+        let widths = widths.get(n).copied().unwrap_or_else(|| default_widths(layer.module, config, levels[0].channels));
         let mut branch = HeadBranch {
             role: if n + 1 == count { Role::Main } else { Role::Auxiliary },
             box_path: at(&path, &format!("cv{}", 2 * n + 2)),
@@ -114,22 +105,25 @@ pub(super) fn build(
         }
         branches.push(branch);
     }
-    Ok(Head { layer, classes, branches })
+    Ok(Head { layer: layer.index, classes, branches })
 }
 
 fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: usize) -> Built<HeadLevel> {
     let (HeadBranch { widths, box_path, class_path, .. }, level) = place;
     let (boxes, cls) = (at(box_path, &level.to_string()), at(class_path, &level.to_string()));
-    let grouped = |kernel| ConvGeometry::same(kernel, 1).grouped(widths.box_groups);
     let activation = b.activation();
+    let grouped = |y: Value, part: &str, output: usize, kernel: usize| {
+        Convolution::same(y, at(&boxes, part), output, kernel, 1).grouped(widths.box_groups)
+    };
 
     let y = b.conv(x, at(&boxes, "0"), widths.boxes, 3, 1)?;
-    let y = b.conv_with(y, at(&boxes, "1"), widths.boxes, grouped(3), activation)?;
-    let boxes = b.plain_conv(y, at(&boxes, "2"), 4 * REG_MAX, grouped(1))?;
+    let y = b.convolution(y, grouped(y, "1", widths.boxes, 3).normalised(activation))?;
+    let boxes = b.convolution(y, grouped(y, "2", 4 * REG_MAX, 1))?;
 
     let y = if widths.depthwise {
         let depthwise = |b: &mut Builder, x: Value, path: String| {
-            b.conv_with(x, path, x.channels, ConvGeometry::same(3, 1).grouped(x.channels), activation)
+            let same = Convolution::same(x, path, x.channels, 3, 1);
+            b.convolution(x, same.grouped(x.channels).normalised(activation))
         };
         let y = depthwise(b, x, at(&cls, "0.0"))?;
         let y = b.conv(y, at(&cls, "0.1"), widths.classes, 1, 1)?;
@@ -139,7 +133,7 @@ fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: 
         let y = b.conv(x, at(&cls, "0"), widths.classes, 3, 1)?;
         b.conv(y, at(&cls, "1"), widths.classes, 3, 1)?
     };
-    let classes = b.plain_conv(y, at(&cls, "2"), classes, ConvGeometry::same(1, 1))?;
+    let classes = b.convolution(y, Convolution::same(y, at(&cls, "2"), classes, 1, 1))?;
     Ok(HeadLevel { stride: 0, boxes, classes })
 }
 
@@ -152,11 +146,11 @@ fn branch_count(kind: ModuleKind) -> usize {
 }
 
 /// The widths of the config format's constructors, from the channels of the branch's first level.
-fn default_widths(place: HeadPosition, first: usize, classes: usize) -> HeadWidths {
-    let HeadPosition { kind, format, .. } = place;
+fn default_widths(kind: ModuleKind, config: &ModelConfig, first: usize) -> HeadWidths {
+    let classes = config.classes;
     let boxes = (first / 4).max(4 * REG_MAX);
     let decoupled = matches!(kind, ModuleKind::DDetect | ModuleKind::DualDDetect | ModuleKind::TripleDDetect);
-    let hidden = if format == ConfigFormat::Ultralytics { classes.min(100) } else { (2 * classes).min(128) };
+    let hidden = if config.format == ConfigFormat::Ultralytics { classes.min(100) } else { (2 * classes).min(128) };
     HeadWidths {
         boxes: if decoupled { make_divisible(boxes as f64, 4) } else { boxes },
         box_groups: if decoupled { 4 } else { 1 },

@@ -22,7 +22,7 @@ impl Architecture {
     /// All tensors of an unfused checkpoint, in the order of the layers.
     #[must_use]
     pub fn parameters(&self) -> Vec<Parameter> {
-        let mut list = List::default();
+        let mut list = List { parameters: Vec::new(), role: Role::Main };
         for (step, main) in self.steps.iter().zip(&self.main) {
             list.role = if *main { Role::Main } else { Role::Auxiliary };
             match step.operation.parametric() {
@@ -46,12 +46,6 @@ impl Architecture {
 struct List {
     parameters: Vec<Parameter>,
     role: Role,
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self { parameters: Vec::new(), role: Role::Main }
-    }
 }
 
 impl List {

@@ -2,10 +2,10 @@
 
 use super::arguments::Arguments;
 use super::blocks::{self, Widths};
-use super::builder::{Builder, Built, ConvGeometry, make_divisible};
+use super::builder::{Builder, Built, make_divisible};
 use super::error::ArchitectureError;
 use super::head::{self, Head, HeadWidths};
-use super::operation::{Interpolation, Value};
+use super::operation::{Convolution, Interpolation, Value};
 use super::{Architecture, Layer, Role};
 use crate::config::{Activation, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, source_layer};
 use crate::dysample::{Definition, DySampleStyle};
@@ -76,8 +76,7 @@ impl Resolver<'_> {
         self.builder.start_layer(layer.index);
         let inputs = self.maps(layer)?;
         Arguments::new(layer, 1)?.classes(0, self.config.classes)?;
-        let place = head::HeadPosition { kind: layer.module, format: self.config.format, layer: layer.index };
-        let head = head::build(&mut self.builder, &inputs, place, self.config.classes, widths)?;
+        let head = head::build(&mut self.builder, &inputs, layer, self.config, widths)?;
         self.layers.push(Layer { spec: layer.clone(), inputs, outputs: Vec::new(), role: Role::Main });
         Ok(head)
     }
@@ -194,16 +193,16 @@ impl Resolver<'_> {
         let output = self.output(&args)?;
         let kernel = args.integer_or(1, "kernel", 1)?;
         let dilation = args.integer_or(5, "dilation", 1)?;
-        let geometry = ConvGeometry {
-            kernel,
-            stride: args.integer_or(2, "stride", 1)?,
+        let stride = args.integer_or(2, "stride", 1)?;
+        let convolution = Convolution {
             padding: args.padding_or(3, (dilation * (kernel - 1)).div_ceil(2))?,
             dilation,
             groups: args.integer_or(4, "groups", 1)?,
+            ..Convolution::same(x, path.to_owned(), output, kernel, stride)
         };
         let activation =
             if args.flag_or(6, "activation", true)? { self.config.activation } else { Activation::Identity };
-        self.builder.conv_with(x, path.to_owned(), output, geometry, activation)
+        self.builder.convolution(x, convolution.normalised(activation))
     }
 
     /// Output channels from the first argument: scaled and rounded up to a multiple of 8.
@@ -242,19 +241,14 @@ impl Resolver<'_> {
             return Err("needs at least one output".into());
         }
         let kernel = args.integer_or(1, "kernel", 1)?;
-        let geometry = ConvGeometry {
-            kernel,
-            stride: args.integer_or(2, "stride", 1)?,
+        let (stride, path) = (args.integer_or(2, "stride", 1)?, format!("model.{}.conv", layer.index));
+        let output = sizes.iter().fold(0usize, |sum, size| sum.saturating_add(*size));
+        let convolution = Convolution {
             padding: args.padding_or(3, kernel / 2)?,
-            dilation: 1,
             groups: args.integer_or(4, "groups", 1)?,
+            ..Convolution::same(x, path, output, kernel, stride)
         };
-        let y = self.builder.plain_conv(
-            x,
-            format!("model.{}.conv", layer.index),
-            sizes.iter().fold(0, |sum, size| sum.saturating_add(*size)),
-            geometry,
-        )?;
+        let y = self.builder.convolution(x, convolution)?;
         if sizes.len() == 1 { Ok(vec![y]) } else { self.builder.split(y, &sizes) }
     }
 

@@ -4,19 +4,13 @@ use super::cost::Form;
 use super::operation::Value;
 use super::{Architecture, ArchitectureError, Cost, Role};
 use crate::Size;
-use crate::config::{Argument, ModuleKind};
+use crate::config::LayerSpec;
 
 /// One layer of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerSummary {
-    /// Its index.
-    pub index: usize,
-    /// Where its inputs come from, as written.
-    pub from: Vec<i64>,
-    /// The module.
-    pub module: ModuleKind,
-    /// Its arguments, as written.
-    pub args: Vec<Argument>,
+    /// As the config has it.
+    pub spec: LayerSpec,
     /// Channels and size of each map that it gives; for a head the maps of its levels, box values and classes together.
     pub outputs: Vec<(usize, Size)>,
     /// Its cost as training stores it.
@@ -36,10 +30,7 @@ impl Architecture {
         let map = |value: &Value| (value.channels, sizes[value.id]);
         let levels = || self.head.branches.iter().flat_map(|branch| &branch.levels);
         let layers = self.layers.iter().zip(costs).map(|(layer, cost)| LayerSummary {
-            index: layer.spec.index,
-            from: layer.spec.from.clone(),
-            module: layer.spec.module,
-            args: layer.spec.args.clone(),
+            spec: layer.spec.clone(),
             outputs: match layer.spec.module.is_head() {
                 true => levels().map(|l| (l.boxes.channels + l.classes.channels, sizes[l.boxes.id])).collect(),
                 false => layer.outputs.iter().map(map).collect(),

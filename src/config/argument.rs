@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// One argument of a module, after the names that the config format knows (`nc`, `anchors`, `None`) were infer_config.
+/// One argument of a module, after the names that the config format knows (`nc`, `anchors`, `None`) were recognised.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Argument {
     /// `None` or null.
@@ -23,6 +23,7 @@ pub enum Argument {
     List(Vec<Argument>),
 }
 
+/// As YAML reads it back.
 impl fmt::Display for Argument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -30,22 +31,15 @@ impl fmt::Display for Argument {
             Argument::Classes => f.write_str("nc"),
             Argument::Anchors => f.write_str("anchors"),
             Argument::Int(value) => write!(f, "{value}"),
-            Argument::Float(value) => write!(f, "{value}"),
+            Argument::Float(value) => write!(f, "{value:?}"),
             Argument::Bool(value) => f.write_str(if *value { "True" } else { "False" }),
-            Argument::Text(value) => write!(f, "'{value}'"),
-            Argument::List(items) => write_list(f, items),
+            Argument::Text(value) => write!(f, "'{}'", value.replace('\'', "''")),
+            Argument::List(items) => f.write_str(&list(items)),
         }
     }
 }
 
-/// Writes `[a, b]` as the YAML files do.
-pub(crate) fn write_list<T: fmt::Display>(f: &mut impl fmt::Write, items: &[T]) -> fmt::Result {
-    f.write_char('[')?;
-    for (position, item) in items.iter().enumerate() {
-        if position > 0 {
-            f.write_str(", ")?;
-        }
-        write!(f, "{item}")?;
-    }
-    f.write_char(']')
+/// `[a, b]`, as the YAML files have it.
+pub(crate) fn list(items: &[impl fmt::Display]) -> String {
+    format!("[{}]", items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }

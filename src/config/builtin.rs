@@ -13,42 +13,19 @@ pub struct BuiltinConfig {
 }
 
 macro_rules! builtin {
-    ($($name:literal),* $(,)?) => {
-        &[$(BuiltinConfig { name: $name, yaml: include_str!(concat!("../../configs/", $name, ".yaml")) }),*]
+    ($network:literal + $twin:literal) => {
+        BuiltinConfig {
+            name: concat!($network, $twin),
+            yaml: include_str!(concat!("../../configs/", $network, $twin, ".yaml")),
+        }
+    };
+    ($($network:literal),* $(,)?) => {
+        &[$(builtin!($network + ""), builtin!($network + "-dysample"), builtin!($network + "-dysample-all")),*]
     };
 }
 
 const BUILTIN: &[BuiltinConfig] = builtin![
-    "yolov9-t",
-    "yolov9-t-dysample",
-    "yolov9-t-dysample-all",
-    "yolov9-s",
-    "yolov9-s-dysample",
-    "yolov9-s-dysample-all",
-    "yolov9-m",
-    "yolov9-m-dysample",
-    "yolov9-m-dysample-all",
-    "yolov9-c",
-    "yolov9-c-dysample",
-    "yolov9-c-dysample-all",
-    "yolov9-e",
-    "yolov9-e-dysample",
-    "yolov9-e-dysample-all",
-    "gelan-t",
-    "gelan-t-dysample",
-    "gelan-t-dysample-all",
-    "gelan-s",
-    "gelan-s-dysample",
-    "gelan-s-dysample-all",
-    "gelan-m",
-    "gelan-m-dysample",
-    "gelan-m-dysample-all",
-    "gelan-c",
-    "gelan-c-dysample",
-    "gelan-c-dysample-all",
-    "gelan-e",
-    "gelan-e-dysample",
-    "gelan-e-dysample-all",
+    "yolov9-t", "yolov9-s", "yolov9-m", "yolov9-c", "yolov9-e", "gelan-t", "gelan-s", "gelan-m", "gelan-c", "gelan-e",
 ];
 
 /// All embedded configurations: YOLOv9 and GELAN in five sizes, each with two twins: `-dysample` has DySample at the second

@@ -25,17 +25,24 @@ impl DataConfig {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`ConfigError::ReadData`] when it cannot be read, [`ConfigError::Names`] when it has no class names,
+    /// [`ConfigError::Read`] when it cannot be read, [`ConfigError::Names`] when it has no class names,
     /// [`ConfigError::Data`] when it names no images.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
-        let text = read_text(path, FileKind::Config)
-            .map_err(|source| ConfigError::ReadData { path: shown.clone(), source })?;
+        let text = read_text(path, FileKind::Config).map_err(|source| ConfigError::Read {
+            what: "data YAML",
+            path: shown.clone(),
+            source,
+        })?;
         let failed = |message: String| ConfigError::Data { path: shown.clone(), message };
         let root = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(failed)?;
         let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;
-        let Node::Map(entries) = root else { return Err(failed("not a map".into())) };
+        let entries = if let Node::Map(entries) = root { entries } else { Vec::new() };
         let value = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| &value.value);
+        let path_of = |key: &str, node: &Node| match node {
+            Node::Text(text) => Ok(PathBuf::from(text)),
+            other => Err(failed(format!("`{key}` has {}; a path that is a number stands in quotes", other.describe()))),
+        };
         match value("nc") {
             None | Some(Node::Null) => {}
             Some(Node::Int(count)) if usize::try_from(*count) == Ok(class_names.len()) => {}
@@ -50,7 +57,9 @@ impl DataConfig {
             let listed = match value(split) {
                 None | Some(Node::Null) => continue,
                 Some(Node::Text(place)) => vec![place.into()],
-                Some(Node::List(items)) => items.iter().filter_map(|item| text_of(&item.value)).collect(),
+                Some(Node::List(items)) => {
+                    items.iter().map(|item| path_of(split, &item.value)).collect::<Result<_, _>>()?
+                }
                 Some(other) => {
                     return Err(failed(format!("`{split}` is {}; expected a path or paths", other.describe())));
                 }
@@ -60,14 +69,8 @@ impl DataConfig {
         if splits.is_empty() {
             return Err(failed("it has none of `train`, `val` and `test`".into()));
         }
-        Ok(Self { class_names, root: value("path").and_then(text_of), splits })
-    }
-}
-
-fn text_of(node: &Node) -> Option<PathBuf> {
-    match node {
-        Node::Text(text) => Some(text.into()),
-        _ => None,
+        let root = value("path").filter(|node| **node != Node::Null).map(|node| path_of("path", node)).transpose()?;
+        Ok(Self { class_names, root, splits })
     }
 }
 

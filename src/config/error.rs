@@ -7,8 +7,10 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config {path}: cannot be read")]
+    #[error("{what} {path}: cannot be read")]
     Read {
+        /// What the file is: `config`, `names` or `data YAML`.
+        what: &'static str,
         /// The file.
         path: String,
         /// The operating system's reason.
@@ -83,22 +85,6 @@ pub enum ConfigError {
         path: String,
         /// What is wrong.
         message: String,
-    },
-    /// A file of class names cannot be read.
-    #[error("names {path}: cannot be read")]
-    ReadNames {
-        /// The file.
-        path: String,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-    /// A data YAML cannot be read.
-    #[error("data YAML {path}: cannot be read")]
-    ReadData {
-        /// The file.
-        path: String,
-        /// The operating system's reason.
-        source: std::io::Error,
     },
     /// A data YAML names no images.
     #[error("data YAML {path}: {message}; expected a YAML file with `names:` and `val:`, a folder or list of images")]

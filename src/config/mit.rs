@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use serde_saphyr::Spanned;
 
+use super::document::{Document, argument};
 use super::yaml::Node;
 use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, nearest_name};
 
@@ -47,12 +48,11 @@ pub(super) fn looks_like(entries: &Entries) -> bool {
         && !entries.iter().any(|(key, _)| key == "backbone")
 }
 
-pub(super) fn parse(name: &str, text: &str, entries: &Entries) -> Result<ModelConfig, ConfigError> {
-    let reader = Reader { name };
-    reader.anchor(entries)?;
-    let layers = reader.layers(entries)?;
+pub(super) fn parse(document: &Document<'_>, text: &str) -> Result<ModelConfig, ConfigError> {
+    document.anchor()?;
+    let layers = document.entries_of_sections()?;
     Ok(ModelConfig {
-        name: name.into(),
+        name: document.name.into(),
         format: ConfigFormat::Mit,
         classes: DEFAULT_CLASSES,
         depth_multiple: 1.0,
@@ -61,7 +61,7 @@ pub(super) fn parse(name: &str, text: &str, entries: &Entries) -> Result<ModelCo
         anchors: 3,
         activation: Activation::Silu,
         input_channels: 3,
-        layers: reader.official(&layers)?,
+        layers: document.official(&layers)?,
         source: text.into(),
     })
 }
@@ -76,20 +76,11 @@ struct Layer<'a> {
     node: &'a Spanned<Node>,
 }
 
-struct Reader<'a> {
-    name: &'a str,
-}
-
-impl Reader<'_> {
-    fn wrong(&self, node: &Spanned<Node>, what: String, expected: &'static str) -> ConfigError {
-        let found = node.value.describe();
-        ConfigError::Value { name: self.name.into(), line: node.referenced.line(), what, expected, found }
-    }
-
+impl Document<'_> {
     /// `anchor: {reg_max: 16, strides: [8, 16, 32]}`: both are what every published network has. Strides are measured, so
     /// they need not be given.
-    fn anchor(&self, entries: &Entries) -> Result<(), ConfigError> {
-        let Some((_, anchor)) = entries.iter().find(|(key, _)| key == "anchor") else { return Ok(()) };
+    fn anchor(&self) -> Result<(), ConfigError> {
+        let Some(anchor) = self.get("anchor") else { return Ok(()) };
         let Node::Map(fields) = &anchor.value else { return Ok(()) };
         for (key, node) in fields {
             let expected = match (key.as_str(), &node.value) {
@@ -105,11 +96,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn layers<'a>(&self, entries: &'a Entries) -> Result<Vec<Layer<'a>>, ConfigError> {
+    fn entries_of_sections(&self) -> Result<Vec<Layer<'_>>, ConfigError> {
         let mut layers = Vec::new();
         let mut tags = HashMap::new();
-        let model = entries.iter().find(|(key, _)| key == "model").map(|(_, model)| &model.value);
-        let Some(Node::Map(sections)) = model else { return Ok(layers) };
+        let Some(Node::Map(sections)) = self.get("model").map(|model| &model.value) else { return Ok(layers) };
         for (section, node) in sections {
             let items = match &node.value {
                 Node::List(items) => items.as_slice(),
@@ -118,7 +108,7 @@ impl Reader<'_> {
             };
             for item in items {
                 let number = layers.len() + 1;
-                let (layer, tag) = self.layer(number, item, &tags)?;
+                let (layer, tag) = self.entry(number, item, &tags)?;
                 if let Some(tag) = tag {
                     tags.insert(tag.to_owned(), number);
                 }
@@ -128,7 +118,7 @@ impl Reader<'_> {
         Ok(layers)
     }
 
-    fn layer<'a>(
+    fn entry<'a>(
         &self,
         number: usize,
         node: &'a Spanned<Node>,
@@ -141,12 +131,9 @@ impl Reader<'_> {
             return Err(self.wrong(node, format!("layer {number}"), "a single module"));
         };
         let known = MODULES.iter().find(|(name, ..)| name == module);
-        let (_, kind, parameters) = *known.ok_or_else(|| ConfigError::UnknownModule {
-            name: self.name.into(),
-            line: node.referenced.line(),
-            layer: number,
-            module: module.clone(),
-            nearest: nearest_name(module, MODULES.iter().map(|(name, ..)| *name)),
+        let (_, kind, parameters) = *known.ok_or_else(|| {
+            let nearest = nearest_name(module, MODULES.iter().map(|(name, ..)| *name));
+            self.unknown_module(node, number, module, nearest)
         })?;
         let fields: &Entries = match &description.value {
             Node::Map(fields) => fields,
@@ -208,16 +195,14 @@ impl Reader<'_> {
             let what = format!("layer {number} ({module}): argument `{key}`");
             return Err(self.wrong(value, what, "an argument that this module is known to have"));
         }
-        let mut arguments = Vec::with_capacity(parameters.len());
-        for parameter in parameters {
-            let value = given.iter().find(|(key, _)| key == parameter).map(|(_, value)| value);
-            let what = || format!("layer {number} ({module}): argument `{parameter}`");
-            let plain = |node: &Spanned<Node>| {
-                argument(&node.value).ok_or_else(|| self.wrong(node, what(), "a plain value or a list"))
-            };
-            arguments.push(value.map_or(Ok(Argument::None), |node| plain(node))?);
-        }
-        Ok(arguments)
+        let one = |parameter: &&str| {
+            let Some((_, node)) = given.iter().find(|(key, _)| key == parameter) else { return Ok(Argument::None) };
+            argument(node).map_err(|node: &Spanned<Node>| {
+                let what = format!("layer {number} ({module}): argument `{parameter}`");
+                self.wrong(node, what, "a plain value or a list")
+            })
+        };
+        parameters.iter().map(one).collect()
     }
 
     fn official(&self, layers: &[Layer<'_>]) -> Result<Vec<LayerSpec>, ConfigError> {
@@ -226,7 +211,7 @@ impl Reader<'_> {
         let shift = usize::from(body().any(|(n, layer)| n != first && layer.sources.contains(&0)));
         // Number of a layer => index of its official layer.
         let indices: HashMap<usize, usize> = body().enumerate().map(|(row, (n, _))| (n + 1, row + shift)).collect();
-        let wrong = |layer: &Layer<'_>| self.wrong(layer.node, "source".into(), "a layer that is no detection head");
+        let wrong = |layer: &Layer<'_>| self.wrong(layer.node, "source", "a layer that is no detection head");
         let from = |layer: &Layer<'_>, source: usize| match source {
             0 if shift == 0 => Ok(-1),
             0 => Ok(0),
@@ -270,19 +255,6 @@ fn flatten<'a>(prefix: &str, entries: &'a Entries, into: &mut Vec<(String, &'a S
             _ => into.push((path, value)),
         }
     }
-}
-
-fn argument(node: &Node) -> Option<Argument> {
-    Some(match node {
-        Node::Null => Argument::None,
-        Node::Bool(value) => Argument::Bool(*value),
-        Node::Int(value) => Argument::Int(*value),
-        Node::Float(value) => Argument::Float(*value),
-        Node::Text(text) if text == "None" => Argument::None,
-        Node::Text(text) => Argument::Text(text.clone()),
-        Node::List(items) => Argument::List(items.iter().map(|item| argument(&item.value)).collect::<Option<_>>()?),
-        Node::Map(_) => return None,
-    })
 }
 
 /// Defaults of the config format, and arguments in the shape of the official ones.

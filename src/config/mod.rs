@@ -7,6 +7,7 @@
 mod argument;
 mod builtin;
 mod data;
+mod document;
 mod error;
 mod format;
 mod mit;
@@ -162,7 +163,11 @@ impl ModelConfig {
     /// [`ConfigError::Read`] when the file cannot be read, otherwise as [`ModelConfig::from_yaml`].
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read { path: name.clone(), source })?;
+        let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read {
+            what: "config",
+            path: name.clone(),
+            source,
+        })?;
         // The official loader drops undecodable bytes too: they occur in comments only.
         Self::from_yaml(&name, &String::from_utf8_lossy(&bytes))
     }

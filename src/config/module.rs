@@ -28,74 +28,50 @@ pub enum ModuleKind {
     TripleDDetect,
 }
 
-/// Names as YAML files write them. The first name of a kind is the one that we print.
-const NAMES: &[(&str, ModuleKind)] = &[
-    ("Silence", ModuleKind::Silence),
-    ("nn.Identity", ModuleKind::Silence),
-    ("Conv", ModuleKind::Conv),
-    ("AConv", ModuleKind::AConv),
-    ("ADown", ModuleKind::ADown),
-    ("ELAN1", ModuleKind::Elan1),
-    ("RepNCSPELAN4", ModuleKind::RepNCspElan4),
-    ("SPPELAN", ModuleKind::SppElan),
-    ("SPPCSPC", ModuleKind::SppCspc),
-    ("MP", ModuleKind::MaxPool),
-    ("nn.Upsample", ModuleKind::Upsample),
-    ("Upsample", ModuleKind::Upsample),
-    ("DySample", ModuleKind::DySample),
-    ("Concat", ModuleKind::Concat),
-    ("CBLinear", ModuleKind::CbLinear),
-    ("CBFuse", ModuleKind::CbFuse),
-    ("Detect", ModuleKind::Detect),
-    ("DDetect", ModuleKind::DDetect),
-    ("DualDetect", ModuleKind::DualDetect),
-    ("DualDDetect", ModuleKind::DualDDetect),
-    ("TripleDetect", ModuleKind::TripleDetect),
-    ("TripleDDetect", ModuleKind::TripleDDetect),
+/// Names as YAML files write them, and the arguments in order with their defaults. The first name of a kind is the one that
+/// we print.
+const NAMES: &[(&str, ModuleKind, &str)] = &[
+    ("Silence", ModuleKind::Silence, "[]"),
+    ("nn.Identity", ModuleKind::Silence, "[]"),
+    ("Conv", ModuleKind::Conv, "[channels, kernel=1, stride=1, padding=None, groups=1, dilation=1, activation=True]"),
+    ("AConv", ModuleKind::AConv, "[channels]"),
+    ("ADown", ModuleKind::ADown, "[channels]"),
+    ("ELAN1", ModuleKind::Elan1, "[channels, hidden channels, branch channels]"),
+    ("RepNCSPELAN4", ModuleKind::RepNCspElan4, "[channels, hidden channels, branch channels, repeats=1]"),
+    ("SPPELAN", ModuleKind::SppElan, "[channels, hidden channels]"),
+    ("SPPCSPC", ModuleKind::SppCspc, "[channels, repeats=1, shortcut=False, expansion=0.5]"),
+    ("MP", ModuleKind::MaxPool, "[kernel=2]"),
+    ("nn.Upsample", ModuleKind::Upsample, "[size=None, scale, mode='nearest' or 'bilinear']"),
+    ("Upsample", ModuleKind::Upsample, "[size=None, scale, mode='nearest' or 'bilinear']"),
+    ("DySample", ModuleKind::DySample, "[scale=2, style='lp' or 'pl', groups=4, dyscope=False]"),
+    ("Concat", ModuleKind::Concat, "[dimension=1]"),
+    ("CBLinear", ModuleKind::CbLinear, "[[channels, …], kernel=1, stride=1, padding=None, groups=1]"),
+    ("CBFuse", ModuleKind::CbFuse, "[[index, …]]"),
+    ("Detect", ModuleKind::Detect, "[nc]"),
+    ("DDetect", ModuleKind::DDetect, "[nc]"),
+    ("DualDetect", ModuleKind::DualDetect, "[nc]"),
+    ("DualDDetect", ModuleKind::DualDDetect, "[nc]"),
+    ("TripleDetect", ModuleKind::TripleDetect, "[nc]"),
+    ("TripleDDetect", ModuleKind::TripleDDetect, "[nc]"),
 ];
 
 impl ModuleKind {
     /// The kind that a YAML name stands for.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        NAMES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+        NAMES.iter().find(|(known, ..)| *known == name).map(|(_, kind, _)| *kind)
     }
 
     /// The name that YAML files use.
     #[must_use]
     pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(_, kind)| *kind == self).map_or("?", |(name, _)| name)
+        NAMES.iter().find(|(_, kind, _)| *kind == self).map_or("?", |(name, ..)| name)
     }
 
-    /// All names that YAML files may use, with what they stand for.
-    pub fn names() -> impl Iterator<Item = (&'static str, Self)> {
+    /// All names that YAML files may use, with what they stand for, and its arguments in order with their defaults. Channels
+    /// are scaled by `width_multiple`.
+    pub fn names() -> impl Iterator<Item = (&'static str, Self, &'static str)> {
         NAMES.iter().copied()
-    }
-
-    /// Its arguments in order, with their defaults. Channels are scaled by `width_multiple`.
-    #[must_use]
-    pub fn arguments(self) -> &'static str {
-        match self {
-            Self::Silence => "[]",
-            Self::Conv => "[channels, kernel=1, stride=1, padding=None, groups=1, dilation=1, activation=True]",
-            Self::AConv | Self::ADown => "[channels]",
-            Self::Elan1 => "[channels, hidden channels, branch channels]",
-            Self::RepNCspElan4 => "[channels, hidden channels, branch channels, repeats=1]",
-            Self::SppElan => "[channels, hidden channels]",
-            Self::SppCspc => "[channels, repeats=1, shortcut=False, expansion=0.5]",
-            Self::MaxPool => "[kernel=2]",
-            Self::Upsample => "[size=None, scale, mode='nearest' or 'bilinear']",
-            Self::DySample => "[scale=2, style='lp' or 'pl', groups=4, dyscope=False]",
-            Self::Concat => "[dimension=1]",
-            Self::CbLinear => "[[channels, …], kernel=1, stride=1, padding=None, groups=1]",
-            Self::CbFuse => "[[index, …]]",
-            Self::Detect
-            | Self::DDetect
-            | Self::DualDetect
-            | Self::DualDDetect
-            | Self::TripleDetect
-            | Self::TripleDDetect => "[nc]",
-        }
     }
 
     /// Whether this is a detection head, which ends a network.
@@ -108,7 +84,7 @@ impl ModuleKind {
     /// The known name that is spelt most like `name`.
     #[must_use]
     pub fn nearest(name: &str) -> Option<&'static str> {
-        nearest_name(name, NAMES.iter().map(|(known, _)| *known))
+        nearest_name(name, NAMES.iter().map(|(known, ..)| *known))
     }
 }
 
@@ -150,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_name_leads_to_a_kind_and_back() {
-        for (name, kind) in NAMES {
+        for (name, kind, _) in NAMES {
             assert_eq!(ModuleKind::from_name(name), Some(*kind));
             assert_eq!(ModuleKind::from_name(kind.name()), Some(*kind));
         }

@@ -2,24 +2,28 @@
 
 use std::path::Path;
 
-use super::ConfigError;
 use super::yaml::{self, Node};
+use super::{ConfigError, nearest_name};
 use crate::untrusted::{FileKind, read};
 
 /// Reads class names from a data YAML (`names:` as a list, or as a map from id to name) or from a text file with one
 /// name per line. The position of a name is its class id.
 ///
 /// # Errors
-/// [`ConfigError::ReadNames`] when the file cannot be read; [`ConfigError::Names`] when it holds no names, or a map whose
+/// [`ConfigError::Read`] when the file cannot be read; [`ConfigError::Names`] when it holds no names, or a map whose
 /// ids have gaps.
 pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     let shown = path.display().to_string();
-    let bytes =
-        read(path, FileKind::Config).map_err(|source| ConfigError::ReadNames { path: shown.clone(), source })?;
+    let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read {
+        what: "names",
+        path: shown.clone(),
+        source,
+    })?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}');
     let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
-    let names = if is_yaml { from_yaml(text) } else { Ok(from_lines(text)) };
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    let names = if is_yaml { yaml::parse(text).and_then(|root| names_of(&root)) } else { Ok(lines()) };
     match names {
         Ok(names) if names.is_empty() => Err(ConfigError::Names { path: shown, message: "no names found".into() }),
         Ok(names) => Ok(names),
@@ -27,18 +31,14 @@ pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     }
 }
 
-fn from_lines(text: &str) -> Vec<String> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-fn from_yaml(text: &str) -> Result<Vec<String>, String> {
-    names_of(&yaml::parse(text)?)
-}
-
 /// The names in a parsed data YAML.
 pub(super) fn names_of(root: &Node) -> Result<Vec<String>, String> {
     let Node::Map(entries) = root else { return Err("not a map".into()) };
-    let (_, names) = entries.iter().find(|(key, _)| key == "names").ok_or("key `names` is missing")?;
+    let Some((_, names)) = entries.iter().find(|(key, _)| key == "names") else {
+        let nearest = nearest_name("names", entries.iter().map(|(key, _)| key.as_str()).filter(|key| key.len() < 20));
+        let hint = nearest.map(|key| format!("; did you mean that by `{key}`?")).unwrap_or_default();
+        return Err(format!("key `names` is missing{hint}"));
+    };
     match &names.value {
         Node::List(items) => Ok(items.iter().map(|item| plain(&item.value)).collect()),
         Node::Map(entries) => from_map(entries.iter().map(|(id, name)| (id.clone(), plain(&name.value))).collect()),

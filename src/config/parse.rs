@@ -2,10 +2,10 @@
 
 use serde_saphyr::Spanned;
 
+use super::document::{Document, argument};
 use super::yaml::{self, Node};
-use crate::untrusted::{printable, shortened};
-
 use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, mit, nearest_name};
+use crate::untrusted::printable;
 
 const KEYS: &[&str] = &[
     "nc",
@@ -41,7 +41,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
         return Err(ConfigError::Syntax { name: name.into(), message });
     };
     if mit::looks_like(&entries) {
-        return mit::parse(name, text, &entries);
+        return mit::parse(&Document { name, entries: &entries }, text);
     }
     let document = Document { name, entries: &entries };
     document.warn_of_unknown_keys();
@@ -53,14 +53,14 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
     for node in backbone.iter().chain(head) {
         layers.push(document.layer(layers.len(), node)?);
     }
-    let scale = document.scale()?;
+    let (depth_multiple, width_multiple, max_channels) = document.scale()?;
     Ok(ModelConfig {
         name: name.into(),
         format: document.format(&layers)?,
         classes,
-        depth_multiple: scale.depth,
-        width_multiple: scale.width,
-        max_channels: scale.max_channels,
+        depth_multiple,
+        width_multiple,
+        max_channels,
         anchors: document.anchors()?,
         activation: document.activation()?,
         input_channels: document.count("ch")?.or(document.count("channels")?).unwrap_or(3),
@@ -69,24 +69,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> 
     })
 }
 
-/// Factors on repeat counts and widths.
-struct Scale {
-    depth: f64,
-    width: f64,
-    max_channels: Option<usize>,
-}
-
-/// The top-level map and the name that errors carry.
-struct Document<'a> {
-    name: &'a str,
-    entries: &'a [(String, Spanned<Node>)],
-}
-
 impl Document<'_> {
-    fn get(&self, key: &str) -> Option<&Spanned<Node>> {
-        self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value)
-    }
-
     /// Keys of other tools are harmless; a misspelt key of ours would be a default in silence.
     fn warn_of_unknown_keys(&self) {
         for (key, value) in self.entries {
@@ -104,16 +87,6 @@ impl Document<'_> {
     fn missing(&self, key: &'static str) -> ConfigError {
         let unknown = self.entries.iter().map(|(k, _)| k.as_str()).filter(|k| !KEYS.contains(k));
         ConfigError::MissingKey { name: self.name.into(), key, hint: nearest_name(key, unknown).map(str::to_owned) }
-    }
-
-    fn wrong(&self, node: &Spanned<Node>, what: impl Into<String>, expected: &'static str) -> ConfigError {
-        ConfigError::Value {
-            name: self.name.into(),
-            line: node.referenced.line(),
-            what: what.into(),
-            expected,
-            found: node.value.describe(),
-        }
     }
 
     fn count(&self, key: &'static str) -> Result<Option<usize>, ConfigError> {
@@ -145,16 +118,12 @@ impl Document<'_> {
         Ok(if ultralytics { ConfigFormat::Ultralytics } else { ConfigFormat::Official })
     }
 
-    /// `depth_multiple` and `width_multiple`, or the entry of `scales` (`n: [depth, width, most channels]`) that `scale`
+    /// Factors on repeat counts and widths, and the most channels: `depth_multiple` and `width_multiple`, or the entry of `scales` (`n: [depth, width, most channels]`) that `scale`
     /// names; without a name the first one, as Ultralytics does.
-    fn scale(&self) -> Result<Scale, ConfigError> {
+    fn scale(&self) -> Result<(f64, f64, Option<usize>), ConfigError> {
         let Some(scales) = self.get("scales") else {
             let number = |key| self.number(key).map(|number| number.unwrap_or(1.0));
-            return Ok(Scale {
-                depth: number("depth_multiple")?,
-                width: number("width_multiple")?,
-                max_channels: None,
-            });
+            return Ok((number("depth_multiple")?, number("width_multiple")?, None));
         };
         let wrong =
             |node: &Spanned<Node>| self.wrong(node, "`scales`", "a map from a name to [depth, width, most channels]");
@@ -171,10 +140,7 @@ impl Document<'_> {
             _ => Err(wrong(node)),
         };
         match numbers.as_slice() {
-            [depth, width, most] => {
-                let most = Some((number(most)? as usize).max(1));
-                Ok(Scale { depth: number(depth)?, width: number(width)?, max_channels: most })
-            }
+            [depth, width, most] => Ok((number(depth)?, number(width)?, Some((number(most)? as usize).max(1)))),
             _ => Err(wrong(entry)),
         }
     }
@@ -250,42 +216,19 @@ impl Document<'_> {
         let Node::Text(module) = &node.value else {
             return Err(self.wrong(node, format!("layer {index}: module"), "a module's name"));
         };
-        ModuleKind::from_name(module).ok_or_else(|| ConfigError::UnknownModule {
-            name: self.name.into(),
-            line: node.referenced.line(),
-            layer: index,
-            module: shortened(&printable(module), 80).into_owned(),
-            nearest: ModuleKind::nearest(module),
-        })
+        ModuleKind::from_name(module)
+            .ok_or_else(|| self.unknown_module(node, index, module, ModuleKind::nearest(module)))
     }
 
     fn args(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<Argument>, ConfigError> {
         match &node.value {
-            Node::List(items) => items.iter().map(|item| self.argument(index, item)).collect(),
+            Node::List(items) => items
+                .iter()
+                .map(argument)
+                .collect::<Result<_, _>>()
+                .map_err(|node| self.wrong(node, format!("layer {index}: argument"), "a plain value or a list")),
             _ => Err(self.wrong(node, format!("layer {index}: args"), "a list")),
         }
-    }
-
-    fn argument(&self, index: usize, node: &Spanned<Node>) -> Result<Argument, ConfigError> {
-        Ok(match &node.value {
-            Node::Null => Argument::None,
-            Node::Bool(value) => Argument::Bool(*value),
-            Node::Int(value) => Argument::Int(*value),
-            Node::Float(value) => Argument::Float(*value),
-            Node::Text(text) => match text.as_str() {
-                // `None` is a plain string in YAML; the official parser evaluates it as Python.
-                "None" => Argument::None,
-                "nc" => Argument::Classes,
-                "anchors" => Argument::Anchors,
-                "True" => Argument::Bool(true),
-                "False" => Argument::Bool(false),
-                _ => Argument::Text(text.clone()),
-            },
-            Node::List(_) => Argument::List(self.args(index, node)?),
-            Node::Map(_) => {
-                return Err(self.wrong(node, format!("layer {index}: argument"), "a plain value or a list"));
-            }
-        })
     }
 }
 

@@ -46,13 +46,8 @@ pub fn ap_differences(
     resamples: usize,
     seed: u64,
 ) -> ApDifferences {
-    // One after the other: areas, AP50, classes.
     let difference = |multiplicities: &[u32]| -> Vec<f64> {
-        let flat = |evaluation: &CocoEvaluation| {
-            let sample = evaluation.ap_of_sample(multiplicities);
-            sample.by_area.into_iter().chain([sample.ap50]).chain(sample.classes).collect::<Vec<f64>>()
-        };
-        let (a, b) = (flat(a), flat(b));
+        let [a, b] = [a, b].map(|evaluation| evaluation.ap_of_sample(multiplicities));
         assert_eq!(a.len(), b.len());
         b.iter().zip(&a).map(|(b, a)| b - a).collect()
     };

@@ -70,17 +70,6 @@ pub struct ClassScore {
     pub ap50: f64,
 }
 
-/// AP of a choice of images; NaN where no label is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SampleAp {
-    /// For all areas, small, medium and large.
-    pub by_area: [f64; AREAS.len()],
-    /// At IoU 0.5.
-    pub ap50: f64,
-    /// Of each class.
-    pub classes: Vec<f64>,
-}
-
 /// Detections matched with labels. The matching is done once; scores can then be computed over any choice of images.
 #[derive(Debug, Clone)]
 pub struct CocoEvaluation {
@@ -154,27 +143,25 @@ impl CocoEvaluation {
         }
     }
 
-    /// AP over the images with these multiplicities, as a bootstrap draws them.
+    /// AP over the images with these multiplicities, as a bootstrap draws them: for all areas, small, medium and large; at
+    /// IoU 0.5; then of each class. NaN where no label is.
     ///
     /// # Panics
     /// If there is not one multiplicity per image.
-    #[must_use]
-    pub fn ap_of_sample(&self, multiplicities: &[u32]) -> SampleAp {
+    pub(super) fn ap_of_sample(&self, multiplicities: &[u32]) -> Vec<f64> {
         assert_eq!(multiplicities.len(), self.images);
         let of_class = |matches: &[Matches; AREAS.len()]| {
             matches[0].curves(100, multiplicities).map(|curves| curves.iter().map(average).collect())
         };
         // Of each class, at each threshold.
         let classes: Vec<Option<Vec<f64>>> = self.classes.iter().map(of_class).collect();
-        let by_area = std::array::from_fn(|area| match area {
+        let of_area = |area: usize| match area {
             0 => mean(classes.iter().flatten().flatten().copied()),
             _ => mean(self.curves(area, 100, multiplicities).iter().flatten().map(average)),
-        });
-        SampleAp {
-            by_area,
-            ap50: mean(classes.iter().flatten().map(|aps| aps[0])),
-            classes: classes.iter().map(|aps| aps.as_ref().map_or(f64::NAN, |aps| mean(aps.iter().copied()))).collect(),
-        }
+        };
+        let ap50 = mean(classes.iter().flatten().map(|aps| aps[0]));
+        let of_classes = classes.iter().map(|aps| aps.as_ref().map_or(f64::NAN, |aps| mean(aps.iter().copied())));
+        (0..AREAS.len()).map(of_area).chain([ap50]).chain(of_classes).collect()
     }
 
     /// The classes that have labels.
@@ -389,8 +376,8 @@ mod tests {
             })
             .collect();
         let evaluation = CocoEvaluation::new(&images, 2);
-        assert_eq!(evaluation.ap_of_sample(&[1; 5]).by_area[0], evaluation.metrics().ap);
+        assert_eq!(evaluation.ap_of_sample(&[1; 5])[0], evaluation.metrics().ap);
         let twice = CocoEvaluation::new(&[&images[..], &images[..1]].concat(), 2).metrics().ap;
-        assert!((evaluation.ap_of_sample(&[2, 1, 1, 1, 1]).by_area[0] - twice).abs() < 1e-12);
+        assert!((evaluation.ap_of_sample(&[2, 1, 1, 1, 1])[0] - twice).abs() < 1e-12);
     }
 }

@@ -1,6 +1,6 @@
 //! Curves and counts for plots.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::{EvalImage, GroundTruth, Prediction};
@@ -16,17 +16,10 @@ pub(super) fn interpolate(place: f64, places: &[f64], values: &[f64], before: f6
     values[low] + (values[after] - values[low]) * (place - places[low]) / (next - places[low])
 }
 
-/// What was taken for what: `counts[found][there]`, with one more row and column for nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Confusion {
-    /// Detected class by row, labelled class by column; the last of each is the background.
-    pub counts: Vec<Vec<usize>>,
-}
-
-/// Counts detections of at least `confidence` that overlap a label by more than `iou`, whatever the class of either, each
+/// What was taken for what: `[found][there]`, with one more row and column for the background. Counts detections of at least `confidence` that overlap a label by more than `iou`, whatever the class of either, each
 /// label and each detection once, the largest overlaps first.
 #[must_use]
-pub fn confusion(images: &[EvalImage], classes: usize, confidence: f64, iou: f64) -> Confusion {
+pub fn confusion(images: &[EvalImage], classes: usize, confidence: f64, iou: f64) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0; classes + 1]; classes + 1];
     for eval_image in images {
         let found: Vec<_> = eval_image.predictions.iter().filter(|found| found.score >= confidence).collect();
@@ -43,7 +36,7 @@ pub fn confusion(images: &[EvalImage], classes: usize, confidence: f64, iou: f64
             }
         }
     }
-    Confusion { counts }
+    counts
 }
 
 /// Pairs of the largest overlaps beyond `iou`, each detection and label once; of equal ones the first. As if all pairs
@@ -51,14 +44,16 @@ pub fn confusion(images: &[EvalImage], classes: usize, confidence: f64, iou: f64
 /// one when that is gone.
 fn pairs(found: &[&Prediction], ground_truths: &[GroundTruth], iou: f64) -> Vec<(usize, usize)> {
     let mut gone = vec![false; ground_truths.len()];
+    // The larger overlap is greater, then the earlier detection, then the earlier label; the bits of numbers from 0 on are in
+    // their order.
     let best = |f: usize, gone: &[bool]| {
-        let overlaps = ground_truths.iter().enumerate().filter(|(t, _)| !gone[*t]);
-        let overlaps = overlaps.map(|(t, truth)| Detection { overlap: found[f].bbox.iou(&truth.bbox), f, t });
-        overlaps.filter(|candidate| candidate.overlap > iou).max()
+        let free = ground_truths.iter().enumerate().filter(|(t, _)| !gone[*t]);
+        let overlaps = free.map(|(t, truth)| (found[f].bbox.iou(&truth.bbox), t)).filter(|(overlap, _)| *overlap > iou);
+        overlaps.map(|(overlap, t)| (overlap.to_bits(), Reverse(f), Reverse(t))).max()
     };
-    let mut waiting: BinaryHeap<Detection> = (0..found.len()).filter_map(|f| best(f, &gone)).collect();
+    let mut waiting: BinaryHeap<_> = (0..found.len()).filter_map(|f| best(f, &gone)).collect();
     let mut pairs = Vec::new();
-    while let Some(Detection { f, t, .. }) = waiting.pop() {
+    while let Some((_, Reverse(f), Reverse(t))) = waiting.pop() {
         if gone[t] {
             waiting.extend(best(f, &gone));
         } else {
@@ -68,33 +63,6 @@ fn pairs(found: &[&Prediction], ground_truths: &[GroundTruth], iou: f64) -> Vec<
     }
     pairs
 }
-
-/// A pair of detection and label. The larger overlap is greater, then the earlier detection, then the earlier label.
-struct Detection {
-    overlap: f64,
-    f: usize,
-    t: usize,
-}
-
-impl Ord for Detection {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.overlap.total_cmp(&other.overlap).then(other.f.cmp(&self.f)).then(other.t.cmp(&self.t))
-    }
-}
-
-impl PartialOrd for Detection {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Detection {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Detection {}
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +115,7 @@ mod tests {
             ground_truths: vec![truth(0.0, 0), truth(100.0, 1), truth(200.0, 1)],
             predictions: vec![found(0.0, 0, 0.9), found(1.0, 0, 0.8), found(100.0, 0, 0.7), found(200.0, 1, 0.1)],
         };
-        let counts = confusion(&[eval_image], 2, 0.25, 0.45).counts;
+        let counts = confusion(&[eval_image], 2, 0.25, 0.45);
         // Class 0: once right, once taken for a 1, once nothing there; one 1 not found.
         assert_eq!(counts, [vec![1, 1, 1], vec![0, 0, 0], vec![0, 1, 0]]);
     }

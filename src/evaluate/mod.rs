@@ -14,7 +14,7 @@ mod yolo;
 pub use bootstrap::{ApDifferences, Difference, LEAST_IMAGES, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
 pub use counts::{Counts, Judged, judge};
-pub use curve::{Confusion, confusion};
+pub use curve::confusion;
 pub use dataset::{Dataset, DatasetError, LabelProblem, Labelled, MAX_OF_ONE, yolo_labels};
 pub use yolo::{YoloClass, YoloMetrics, yolo_metrics};
 

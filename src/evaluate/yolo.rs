@@ -24,7 +24,7 @@ pub struct YoloMetrics {
 }
 
 /// One class.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct YoloClass {
     /// Class id.
     pub class: usize,
@@ -139,15 +139,11 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: Preset) -> Y
         // The curve would be its ends only, a ramp from (0, 1) to (1, 0); both codes pass such a class over, with zeros.
         return YoloClass {
             class,
-            images: 0,
             labels,
-            precision: 0.0,
-            recall: 0.0,
-            ap50: 0.0,
-            ap: 0.0,
             precision_by_recall: vec![0.0; RECALLS],
             precision_by_confidence: vec![0.0; CONFIDENCES],
             recall_by_confidence: vec![0.0; CONFIDENCES],
+            ..YoloClass::default()
         };
     }
     let curve = |threshold: usize| {
@@ -173,15 +169,13 @@ fn score(class: usize, labels: usize, detections: &[Marked], style: Preset) -> Y
     };
     YoloClass {
         class,
-        images: 0,
         labels,
-        precision: 0.0,
-        recall: 0.0,
         ap50: curves[0].0,
         ap: mean(curves.iter().map(|(ap, _)| *ap)),
         precision_by_recall: curves[0].1.clone(),
         precision_by_confidence: by_confidence(&precision, 1.0),
         recall_by_confidence: by_confidence(&recall, 0.0),
+        ..YoloClass::default()
     }
 }
 

@@ -167,12 +167,6 @@ impl Image {
         Ok(open(&read(path, FileKind::Image)?, limits)?.0.upright())
     }
 
-    /// An image that came as pixels.
-    #[must_use]
-    pub fn from_pixels(pixels: RgbImage) -> Self {
-        Self { pixels, format: ImageFormat::Png }
-    }
-
     /// A copy of pixels that somebody else keeps.
     ///
     /// # Panics
@@ -181,7 +175,7 @@ impl Image {
     pub fn copy_of(pixels: Pixels<'_>) -> Self {
         let Size { width, height } = pixels.size();
         let copy = RgbImage::from_raw(width as u32, height as u32, pixels.as_bytes().to_vec());
-        Self::from_pixels(copy.expect("as many bytes as the size needs"))
+        copy.expect("as many bytes as the size needs").into()
     }
 
     /// Width and height, upright.
@@ -191,9 +185,10 @@ impl Image {
     }
 }
 
+/// An image that came as pixels.
 impl From<RgbImage> for Image {
     fn from(pixels: RgbImage) -> Self {
-        Self::from_pixels(pixels)
+        Self { pixels, format: ImageFormat::Png }
     }
 }
 

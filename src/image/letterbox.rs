@@ -161,43 +161,18 @@ mod tests {
 
     #[test]
     fn placements_equal_the_official_ones() {
-        struct Case {
-            original: Size,
-            resized: Size,
-            rectangular: (usize, usize, Size),
-            full: (usize, usize),
-        }
-        for case in [
-            Case {
-                original: Size::new(1920, 1080),
-                resized: Size::new(640, 360),
-                rectangular: (0, 12, Size::new(640, 384)),
-                full: (0, 140),
-            },
-            Case {
-                original: Size::new(640, 427),
-                resized: Size::new(640, 427),
-                rectangular: (0, 10, Size::new(640, 448)),
-                full: (0, 106),
-            },
-            Case {
-                original: Size::new(333, 1000),
-                resized: Size::new(213, 640),
-                rectangular: (5, 0, Size::new(224, 640)),
-                full: (213, 0),
-            },
-            Case {
-                original: Size::new(500, 333),
-                resized: Size::new(640, 426),
-                rectangular: (0, 11, Size::new(640, 448)),
-                full: (0, 107),
-            },
+        struct Case(Size, Size, (usize, usize, Size), (usize, usize));
+        for Case(original, resized, in_rectangle, in_square) in [
+            Case(Size::new(1920, 1080), Size::new(640, 360), (0, 12, Size::new(640, 384)), (0, 140)),
+            Case(Size::new(640, 427), Size::new(640, 427), (0, 10, Size::new(640, 448)), (0, 106)),
+            Case(Size::new(333, 1000), Size::new(213, 640), (5, 0, Size::new(224, 640)), (213, 0)),
+            Case(Size::new(500, 333), Size::new(640, 426), (0, 11, Size::new(640, 448)), (0, 107)),
         ] {
-            let rectangular = Letterbox::new(case.original, &options(InputShape::Rectangular));
-            assert_eq!(rectangular.resized, case.resized);
-            assert_eq!((rectangular.left, rectangular.top, rectangular.input), case.rectangular);
-            let full = Letterbox::new(case.original, &options(InputShape::Square));
-            assert_eq!((full.left, full.top, full.input), (case.full.0, case.full.1, Size::square(640)));
+            let rectangular = Letterbox::new(original, &options(InputShape::Rectangular));
+            assert_eq!(rectangular.resized, resized);
+            assert_eq!((rectangular.left, rectangular.top, rectangular.input), in_rectangle);
+            let full = Letterbox::new(original, &options(InputShape::Square));
+            assert_eq!((full.left, full.top, full.input), (in_square.0, in_square.1, Size::square(640)));
         }
     }
 

@@ -6,7 +6,7 @@ use imageproc::drawing::{draw_filled_rect_mut, draw_text_mut, text_size};
 use imageproc::rect::Rect;
 
 use super::ImageResult;
-use super::label::{Patch, place};
+use super::label::place;
 use crate::Size;
 use crate::detect::{BoxXyxy, Detection};
 use crate::setters::setters;
@@ -59,16 +59,23 @@ pub fn draw_marks(image: &mut RgbImage, marks: &[Mark], line_width: Option<u32>)
     let size = Size::new(image.width() as usize, image.height() as usize);
     let mean_side = (size.width + size.height) as f32 / 2.0;
     for mark in marks.iter().rev() {
-        let bbox = patch_of(&mark.bbox, size);
-        let line = line_width.unwrap_or_else(|| line_width_for(mean_side, bbox)).max(1) as i32;
+        let bbox = rect_of(&mark.bbox, size);
+        let line = line_width.unwrap_or_else(|| line_width_for(mean_side, bbox)).max(1);
         outline(image, bbox, line, Rgb(mark.colour));
     }
     let Ok(font) = FontRef::try_from_slice(FONT) else { return };
     let mut taken = Vec::new();
+    // The labels of the best detections come first; where boxes crowd, the last ones stay without.
     for mark in marks.iter().filter(|mark| !mark.text.is_empty()) {
-        let bbox = patch_of(&mark.bbox, size);
-        let label = Label { text: &mark.text, font: &font, size: font_size(mean_side, bbox), colour: Rgb(mark.colour) };
-        draw_label(image, bbox, &label, &mut taken);
+        let bbox = rect_of(&mark.bbox, size);
+        let fitting = fitting(&mark.text, &font, font_size(mean_side, bbox), size);
+        let Some((scale, label, padding)) = fitting else { continue };
+        let Some(rect) = place(bbox, label, size, &taken) else { continue };
+        draw_filled_rect_mut(image, rect, Rgb(mark.colour));
+        let ink = if is_light(Rgb(mark.colour)) { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) };
+        let (x, y) = (rect.left() + padding, rect.top() + padding / 2);
+        draw_text_mut(image, ink, x, y, scale, &font, &mark.text);
+        taken.push(rect);
     }
 }
 
@@ -79,50 +86,40 @@ pub fn write_text(image: &mut RgbImage, (x, y): (i32, i32), height: f32, text: &
 }
 
 /// By the image's size, so that it shows when the image is scaled to a screen; but no more than a tenth of the box.
-fn line_width_for(mean_side: f32, bbox: Patch) -> u32 {
-    let most = (bbox.width.min(bbox.height) as f32 / 10.0).max(2.0);
+fn line_width_for(mean_side: f32, bbox: Rect) -> u32 {
+    let most = (bbox.width().min(bbox.height()) as f32 / 10.0).max(2.0);
     (mean_side * 0.003).clamp(2.0, most).round() as u32
 }
 
 /// By the image's size, but no more than a quarter of the box, whose label would hide its neighbours.
-fn font_size(mean_side: f32, bbox: Patch) -> f32 {
-    let most = (bbox.width.max(bbox.height) as f32 / 4.0).max(12.0);
+fn font_size(mean_side: f32, bbox: Rect) -> f32 {
+    let most = (bbox.width().max(bbox.height()) as f32 / 4.0).max(12.0);
     (mean_side * 0.016).clamp(12.0, most)
 }
 
 /// The pixels that a box covers, at least one.
-fn patch_of(bbox: &BoxXyxy, image: Size) -> Patch {
+fn rect_of(bbox: &BoxXyxy, image: Size) -> Rect {
     let bbox = bbox.clip(image);
     let axis = |start: f32, end: f32, limit: usize| {
         let first = (start.round() as i32).clamp(0, limit as i32 - 1);
-        (first, ((end.round() as i32) - first).clamp(1, limit as i32 - first))
+        (first, ((end.round() as i32) - first).clamp(1, limit as i32 - first) as u32)
     };
     let (x, width) = axis(bbox.x1, bbox.x2, image.width);
     let (y, height) = axis(bbox.y1, bbox.y2, image.height);
-    Patch { x, y, width, height }
-}
-
-fn fill(image: &mut RgbImage, patch: Patch, colour: Rgb<u8>) {
-    if patch.width > 0 && patch.height > 0 {
-        draw_filled_rect_mut(
-            image,
-            Rect::at(patch.x, patch.y).of_size(patch.width as u32, patch.height as u32),
-            colour,
-        );
-    }
+    Rect::at(x, y).of_size(width, height)
 }
 
 /// Four bars inside the box's edges, no thicker than the box.
-fn outline(image: &mut RgbImage, bbox: Patch, line: i32, colour: Rgb<u8>) {
-    let Patch { x, y, width, height } = bbox;
+fn outline(image: &mut RgbImage, bbox: Rect, line: u32, colour: Rgb<u8>) {
+    let (x, y, width, height) = (bbox.left(), bbox.top(), bbox.width(), bbox.height());
     let (across, down) = (line.min(width), line.min(height));
-    for bar in [
-        Patch { height: down, ..bbox },
-        Patch { y: y + height - down, height: down, ..bbox },
-        Patch { width: across, ..bbox },
-        Patch { x: x + width - across, width: across, ..bbox },
+    for (x, y, width, height) in [
+        (x, y, width, down),
+        (x, y + (height - down) as i32, width, down),
+        (x, y, across, height),
+        (x + (width - across) as i32, y, across, height),
     ] {
-        fill(image, bar, colour);
+        draw_filled_rect_mut(image, Rect::at(x, y).of_size(width, height), colour);
     }
 }
 
@@ -134,36 +131,15 @@ fn label_text(detection: &Detection, result: &ImageResult<'_>, style: &AnnotateO
     if style.hide_confidence { name } else { format!("{name} {:.2}", detection.confidence) }
 }
 
-/// What is written, and how.
-struct Label<'a> {
-    text: &'a str,
-    font: &'a FontRef<'a>,
-    size: f32,
-    colour: Rgb<u8>,
-}
-
-/// Draws a label where it covers no other one. The labels of the best detections come first; where boxes crowd, the
-/// last ones stay without.
-fn draw_label(image: &mut RgbImage, bbox: Patch, label: &Label<'_>, taken: &mut Vec<Patch>) {
-    let size = Size::new(image.width() as usize, image.height() as usize);
-    let Some((font_size, width, height, padding)) = fitting(label, size) else { return };
-    let Some(patch) = place(bbox, (width, height), size, taken) else { return };
-    fill(image, patch, label.colour);
-    let ink = if is_light(label.colour) { Rgb([0, 0, 0]) } else { Rgb([255, 255, 255]) };
-    let scale = PxScale::from(font_size);
-    draw_text_mut(image, ink, patch.x + padding, patch.y + padding / 2, scale, label.font, label.text);
-    taken.push(patch);
-}
-
-/// Font size, width and height of the label's patch and padding: as wanted, or smaller where the image is small.
-fn fitting(label: &Label<'_>, image: Size) -> Option<(f32, i32, i32, i32)> {
-    let mut font_size = label.size;
+/// Scale of the text, width and height of its label, and padding: as wanted, or smaller where the label would take more than
+/// half the width of the image.
+fn fitting(text: &str, font: &FontRef<'_>, wanted: f32, image: Size) -> Option<(PxScale, (u32, u32), i32)> {
+    let mut font_size = wanted;
     loop {
-        let padding = (font_size * 0.25).ceil() as i32;
-        let (text_width, _) = text_size(PxScale::from(font_size), label.font, label.text);
-        let (width, height) = (text_width as i32 + 2 * padding, font_size.ceil() as i32 + padding);
-        if width <= image.width as i32 && height <= image.height as i32 {
-            return Some((font_size, width, height, padding));
+        let (padding, scale) = ((font_size * 0.25).ceil() as u32, PxScale::from(font_size));
+        let (width, height) = (text_size(scale, font, text).0 + 2 * padding, font_size.ceil() as u32 + padding);
+        if 2 * width as usize <= image.width && height as usize <= image.height {
+            return Some((scale, (width, height), padding as i32));
         }
         font_size *= 0.85;
         if font_size < LEAST_FONT_SIZE {

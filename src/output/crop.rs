@@ -9,22 +9,12 @@ use super::ImageResult;
 use crate::Size;
 use crate::detect::BoxXyxy;
 
-/// One object of an image.
-#[derive(Debug, Clone)]
-pub struct Crop {
-    /// Name of its class, as a folder can be called.
-    pub class: String,
-    /// The pixels inside its box.
-    pub pixels: RgbImage,
-}
-
 /// The inside of every box, by falling confidence. Boxes without a whole pixel give none.
-pub fn crops<'a>(image: &'a RgbImage, result: &'a ImageResult<'_>) -> impl Iterator<Item = Option<Crop>> + 'a {
+pub fn crops<'a>(image: &'a RgbImage, result: &'a ImageResult<'_>) -> impl Iterator<Item = Option<RgbImage>> + 'a {
     let size = Size::new(image.width() as usize, image.height() as usize);
     result.detections.iter().map(move |detection| {
         let (left, top, width, height) = inside(&detection.bbox, size)?;
-        let class = folder_name(&result.name_of(detection.class));
-        Some(Crop { class, pixels: crop_imm(image, left, top, width, height).to_image() })
+        Some(crop_imm(image, left, top, width, height).to_image())
     })
 }
 
@@ -73,13 +63,10 @@ mod tests {
             detections: &[of(1.2, 2.0, 3.9, 4.1), of(7.0, 5.0, 8.0, 6.0), of(3.0, 3.0, 3.0, 5.0)],
             class_names: &["../a/b".to_owned()],
         };
-        let crops: Vec<Option<Crop>> = crops(&image, &result).collect();
+        let crops: Vec<Option<RgbImage>> = crops(&image, &result).collect();
         let first = crops[0].as_ref().unwrap();
-        assert_eq!(
-            (first.class.as_str(), first.pixels.dimensions(), first.pixels[(0, 0)].0),
-            ("_a_b", (3, 3), [1, 2, 0])
-        );
-        assert_eq!(crops[1].as_ref().unwrap().pixels.dimensions(), (1, 1));
+        assert_eq!((first.dimensions(), first[(0, 0)].0), ((3, 3), [1, 2, 0]));
+        assert_eq!(crops[1].as_ref().unwrap().dimensions(), (1, 1));
         assert!(crops[2].is_none());
         let places: Vec<Option<PathBuf>> = crop_places(&result, Path::new("b/a.jpg")).collect();
         assert_eq!(places, [Some("_a_b/b/a.1.jpg".into()), Some("_a_b/b/a.2.jpg".into()), None]);

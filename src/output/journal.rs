@@ -4,6 +4,7 @@
 //! A journal may come from anybody (the parts of a run are sent around): lines are bounded, places stay below the output
 //! folder, classes are those of the header.
 
+use std::cmp::Reverse;
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,12 @@ pub struct Shard {
     part: usize,
     /// Of so many.
     parts: usize,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self::WHOLE
+    }
 }
 
 #[derive(Deserialize)]
@@ -126,7 +133,7 @@ impl RunSettings {
 }
 
 /// The first line: what must be the same for a run to be resumed, or for shards to be merged.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of the journal's format, [`Header::VERSION`].
     pub journal: u32,
@@ -148,24 +155,6 @@ pub struct Header {
     pub written: Vec<String>,
     /// Inputs that are no images, with the reason.
     pub unusable: Vec<(String, String)>,
-}
-
-impl Default for Header {
-    /// Of a whole run over nothing.
-    fn default() -> Self {
-        Self {
-            journal: Self::VERSION,
-            yolo9: String::new(),
-            model: String::new(),
-            settings: RunSettings::default(),
-            inputs: String::new(),
-            total: 0,
-            shard: Shard::WHOLE,
-            class_names: Vec::new(),
-            written: Vec::new(),
-            unusable: Vec::new(),
-        }
-    }
 }
 
 impl Header {
@@ -292,17 +281,9 @@ impl<R: BufRead + Seek> JournalReader<R> {
             places.push((record.index, position));
         }
         let in_order = places.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !in_order {
-            // The later one of two is sorted behind, and then kept.
-            places.sort_unstable();
-        }
-        places.dedup_by(|later, earlier| {
-            let same = later.0 == earlier.0;
-            if same {
-                earlier.1 = later.1;
-            }
-            same
-        });
+        // The last record of an image comes before its earlier ones, and is the one that is kept.
+        places.sort_unstable_by_key(|(index, position)| (*index, Reverse(*position)));
+        places.dedup_by_key(|(index, _)| *index);
         Ok((places, !in_order))
     }
 
@@ -340,7 +321,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header { total: 9, class_names: vec!["a".into()], ..Header::default() }
+        Header { journal: Header::VERSION, total: 9, class_names: vec!["a".into()], ..Header::default() }
     }
 
     fn journal(lines: &[&str]) -> JournalReader<Cursor<Vec<u8>>> {

@@ -9,69 +9,32 @@
 //! Boxes are in pixels of the image after its EXIF orientation, with three decimals; the confidence has five. There is
 //! no time in it: two runs give the same bytes.
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::ImageResult;
-use crate::Size;
-
-#[derive(Serialize)]
-struct Image<'a> {
-    image: &'a str,
-    width: usize,
-    height: usize,
-    input: Sides,
-    detections: Vec<Object<'a>>,
-}
-
-#[derive(Serialize)]
-struct Sides {
-    width: usize,
-    height: usize,
-}
-
-#[derive(Serialize)]
-struct Object<'a> {
-    class: usize,
-    name: std::borrow::Cow<'a, str>,
-    confidence: f64,
-    r#box: Corners,
-}
-
-#[derive(Serialize)]
-struct Corners {
-    x1: f64,
-    y1: f64,
-    x2: f64,
-    y2: f64,
-}
+use crate::detect::Detection;
 
 /// The object of one image.
-///
-/// # Panics
-/// Never: numbers and text can always be written as JSON.
 #[must_use]
 pub fn to_json(result: &ImageResult<'_>) -> String {
-    let pixels = |value: f32| rounded(value, 1e3);
-    let detections = result.detections.iter().map(|detection| Object {
-        class: detection.class,
-        name: result.name_of(detection.class),
-        confidence: rounded(detection.confidence, 1e5),
-        r#box: Corners {
-            x1: pixels(detection.bbox.x1),
-            y1: pixels(detection.bbox.y1),
-            x2: pixels(detection.bbox.x2),
-            y2: pixels(detection.bbox.y2),
-        },
-    });
-    let Size { width, height } = result.input;
-    let image = Image {
-        image: result.source,
-        width: result.size.width,
-        height: result.size.height,
-        input: Sides { width, height },
-        detections: detections.collect(),
+    let object = |Detection { bbox, class, confidence }: &Detection| {
+        let [x1, y1, x2, y2] = [bbox.x1, bbox.y1, bbox.x2, bbox.y2].map(|edge| rounded(edge, 1e3));
+        json!({
+            "class": class,
+            "name": result.name_of(*class),
+            "confidence": rounded(*confidence, 1e5),
+            "box": { "x1": x1, "y1": y1, "x2": x2, "y2": y2 },
+        })
     };
-    serde_json::to_string(&image).expect("numbers and text always serialise")
+    let (size, input) = (result.size, result.input);
+    json!({
+        "image": result.source,
+        "width": size.width,
+        "height": size.height,
+        "input": { "width": input.width, "height": input.height },
+        "detections": result.detections.iter().map(object).collect::<Vec<_>>(),
+    })
+    .to_string()
 }
 
 fn rounded(value: f32, per_unit: f64) -> f64 {
@@ -81,6 +44,7 @@ fn rounded(value: f32, per_unit: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Size;
     use crate::detect::{BoxXyxy, Detection};
 
     #[test]

@@ -1,38 +1,18 @@
 //! Where labels go: inside the image, off each other.
 
+use imageproc::rect::Rect;
+
 use crate::Size;
 
-/// A rectangle of whole pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Patch {
-    pub(super) x: i32,
-    pub(super) y: i32,
-    pub(super) width: i32,
-    pub(super) height: i32,
+fn area(rect: Rect) -> u64 {
+    u64::from(rect.width()) * u64::from(rect.height())
 }
 
-impl Patch {
-    fn area(&self) -> i64 {
-        i64::from(self.width) * i64::from(self.height)
-    }
-
-    /// Pixels of both.
-    fn common(&self, other: &Patch) -> i64 {
-        let along = |start: i32, length: i32, other: i32, other_length: i32| {
-            i64::from(((start + length).min(other + other_length) - start.max(other)).max(0))
-        };
-        along(self.x, self.width, other.x, other.width) * along(self.y, self.height, other.y, other.height)
-    }
-
-    fn overlaps(&self, other: &Patch) -> bool {
-        self.common(other) > 0
-    }
-
-    /// Moved so that it lies inside the image, if it fits.
-    fn inside(self, image: Size) -> Patch {
-        let within = |start: i32, length: i32, limit: usize| start.min(limit as i32 - length).max(0);
-        Patch { x: within(self.x, self.width, image.width), y: within(self.y, self.height, image.height), ..self }
-    }
+/// Moved so that it lies inside the image, if it fits.
+fn inside(rect: Rect, image: Size) -> Rect {
+    let within = |start: i32, length: u32, limit: usize| start.min(limit as i32 - length as i32).max(0);
+    let (x, y) = (within(rect.left(), rect.width(), image.width), within(rect.top(), rect.height(), image.height));
+    Rect::at(x, y).of_size(rect.width(), rect.height())
 }
 
 /// How many label heights away from its box a label may sit.
@@ -41,26 +21,28 @@ const REACH: i32 = 4;
 /// A place for a label of the given size at a box: above or below it, inside one of its corners, beside it, and then
 /// ever further away. The first one that covers none of the labels that already have a place, nor most of the object;
 /// nothing if there is none.
-pub(super) fn place(bbox: Patch, (width, height): (i32, i32), image: Size, taken: &[Patch]) -> Option<Patch> {
-    let (left, right) = (bbox.x, bbox.x + bbox.width - width);
-    let (top, bottom) = (bbox.y, bbox.y + bbox.height);
+pub(super) fn place(bbox: Rect, (width, height): (u32, u32), image: Size, taken: &[Rect]) -> Option<Rect> {
+    let (w, h) = (width as i32, height as i32);
+    let (start, end) = (bbox.left(), bbox.left() + bbox.width() as i32);
+    let (left, right) = (start, end - w);
+    let (top, bottom) = (bbox.top(), bbox.top() + bbox.height() as i32);
     let near = [
-        (left, top - height),
-        (right, top - height),
+        (left, top - h),
+        (right, top - h),
         (left, bottom),
         (right, bottom),
         (left, top),
         (right, top),
-        (left, bottom - height),
-        (right, bottom - height),
-        (bbox.x + bbox.width, top),
-        (bbox.x - width, top),
+        (left, bottom - h),
+        (right, bottom - h),
+        (end, top),
+        (start - w, top),
     ];
-    let far = (2..=REACH).flat_map(|n| [(left, top - n * height), (left, bottom + (n - 1) * height)]);
-    near.into_iter()
-        .chain(far)
-        .map(|(x, y)| Patch { x, y, width, height }.inside(image))
-        .find(|patch| 2 * patch.common(&bbox) <= bbox.area() && taken.iter().all(|other| !patch.overlaps(other)))
+    let far = (2..=REACH).flat_map(|n| [(left, top - n * h), (left, bottom + (n - 1) * h)]);
+    let mut places = near.into_iter().chain(far).map(|(x, y)| inside(Rect::at(x, y).of_size(width, height), image));
+    let is_free = |place: &Rect| taken.iter().all(|other| place.intersect(*other).is_none());
+    let shows_object = |place: &Rect| 2 * place.intersect(bbox).map_or(0, area) <= area(bbox);
+    places.find(|place| shows_object(place) && is_free(place))
 }
 
 #[cfg(test)]
@@ -69,38 +51,38 @@ mod tests {
 
     const IMAGE: Size = Size::new(200, 100);
 
+    fn rect(x: i32, y: i32, width: u32, height: u32) -> Rect {
+        Rect::at(x, y).of_size(width, height)
+    }
+
     #[test]
     fn a_label_sits_on_its_box() {
-        let bbox = Patch { x: 50, y: 40, width: 60, height: 30 };
-        assert_eq!(place(bbox, (40, 10), IMAGE, &[]), Some(Patch { x: 50, y: 30, width: 40, height: 10 }));
+        let bbox = rect(50, 40, 60, 30);
+        assert_eq!(place(bbox, (40, 10), IMAGE, &[]), Some(rect(50, 30, 40, 10)));
     }
 
     #[test]
     fn labels_stay_inside_the_image() {
-        for bbox in [
-            Patch { x: 0, y: 0, width: 10, height: 10 },
-            Patch { x: 190, y: 95, width: 10, height: 5 },
-            Patch { x: 0, y: 0, width: 200, height: 100 },
-        ] {
+        for bbox in [rect(0, 0, 10, 10), rect(190, 95, 10, 5), rect(0, 0, 200, 100)] {
             let label = place(bbox, (40, 10), IMAGE, &[]).unwrap();
-            assert!(label.x >= 0 && label.y >= 0 && label.x + 40 <= 200 && label.y + 10 <= 100, "{label:?}");
+            assert_eq!(label.intersect(rect(0, 0, 200, 100)), Some(label));
         }
     }
 
     #[test]
     fn a_label_on_a_tiny_image_does_not_cover_the_object() {
         let image = Size::new(48, 32);
-        assert_eq!(place(Patch { x: 2, y: 2, width: 44, height: 28 }, (46, 20), image, &[]), None);
-        let corner = place(Patch { x: 2, y: 2, width: 44, height: 28 }, (30, 10), image, &[]).unwrap();
-        assert_eq!((corner.x, corner.y), (2, 0));
+        assert_eq!(place(rect(2, 2, 44, 28), (46, 20), image, &[]), None);
+        let corner = place(rect(2, 2, 44, 28), (30, 10), image, &[]).unwrap();
+        assert_eq!((corner.left(), corner.top()), (2, 0));
     }
 
     #[test]
     fn labels_of_equal_boxes_do_not_cover_each_other() {
-        let bbox = Patch { x: 50, y: 40, width: 60, height: 30 };
+        let bbox = rect(50, 40, 60, 30);
         let mut taken = Vec::new();
         while let Some(label) = place(bbox, (40, 10), IMAGE, &taken) {
-            assert!(taken.iter().all(|other| !label.overlaps(other)), "{label:?} on {taken:?}");
+            assert!(taken.iter().all(|other| label.intersect(*other).is_none()), "{label:?} on {taken:?}");
             taken.push(label);
         }
         // Then there is no room left near the box.

@@ -21,7 +21,7 @@ mod text;
 #[cfg(feature = "draw")]
 pub use annotate::{AnnotateOptions, Mark, annotate, class_colour, css_colour, draw_marks, write_text};
 #[cfg(feature = "draw")]
-pub use crop::{Crop, crop_places, crops};
+pub use crop::{crop_places, crops};
 #[cfg(feature = "draw")]
 pub use encode::{encode_image, encode_thumbnail};
 pub use files::{

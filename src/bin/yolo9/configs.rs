@@ -14,8 +14,8 @@ pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     if args.modules {
-        for (name, kind) in ModuleKind::names() {
-            print_line!("{name:<15} {}", kind.arguments());
+        for (name, _, arguments) in ModuleKind::names() {
+            print_line!("{name:<15} {arguments}");
         }
         return Ok(ExitStatus::Done);
     }

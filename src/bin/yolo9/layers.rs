@@ -22,12 +22,12 @@ const LONGEST: usize = 60;
 /// A layer as text: index, from, module, args, output, parameters, GFLOPs.
 pub(crate) fn cells(layer: &LayerSummary) -> [String; 7] {
     let list = |items: Vec<String>| shortened(&format!("[{}]", items.join(", ")), LONGEST).into_owned();
-    let from: Vec<String> = layer.from.iter().map(ToString::to_string).collect();
+    let from: Vec<String> = layer.spec.from.iter().map(ToString::to_string).collect();
     [
-        layer.index.to_string(),
+        layer.spec.index.to_string(),
         if let [one] = from.as_slice() { one.clone() } else { list(from) },
-        layer.module.to_string(),
-        list(layer.args.iter().map(ToString::to_string).collect()),
+        layer.spec.module.to_string(),
+        list(layer.spec.args.iter().map(ToString::to_string).collect()),
         maps(layer),
         grouped(layer.cost.parameters),
         format!("{:.3}", layer.cost.gflops()),
@@ -60,17 +60,17 @@ pub(crate) fn differences(a: &[LayerSummary], b: &[LayerSummary]) -> Vec<String>
     let from = |layer: &LayerSummary, of: [&LayerSummary; 2]| match of.iter().all(|one| sources(one) == sources(layer))
     {
         true => String::new(),
-        false => format!(" from {:?}", layer.from),
+        false => format!(" from {:?}", layer.spec.from),
     };
     let line = |pair: &Pair<'_>| match pair {
         Pair::Same(..) => None,
-        Pair::OnlyA(layer) => Some(format!("- {:>3}  {}", layer.index, essence(layer))),
-        Pair::OnlyB(layer) => Some(format!("+ {:>3}  {}", layer.index, essence(layer))),
+        Pair::OnlyA(layer) => Some(format!("- {:>3}  {}", layer.spec.index, essence(layer))),
+        Pair::OnlyB(layer) => Some(format!("+ {:>3}  {}", layer.spec.index, essence(layer))),
         Pair::Changed(a, b) => {
             let change = change(a.cost.parameters, b.cost.parameters, b.cost.gflops() - a.cost.gflops());
-            let place = if a.index == b.index { String::new() } else { format!("{} ", b.index) };
+            let place = if a.spec.index == b.spec.index { String::new() } else { format!("{} ", b.spec.index) };
             let (before, after) = (essence(a) + &from(a, [a, b]), essence(b) + &from(b, [a, b]));
-            Some(format!("* {:>3}  {before}  =>  {place}{after}{change}", a.index))
+            Some(format!("* {:>3}  {before}  =>  {place}{after}{change}", a.spec.index))
         }
     };
     let lines = pairs.iter().filter_map(line);
@@ -93,7 +93,7 @@ pub(crate) fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<P
     let partner: std::collections::HashMap<usize, usize> = pairs
         .iter()
         .filter_map(|pair| match pair {
-            Pair::Same(a, b) | Pair::Changed(a, b) => Some((a.index, b.index)),
+            Pair::Same(a, b) | Pair::Changed(a, b) => Some((a.spec.index, b.spec.index)),
             _ => None,
         })
         .collect();
@@ -110,8 +110,8 @@ pub(crate) fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<P
 
 /// The layers that a layer reads; none for the image.
 fn sources(layer: &LayerSummary) -> Vec<Option<usize>> {
-    let source = |from: &i64| usize::try_from(source_layer(layer.index, *from)).ok();
-    layer.from.iter().map(source).collect()
+    let source = |from: &i64| usize::try_from(source_layer(layer.spec.index, *from)).ok();
+    layer.spec.from.iter().map(source).collect()
 }
 
 fn common_layers<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {

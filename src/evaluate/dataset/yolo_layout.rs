@@ -121,35 +121,27 @@ fn labels_of(image: &Path, classes: usize, problems: &mut Wrong<'_>) -> Result<V
     let mut labels = Vec::new();
     for (number, line) in lines(&text, classes) {
         match line {
-            Line::Label(label) => labels.push(label),
-            Line::Again => problems.noticed(&path, format!("line {number} repeats an earlier one"), false),
-            Line::Wrong(message) => problems.found(&path, format!("line {number}: {message}"))?,
+            Ok(Some(label)) => labels.push(label),
+            Ok(None) => problems.noticed(&path, format!("line {number} repeats an earlier one"), false),
+            Err(message) => problems.found(&path, message)?,
         }
     }
     Ok(labels)
 }
 
-/// A line of a label file.
-enum Line {
-    Label((usize, [f64; 4])),
-    /// The same as an earlier one.
-    Again,
-    Wrong(String),
-}
+/// Class and box.
+type Label = (usize, [f64; 4]);
 
-/// The lines that are not empty, by number from 1.
-fn lines(text: &str, classes: usize) -> impl Iterator<Item = (usize, Line)> {
+/// The lines that are not empty, by number from 1: a label, nothing where a line repeats an earlier one, or what is wrong.
+fn lines(text: &str, classes: usize) -> impl Iterator<Item = (usize, Result<Option<Label>, String>)> {
     let mut seen = HashSet::new();
     // Editors on Windows begin files with a byte order mark.
     let filled = text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     filled.map(move |(number, line)| {
+        let number = number + 1;
         let is_new = seen.insert(line.split_whitespace().collect::<Vec<_>>().join(" "));
-        let line = match parse(line, classes) {
-            _ if !is_new => Line::Again,
-            Ok(label) => Line::Label(label),
-            Err(message) => Line::Wrong(message),
-        };
-        (number + 1, line)
+        let label = if is_new { parse(line, classes).map(Some) } else { Ok(None) };
+        (number, label.map_err(|message| format!("line {number}: {message}")))
     })
 }
 
@@ -159,12 +151,7 @@ fn lines(text: &str, classes: usize) -> impl Iterator<Item = (usize, Line)> {
 /// # Errors
 /// Names the first line that is none, and what is wrong with it.
 pub fn yolo_labels(text: &str, classes: usize) -> Result<Vec<(usize, [f64; 4])>, String> {
-    let label = |(number, line)| match line {
-        Line::Label(label) => Some(Ok(label)),
-        Line::Again => None,
-        Line::Wrong(message) => Some(Err(format!("line {number}: {message}"))),
-    };
-    lines(text, classes).filter_map(label).collect()
+    lines(text, classes).filter_map(|(_, label)| label.transpose()).collect()
 }
 
 /// `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, as shares of the image.

@@ -56,10 +56,10 @@ pub(super) fn subject(subject: &Subject, imgsz: Size) -> anyhow::Result<Value> {
 pub(super) fn layer(layer: &LayerSummary) -> Value {
     let outputs = layer.outputs.iter().map(|(channels, size)| json!([channels, size.height, size.width]));
     json!({
-        "index": layer.index,
-        "from": layer.from,
-        "module": layer.module.to_string(),
-        "args": layer.args.iter().map(argument).collect::<Vec<_>>(),
+        "index": layer.spec.index,
+        "from": layer.spec.from,
+        "module": layer.spec.module.to_string(),
+        "args": layer.spec.args.iter().map(argument).collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
         "parameters": layer.cost.parameters,
         "flops": layer.cost.flops,

@@ -95,7 +95,7 @@ impl Stages for ImageStages {
             Some((_, pixels)) => {
                 let pixels = pixels.take().unwrap_or_default();
                 let held = turn.take(pixels.as_raw().len() as u64);
-                (Image::from_pixels(pixels), held)
+                (Image::from(pixels), held)
             }
             None => {
                 let (stamp, decoded) = read_image(&item.planned.source, &self.limits, turn);

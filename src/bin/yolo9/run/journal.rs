@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn header() -> Header {
-        Header { total: 9, class_names: vec!["a".into()], ..Header::default() }
+        Header { journal: Header::VERSION, total: 9, class_names: vec!["a".into()], ..Header::default() }
     }
 
     fn records(count: usize) -> Vec<Record> {

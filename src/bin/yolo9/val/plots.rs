@@ -30,7 +30,7 @@ pub(super) fn curves(scores: &Scores) -> Vec<Plot> {
 
 /// Of the classes that are labelled or detected.
 pub(super) fn confusion(scores: &Scores) -> Plot {
-    let (counts, background) = (&scores.confusion.counts, scores.class_names().len());
+    let (counts, background) = (&scores.confusion, scores.class_names().len());
     let is_present =
         |class: &usize| *class == background || (0..=background).any(|n| counts[*class][n] + counts[n][*class] > 0);
     let present: Vec<usize> = (0..=background).filter(is_present).collect();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use yolo9::detect::Preset;
 use yolo9::evaluate::{
-    ClassScore, CocoEvaluation, CocoMetrics, Confusion, Counts, Dataset, EvalImage, YoloClass, YoloMetrics, confusion,
+    ClassScore, CocoEvaluation, CocoMetrics, Counts, Dataset, EvalImage, YoloClass, YoloMetrics, confusion,
     yolo_metrics,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Scores {
     /// Of what `detect` shows at that confidence.
     pub(crate) counts: Counts,
     pub(super) count_conf: f32,
-    pub(super) confusion: Confusion,
+    pub(super) confusion: Vec<Vec<usize>>,
     class_names: Vec<String>,
 }
 

@@ -28,7 +28,7 @@ impl ImageWriter for Writer {
     fn write(&self, result: &ImageResult<'_>, place: &Path, image: &mut Image, _: bool) -> Result<(), FileError> {
         for (crop, place) in crops(&image.pixels, result).zip(crop_places(result, place)) {
             let (Some(crop), Some(place)) = (crop, place) else { continue };
-            write_below(&self.0, &Path::new(FOLDER).join(place), &encode_image(&crop.pixels, image.format)?)?;
+            write_below(&self.0, &Path::new(FOLDER).join(place), &encode_image(&crop, image.format)?)?;
         }
         Ok(())
     }
