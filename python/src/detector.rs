@@ -80,11 +80,11 @@ pub(crate) struct Detector {
     free: Mutex<Vec<yolo9::Detector>>,
     returned: Condvar,
     /// What does not need a session.
-    facts: Facts,
+    about: About,
 }
 
 #[derive(Debug)]
-struct Facts {
+struct About {
     letterbox: yolo9::image::LetterboxOptions,
     class_names: Vec<String>,
     device: Device,
@@ -97,7 +97,7 @@ struct Facts {
 impl Drop for Detector {
     /// In a fork the threads of ONNX Runtime are gone, and ending them would wait for them: there nothing is given back.
     fn drop(&mut self) {
-        if std::process::id() != self.facts.process {
+        if std::process::id() != self.about.process {
             std::mem::forget(std::mem::take(self.free.get_mut().unwrap_or_else(PoisonError::into_inner)));
         }
     }
@@ -129,19 +129,19 @@ impl Detector {
     }
 
     fn prepare(&self, source: Source<'_>) -> Result<Prepared, ImageError> {
-        Ok(Prepared::new(source.decode()?.pixels(), &self.facts.letterbox))
+        Ok(Prepared::new(source.decode()?.pixels(), &self.about.letterbox))
     }
 
     /// Threads of ONNX Runtime do not survive a fork: the copy would wait for them for ever.
     fn check_process(&self) -> PyResult<()> {
         let here = std::process::id();
-        if here == self.facts.process {
+        if here == self.about.process {
             return Ok(());
         }
         Err(PyRuntimeError::new_err(format!(
             "this detector was opened in process {}, of which process {here} is a fork, where it cannot run; open one in \
              each process, or start them with multiprocessing's method \"spawn\"",
-            self.facts.process
+            self.about.process
         )))
     }
 }
@@ -177,29 +177,29 @@ impl Detector {
 
     #[getter]
     fn names(&self) -> Vec<String> {
-        self.facts.class_names.clone()
+        self.about.class_names.clone()
     }
 
     /// Height and width.
     #[getter]
     fn imgsz(&self) -> (usize, usize) {
-        let Size { width, height } = self.facts.letterbox.target;
+        let Size { width, height } = self.about.letterbox.target;
         (height, width)
     }
 
     #[getter]
     fn device(&self) -> String {
-        self.facts.device.to_string()
+        self.about.device.to_string()
     }
 
     #[getter]
     fn precision(&self) -> String {
-        self.facts.precision.to_string()
+        self.about.precision.to_string()
     }
 
     #[getter]
     fn sessions(&self) -> usize {
-        self.facts.sessions
+        self.about.sessions
     }
 }
 
@@ -316,7 +316,7 @@ fn open(weights: &std::path::Path, options: Options) -> PyResult<Detector> {
         builder = builder.onnxruntime(path);
     }
     let detectors = builder.build_several(sessions).map_err(|error| exception(&error))?;
-    let facts = Facts {
+    let about = About {
         letterbox: detectors[0].options().letterbox,
         class_names: detectors[0].class_names().to_vec(),
         device: detectors[0].device(),
@@ -324,5 +324,5 @@ fn open(weights: &std::path::Path, options: Options) -> PyResult<Detector> {
         sessions,
         process: std::process::id(),
     };
-    Ok(Detector { free: Mutex::new(detectors), returned: Condvar::new(), facts })
+    Ok(Detector { free: Mutex::new(detectors), returned: Condvar::new(), about })
 }

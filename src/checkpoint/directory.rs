@@ -27,7 +27,7 @@ const EXTRA64: u16 = 1;
 
 /// An entry, stored without compression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry<'a> {
+pub(super) struct ZipEntry<'a> {
     pub(super) name: &'a str,
     /// First byte of its data.
     pub(super) start: usize,
@@ -41,7 +41,7 @@ type Read<T> = Result<T, String>;
 ///
 /// # Errors
 /// A sentence that says what is damaged, or what two readers could take differently.
-pub(super) fn entries(bytes: &[u8]) -> Read<Vec<Entry<'_>>> {
+pub(super) fn entries(bytes: &[u8]) -> Read<Vec<ZipEntry<'_>>> {
     let directory = Directory::find(bytes)?;
     let mut entries = Vec::new();
     let mut names = HashSet::new();
@@ -146,7 +146,7 @@ impl Directory {
 }
 
 /// The entry of the directory at a position, the place of its local header, and where the next one begins.
-fn central(bytes: &[u8], at: usize, directory: usize) -> Read<(Entry<'_>, usize, usize)> {
+fn central(bytes: &[u8], at: usize, directory: usize) -> Read<(ZipEntry<'_>, usize, usize)> {
     if number32(bytes, at)? != CENTRAL {
         return Err(format!("there is no directory entry at byte {at}"));
     }
@@ -168,7 +168,7 @@ fn central(bytes: &[u8], at: usize, directory: usize) -> Read<(Entry<'_>, usize,
         return Err(format!("entry {name} is encrypted"));
     }
     let start = local(bytes, offset, (name, method, flags))?;
-    let entry = Entry { name, start, length, crc32: number32(bytes, at + 16)? };
+    let entry = ZipEntry { name, start, length, crc32: number32(bytes, at + 16)? };
     match start.checked_add(length) {
         Some(end) if end <= directory => Ok((entry, offset, next)),
         _ => Err(format!("entry {name}: its {length} bytes at {start} reach beyond the entries")),

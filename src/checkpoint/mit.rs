@@ -20,7 +20,7 @@ pub(super) fn looks_like<'a>(mut names: impl Iterator<Item = &'a String>) -> boo
 
 /// Renames all tensors whose names begin with a layer's number; `model.` before it is taken off.
 pub(super) fn with_official_names(tensors: BTreeMap<String, StoredTensor>) -> BTreeMap<String, StoredTensor> {
-    let layout = Layout::of(&tensors);
+    let layout = MitLayout::of(&tensors);
     let mut renamed = BTreeMap::new();
     for (name, tensor) in tensors {
         let Some((layer, rest)) = layer(&name) else {
@@ -43,7 +43,7 @@ fn layer(name: &str) -> Option<(usize, &str)> {
 }
 
 /// Where the heads stand.
-struct Layout {
+struct MitLayout {
     main: usize,
     auxiliary: Option<usize>,
     /// Number of layers, heads included, up to the last that has tensors.
@@ -51,7 +51,7 @@ struct Layout {
     shift: usize,
 }
 
-impl Layout {
+impl MitLayout {
     fn of(tensors: &BTreeMap<String, StoredTensor>) -> Self {
         let numbered = || tensors.iter().filter_map(|(name, tensor)| Some((layer(name)?, tensor)));
         let heads = numbered().filter(|((_, rest), _)| rest.starts_with("heads.")).map(|((layer, _), _)| layer);

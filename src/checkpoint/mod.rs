@@ -1,4 +1,4 @@
-//! Hostile bytes in, named tensors and metadata out.
+//! Untrusted bytes in, named tensors and metadata out.
 //!
 //! Reads what `torch.save` wrote, as zip or in the older format (whole models of the official YOLOv9 code and of
 //! Ultralytics, state dicts of these and of MIT YOLO), and safetensors. Tensors get the names of the official code,

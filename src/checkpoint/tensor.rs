@@ -21,7 +21,7 @@ pub enum Dtype {
 }
 
 /// What formats call a kind of number.
-pub(super) struct Kind {
+pub(super) struct NumberKind {
     pub(super) dtype: Dtype,
     /// In safetensors.
     pub(super) container: safetensors::Dtype,
@@ -31,11 +31,11 @@ pub(super) struct Kind {
     pub(super) torch: &'static str,
 }
 
-const fn kind(dtype: Dtype, container: safetensors::Dtype, storage: &'static str, torch: &'static str) -> Kind {
-    Kind { dtype, container, storage, torch }
+const fn kind(dtype: Dtype, container: safetensors::Dtype, storage: &'static str, torch: &'static str) -> NumberKind {
+    NumberKind { dtype, container, storage, torch }
 }
 
-pub(super) const KINDS: &[Kind] = &[
+pub(super) const KINDS: &[NumberKind] = &[
     kind(Dtype::F64, safetensors::Dtype::F64, "DoubleStorage", "float64"),
     kind(Dtype::F32, safetensors::Dtype::F32, "FloatStorage", "float32"),
     kind(Dtype::F16, safetensors::Dtype::F16, "HalfStorage", "float16"),
@@ -49,7 +49,7 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 impl Dtype {
-    pub(super) fn kind(self) -> &'static Kind {
+    pub(super) fn kind(self) -> &'static NumberKind {
         KINDS.iter().find(|kind| kind.dtype == self).expect("every kind is in the table")
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::names::names_of;
-use super::yaml::{self, Node};
+use super::yaml::{self, YamlNode};
 use crate::untrusted::{FileKind, read_text};
 
 /// A data YAML file.
@@ -37,15 +37,15 @@ impl DataConfig {
         let failed = |message: String| ConfigError::Data { path: shown.clone(), message };
         let root = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(failed)?;
         let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;
-        let entries = if let Node::Map(entries) = root { entries } else { Vec::new() };
+        let entries = if let YamlNode::Map(entries) = root { entries } else { Vec::new() };
         let value = |key: &str| entries.iter().find(|(name, _)| name == key).map(|(_, value)| &value.value);
-        let path_of = |key: &str, node: &Node| match node {
-            Node::Text(text) => Ok(PathBuf::from(text)),
+        let path_of = |key: &str, node: &YamlNode| match node {
+            YamlNode::Text(text) => Ok(PathBuf::from(text)),
             other => Err(failed(format!("`{key}` has {}; a path that is a number stands in quotes", other.describe()))),
         };
         match value("nc") {
-            None | Some(Node::Null) => {}
-            Some(Node::Int(count)) if usize::try_from(*count) == Ok(class_names.len()) => {}
+            None | Some(YamlNode::Null) => {}
+            Some(YamlNode::Int(count)) if usize::try_from(*count) == Ok(class_names.len()) => {}
             Some(other) => log::warn!(
                 "data YAML {shown}: `nc` is {}, and there are {} names, which decide",
                 other.describe(),
@@ -55,9 +55,9 @@ impl DataConfig {
         let mut splits = Vec::new();
         for split in SPLITS {
             let listed = match value(split) {
-                None | Some(Node::Null) => continue,
-                Some(Node::Text(place)) => vec![place.into()],
-                Some(Node::List(items)) => {
+                None | Some(YamlNode::Null) => continue,
+                Some(YamlNode::Text(place)) => vec![place.into()],
+                Some(YamlNode::List(items)) => {
                     items.iter().map(|item| path_of(split, &item.value)).collect::<Result<_, _>>()?
                 }
                 Some(other) => {
@@ -69,7 +69,8 @@ impl DataConfig {
         if splits.is_empty() {
             return Err(failed("it has none of `train`, `val` and `test`".into()));
         }
-        let root = value("path").filter(|node| **node != Node::Null).map(|node| path_of("path", node)).transpose()?;
+        let root =
+            value("path").filter(|node| **node != YamlNode::Null).map(|node| path_of("path", node)).transpose()?;
         Ok(Self { class_names, root, splits })
     }
 }

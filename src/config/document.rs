@@ -2,22 +2,27 @@
 
 use serde_saphyr::Spanned;
 
-use super::yaml::Node;
+use super::yaml::YamlNode;
 use super::{Argument, ConfigError};
 use crate::untrusted::{printable, shortened};
 
 /// The top-level map and the name that errors carry.
 pub(super) struct Document<'a> {
     pub(super) name: &'a str,
-    pub(super) entries: &'a [(String, Spanned<Node>)],
+    pub(super) entries: &'a [(String, Spanned<YamlNode>)],
 }
 
 impl Document<'_> {
-    pub(super) fn get(&self, key: &str) -> Option<&Spanned<Node>> {
+    pub(super) fn get(&self, key: &str) -> Option<&Spanned<YamlNode>> {
         self.entries.iter().find(|(k, _)| k == key).map(|(_, value)| value)
     }
 
-    pub(super) fn wrong(&self, node: &Spanned<Node>, what: impl Into<String>, expected: &'static str) -> ConfigError {
+    pub(super) fn wrong(
+        &self,
+        node: &Spanned<YamlNode>,
+        what: impl Into<String>,
+        expected: &'static str,
+    ) -> ConfigError {
         ConfigError::Value {
             name: self.name.into(),
             line: node.referenced.line(),
@@ -29,7 +34,7 @@ impl Document<'_> {
 
     pub(super) fn unknown_module(
         &self,
-        node: &Spanned<Node>,
+        node: &Spanned<YamlNode>,
         layer: usize,
         module: &str,
         nearest: Option<&'static str>,
@@ -46,13 +51,13 @@ impl Document<'_> {
 }
 
 /// A value, or what is none.
-pub(super) fn argument(node: &Spanned<Node>) -> Result<Argument, &Spanned<Node>> {
+pub(super) fn argument(node: &Spanned<YamlNode>) -> Result<Argument, &Spanned<YamlNode>> {
     Ok(match &node.value {
-        Node::Null => Argument::None,
-        Node::Bool(value) => Argument::Bool(*value),
-        Node::Int(value) => Argument::Int(*value),
-        Node::Float(value) => Argument::Float(*value),
-        Node::Text(text) => match text.as_str() {
+        YamlNode::Null => Argument::None,
+        YamlNode::Bool(value) => Argument::Bool(*value),
+        YamlNode::Int(value) => Argument::Int(*value),
+        YamlNode::Float(value) => Argument::Float(*value),
+        YamlNode::Text(text) => match text.as_str() {
             // `None` is a plain string in YAML; the official parser evaluates it as Python.
             "None" => Argument::None,
             "nc" => Argument::Classes,
@@ -61,7 +66,7 @@ pub(super) fn argument(node: &Spanned<Node>) -> Result<Argument, &Spanned<Node>>
             "False" => Argument::Bool(false),
             _ => Argument::Text(text.clone()),
         },
-        Node::List(items) => Argument::List(items.iter().map(argument).collect::<Result<_, _>>()?),
-        Node::Map(_) => return Err(node),
+        YamlNode::List(items) => Argument::List(items.iter().map(argument).collect::<Result<_, _>>()?),
+        YamlNode::Map(_) => return Err(node),
     })
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use serde_saphyr::Spanned;
 
 use super::document::{Document, argument};
-use super::yaml::Node;
+use super::yaml::YamlNode;
 use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, nearest_name};
 
 /// The number of classes is not in the file; the weights know it.
@@ -36,15 +36,15 @@ const MODULES: &[(&str, ModuleKind, &[&str])] = &[
     ("CBFuse", ModuleKind::CbFuse, &["index"]),
     (HEAD, ModuleKind::DDetect, &[]),
 ];
-const STRIDES: [Node; 3] = [Node::Int(8), Node::Int(16), Node::Int(32)];
+const STRIDES: [YamlNode; 3] = [YamlNode::Int(8), YamlNode::Int(16), YamlNode::Int(32)];
 const HEAD: &str = "MultiheadDetection";
 
-type Entries = [(String, Spanned<Node>)];
+type Entries = [(String, Spanned<YamlNode>)];
 
 /// Whether a document is of this format: `model` is a map of sections, and there is no `backbone`.
 pub(super) fn looks_like(entries: &Entries) -> bool {
     let model = entries.iter().find(|(key, _)| key == "model");
-    model.is_some_and(|(_, model)| matches!(model.value, Node::Map(_)))
+    model.is_some_and(|(_, model)| matches!(model.value, YamlNode::Map(_)))
         && !entries.iter().any(|(key, _)| key == "backbone")
 }
 
@@ -67,13 +67,13 @@ pub(super) fn parse(document: &Document<'_>, text: &str) -> Result<ModelConfig, 
 }
 
 /// One entry of a section.
-struct Layer<'a> {
+struct MitLayer<'a> {
     line: u64,
     module: ModuleKind,
     args: Vec<Argument>,
     /// Numbers of the layers it reads.
     sources: Vec<usize>,
-    node: &'a Spanned<Node>,
+    node: &'a Spanned<YamlNode>,
 }
 
 impl Document<'_> {
@@ -81,13 +81,13 @@ impl Document<'_> {
     /// they need not be given.
     fn anchor(&self) -> Result<(), ConfigError> {
         let Some(anchor) = self.get("anchor") else { return Ok(()) };
-        let Node::Map(fields) = &anchor.value else { return Ok(()) };
+        let YamlNode::Map(fields) = &anchor.value else { return Ok(()) };
         for (key, node) in fields {
             let expected = match (key.as_str(), &node.value) {
-                ("reg_max", Node::Int(16)) => continue,
+                ("reg_max", YamlNode::Int(16)) => continue,
                 ("reg_max", _) => "16",
-                ("strides", Node::List(items)) if items.iter().map(|item| &item.value).eq(&STRIDES) => continue,
-                ("strides", Node::Null) => continue,
+                ("strides", YamlNode::List(items)) if items.iter().map(|item| &item.value).eq(&STRIDES) => continue,
+                ("strides", YamlNode::Null) => continue,
                 ("strides", _) => "[8, 16, 32]",
                 _ => continue,
             };
@@ -96,14 +96,14 @@ impl Document<'_> {
         Ok(())
     }
 
-    fn entries_of_sections(&self) -> Result<Vec<Layer<'_>>, ConfigError> {
+    fn entries_of_sections(&self) -> Result<Vec<MitLayer<'_>>, ConfigError> {
         let mut layers = Vec::new();
         let mut tags = HashMap::new();
-        let Some(Node::Map(sections)) = self.get("model").map(|model| &model.value) else { return Ok(layers) };
+        let Some(YamlNode::Map(sections)) = self.get("model").map(|model| &model.value) else { return Ok(layers) };
         for (section, node) in sections {
             let items = match &node.value {
-                Node::List(items) => items.as_slice(),
-                Node::Null => &[],
+                YamlNode::List(items) => items.as_slice(),
+                YamlNode::Null => &[],
                 _ => return Err(self.wrong(node, format!("`model.{section}`"), "a list of modules")),
             };
             for item in items {
@@ -121,10 +121,10 @@ impl Document<'_> {
     fn entry<'a>(
         &self,
         number: usize,
-        node: &'a Spanned<Node>,
+        node: &'a Spanned<YamlNode>,
         tags: &HashMap<String, usize>,
-    ) -> Result<(Layer<'a>, Option<&'a str>), ConfigError> {
-        let Node::Map(entries) = &node.value else {
+    ) -> Result<(MitLayer<'a>, Option<&'a str>), ConfigError> {
+        let YamlNode::Map(entries) = &node.value else {
             return Err(self.wrong(node, format!("layer {number}"), "a map from a module's name to its description"));
         };
         let [(module, description)] = entries.as_slice() else {
@@ -136,19 +136,19 @@ impl Document<'_> {
             self.unknown_module(node, number, module, nearest)
         })?;
         let fields: &Entries = match &description.value {
-            Node::Map(fields) => fields,
-            Node::Null => &[],
+            YamlNode::Map(fields) => fields,
+            YamlNode::Null => &[],
             _ => return Err(self.wrong(description, format!("layer {number} ({module})"), "a map with `args`")),
         };
         let mut layer =
-            Layer { line: node.referenced.line(), module: kind, args: Vec::new(), sources: vec![number - 1], node };
+            MitLayer { line: node.referenced.line(), module: kind, args: Vec::new(), sources: vec![number - 1], node };
         let (mut tag, mut args) = (None, Vec::new());
         for (key, value) in fields {
             match (key.as_str(), &value.value) {
-                ("args", Node::Map(given)) => flatten("", given, &mut args),
-                ("args", Node::Null) | ("output" | "usable" | "trainable", _) => {}
+                ("args", YamlNode::Map(given)) => flatten("", given, &mut args),
+                ("args", YamlNode::Null) | ("output" | "usable" | "trainable", _) => {}
                 ("source", _) => layer.sources = self.sources(number, value, tags)?,
-                ("tags", Node::Text(text)) => tag = Some(text.as_str()),
+                ("tags", YamlNode::Text(text)) => tag = Some(text.as_str()),
                 _ => {
                     return Err(self.wrong(
                         value,
@@ -167,19 +167,19 @@ impl Document<'_> {
     fn sources(
         &self,
         number: usize,
-        node: &Spanned<Node>,
+        node: &Spanned<YamlNode>,
         tags: &HashMap<String, usize>,
     ) -> Result<Vec<usize>, ConfigError> {
         let expected = "an earlier layer: its number, distance or tag";
-        let wrong = |node: &Spanned<Node>| self.wrong(node, format!("layer {number}: source"), expected);
-        let one = |node: &Spanned<Node>| match &node.value {
-            Node::Int(value @ 0..) if (*value as usize) < number => Ok(*value as usize),
-            Node::Int(value @ ..0) => number.checked_add_signed(*value as isize).ok_or_else(|| wrong(node)),
-            Node::Text(tag) => tags.get(tag).copied().ok_or_else(|| wrong(node)),
+        let wrong = |node: &Spanned<YamlNode>| self.wrong(node, format!("layer {number}: source"), expected);
+        let one = |node: &Spanned<YamlNode>| match &node.value {
+            YamlNode::Int(value @ 0..) if (*value as usize) < number => Ok(*value as usize),
+            YamlNode::Int(value @ ..0) => number.checked_add_signed(*value as isize).ok_or_else(|| wrong(node)),
+            YamlNode::Text(tag) => tags.get(tag).copied().ok_or_else(|| wrong(node)),
             _ => Err(wrong(node)),
         };
         match &node.value {
-            Node::List(items) => items.iter().map(one).collect(),
+            YamlNode::List(items) => items.iter().map(one).collect(),
             _ => one(node).map(|source| vec![source]),
         }
     }
@@ -189,7 +189,7 @@ impl Document<'_> {
         &self,
         (number, module): (usize, &str),
         parameters: &[&str],
-        given: &[(String, &Spanned<Node>)],
+        given: &[(String, &Spanned<YamlNode>)],
     ) -> Result<Vec<Argument>, ConfigError> {
         if let Some((key, value)) = given.iter().find(|(key, _)| !parameters.contains(&key.as_str())) {
             let what = format!("layer {number} ({module}): argument `{key}`");
@@ -197,7 +197,7 @@ impl Document<'_> {
         }
         let one = |parameter: &&str| {
             let Some((_, node)) = given.iter().find(|(key, _)| key == parameter) else { return Ok(Argument::None) };
-            argument(node).map_err(|node: &Spanned<Node>| {
+            argument(node).map_err(|node: &Spanned<YamlNode>| {
                 let what = format!("layer {number} ({module}): argument `{parameter}`");
                 self.wrong(node, what, "a plain value or a list")
             })
@@ -205,30 +205,30 @@ impl Document<'_> {
         parameters.iter().map(one).collect()
     }
 
-    fn official(&self, layers: &[Layer<'_>]) -> Result<Vec<LayerSpec>, ConfigError> {
+    fn official(&self, layers: &[MitLayer<'_>]) -> Result<Vec<LayerSpec>, ConfigError> {
         let body = || layers.iter().enumerate().filter(|(_, layer)| !layer.module.is_head());
         let first = body().next().map_or(0, |(n, _)| n);
         let shift = usize::from(body().any(|(n, layer)| n != first && layer.sources.contains(&0)));
         // Number of a layer => index of its official layer.
-        let indices: HashMap<usize, usize> = body().enumerate().map(|(row, (n, _))| (n + 1, row + shift)).collect();
-        let wrong = |layer: &Layer<'_>| self.wrong(layer.node, "source", "a layer that is no detection head");
-        let from = |layer: &Layer<'_>, source: usize| match source {
+        let indices: HashMap<usize, usize> = body().enumerate().map(|(index, (n, _))| (n + 1, index + shift)).collect();
+        let wrong = |layer: &MitLayer<'_>| self.wrong(layer.node, "source", "a layer that is no detection head");
+        let from = |layer: &MitLayer<'_>, source: usize| match source {
             0 if shift == 0 => Ok(-1),
             0 => Ok(0),
-            number => indices.get(&number).map(|row| *row as i64).ok_or_else(|| wrong(layer)),
+            number => indices.get(&number).map(|index| *index as i64).ok_or_else(|| wrong(layer)),
         };
-        let row =
+        let spec =
             |index, line, from, module, args| LayerSpec { index, line: Some(line), from, number: 1, module, args };
-        let mut rows = Vec::with_capacity(layers.len() + shift);
+        let mut specs = Vec::with_capacity(layers.len() + shift);
         if shift == 1 {
-            rows.push(row(0, layers[first].line, vec![-1], ModuleKind::Silence, Vec::new()));
+            specs.push(spec(0, layers[first].line, vec![-1], ModuleKind::Silence, Vec::new()));
         }
         for (_, layer) in body() {
             let sources = layer.sources.iter().map(|source| from(layer, *source)).collect::<Result<_, _>>()?;
-            rows.push(row(rows.len(), layer.line, sources, layer.module, layer.args.clone()));
+            specs.push(spec(specs.len(), layer.line, sources, layer.module, layer.args.clone()));
         }
         // The main head comes first here and last in the official format.
-        let heads: Vec<&Layer<'_>> = layers.iter().filter(|layer| layer.module.is_head()).collect();
+        let heads: Vec<&MitLayer<'_>> = layers.iter().filter(|layer| layer.module.is_head()).collect();
         let module = match heads.len() {
             1 => ModuleKind::DDetect,
             2 => ModuleKind::DualDDetect,
@@ -241,17 +241,17 @@ impl Document<'_> {
         for head in heads.iter().rev() {
             sources.extend(head.sources.iter().map(|source| from(head, *source)).collect::<Result<Vec<_>, _>>()?);
         }
-        rows.push(row(rows.len(), heads[0].line, sources, module, vec![Argument::Classes]));
-        Ok(rows)
+        specs.push(spec(specs.len(), heads[0].line, sources, module, vec![Argument::Classes]));
+        Ok(specs)
     }
 }
 
 /// Nested maps (`csp_args: {repeat_num: 3}`) under dotted names.
-fn flatten<'a>(prefix: &str, entries: &'a Entries, into: &mut Vec<(String, &'a Spanned<Node>)>) {
+fn flatten<'a>(prefix: &str, entries: &'a Entries, into: &mut Vec<(String, &'a Spanned<YamlNode>)>) {
     for (key, value) in entries {
         let path = format!("{prefix}{key}");
         match &value.value {
-            Node::Map(nested) => flatten(&format!("{path}."), nested, into),
+            YamlNode::Map(nested) => flatten(&format!("{path}."), nested, into),
             _ => into.push((path, value)),
         }
     }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::yaml::{self, Node};
+use super::yaml::{self, YamlNode};
 use super::{ConfigError, nearest_name};
-use crate::untrusted::{FileKind, read};
+use crate::untrusted::{FileKind, read_text};
 
 /// Reads class names from a data YAML (`names:` as a list, or as a map from id to name) or from a text file with one
 /// name per line. The position of a name is its class id.
@@ -14,12 +14,11 @@ use crate::untrusted::{FileKind, read};
 /// ids have gaps.
 pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     let shown = path.display().to_string();
-    let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read {
+    let text = read_text(path, FileKind::Config).map_err(|source| ConfigError::Read {
         what: "names",
         path: shown.clone(),
         source,
     })?;
-    let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_start_matches('\u{feff}');
     let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
@@ -32,16 +31,16 @@ pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
 }
 
 /// The names in a parsed data YAML.
-pub(super) fn names_of(root: &Node) -> Result<Vec<String>, String> {
-    let Node::Map(entries) = root else { return Err("not a map".into()) };
+pub(super) fn names_of(root: &YamlNode) -> Result<Vec<String>, String> {
+    let YamlNode::Map(entries) = root else { return Err("not a map".into()) };
     let Some((_, names)) = entries.iter().find(|(key, _)| key == "names") else {
         let nearest = nearest_name("names", entries.iter().map(|(key, _)| key.as_str()).filter(|key| key.len() < 20));
         let hint = nearest.map(|key| format!("; did you mean that by `{key}`?")).unwrap_or_default();
         return Err(format!("key `names` is missing{hint}"));
     };
     match &names.value {
-        Node::List(items) => Ok(items.iter().map(|item| plain(&item.value)).collect()),
-        Node::Map(entries) => from_map(entries.iter().map(|(id, name)| (id.clone(), plain(&name.value))).collect()),
+        YamlNode::List(items) => Ok(items.iter().map(|item| plain(&item.value)).collect()),
+        YamlNode::Map(entries) => from_map(entries.iter().map(|(id, name)| (id.clone(), plain(&name.value))).collect()),
         other => Err(format!("`names` is {}", other.describe())),
     }
 }
@@ -60,9 +59,9 @@ fn from_map(entries: Vec<(String, String)>) -> Result<Vec<String>, String> {
 }
 
 /// A scalar as people wrote it; `names: [no, 3]` has names too.
-fn plain(node: &Node) -> String {
+fn plain(node: &YamlNode) -> String {
     match node {
-        Node::Text(text) => text.clone(),
+        YamlNode::Text(text) => text.clone(),
         other => other.describe().trim_matches('`').to_owned(),
     }
 }

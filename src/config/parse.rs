@@ -3,7 +3,7 @@
 use serde_saphyr::Spanned;
 
 use super::document::{Document, argument};
-use super::yaml::{self, Node};
+use super::yaml::{self, YamlNode};
 use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, mit, nearest_name};
 use crate::untrusted::printable;
 
@@ -36,7 +36,7 @@ impl std::str::FromStr for Activation {
 
 pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> {
     let root = yaml::parse(text).map_err(|message| ConfigError::Syntax { name: name.into(), message })?;
-    let Node::Map(entries) = root else {
+    let YamlNode::Map(entries) = root else {
         let message = format!("expected a map with the keys `nc`, `backbone` and `head`, found {}", root.describe());
         return Err(ConfigError::Syntax { name: name.into(), message });
     };
@@ -92,7 +92,7 @@ impl Document<'_> {
     fn count(&self, key: &'static str) -> Result<Option<usize>, ConfigError> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match node.value {
-            Node::Int(value @ 1..=100_000) => Ok(Some(value as usize)),
+            YamlNode::Int(value @ 1..=100_000) => Ok(Some(value as usize)),
             _ => Err(self.wrong(node, format!("`{key}`"), "a whole number of 1 to 100000")),
         }
     }
@@ -100,8 +100,8 @@ impl Document<'_> {
     fn number(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
         let Some(node) = self.get(key) else { return Ok(None) };
         match node.value {
-            Node::Int(value @ 1..=64) => Ok(Some(value as f64)),
-            Node::Float(value) if value > 0.0 && value <= 64.0 => Ok(Some(value)),
+            YamlNode::Int(value @ 1..=64) => Ok(Some(value as f64)),
+            YamlNode::Float(value) if value > 0.0 && value <= 64.0 => Ok(Some(value)),
             _ => Err(self.wrong(node, format!("`{key}`"), "a number above 0, at most 64")),
         }
     }
@@ -110,7 +110,9 @@ impl Document<'_> {
     /// need; that of Ultralytics ends in a plain `Detect` and has none.
     fn format(&self, layers: &[LayerSpec]) -> Result<ConfigFormat, ConfigError> {
         if let Some(node) = self.get("format") {
-            let Node::Text(text) = &node.value else { return Err(self.wrong(node, "`format`", ConfigFormat::WORDS)) };
+            let YamlNode::Text(text) = &node.value else {
+                return Err(self.wrong(node, "`format`", ConfigFormat::WORDS));
+            };
             return ConfigFormat::from_word(text).ok_or_else(|| self.wrong(node, "`format`", ConfigFormat::WORDS));
         }
         let plain = layers.last().is_some_and(|layer| layer.module == ModuleKind::Detect);
@@ -125,18 +127,19 @@ impl Document<'_> {
             let number = |key| self.number(key).map(|number| number.unwrap_or(1.0));
             return Ok((number("depth_multiple")?, number("width_multiple")?, None));
         };
-        let wrong =
-            |node: &Spanned<Node>| self.wrong(node, "`scales`", "a map from a name to [depth, width, most channels]");
-        let Node::Map(entries) = &scales.value else { return Err(wrong(scales)) };
+        let wrong = |node: &Spanned<YamlNode>| {
+            self.wrong(node, "`scales`", "a map from a name to [depth, width, most channels]")
+        };
+        let YamlNode::Map(entries) = &scales.value else { return Err(wrong(scales)) };
         let wanted = match self.get("scale").map(|node| &node.value) {
-            Some(Node::Text(name)) if !name.is_empty() => entries.iter().find(|(known, _)| known == name),
+            Some(YamlNode::Text(name)) if !name.is_empty() => entries.iter().find(|(known, _)| known == name),
             _ => entries.first(),
         };
         let (_, entry) = wanted.ok_or_else(|| wrong(scales))?;
-        let Node::List(numbers) = &entry.value else { return Err(wrong(entry)) };
-        let number = |node: &Spanned<Node>| match node.value {
-            Node::Int(value @ 1..=65_536) => Ok(value as f64),
-            Node::Float(value) if value > 0.0 && value <= 65_536.0 => Ok(value),
+        let YamlNode::List(numbers) = &entry.value else { return Err(wrong(entry)) };
+        let number = |node: &Spanned<YamlNode>| match node.value {
+            YamlNode::Int(value @ 1..=65_536) => Ok(value as f64),
+            YamlNode::Float(value) if value > 0.0 && value <= 65_536.0 => Ok(value),
             _ => Err(wrong(node)),
         };
         match numbers.as_slice() {
@@ -145,10 +148,10 @@ impl Document<'_> {
         }
     }
 
-    fn list(&self, key: &'static str) -> Result<&[Spanned<Node>], ConfigError> {
+    fn list(&self, key: &'static str) -> Result<&[Spanned<YamlNode>], ConfigError> {
         let node = self.get(key).ok_or_else(|| self.missing(key))?;
         match &node.value {
-            Node::List(items) if !items.is_empty() => Ok(items),
+            YamlNode::List(items) if !items.is_empty() => Ok(items),
             _ => Err(self.wrong(node, format!("`{key}`"), "a list of layers [from, number, module, args]")),
         }
     }
@@ -157,9 +160,9 @@ impl Document<'_> {
     fn anchors(&self) -> Result<usize, ConfigError> {
         let Some(node) = self.get("anchors") else { return Ok(3) };
         match &node.value {
-            Node::Int(value @ 1..=1000) => Ok(*value as usize),
-            Node::List(levels) => match levels.first().map(|level| &level.value) {
-                Some(Node::List(pairs)) => Ok(pairs.len() / 2),
+            YamlNode::Int(value @ 1..=1000) => Ok(*value as usize),
+            YamlNode::List(levels) => match levels.first().map(|level| &level.value) {
+                Some(YamlNode::List(pairs)) => Ok(pairs.len() / 2),
                 _ => Err(self.wrong(node, "`anchors`", "a number or a list of lists")),
             },
             _ => Err(self.wrong(node, "`anchors`", "a number or a list of lists")),
@@ -169,22 +172,22 @@ impl Document<'_> {
     fn activation(&self) -> Result<Activation, ConfigError> {
         let Some(node) = self.get("activation") else { return Ok(Activation::Silu) };
         match &node.value {
-            Node::Null => Ok(Activation::Silu),
-            Node::Text(text) => parse_activation(text).ok_or(()),
+            YamlNode::Null => Ok(Activation::Silu),
+            YamlNode::Text(text) => parse_activation(text).ok_or(()),
             _ => Err(()),
         }
         .map_err(|()| self.wrong(node, "`activation`", "nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity()"))
     }
 
-    fn layer(&self, index: usize, node: &Spanned<Node>) -> Result<LayerSpec, ConfigError> {
-        let Node::List(items) = &node.value else {
+    fn layer(&self, index: usize, node: &Spanned<YamlNode>) -> Result<LayerSpec, ConfigError> {
+        let YamlNode::List(items) = &node.value else {
             return Err(self.wrong(node, format!("layer {index}"), "[from, number, module, args]"));
         };
         let [from, number, module, args] = items.as_slice() else {
             return Err(self.wrong(node, format!("layer {index}"), "the four items [from, number, module, args]"));
         };
         let number = match number.value {
-            Node::Int(value @ 1..=1000) => value as usize,
+            YamlNode::Int(value @ 1..=1000) => value as usize,
             _ => return Err(self.wrong(number, format!("layer {index}: number"), "a whole number of 1 to 1000")),
         };
         Ok(LayerSpec {
@@ -197,14 +200,14 @@ impl Document<'_> {
         })
     }
 
-    fn from(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<i64>, ConfigError> {
+    fn from(&self, index: usize, node: &Spanned<YamlNode>) -> Result<Vec<i64>, ConfigError> {
         let wrong = || self.wrong(node, format!("layer {index}: from"), "a whole number or a list of them");
         match &node.value {
-            Node::Int(value) => Ok(vec![*value]),
-            Node::List(items) if !items.is_empty() => items
+            YamlNode::Int(value) => Ok(vec![*value]),
+            YamlNode::List(items) if !items.is_empty() => items
                 .iter()
                 .map(|item| match item.value {
-                    Node::Int(value) => Ok(value),
+                    YamlNode::Int(value) => Ok(value),
                     _ => Err(wrong()),
                 })
                 .collect(),
@@ -212,17 +215,17 @@ impl Document<'_> {
         }
     }
 
-    fn module(&self, index: usize, node: &Spanned<Node>) -> Result<ModuleKind, ConfigError> {
-        let Node::Text(module) = &node.value else {
+    fn module(&self, index: usize, node: &Spanned<YamlNode>) -> Result<ModuleKind, ConfigError> {
+        let YamlNode::Text(module) = &node.value else {
             return Err(self.wrong(node, format!("layer {index}: module"), "a module's name"));
         };
         ModuleKind::from_name(module)
             .ok_or_else(|| self.unknown_module(node, index, module, ModuleKind::nearest(module)))
     }
 
-    fn args(&self, index: usize, node: &Spanned<Node>) -> Result<Vec<Argument>, ConfigError> {
+    fn args(&self, index: usize, node: &Spanned<YamlNode>) -> Result<Vec<Argument>, ConfigError> {
         match &node.value {
-            Node::List(items) => items
+            YamlNode::List(items) => items
                 .iter()
                 .map(argument)
                 .collect::<Result<_, _>>()

@@ -10,37 +10,37 @@ use crate::untrusted::{printable, shortened};
 
 /// A YAML value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(super) enum YamlNode {
     Null,
     Bool(bool),
     Int(i64),
     Float(f64),
     Text(String),
-    List(Vec<Spanned<Node>>),
-    Map(Vec<(String, Spanned<Node>)>),
+    List(Vec<Spanned<YamlNode>>),
+    Map(Vec<(String, Spanned<YamlNode>)>),
 }
 
-impl Node {
+impl YamlNode {
     /// What a message calls this value.
     pub(super) fn describe(&self) -> String {
         match self {
-            Node::Null => "nothing".into(),
-            Node::Bool(value) => format!("`{value}`"),
-            Node::Int(value) => format!("`{value}`"),
-            Node::Float(value) => format!("`{value}`"),
-            Node::Text(value) => format!("the text `{}`", shortened(&printable(value), 80)),
-            Node::List(items) => format!("a list of {}", items.len()),
-            Node::Map(entries) => format!("a map of {}", entries.len()),
+            YamlNode::Null => "nothing".into(),
+            YamlNode::Bool(value) => format!("`{value}`"),
+            YamlNode::Int(value) => format!("`{value}`"),
+            YamlNode::Float(value) => format!("`{value}`"),
+            YamlNode::Text(value) => format!("the text `{}`", shortened(&printable(value), 80)),
+            YamlNode::List(items) => format!("a list of {}", items.len()),
+            YamlNode::Map(entries) => format!("a map of {}", entries.len()),
         }
     }
 }
 
 /// Parses a document.
-pub(super) fn parse(text: &str) -> Result<Node, String> {
-    serde_saphyr::from_str::<Node>(text).map_err(|error| error.without_snippet().to_string())
+pub(super) fn parse(text: &str) -> Result<YamlNode, String> {
+    serde_saphyr::from_str::<YamlNode>(text).map_err(|error| error.without_snippet().to_string())
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for YamlNode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor)
     }
@@ -49,54 +49,54 @@ impl<'de> Deserialize<'de> for Node {
 struct NodeVisitor;
 
 impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+    type Value = YamlNode;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a YAML value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
+    fn visit_unit<E>(self) -> Result<YamlNode, E> {
+        Ok(YamlNode::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<YamlNode, E> {
+        Ok(YamlNode::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Int(value))
+    fn visit_i64<E>(self, value: i64) -> Result<YamlNode, E> {
+        Ok(YamlNode::Int(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(i64::try_from(value).map_or(Node::Float(value as f64), Node::Int))
+    fn visit_u64<E>(self, value: u64) -> Result<YamlNode, E> {
+        Ok(i64::try_from(value).map_or(YamlNode::Float(value as f64), YamlNode::Int))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<YamlNode, E> {
+        Ok(YamlNode::Float(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<YamlNode, E> {
+        Ok(YamlNode::Text(value.to_owned()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<YamlNode, A::Error> {
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element::<Spanned<Node>>()? {
+        while let Some(item) = seq.next_element::<Spanned<YamlNode>>()? {
             items.push(item);
         }
-        Ok(Node::List(items))
+        Ok(YamlNode::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<YamlNode, A::Error> {
         let mut entries = Vec::new();
-        while let Some((key, value)) = map.next_entry::<Node, Spanned<Node>>()? {
+        while let Some((key, value)) = map.next_entry::<YamlNode, Spanned<YamlNode>>()? {
             let key = match key {
-                Node::Text(key) => key,
+                YamlNode::Text(key) => key,
                 other => other.describe().trim_matches('`').to_owned(),
             };
             entries.push((key, value));
         }
-        Ok(Node::Map(entries))
+        Ok(YamlNode::Map(entries))
     }
 }
 
@@ -105,14 +105,14 @@ impl<'de> Visitor<'de> for NodeVisitor {
 /// # Errors
 /// A sentence that says what is no such map, and the line of what is no number.
 pub fn numbers_of_yaml(text: &str) -> Result<Vec<(String, f64)>, String> {
-    let Node::Map(entries) = parse(text.trim_start_matches('\u{feff}'))? else {
+    let YamlNode::Map(entries) = parse(text.trim_start_matches('\u{feff}'))? else {
         return Err("not a map of names and numbers".into());
     };
-    let number = |(key, value): (String, Spanned<Node>)| match value.value {
-        Node::Int(number) => Ok((key, number as f64)),
-        Node::Float(number) => Ok((key, number)),
+    let number = |(key, value): (String, Spanned<YamlNode>)| match value.value {
+        YamlNode::Int(number) => Ok((key, number as f64)),
+        YamlNode::Float(number) => Ok((key, number)),
         // YAML 1.1 takes 1e-3 for a text.
-        Node::Text(ref text) if text.parse::<f64>().is_ok() => Ok((key, text.parse().unwrap_or_default())),
+        YamlNode::Text(ref text) if text.parse::<f64>().is_ok() => Ok((key, text.parse().unwrap_or_default())),
         other => Err(format!("line {}: `{key}` is {}; expected a number", value.referenced.line(), other.describe())),
     };
     entries.into_iter().map(number).collect()

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_on_a_cell_has_its_bits_whatever_stands_beside_it() {
+    fn a_point_on_a_position_has_its_bits_whatever_stands_beside_it() {
         let map = array![[-0.0f32, f32::INFINITY], [f32::NAN, f32::MIN_POSITIVE / 2.0]];
         assert_eq!(bilinear(map.view(), 0.0, 0.0).to_bits(), (-0.0f32).to_bits());
         assert_eq!(bilinear(map.view(), 1.0, 1.0), f32::MIN_POSITIVE / 2.0);

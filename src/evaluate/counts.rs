@@ -22,7 +22,7 @@ impl Counts {
     pub fn of(images: &[EvalImage]) -> Self {
         let mut counts = Self::default();
         for image in images {
-            let Judged { right, found } = judge(image);
+            let Matching { right, found } = match_ground_truths(image);
             let count = |list: &[Option<bool>], wanted: bool| list.iter().filter(|is| **is == Some(wanted)).count();
             counts.true_positives += count(&right, true);
             counts.false_positives += count(&right, false);
@@ -46,7 +46,7 @@ impl Counts {
 
 /// What became of the detections and labels of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judged {
+pub struct Matching {
     /// Whether each detection is right; nothing for those inside a crowd, which are neither right nor wrong.
     pub right: Vec<Option<bool>>,
     /// Whether each label is found; nothing for a crowd.
@@ -56,7 +56,7 @@ pub struct Judged {
 /// By falling confidence, each detection takes the label of its class with the largest IoU, from 0.5 on, that none has
 /// taken, as COCO matches them.
 #[must_use]
-pub fn judge(image: &EvalImage) -> Judged {
+pub fn match_ground_truths(image: &EvalImage) -> Matching {
     let mut order: Vec<usize> = (0..image.predictions.len()).collect();
     order.sort_by(|a, b| image.predictions[*b].score.total_cmp(&image.predictions[*a].score));
     let mut found: Vec<_> = image.ground_truths.iter().map(|truth| (!truth.crowd).then_some(false)).collect();
@@ -75,7 +75,7 @@ pub fn judge(image: &EvalImage) -> Judged {
             None => Some(false),
         };
     }
-    Judged { right, found }
+    Matching { right, found }
 }
 
 /// A crowd's box holds any number of objects.
@@ -111,7 +111,7 @@ mod tests {
                 found(520.0, 1, 0.7),
             ],
         };
-        let Judged { right, found } = judge(&image);
+        let Matching { right, found } = match_ground_truths(&image);
         assert_eq!(right, [Some(false), Some(true), Some(false), None, Some(false)]);
         assert_eq!(found, [Some(true), Some(false), None]);
         let counts = Counts::of(&[image, EvalImage::default()]);

@@ -13,7 +13,7 @@ mod yolo;
 
 pub use bootstrap::{ApDifferences, Difference, LEAST_IMAGES, ap_differences};
 pub use coco::{AREAS, ClassScore, CocoEvaluation, CocoMetrics};
-pub use counts::{Counts, Judged, judge};
+pub use counts::{Counts, Matching, match_ground_truths};
 pub use curve::confusion;
 pub use dataset::{Dataset, DatasetError, LabelProblem, Labelled, MAX_OF_ONE, yolo_labels};
 pub use yolo::{YoloClass, YoloMetrics, yolo_metrics};

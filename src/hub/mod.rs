@@ -9,7 +9,7 @@ mod transfer;
 
 pub use catalogue::{Release, find_release, nearest_release, releases};
 pub use error::HubError;
-pub use transfer::{Progress, RetryPolicy, download};
+pub use transfer::{DownloadProgress, RetryPolicy, download};
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{cache_folder, offline_by_variable, sha256_of_file};
 use crate::untrusted::{FileKind, open_own, open_regular, read_text};
-use transfer::{Failure, Part};
+use transfer::{PartialFile, TransferFailure};
 
 /// How `torch.save` files begin. A login page of a network, say, does not.
 const ZIP: &[u8] = b"PK\x03\x04";
@@ -87,7 +87,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError`] says what failed and what to do. A partial download is kept and continued next time.
-    pub fn get(&self, release: &Release, progress: &mut Progress<'_>) -> Result<PathBuf, HubError> {
+    pub fn get(&self, release: &Release, progress: &mut DownloadProgress<'_>) -> Result<PathBuf, HubError> {
         if let Some(path) = self.cached(release)? {
             return Ok(path);
         }
@@ -107,7 +107,7 @@ impl Hub {
         if let Some(path) = self.cached(release)? {
             return Ok(path);
         }
-        let part = Part::of(&path);
+        let part = PartialFile::of(&path);
         self.fetch(release, &part, progress)?;
         let hash = self.verify(release, &part)?;
         // In this order, so that no file is ever there without its hash.
@@ -124,7 +124,7 @@ impl Hub {
     /// When a file cannot be deleted.
     pub fn remove(&self, release: &Release, forget: bool) -> Result<bool, HubError> {
         let path = self.path(release);
-        Part::of(&path).delete();
+        PartialFile::of(&path).delete();
         let delete = |path: PathBuf| match std::fs::remove_file(&path) {
             Ok(()) => Ok(true),
             Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -134,7 +134,12 @@ impl Hub {
         Ok(delete(path)? || forgotten)
     }
 
-    fn fetch(&self, release: &Release, part: &Part, progress: &mut Progress<'_>) -> Result<(), HubError> {
+    fn fetch(
+        &self,
+        release: &Release,
+        part: &PartialFile,
+        progress: &mut DownloadProgress<'_>,
+    ) -> Result<(), HubError> {
         let url = self.url(release);
         let agent = transfer::agent(&self.retries, None);
         let failed = |reason, attempts, passing| {
@@ -146,12 +151,12 @@ impl Hub {
         loop {
             match part.fetch((&agent, &self.retries), &url, progress) {
                 Ok(()) => return Ok(()),
-                Err(Failure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
-                Err(Failure::Final(reason)) => return Err(failed(reason, attempt, false)),
-                Err(Failure::Passing(reason)) if attempt >= self.retries.attempts => {
+                Err(TransferFailure::File(reason)) => return Err(HubError::Cache { path: part.path.clone(), reason }),
+                Err(TransferFailure::Final(reason)) => return Err(failed(reason, attempt, false)),
+                Err(TransferFailure::Passing(reason)) if attempt >= self.retries.attempts => {
                     return Err(failed(reason, attempt, true));
                 }
-                Err(Failure::Passing(reason)) => log::warn!("{url}: {reason}; trying again"),
+                Err(TransferFailure::Passing(reason)) => log::warn!("{url}: {reason}; trying again"),
             }
             std::thread::sleep(pause);
             pause *= 2;
@@ -160,7 +165,7 @@ impl Hub {
     }
 
     /// The hash of a whole download that may be used.
-    fn verify(&self, release: &Release, part: &Part) -> Result<String, HubError> {
+    fn verify(&self, release: &Release, part: &PartialFile) -> Result<String, HubError> {
         let cache_error = |reason| HubError::Cache { path: part.path.clone(), reason };
         let mut start = Vec::new();
         open_regular(&part.path).and_then(|file| file.take(512).read_to_end(&mut start)).map_err(cache_error)?;

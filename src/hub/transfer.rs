@@ -33,10 +33,10 @@ impl Default for RetryPolicy {
 }
 
 /// Bytes that are there, and all, where the server says how many.
-pub type Progress<'a> = dyn FnMut(u64, Option<u64>) + 'a;
+pub type DownloadProgress<'a> = dyn FnMut(u64, Option<u64>) + 'a;
 
 /// Why an attempt failed.
-pub(super) enum Failure {
+pub(super) enum TransferFailure {
     /// Another attempt may succeed.
     Passing(String),
     /// None will.
@@ -126,12 +126,12 @@ pub(super) fn agent(retries: &RetryPolicy, whole: Option<Duration>) -> Agent {
 }
 
 /// A partial download and a note of which version of the file it is a part of.
-pub(super) struct Part {
+pub(super) struct PartialFile {
     pub(super) path: PathBuf,
     version: PathBuf,
 }
 
-impl Part {
+impl PartialFile {
     pub(super) fn of(target: &Path) -> Self {
         let with = |suffix: &str| {
             let mut name = target.as_os_str().to_owned();
@@ -151,8 +151,8 @@ impl Part {
         &self,
         (agent, retries): (&Agent, &RetryPolicy),
         url: &str,
-        progress: &mut Progress<'_>,
-    ) -> Result<(), Failure> {
+        progress: &mut DownloadProgress<'_>,
+    ) -> Result<(), TransferFailure> {
         let there = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
         let version =
             read_text(&self.version, FileKind::Config).ok().filter(|version| !version.is_empty() && there > 0);
@@ -164,8 +164,10 @@ impl Part {
         let response = request.call().map_err(|error| {
             let reason = error.to_string();
             match error {
-                ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl | ureq::Error::Http(_) => Failure::Final(reason),
-                _ => Failure::Passing(reason),
+                ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl | ureq::Error::Http(_) => {
+                    TransferFailure::Final(reason)
+                }
+                _ => TransferFailure::Passing(reason),
             }
         })?;
         let start = match response.status() {
@@ -173,25 +175,25 @@ impl Part {
             StatusCode::PARTIAL_CONTENT if range_start(&response) == Some(there) => there,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 self.delete();
-                return Err(Failure::Passing("the server has not what is missing of the file".into()));
+                return Err(TransferFailure::Passing("the server has not what is missing of the file".into()));
             }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-                return Err(Failure::Passing(format!("the server answers {status}")));
+                return Err(TransferFailure::Passing(format!("the server answers {status}")));
             }
-            status => return Err(Failure::Final(format!("the server answers {status}"))),
+            status => return Err(TransferFailure::Final(format!("the server answers {status}"))),
         };
         let total = content_length(response.headers()).map(|length| length.saturating_add(start));
         if total.is_some_and(|total| total > MAX_LENGTH) {
-            return Err(Failure::Final(format!("the file would have {} bytes", total.unwrap_or_default())));
+            return Err(TransferFailure::Final(format!("the file would have {} bytes", total.unwrap_or_default())));
         }
-        self.note_version(response.headers()).map_err(Failure::File)?;
-        let mut file = self.open(start).map_err(Failure::File)?;
+        self.note_version(response.headers()).map_err(TransferFailure::File)?;
+        let mut file = self.open(start).map_err(TransferFailure::File)?;
         let body = Steady::new(response.into_body().into_reader(), retries);
         let written = copy(body, &mut file, (start, total), progress)?;
-        file.sync_all().map_err(Failure::File)?;
+        file.sync_all().map_err(TransferFailure::File)?;
         match total {
             Some(total) if written < total => {
-                Err(Failure::Passing(format!("the connection ended after {written} of {total} bytes")))
+                Err(TransferFailure::Passing(format!("the connection ended after {written} of {total} bytes")))
             }
             _ => Ok(()),
         }
@@ -233,8 +235,8 @@ fn copy(
     mut from: impl Read,
     to: &mut File,
     (start, total): (u64, Option<u64>),
-    progress: &mut Progress<'_>,
-) -> Result<u64, Failure> {
+    progress: &mut DownloadProgress<'_>,
+) -> Result<u64, TransferFailure> {
     let mut buffer = vec![0; 1 << 16];
     let mut written = start;
     progress(written, total);
@@ -242,15 +244,15 @@ fn copy(
         match from.read(&mut buffer) {
             Ok(0) => return Ok(written),
             Ok(count) => {
-                to.write_all(&buffer[..count]).map_err(Failure::File)?;
+                to.write_all(&buffer[..count]).map_err(TransferFailure::File)?;
                 written += count as u64;
                 progress(written, total);
                 if written > MAX_LENGTH {
-                    return Err(Failure::Final(format!("the file has more than {MAX_LENGTH} bytes")));
+                    return Err(TransferFailure::Final(format!("the file has more than {MAX_LENGTH} bytes")));
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Failure::Passing(format!("after {written} bytes: {error}"))),
+            Err(error) => return Err(TransferFailure::Passing(format!("after {written} bytes: {error}"))),
         }
     }
 }

@@ -76,7 +76,7 @@ pub struct Image {
 
 /// What is said of an image before its pixels are decoded.
 #[derive(Debug)]
-struct Head {
+struct ImageHead {
     format: ImageFormat,
     /// As stored.
     size: Size,
@@ -85,7 +85,7 @@ struct Head {
 
 /// An image whose head has been read and found within limits.
 pub struct Undecoded<'a> {
-    head: Head,
+    head: ImageHead,
     decoder: Box<dyn ImageDecoder + 'a>,
     memory: u64,
 }
@@ -192,7 +192,7 @@ impl From<RgbImage> for Image {
     }
 }
 
-impl Head {
+impl ImageHead {
     /// Whether rows become columns.
     fn is_transposed(&self) -> bool {
         use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
@@ -212,7 +212,7 @@ fn refused(error: image::ImageError, format: ImageFormat) -> ImageError {
 }
 
 /// Reads the head, and refuses what need not be decoded to be refused.
-fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<(Head, impl ImageDecoder + 'a), ImageError> {
+fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<(ImageHead, impl ImageDecoder + 'a), ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
@@ -233,7 +233,7 @@ fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<(Head, impl ImageDe
         return Err(ImageError::TooLarge { size, limit: limits.max_pixels as f64 / 1e6 });
     }
     let orientation = decoder.orientation().map_err(|error| refused(error, format))?;
-    Ok((Head { format, size, orientation }, decoder))
+    Ok((ImageHead { format, size, orientation }, decoder))
 }
 
 /// What encoders write is 10; libjpeg-turbo, too, advises against more than some hundred of an untrusted file.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Interpolation;
+use super::Resampling;
 use crate::Size;
 
 /// Whether padding fills the whole target.
@@ -67,7 +67,7 @@ pub struct Letterbox {
     /// Padding on top.
     pub top: usize,
     /// How it is scaled.
-    pub interpolation: Interpolation,
+    pub interpolation: Resampling,
     /// How coordinates come back, across and down.
     back: [Axis; 2],
 }
@@ -94,7 +94,7 @@ impl Letterbox {
         };
         let gaps = Size::new(gap(options.target.width, resized.width), gap(options.target.height, resized.height));
         let input = Size::new(resized.width + gaps.width, resized.height + gaps.height);
-        let placed = Self::placed(original, resized, input, Interpolation::Bilinear);
+        let placed = Self::placed(original, resized, input, Resampling::Bilinear);
         match options.box_rescaling {
             BoxRescaling::Ultralytics => placed,
             BoxRescaling::Official => {
@@ -110,7 +110,7 @@ impl Letterbox {
 
     /// An image of that size in the middle of an input that has room for it. An odd remainder goes right and to the
     /// bottom. Coordinates come back exactly.
-    pub(super) fn placed(original: Size, resized: Size, input: Size, interpolation: Interpolation) -> Self {
+    pub(super) fn placed(original: Size, resized: Size, input: Size, interpolation: Resampling) -> Self {
         let (left, top) = ((input.width - resized.width) / 2, (input.height - resized.height) / 2);
         let back = [
             Axis { padding: left as f64, scale: share(resized.width, original.width) },

@@ -1,7 +1,7 @@
 //! How the training codes load images when they evaluate: otherwise than when they detect. Images of like proportions share
 //! a batch and its input size, with half a stride of padding on each axis at least, which makes an input of 640 one of 672.
 
-use super::{InputShape, Interpolation, Letterbox};
+use super::{InputShape, Letterbox, Resampling};
 use crate::Size;
 
 /// One of the two tools that users come from, whose choices differ.
@@ -62,9 +62,9 @@ impl Preset {
         };
         let resized = Size::new(scaled(image.width), scaled(image.height));
         match self {
-            Self::Yolov9 if ratio < 1.0 => Letterbox::placed(image, resized, input, Interpolation::Area).by_height(),
-            Self::Yolov9 => Letterbox::placed(image, resized, input, Interpolation::Bilinear).by_height(),
-            Self::Ultralytics => Letterbox::placed(image, resized, input, Interpolation::Bilinear),
+            Self::Yolov9 if ratio < 1.0 => Letterbox::placed(image, resized, input, Resampling::Area).by_height(),
+            Self::Yolov9 => Letterbox::placed(image, resized, input, Resampling::Bilinear).by_height(),
+            Self::Ultralytics => Letterbox::placed(image, resized, input, Resampling::Bilinear),
         }
     }
 }
@@ -112,8 +112,8 @@ mod tests {
         let image = Size::new(1000, 333);
         let of = |loader: Preset| loader.letterboxes(&[image], 640, 32, InputShape::Rectangular, 1)[0];
         let (official, ultralytics) = (of(Preset::Yolov9), of(Preset::Ultralytics));
-        assert_eq!((official.resized, official.interpolation), (Size::new(640, 213), Interpolation::Area));
-        assert_eq!((ultralytics.resized, ultralytics.interpolation), (Size::new(640, 214), Interpolation::Bilinear));
+        assert_eq!((official.resized, official.interpolation), (Size::new(640, 213), Resampling::Area));
+        assert_eq!((ultralytics.resized, ultralytics.interpolation), (Size::new(640, 214), Resampling::Bilinear));
         // (256 - 213) / 2 is 21.5: the official code comes back by that, though the image begins at 21.
         assert_eq!((official.input, official.top), (Size::new(672, 256), 21));
         assert_eq!(official.to_original(16.0, 21.5), (0.0, 0.0));

@@ -16,5 +16,5 @@ pub use letterbox::{BoxRescaling, InputShape, Letterbox, LetterboxOptions};
 pub use limits::ImageLimits;
 pub use loader::Preset;
 pub use pixels::Pixels;
-pub use resize::{Interpolation, resize_bilinear};
+pub use resize::{Resampling, resize_bilinear};
 pub use tensor::to_tensor;

@@ -11,7 +11,7 @@ use crate::Size;
 
 /// How the pixels of a scaled image are made, with OpenCV's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Interpolation {
+pub enum Resampling {
     /// `INTER_LINEAR`: [`resize_bilinear`].
     #[default]
     Bilinear,

@@ -3,13 +3,13 @@
 use ndarray::Array4;
 
 use super::area::resize_area;
-use super::resize::{Interpolation, resize_bilinear};
+use super::resize::{Resampling, resize_bilinear};
 use super::{Letterbox, Pixels};
 
 /// The grey that YOLO pads with, of 255.
 const PADDING: f32 = 114.0;
 
-/// Scales an image as the letterbox says (see [`Interpolation`]), pads with grey, and gives `[1, 3, H, W]`, RGB in 0
+/// Scales an image as the letterbox says (see [`Resampling`]), pads with grey, and gives `[1, 3, H, W]`, RGB in 0
 /// to 1.
 ///
 /// # Panics
@@ -30,8 +30,8 @@ fn tensor(image: Pixels<'_>, letterbox: &Letterbox) -> Array4<f32> {
         place(image.as_bytes(), letterbox, &mut tensor);
     } else {
         let scaled = match letterbox.interpolation {
-            Interpolation::Bilinear => resize_bilinear(image, letterbox.resized),
-            Interpolation::Area => resize_area(image, letterbox.resized),
+            Resampling::Bilinear => resize_bilinear(image, letterbox.resized),
+            Resampling::Area => resize_area(image, letterbox.resized),
         };
         place(scaled.as_raw(), letterbox, &mut tensor);
     }

@@ -81,16 +81,16 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), OnnxProblem> {
         }
         let (field, value) = field(&mut top.rest).map_err(damaged)?;
         let child = match (top.kind, field, &value) {
-            (Kind::Tensor, 14, Value::Number(location)) => {
+            (Kind::Tensor, 14, FieldValue::Number(location)) => {
                 // `TensorProto.DataLocation.EXTERNAL`; the last one counts, so none may say it.
                 top.external |= *location as u32 == 1;
                 None
             }
-            (Kind::Tensor, 8, Value::Bytes(name)) => {
+            (Kind::Tensor, 8, FieldValue::Bytes(name)) => {
                 top.name = name;
                 None
             }
-            (kind, field, Value::Bytes(bytes)) => {
+            (kind, field, FieldValue::Bytes(bytes)) => {
                 top.external |= (kind, field) == (Kind::Tensor, 13);
                 kind.child(field).map(|kind| (kind, *bytes))
             }
@@ -111,23 +111,23 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), OnnxProblem> {
     Ok(())
 }
 
-enum Value<'a> {
+enum FieldValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
     Fixed,
 }
 
 /// Takes a field off: its number and value.
-fn field<'a>(rest: &mut &'a [u8]) -> Result<(u64, Value<'a>), &'static str> {
+fn field<'a>(rest: &mut &'a [u8]) -> Result<(u64, FieldValue<'a>), &'static str> {
     let key = varint(rest)?;
     let value = match key & 7 {
-        0 => Value::Number(varint(rest)?),
-        1 => take(rest, 8).map(|_| Value::Fixed)?,
+        0 => FieldValue::Number(varint(rest)?),
+        1 => take(rest, 8).map(|_| FieldValue::Fixed)?,
         2 => {
             let length = varint(rest)?;
-            Value::Bytes(take(rest, length)?)
+            FieldValue::Bytes(take(rest, length)?)
         }
-        5 => take(rest, 4).map(|_| Value::Fixed)?,
+        5 => take(rest, 4).map(|_| FieldValue::Fixed)?,
         _ => return Err("it has a field of a kind that ONNX does not use"),
     };
     Ok((key >> 3, value))

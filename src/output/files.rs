@@ -59,7 +59,7 @@ pub fn temporary_beside(path: &Path) -> std::io::Result<TemporaryFile> {
         // Temporary files are private by default; a result is as public as the user's other files.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder_of(path))?;
+        let file = builder.tempfile_in(folder_of(path)).map_err(without_path)?;
         match file.as_file().try_lock() {
             // Another run may have taken it for left behind in the moment before it was locked, and have deleted it.
             Ok(()) if file.path().exists() => return Ok(file),
@@ -68,6 +68,12 @@ pub fn temporary_beside(path: &Path) -> std::io::Result<TemporaryFile> {
             Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
+}
+
+/// The system's own error: the name of a temporary file that could not be made says nothing to anybody.
+fn without_path(error: std::io::Error) -> std::io::Error {
+    let system = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<std::io::Error>()?.raw_os_error());
+    system.map_or(error, std::io::Error::from_raw_os_error)
 }
 
 /// Whether a name is that of a temporary file of ours.

@@ -126,9 +126,13 @@ impl RunSettings {
         let differs = |key: &str| a.get(key) != b.get(key);
         // The device decides about DySample too.
         let key = ["device"].into_iter().chain(b.keys().map(String::as_str)).find(|key| differs(key))?;
-        let then = &b[key];
-        let before = a.get(key).map_or_else(|| "nothing".into(), Value::to_string);
-        Some(format!("the settings differ: {} {before}, then {then}", key.replace('_', " ")))
+        // Thresholds are f32, which JSON's f64 shows with digits that nobody typed.
+        let shown = |value: &Value| match value.as_f64().filter(|_| value.is_f64()) {
+            Some(number) => (number as f32).to_string(),
+            None => value.to_string(),
+        };
+        let before = a.get(key).map_or_else(|| "nothing".into(), shown);
+        Some(format!("the settings differ: {} {before}, then {}", key.replace('_', " "), shown(&b[key])))
     }
 }
 

@@ -25,7 +25,7 @@ struct DySample {
 }
 
 /// One node of a session.
-struct Node {
+struct OperatorNode {
     name: String,
     scale: usize,
     groups: usize,
@@ -35,7 +35,7 @@ struct Node {
 }
 
 impl Operator for DySample {
-    type Kernel<'a> = Node;
+    type Kernel<'a> = OperatorNode;
 
     fn name(&self) -> &str {
         NAME
@@ -53,7 +53,7 @@ impl Operator for DySample {
         [OperatorOutput::required(TensorElementType::Float32)]
     }
 
-    fn create_kernel<'a>(&self, context: &KernelContext<'a>) -> ort::Result<Node> {
+    fn create_kernel<'a>(&self, context: &KernelContext<'a>) -> ort::Result<OperatorNode> {
         let name = context.node_name()?;
         let attribute = |key: &str, allowed: RangeInclusive<i64>, expected: &str| {
             let failed = |found: String| {
@@ -64,7 +64,14 @@ impl Operator for DySample {
         };
         let scale = attribute("scale", SCALES, "1 to 8")?;
         let groups = attribute("groups", 1..=i64::from(i32::MAX), "1 or more")?;
-        Ok(Node { scale, groups, kernel: self.kernel, threads: self.threads, scratch: ScratchPool::default(), name })
+        Ok(OperatorNode {
+            scale,
+            groups,
+            kernel: self.kernel,
+            threads: self.threads,
+            scratch: ScratchPool::default(),
+            name,
+        })
     }
 
     fn infer_shape(&self, context: &mut ShapeInferenceContext) -> ort::Result<()> {
@@ -105,7 +112,7 @@ fn symbol(length: i64, scale: i64, name: &str) -> String {
 }
 
 // A panic in here or in a task would end the process, so everything is an error instead.
-impl OrtKernel for Node {
+impl OrtKernel for OperatorNode {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         let failed = |reason: String| ort::Error::new(format!("DySample node {}: {reason}", self.name));
         let missing = |what: &str| failed(format!("no {what}"));

@@ -29,11 +29,11 @@ struct Event {
     #[serde(default)]
     dur: u64,
     #[serde(default)]
-    args: Arguments,
+    args: EventArguments,
 }
 
 #[derive(Deserialize, Default)]
-struct Arguments {
+struct EventArguments {
     op_name: Option<String>,
     /// Tells nodes without a name apart.
     node_index: Option<String>,

@@ -160,10 +160,10 @@ pub(super) fn verify(session: &Session, name: &str, device: Device) -> Result<()
         return Ok(());
     }
     let nodes = assignment::nodes(session).map_err(|error| DeviceProblem::Provider { reason: reason(&error) })?;
-    judge(&nodes, name, device)
+    check_nodes(&nodes, name, device)
 }
 
-fn judge(nodes: &[AssignedNode], name: &str, device: Device) -> Result<(), DeviceProblem> {
+fn check_nodes(nodes: &[AssignedNode], name: &str, device: Device) -> Result<(), DeviceProblem> {
     let is_taken = |node: &&AssignedNode| names(device).contains(&node.provider.as_str());
     let (taken, all) = (nodes.iter().filter(is_taken).count(), nodes.len());
     let left: Vec<&str> = nodes.iter().filter(|node| !is_taken(node)).map(|node| node.operator.as_str()).collect();
@@ -191,13 +191,13 @@ mod tests {
     fn a_convolution_on_the_cpu_is_no_success() {
         let device = Device::Cuda(0);
         let (cuda, cpu) = ("CUDAExecutionProvider", CPU);
-        assert_eq!(judge(&[node(cuda, "Conv"), node(cpu, "Shape")], "m", device), Ok(()));
+        assert_eq!(check_nodes(&[node(cuda, "Conv"), node(cpu, "Shape")], "m", device), Ok(()));
         let fallback = |taken, all, example: &str| Err(DeviceProblem::Fallback { taken, all, example: example.into() });
-        assert_eq!(judge(&[node(cuda, "Mul"), node(cpu, "Conv")], "m", device), fallback(1, 2, "Conv"));
-        assert_eq!(judge(&[node(cpu, "Identity")], "m", device), fallback(0, 1, "Identity"));
+        assert_eq!(check_nodes(&[node(cuda, "Mul"), node(cpu, "Conv")], "m", device), fallback(1, 2, "Conv"));
+        assert_eq!(check_nodes(&[node(cpu, "Identity")], "m", device), fallback(0, 1, "Identity"));
         // TensorRT leaves to CUDA what it does not have.
         let nodes = [node("TensorrtExecutionProvider", "Conv"), node(cuda, "GridSample")];
-        assert_eq!(judge(&nodes, "m", Device::TensorRt(0)), Ok(()));
+        assert_eq!(check_nodes(&nodes, "m", Device::TensorRt(0)), Ok(()));
     }
 
     #[test]

@@ -31,12 +31,12 @@ pub struct LevelMaps {
 pub struct Forward {
     /// Maps of each branch of the head, auxiliary ones first, by level.
     pub branches: Vec<Vec<LevelMaps>>,
-    measured: Vec<Measured>,
+    measured: Vec<MeasuredStatistics>,
 }
 
 /// Statistics of a batch.
 #[derive(Debug)]
-struct Measured {
+struct MeasuredStatistics {
     place: usize,
     mean: Tensor<1>,
     variance: Tensor<1>,
@@ -47,7 +47,7 @@ struct Measured {
 /// One forward pass under way.
 struct Pass<'a> {
     parameters: &'a Parameters,
-    measured: Vec<Measured>,
+    measured: Vec<MeasuredStatistics>,
     /// Maps that later steps read, by the number of the value.
     maps: BTreeMap<usize, Tensor<4>>,
     /// How often each will be read.
@@ -175,7 +175,7 @@ impl<'a> Pass<'a> {
         let [batch, _, height, width] = x.dims();
         let Normalised { output, mean, variance } = normalise(x, part("weight"), part("bias"), activation);
         let (mean, variance) = (mean.without_autodiff(), variance.without_autodiff());
-        self.measured.push(Measured { place, mean, variance, count: batch * height * width });
+        self.measured.push(MeasuredStatistics { place, mean, variance, count: batch * height * width });
         output
     }
 
@@ -203,7 +203,7 @@ fn fixed(gamma: Tensor<1>, beta: Tensor<1>, statistics: &Statistics) -> (Tensor<
 impl Forward {
     /// Moves the running statistics towards those of the batch.
     pub fn update_statistics(&mut self, parameters: &mut Parameters) {
-        for Measured { place, mean, variance, count } in self.measured.drain(..) {
+        for MeasuredStatistics { place, mean, variance, count } in self.measured.drain(..) {
             let statistics = &mut parameters.statistics[place];
             let unbiased = count as f64 / (count.max(2) - 1) as f64;
             let moved = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - MOMENTUM) + new * MOMENTUM;

@@ -46,7 +46,7 @@ pub enum StateError {
 
 /// The part of a state that is not tensors.
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
+struct StateHead {
     version: u32,
     class_names: Vec<String>,
     config: String,
@@ -63,7 +63,7 @@ struct Head {
 #[derive(Debug)]
 pub struct State {
     file: String,
-    head: Head,
+    head: StateHead,
     settings: String,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
@@ -100,7 +100,7 @@ impl Trainer {
         let frozen =
             self.parameters.learned.iter().filter(|learned| learned.frozen).map(|learned| learned.name.clone());
         let fixed = self.parameters.statistics.iter().filter(|of| of.frozen).map(|of| of.path.clone());
-        let head = Head {
+        let head = StateHead {
             version: VERSION,
             class_names: self.class_names.clone(),
             config: stored_config(&self.config),
@@ -136,7 +136,7 @@ impl State {
         if field("format")? != FORMAT {
             return Err(wrong("it is a model, not a state".into()));
         }
-        let head: Head = serde_json::from_str(field("state")?).map_err(|error| wrong(error.to_string()))?;
+        let head: StateHead = serde_json::from_str(field("state")?).map_err(|error| wrong(error.to_string()))?;
         if head.version != VERSION {
             return Err(wrong(format!("it is of version {}, not {VERSION}", head.version)));
         }

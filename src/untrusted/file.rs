@@ -71,7 +71,9 @@ pub fn open_regular(path: &Path) -> Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
     let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(Error::new(ErrorKind::InvalidInput, "not a regular file")) }
+    let metadata = file.metadata()?;
+    let other = if metadata.is_dir() { "it is a folder" } else { "not a regular file" };
+    if metadata.is_file() { Ok(file) } else { Err(Error::new(ErrorKind::InvalidInput, other)) }
 }
 
 /// Opens a file that is ours, as `options` say. A link would lead to a file that is not, and a pipe would make us wait for

@@ -16,7 +16,7 @@ pub fn infer_config(checkpoint: &Checkpoint) -> Option<ModelConfig> {
     let templates = builtin_configs().iter().filter_map(|builtin| ModelConfig::builtin(builtin.name).ok());
     let layers = layer_count(checkpoint);
     let mut candidates = templates.filter(|template| template.layers.len() == layers).filter_map(|template| {
-        let tensors = Tensors(checkpoint);
+        let tensors = TensorShapes(checkpoint);
         let layers = template.layers.iter().map(|layer| tensors.layer(layer)).collect::<Option<Vec<LayerSpec>>>()?;
         if layers.iter().zip(&template.layers).all(|(a, b)| (a.module, &a.args) == (b.module, &b.args)) {
             return Some(template);
@@ -57,9 +57,9 @@ fn fits(architecture: &Architecture, checkpoint: &Checkpoint) -> bool {
 }
 
 /// The shapes of a checkpoint's tensors.
-struct Tensors<'a>(&'a Checkpoint);
+struct TensorShapes<'a>(&'a Checkpoint);
 
-impl Tensors<'_> {
+impl TensorShapes<'_> {
     /// The layer of a template as the tensors have it; nothing when they are those of another module.
     fn layer(&self, template: &LayerSpec) -> Option<LayerSpec> {
         let path = format!("model.{}", template.index);

@@ -61,7 +61,7 @@ pub fn lifted(checkpoint: &Checkpoint, target: &ModelConfig, upsampler: Lift) ->
         )));
     }
     let earlier = checkpoint.metadata().extra.get(LIFTED).map_or(String::new(), |earlier| format!("{earlier}; "));
-    lifted.set_metadata(LIFTED, &format!("{earlier}{} to {upsampler}", paths.join(", ")));
+    lifted.set_metadata(LIFTED, &format!("{earlier}{} from {upsampler}", paths.join(", ")));
     // What the weights decide has been said once.
     let mut target = target.clone().with_classes(architecture.head().classes);
     target.activation = checkpoint.common_activation().unwrap_or(target.activation);

@@ -240,7 +240,7 @@ fn a_lifted_network_detects_what_it_did_bit_for_bit() {
     let lifted_nearest = lifted(&nearest, &target, Lift::Nearest).unwrap();
     // As a user does: written, read again, and run without naming a config.
     let file = Checkpoint::from_bytes("lifted", lifted_nearest.to_safetensors().unwrap()).unwrap();
-    assert!(file.metadata().extra["lifted"].ends_with(" to nearest"));
+    assert!(file.metadata().extra["lifted"].ends_with(" from nearest"));
     for backend in [DySampleBackend::Native, DySampleBackend::Onnx] {
         let network = Network::assemble(&file, None).unwrap();
         assert!(network.architecture.main_steps().any(|step| matches!(step.operation, Operation::DySample(_))));

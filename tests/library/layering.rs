@@ -39,7 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("quantise", &["graph", "runtime"]),
     ("output", &["untrusted", "size", "setters", "config", "image", "detect"]),
-    ("detector", &["size", "config", "detect", "image", "model", "output", "runtime"]),
+    ("detector", &["size", "config", "detect", "image", "model", "output", "runtime", "setters"]),
     ("compare", &["detect"]),
     ("evaluate", &["untrusted", "size", "config", "image", "detect"]),
     ("train", &["size", "config", "dysample", "architecture", "checkpoint", "weights", "image", "evaluate"]),
@@ -247,6 +247,35 @@ fn files_are_short_enough_to_read() {
             lines <= MAX_LINES || MAY_BE_LONGER.contains(&place.as_str()),
             "{place} has {lines} lines; split it by idea"
         );
+    }
+}
+
+/// The types at the top of a file, and whether other files see them.
+fn types(code: &str) -> Vec<(String, bool)> {
+    let of_line = |line: &str| {
+        let (visible, rest) = match line.strip_prefix("pub") {
+            Some(rest) => (true, rest.split_once(' ')?.1.trim_start_matches("(crate) ").trim_start_matches("(super) ")),
+            None => (false, line),
+        };
+        let name = ["struct ", "enum ", "trait ", "type "].iter().find_map(|kind| rest.strip_prefix(kind))?;
+        Some((name.chars().take_while(|c| c.is_alphanumeric()).collect(), visible))
+    };
+    code.lines().filter_map(of_line).collect()
+}
+
+/// A reader who meets a name need not ask which one is meant: what several files see has its name alone.
+#[test]
+fn no_name_of_a_type_stands_for_two() {
+    let mut found: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+    for path in sources() {
+        for (name, visible) in types(&code(&path)) {
+            found.entry(name).or_default().push((relative(&path).display().to_string(), visible));
+        }
+    }
+    for (name, places) in found {
+        let seen = places.iter().any(|(_, visible)| *visible);
+        let apart = places.iter().map(|(place, _)| place).collect::<std::collections::BTreeSet<_>>().len() > 1;
+        assert!(!(seen && apart), "{name}: {places:?}");
     }
 }
 

@@ -100,7 +100,7 @@ fn nearest_weights_are_lifted_and_detect_what_they_did() {
     place.fails("detect --weights codes-nearest --config dysample.yaml", 1);
     place.fails("convert codes-nearest --to dysample.yaml -o x.safetensors", 1);
     let lifted = place.succeeds("convert codes-nearest --to dysample.yaml --lift nearest -o lifted.safetensors");
-    assert!(stderr(&lifted).contains("model.10, model.13 to nearest"), "{}", stderr(&lifted));
+    assert!(stderr(&lifted).contains("model.10, model.13 from nearest"), "{}", stderr(&lifted));
     let rows = |options: &str| stdout(&place.succeeds(&format!("detect --no-draw -q --conf 0.1 {options}")));
     let before = rows("--weights codes-nearest");
     assert!(before.lines().count() > SAMPLE_DETECTIONS);

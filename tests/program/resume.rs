@@ -102,7 +102,7 @@ fn killed_at_any_moment_a_run_is_continued_exactly() {
     // Once more changes nothing, and processes nothing.
     let again = place.run(&command.replace("-q ", ""));
     assert_eq!(stdout(&again), "");
-    assert!(stderr(&again).contains("14 of 14 images were finished before"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("Finished before: 14 of 14 images"), "{}", stderr(&again));
     assert_equal(&place.path("out"), &expected);
 }
 

@@ -124,7 +124,7 @@ fn images_that_failed_are_processed_again_when_asked_for_and_changed_ones_always
     // One is mended, and noticed by its size and time; the other one is asked for.
     place.write("in/001.jpg", SAMPLE_IMAGE);
     let output = place.run(&RUN.replace("-q ", "").replace("--out out", "--out out --resume"));
-    assert!(stderr(&output).contains("1 images have another size or time"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 image has another size or time"), "{}", stderr(&output));
     assert_eq!((output.status.code(), failed(&place)), (Some(2), 1));
     let output = place.run(&RUN.replace("-q ", "").replace("--out out", "--out out --resume --retry-failed"));
     assert!(stderr(&output).contains("1 images that failed are processed again"), "{}", stderr(&output));

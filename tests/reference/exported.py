@@ -17,9 +17,9 @@ import onnx
 import onnxruntime
 
 
-def outputs(path, picture):
+def outputs(path, image):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"images": picture})))
+    found = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"images": image})))
     if "output0" in found:
         return found["output0"][0]
     scores, classes = found["scores"][0][:, None], found["classes"][0][:, None]
@@ -32,8 +32,8 @@ def main():
     failed = False
     for path in files:
         onnx.checker.check_model(str(path), full_check=True)
-        picture, expected = (np.load(path.with_suffix(f".{part}.npy")) for part in ("input", "output"))
-        found = outputs(path, picture)
+        image, expected = (np.load(path.with_suffix(f".{part}.npy")) for part in ("input", "output"))
+        found = outputs(path, image)
         difference = np.abs(found - expected) / np.maximum(np.abs(expected), 1)
         limit = 1e-4
         if "half" in path.stem:

@@ -15,7 +15,7 @@ use crate::cli::{DetectArgs, Globals};
 use crate::console::{event, logs_json, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
-use crate::report::Report;
+use crate::report::{Report, counted};
 use crate::run::feed::Feed;
 use crate::run::guard;
 use crate::run::images::{ImageStages, session};
@@ -114,6 +114,16 @@ impl Ready {
         let spinning = all.spinning && plan.at_least() == 1;
         let each = options::shared_session(all.clone(), count).spinning(spinning);
         let backends = model.into_sessions(&runtime, &each, count)?;
+        if let Some(fixed) =
+            backends[0].fixed_batch().filter(|fixed| args.batch > 1 && *fixed != usize::from(args.batch))
+        {
+            log::warn!(
+                "--batch {}: {} was exported for {} in a run, and is run so; export it with --dynamic batch",
+                args.batch,
+                args.model.weights,
+                counted(fixed, "image")
+            );
+        }
         let workers = args.workers.map_or(threads, usize::from);
         let limits = options::image_limits(&args.input, workers);
         let detector = DetectorOptions::new(letterbox, postprocess);
@@ -162,6 +172,9 @@ fn complete(
     let replayed = recorder.replay_before(None);
     let Recorder { sinks, report, .. } = recorder;
     report.finish(ended.as_ref().is_ok_and(|interrupted| *interrupted));
+    if let (true, left @ 1..) = (args.fail_fast && report.failed() > 0, report.left()) {
+        say!("Stopped at the first failure (--fail-fast): {} not processed", counted(left, "input"));
+    }
     let finished = sinks.finish();
     let interrupted = ended?;
     if let Some(folder) = outputs.folder.as_ref().filter(|_| interrupted && outputs.resumable && !logs_json()) {
@@ -202,7 +215,7 @@ fn hint(args: &DetectArgs) -> String {
     };
     match embedded_model(&args.model.weights) {
         Some(model) => format!(
-            " The embedded model {} detects {} only: for other objects give --weights FILE or a name of `yolo9 models`.",
+            "{threshold} The embedded model {} detects {} only: for other objects give --weights FILE or a name of `yolo9 models`.",
             model.name, model.detects
         ),
         None => threshold.into(),

@@ -77,8 +77,8 @@ fn parse(plain: &clap::Command) -> Result<(Cli, Settings), ExitCode> {
     })?;
     let parsed = command.try_get_matches_from(typed).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.map_err(|message| {
-        if let Some(refusal) = cli::refusal(&message) {
-            say!("error: {refusal}");
+        if let Some(reason) = cli::unknown(&message, plain) {
+            say!("error: {reason}");
             return ExitCode::from(1);
         }
         // Help and version are messages too, on stdout; nothing can be done if that is closed.

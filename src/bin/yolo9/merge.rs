@@ -10,7 +10,8 @@ use crate::cli::{Globals, MergeArgs};
 use crate::console::say;
 use crate::exit::ExitStatus;
 use crate::overwrite::refuse_inside;
-use crate::run::journal::{self, Journal, Reader, RecordPlaces};
+use crate::report::counted;
+use crate::run::journal::{self, Journal, JournalFile, RecordPlaces};
 use crate::run::places::{JOURNAL, RunFolder, is_regular, is_reserved};
 use crate::run::plan::made_with;
 use crate::run::recorder::push_record;
@@ -69,8 +70,8 @@ pub(crate) fn run(args: &MergeArgs, globals: &Globals) -> anyhow::Result<ExitSta
     }
     sinks.finish()?;
     if !globals.quiet {
-        let (total, parts) = (header.total, args.shards.len());
-        say!("{total} images of {parts} shards, {failed} failed: {}", folder.path().display());
+        let (images, shards) = (counted(header.total, "image"), counted(args.shards.len(), "shard"));
+        say!("{images} of {shards}, {failed} failed: {}", folder.path().display());
     }
     Ok(if failed == 0 { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
@@ -83,7 +84,7 @@ struct Shards {
 
 struct OpenShard {
     folder: PathBuf,
-    reader: Reader,
+    reader: JournalFile,
     records: RecordPlaces,
 }
 

@@ -8,6 +8,7 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file, coco_names};
 use yolo9::model::{ClassNames, ModelContent, Network, resolve_config};
 use yolo9::onnx::OnnxHead;
+use yolo9::output::folder_of;
 use yolo9::untrusted::open_regular;
 use yolo9::weights::{self, Weights};
 use yolo9::{Model, Size, embedded};
@@ -43,7 +44,21 @@ pub(crate) fn output_path(
         }
         _ => {}
     }
+    let folder = folder_of(&path);
+    anyhow::ensure!(
+        folder.is_dir(),
+        "-o {}: there is no folder {}; choose another place",
+        path.display(),
+        folder.display()
+    );
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
+    if told.is_none() && inputs.first().is_some_and(|input| input.is_file() && input.ends_with(&path)) {
+        anyhow::bail!(
+            "{}: is a .{} file already; to write another one, name it with -o",
+            path.display(),
+            extensions[0]
+        );
+    }
     refuse_all(&inputs, &[("-o", Some(&path))], None, exist_ok)?;
     Ok(path)
 }

@@ -45,6 +45,11 @@ impl Report {
         }
     }
 
+    /// Inputs that have not been processed.
+    pub(crate) fn left(&self) -> usize {
+        self.total.saturating_sub(self.number)
+    }
+
     /// Whether rows of detections on stdout are readable: a bar means too many images to read their boxes off the screen.
     pub(crate) fn leaves_stdout(&self) -> bool {
         !(self.bar.is_some() && std::io::stdout().is_terminal())

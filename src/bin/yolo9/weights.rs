@@ -19,7 +19,7 @@ use crate::objects;
 use crate::report::bar;
 
 /// Where weights are, now that what had to be fetched is.
-pub(crate) enum WeightsLocation {
+pub(crate) enum LocatedWeights {
     File(PathBuf),
     Embedded(&'static EmbeddedModel),
     /// What an object of a store or a file on the web holds, and its address.
@@ -30,7 +30,7 @@ pub(crate) enum WeightsLocation {
 static READ: Mutex<Option<HashMap<String, Arc<[u8]>>>> = Mutex::new(None);
 
 /// The bytes at an address, read once.
-fn read_once(address: &str, read: objects::Read) -> Result<Arc<[u8]>, String> {
+fn read_once(address: &str, read: objects::ReadAt) -> Result<Arc<[u8]>, String> {
     let mut all = READ.lock().unwrap_or_else(PoisonError::into_inner);
     let all = all.get_or_insert_default();
     if let Some(bytes) = all.get(address) {
@@ -42,7 +42,7 @@ fn read_once(address: &str, read: objects::Read) -> Result<Arc<[u8]>, String> {
 }
 
 /// How the weights that an address names are read; nothing for files and names.
-fn reader(weights: &str) -> Option<objects::Read> {
+fn reader(weights: &str) -> Option<objects::ReadAt> {
     match Path::new(weights) {
         address if objects::address(address).is_some() => Some(objects::read),
         address if objects::web_address(address).is_some() => Some(download),
@@ -51,16 +51,16 @@ fn reader(weights: &str) -> Option<objects::Read> {
 }
 
 /// Finds what a name stands for, and fetches it if it is a release that is not there yet.
-pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<WeightsLocation> {
+pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<LocatedWeights> {
     if let Some(read) = reader(weights) {
         anyhow::ensure!(!globals.is_offline(), "weights {weights}: are not fetched with --offline (or YOLO9_OFFLINE)");
         let bytes = read_once(weights, read).map_err(|reason| anyhow::anyhow!("weights {weights}: {reason}"))?;
-        return Ok(WeightsLocation::Object(bytes, weights.to_owned()));
+        return Ok(LocatedWeights::Object(bytes, weights.to_owned()));
     }
     Ok(match model::WeightsLocation::find(Path::new(name_or_default(weights)))? {
-        model::WeightsLocation::File(path) => WeightsLocation::File(path),
-        model::WeightsLocation::Embedded(model) => WeightsLocation::Embedded(model),
-        model::WeightsLocation::Release(release) => WeightsLocation::File(fetch(release, globals)?),
+        model::WeightsLocation::File(path) => LocatedWeights::File(path),
+        model::WeightsLocation::Embedded(model) => LocatedWeights::Embedded(model),
+        model::WeightsLocation::Release(release) => LocatedWeights::File(fetch(release, globals)?),
     })
 }
 
@@ -101,9 +101,9 @@ pub(crate) fn fetch(release: &Release, globals: &Globals) -> anyhow::Result<Path
 /// Reads what a name stands for.
 pub(crate) fn open_file(weights: &str, globals: &Globals) -> anyhow::Result<ModelFile> {
     let file = match locate(weights, globals)? {
-        WeightsLocation::Embedded(model) => return Ok(ModelFile::Checkpoint(model.checkpoint()?)),
-        WeightsLocation::File(path) => ModelFile::open(&path)?,
-        WeightsLocation::Object(bytes, name) => ModelFile::from_bytes(&name, bytes.to_vec())?,
+        LocatedWeights::Embedded(model) => return Ok(ModelFile::Checkpoint(model.checkpoint()?)),
+        LocatedWeights::File(path) => ModelFile::open(&path)?,
+        LocatedWeights::Object(bytes, name) => ModelFile::from_bytes(&name, bytes.to_vec())?,
     };
     if let ModelFile::Checkpoint(checkpoint) = &file {
         checkpoint.warnings().iter().for_each(|warning| log::warn!("{weights}: {warning}"));
@@ -126,9 +126,9 @@ pub(crate) fn open_weights(weights: &str, globals: &Globals) -> anyhow::Result<C
 /// Bytes of the file of weights.
 pub(crate) fn file_bytes(weights: &str, globals: &Globals) -> anyhow::Result<u64> {
     match locate(weights, globals)? {
-        WeightsLocation::Embedded(model) => Ok(model.bytes.len() as u64),
-        WeightsLocation::Object(bytes, _) => Ok(bytes.len() as u64),
-        WeightsLocation::File(path) => Ok(std::fs::metadata(&path).with_context(|| path.display().to_string())?.len()),
+        LocatedWeights::Embedded(model) => Ok(model.bytes.len() as u64),
+        LocatedWeights::Object(bytes, _) => Ok(bytes.len() as u64),
+        LocatedWeights::File(path) => Ok(std::fs::metadata(&path).with_context(|| path.display().to_string())?.len()),
     }
 }
 
@@ -136,12 +136,12 @@ pub(crate) fn file_bytes(weights: &str, globals: &Globals) -> anyhow::Result<u64
 pub(crate) fn provenance(weights: &str, globals: &Globals) -> anyhow::Result<(String, String)> {
     let location = locate(weights, globals)?;
     let (name, bytes) = match &location {
-        WeightsLocation::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
-        WeightsLocation::Object(bytes, name) => {
+        LocatedWeights::Embedded(model) => (model.name.to_owned(), Cow::Borrowed(model.bytes)),
+        LocatedWeights::Object(bytes, name) => {
             let name = name.rsplit('/').next().unwrap_or_default().to_owned();
             (name, Cow::Borrowed(&**bytes))
         }
-        WeightsLocation::File(path) => {
+        LocatedWeights::File(path) => {
             let bytes = read(path, FileKind::Model).with_context(|| format!("{weights} cannot be read"))?;
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             (name.unwrap_or_else(|| weights.to_owned()), Cow::Owned(bytes))

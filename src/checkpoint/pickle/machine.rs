@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 64 << 20;
 /// The longest names of modules and classes have some 60 bytes.
 const MAX_NAME: usize = 512;
 
-type Step<T = ()> = Result<T, String>;
+type MachineStep<T = ()> = Result<T, String>;
 
 /// Reads one pickle and gives its values and the one at the top.
 pub(in crate::checkpoint) fn parse(bytes: &[u8]) -> Result<(Arena<'_>, Id), Problem> {
@@ -53,7 +53,7 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     /// Executes one opcode; gives the result at STOP.
-    fn step(&mut self) -> Step<Option<Id>> {
+    fn step(&mut self) -> MachineStep<Option<Id>> {
         use Opcode as O;
         let byte = self.take(1)?[0];
         let opcode = O::from_byte(byte).ok_or_else(|| format!("unknown opcode 0x{byte:02x}"))?;
@@ -82,14 +82,14 @@ impl<'a> Machine<'a> {
         Ok(None)
     }
 
-    fn protocol(&mut self) -> Step {
+    fn protocol(&mut self) -> MachineStep {
         match self.take(1)?[0] {
             0..=5 => Ok(()),
             version => Err(format!("pickle protocol {version}; expected at most 5")),
         }
     }
 
-    fn scalar(&mut self, opcode: Opcode) -> Step<Option<Node<'a>>> {
+    fn scalar(&mut self, opcode: Opcode) -> MachineStep<Option<Node<'a>>> {
         use Opcode as O;
         Ok(Some(match opcode {
             O::None => Node::None,
@@ -113,7 +113,7 @@ impl<'a> Machine<'a> {
         }))
     }
 
-    fn container(&mut self, opcode: Opcode) -> Step<Node<'a>> {
+    fn container(&mut self, opcode: Opcode) -> MachineStep<Node<'a>> {
         use Opcode as O;
         Ok(match opcode {
             O::EmptyTuple => Node::Tuple(Vec::new()),
@@ -131,7 +131,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    fn symbol(&mut self, opcode: Opcode) -> Step {
+    fn symbol(&mut self, opcode: Opcode) -> MachineStep {
         use Opcode as O;
         let node = match opcode {
             O::Global => {
@@ -158,7 +158,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The record of a call, or the container that it would build.
-    fn reduce(&mut self, callable: Id, args: Id) -> Step<Node<'a>> {
+    fn reduce(&mut self, callable: Id, args: Id) -> MachineStep<Node<'a>> {
         let global = self.arena.global(callable);
         let first = self.arena.items(args).and_then(|items| items.first()).copied();
         let items = first.and_then(|list| self.arena.items(list)).unwrap_or_default();
@@ -181,7 +181,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Attaches a state. Containers such as state dicts get one too (`_metadata`), which says nothing about weights.
-    fn build(&mut self) -> Step {
+    fn build(&mut self) -> MachineStep {
         let new_state = self.pop()?;
         let target = self.top()?;
         match self.arena.get_mut(target) {
@@ -192,7 +192,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn extend(&mut self, opcode: Opcode) -> Step {
+    fn extend(&mut self, opcode: Opcode) -> MachineStep {
         let items = match opcode {
             Opcode::Append => self.pop_many(1)?,
             Opcode::SetItem => self.pop_many(2)?,
@@ -210,7 +210,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn put(&mut self, opcode: Opcode) -> Step {
+    fn put(&mut self, opcode: Opcode) -> MachineStep {
         let key = match opcode {
             Opcode::BinPut => self.take(1)?[0].into(),
             Opcode::LongBinPut => u32::from_le_bytes(self.array()?),
@@ -225,7 +225,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn get(&mut self, opcode: Opcode) -> Step {
+    fn get(&mut self, opcode: Opcode) -> MachineStep {
         let key = match opcode {
             Opcode::BinGet => self.take(1)?[0].into(),
             Opcode::LongBinGet => u32::from_le_bytes(self.array()?),
@@ -235,7 +235,7 @@ impl<'a> Machine<'a> {
         self.push_id(id)
     }
 
-    fn push(&mut self, node: Node<'a>) -> Step {
+    fn push(&mut self, node: Node<'a>) -> MachineStep {
         if self.arena.len() >= MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} values"));
         }
@@ -243,7 +243,7 @@ impl<'a> Machine<'a> {
         self.push_id(id)
     }
 
-    fn push_id(&mut self, id: Id) -> Step {
+    fn push_id(&mut self, id: Id) -> MachineStep {
         if self.stack.len() >= MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} values on the stack"));
         }
@@ -251,7 +251,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn mark(&mut self) -> Step {
+    fn mark(&mut self) -> MachineStep {
         if self.marks.len() >= MAX_VALUES {
             return Err(format!("more than {MAX_VALUES} marks"));
         }
@@ -264,22 +264,22 @@ impl<'a> Machine<'a> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn top(&self) -> Step<Id> {
+    fn top(&self) -> MachineStep<Id> {
         self.stack.last().copied().ok_or_else(|| "the stack is empty".into())
     }
 
-    fn pop(&mut self) -> Step<Id> {
+    fn pop(&mut self) -> MachineStep<Id> {
         Ok(self.pop_many(1)?[0])
     }
 
-    fn pop_many(&mut self, count: usize) -> Step<Vec<Id>> {
+    fn pop_many(&mut self, count: usize) -> MachineStep<Vec<Id>> {
         match self.stack.len().checked_sub(count) {
             Some(start) if start >= self.floor() => Ok(self.stack.split_off(start)),
             _ => Err(format!("needs {count} values on the stack")),
         }
     }
 
-    fn pop_or_unmark(&mut self) -> Step {
+    fn pop_or_unmark(&mut self) -> MachineStep {
         if self.marks.last() == Some(&self.stack.len()) {
             self.marks.pop();
             return Ok(());
@@ -287,12 +287,12 @@ impl<'a> Machine<'a> {
         self.pop().map(drop)
     }
 
-    fn pop_to_mark(&mut self) -> Step<Vec<Id>> {
+    fn pop_to_mark(&mut self) -> MachineStep<Vec<Id>> {
         let mark = self.marks.pop().ok_or("needs a MARK")?;
         Ok(self.stack.split_off(mark))
     }
 
-    fn take(&mut self, count: usize) -> Step<&'a [u8]> {
+    fn take(&mut self, count: usize) -> MachineStep<&'a [u8]> {
         let end = self.position.checked_add(count);
         let bytes = end
             .and_then(|end| self.bytes.get(self.position..end))
@@ -301,37 +301,37 @@ impl<'a> Machine<'a> {
         Ok(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
+    fn array<const N: usize>(&mut self) -> MachineStep<[u8; N]> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N)?);
         Ok(array)
     }
 
     /// Bytes behind a little-endian length of `width` bytes.
-    fn counted(&mut self, width: usize) -> Step<&'a [u8]> {
+    fn counted(&mut self, width: usize) -> MachineStep<&'a [u8]> {
         let length = self.take(width)?.iter().rev().fold(0u64, |length, byte| length << 8 | u64::from(*byte));
         self.take(usize::try_from(length).map_err(|_| "a length beyond memory")?)
     }
 
-    fn opaque(&mut self, width: usize) -> Step<Node<'a>> {
+    fn opaque(&mut self, width: usize) -> MachineStep<Node<'a>> {
         self.counted(width).map(|_| Node::Bytes)
     }
 
-    fn line(&mut self) -> Step<&'a str> {
+    fn line(&mut self) -> MachineStep<&'a str> {
         let rest = &self.bytes[self.position..];
         let length = rest.iter().position(|byte| *byte == b'\n').ok_or("a line without end")?;
         self.position += length + 1;
         std::str::from_utf8(&rest[..length]).map_err(|_| "a name that is not UTF-8".into())
     }
 
-    fn decimal(&mut self) -> Step<u32> {
+    fn decimal(&mut self) -> MachineStep<u32> {
         let line = self.line()?;
         line.parse().map_err(|_| format!("`{}` is not a memo number", shortened(line, 20)))
     }
 }
 
 /// A class or function by name.
-fn symbol<'a>(module: &'a str, name: &'a str) -> Step<Node<'a>> {
+fn symbol<'a>(module: &'a str, name: &'a str) -> MachineStep<Node<'a>> {
     if module.contains(char::is_control) || name.contains(char::is_control) {
         return Err("the name of a class or module has control characters".into());
     }
@@ -341,7 +341,7 @@ fn symbol<'a>(module: &'a str, name: &'a str) -> Step<Node<'a>> {
     }
 }
 
-fn pairs(items: Vec<Id>) -> Step<Vec<(Id, Id)>> {
+fn pairs(items: Vec<Id>) -> MachineStep<Vec<(Id, Id)>> {
     match items.as_chunks::<2>() {
         (pairs, []) => Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect()),
         _ => Err("a key without value".into()),

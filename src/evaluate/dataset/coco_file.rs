@@ -12,13 +12,13 @@ use crate::untrusted::{FileKind, read};
 
 #[derive(Deserialize)]
 struct File {
-    images: Vec<Image>,
+    images: Vec<CocoImage>,
     annotations: Vec<Annotation>,
     categories: Vec<Category>,
 }
 
 #[derive(Deserialize)]
-struct Image {
+struct CocoImage {
     id: u64,
     file_name: String,
 }

@@ -73,7 +73,7 @@ enum Labels {
     Shares(Vec<(usize, [f64; 4])>),
 }
 
-/// A label that is passed over.
+/// A label that is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelProblem {
     /// The file that it stands in.

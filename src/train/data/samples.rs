@@ -32,11 +32,11 @@ pub struct UnusedImage {
 #[derive(Debug)]
 pub struct TrainingSet {
     size: usize,
-    entries: Vec<Entry>,
+    entries: Vec<SampleFile>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct SampleFile {
     path: PathBuf,
     /// In pixels of the scaled image.
     objects: Vec<Target>,
@@ -70,7 +70,7 @@ impl TrainingSet {
                         let bytes = pixels.as_raw().len();
                         let fits = kept + bytes <= cache;
                         kept += if fits { bytes } else { 0 };
-                        entries.push(Entry { path: image.path.clone(), objects, pixels: fits.then_some(pixels) });
+                        entries.push(SampleFile { path: image.path.clone(), objects, pixels: fits.then_some(pixels) });
                     }
                     Err(reason) => unused.push(UnusedImage { path: image.path.clone(), reason }),
                 }

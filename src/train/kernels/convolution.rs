@@ -38,7 +38,7 @@ pub(in crate::train) fn convolve(x: Tensor<4>, weight: Tensor<4>, of: &Convoluti
 }
 
 /// Input, weight, and where everything lies.
-type State = (FlexTensor, FlexTensor, Layout);
+type Saved = (FlexTensor, FlexTensor, Layout);
 
 /// Memory of a thread, reused from image to image: what is zero stays zero.
 struct Scratch<T> {
@@ -64,7 +64,7 @@ impl<T: Real> Scratch<T> {
     }
 }
 
-fn forward<T: Real>((x, weight, layout): &State) -> FlexTensor {
+fn forward<T: Real>((x, weight, layout): &Saved) -> FlexTensor {
     let (x, weight) = (values::<T>(x), values::<T>(weight));
     let (inputs, outputs) = (layout.inputs * layout.area(), layout.outputs * layout.out_area());
     let taps = layout.taps();
@@ -144,7 +144,7 @@ fn phases<T: Real>(weight: &[T], layout: &Layout) -> Vec<Phase<T>> {
 }
 
 fn backward<T: Real>(
-    (x, weight, layout): &State,
+    (x, weight, layout): &Saved,
     gradient: FlexTensor,
     [wants_x, wants_weight]: [bool; 2],
 ) -> [Option<FlexTensor>; 2] {

@@ -58,7 +58,7 @@ pub(in crate::train) fn normalise(
 }
 
 #[derive(Debug, Clone)]
-struct State {
+struct Saved {
     x: FlexTensor,
     gamma: FlexTensor,
     beta: FlexTensor,
@@ -73,7 +73,7 @@ fn planes(x: &FlexTensor) -> (usize, usize) {
     (shape[1], shape[2] * shape[3])
 }
 
-fn forward<T: Real>(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, activation: Activation) -> (FlexTensor, State) {
+fn forward<T: Real>(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, activation: Activation) -> (FlexTensor, Saved) {
     let (channels, area) = planes(&x);
     let input = values::<T>(&x);
     let count = input.len() / channels;
@@ -95,10 +95,10 @@ fn forward<T: Real>(x: FlexTensor, gamma: FlexTensor, beta: FlexTensor, activati
     });
     let shape = x.shape();
     drop((input, gammas, betas));
-    (tensor_of(output, shape), State { x, gamma, beta, mean, variance, activation })
+    (tensor_of(output, shape), Saved { x, gamma, beta, mean, variance, activation })
 }
 
-fn backward<T: Real>(state: &State, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
+fn backward<T: Real>(state: &Saved, gradient: FlexTensor, _: [bool; 3]) -> [Option<FlexTensor>; 3] {
     let (channels, area) = planes(&state.x);
     let shape = state.x.shape();
     let input = values::<T>(&state.x);

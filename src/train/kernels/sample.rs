@@ -30,10 +30,10 @@ pub(in crate::train) fn sample(x: Tensor<4>, offset: Tensor<4>, scale: usize, gr
 }
 
 /// Map, offsets, and their shapes.
-type State = (FlexTensor, FlexTensor, Geometry);
+type Saved = (FlexTensor, FlexTensor, Geometry);
 
 /// The kernels that inference uses, so that training sees the same bits.
-fn forward_simd((x, offset, geometry): &State) -> FlexTensor {
+fn forward_simd((x, offset, geometry): &Saved) -> FlexTensor {
     let mut output = vec![0f32; geometry.output_shape().iter().product()];
     let (x, offset) = (values::<f32>(x), values::<f32>(offset));
     let scratch = ScratchPool::default();
@@ -45,7 +45,7 @@ fn forward_simd((x, offset, geometry): &State) -> FlexTensor {
     tensor_of(output, geometry.output_shape().into())
 }
 
-fn forward((x, offset, geometry): &State) -> FlexTensor {
+fn forward((x, offset, geometry): &Saved) -> FlexTensor {
     let (x, offset) = (values::<f64>(x), values::<f64>(offset));
     let (area, pixels) = (geometry.positions(), geometry.pixels());
     let mut output = vec![0f64; geometry.output_shape().iter().product()];
@@ -60,7 +60,7 @@ fn forward((x, offset, geometry): &State) -> FlexTensor {
     tensor_of(output, geometry.output_shape().into())
 }
 
-fn backward<T: Real>((x, offset, geometry): &State, gradient: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
+fn backward<T: Real>((x, offset, geometry): &Saved, gradient: FlexTensor, _: [bool; 2]) -> [Option<FlexTensor>; 2] {
     let (area, pixels, channels) = (geometry.positions(), geometry.pixels(), geometry.group_channels());
     let (x_values, offsets, gradient) = (values::<T>(x), values::<T>(offset), into_vec::<T>(gradient));
     let mut dx = vec![T::zero(); x_values.len()];
@@ -109,7 +109,7 @@ fn for_each_point(geometry: &Geometry, part: usize, mut with: impl FnMut(usize, 
 }
 
 /// Where the output pixels of one image and group are sampled.
-fn points_of<T: Real>(offsets: &[T], geometry: &Geometry, part: usize) -> Vec<Point<T>> {
+fn points_of<T: Real>(offsets: &[T], geometry: &Geometry, part: usize) -> Vec<SamplingPoint<T>> {
     let (height, width) = (geometry.height, geometry.width);
     let [_, _, rows, columns] = geometry.output_shape();
     let scale = geometry.scale;
@@ -118,13 +118,13 @@ fn points_of<T: Real>(offsets: &[T], geometry: &Geometry, part: usize) -> Vec<Po
         let (row, column) = (pixel / columns / scale, pixel % columns / scale);
         let x = T::of(column as f64) + offsets[at[0]];
         let y = T::of(row as f64) + offsets[at[1]];
-        points.push(Point::new([x, y], width, height));
+        points.push(SamplingPoint::new([x, y], width, height));
     });
     points
 }
 
 #[derive(Clone, Copy)]
-struct Point<T> {
+struct SamplingPoint<T> {
     /// Positions: upper left, and the steps to the right and downwards.
     upper_left: usize,
     right: usize,
@@ -135,7 +135,7 @@ struct Point<T> {
     free: [bool; 2],
 }
 
-impl<T: Real> Point<T> {
+impl<T: Real> SamplingPoint<T> {
     fn new([x, y]: [T; 2], width: usize, height: usize) -> Self {
         let clamp = |value: T, length: usize| {
             let last = T::of((length - 1) as f64);

@@ -160,7 +160,7 @@ pub(super) struct ImageGradient<'a, T> {
 }
 
 /// The distribution over the distance to one side.
-pub(super) struct Side {
+pub(super) struct BoxSide {
     /// Softmax of the bins.
     pub(super) probabilities: [f64; REG_MAX],
     /// Its expectation, in anchor points of the level.
@@ -169,7 +169,7 @@ pub(super) struct Side {
     log_sum: f64,
 }
 
-impl Side {
+impl BoxSide {
     fn new(logits: [f64; REG_MAX]) -> Self {
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
@@ -203,10 +203,11 @@ impl<T: Real> ImageMaps<'_, T> {
     }
 
     /// Left, top, right, bottom.
-    pub(super) fn sides(&self, point: usize) -> [Side; 4] {
+    pub(super) fn sides(&self, point: usize) -> [BoxSide; 4] {
         let (level, at) = self.place(point);
         let (area, boxes) = (self.areas[level], self.boxes[level]);
-        [0, 1, 2, 3].map(|side| Side::new(std::array::from_fn(|bin| boxes[(side * REG_MAX + bin) * area + at].wide())))
+        [0, 1, 2, 3]
+            .map(|side| BoxSide::new(std::array::from_fn(|bin| boxes[(side * REG_MAX + bin) * area + at].wide())))
     }
 
     /// Probability of a class at a point, 0 to 1.

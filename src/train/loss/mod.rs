@@ -189,11 +189,11 @@ fn box_terms<T: Real>(
     (gradient, scale, gains): (&mut maps::ImageGradient<'_, T>, f64, &Hyperparameters),
 ) -> (f64, f64) {
     let point = maps.points[positive.point];
-    let cells = |corners: [f64; 4]| corners.map(|side| side / point.stride);
+    let in_strides = |corners: [f64; 4]| corners.map(|side| side / point.stride);
     let sides = maps.sides(positive.point);
     let [x, y] = point.centre.map(|centre| centre / point.stride);
     let [left, top, right, bottom] = [0, 1, 2, 3].map(|side| sides[side].distance);
-    let object = cells(object.corners);
+    let object = in_strides(object.corners);
     let predicted = [x - left, y - top, x + right, y + bottom];
     let (ciou, slopes) = ciou(predicted, &Object::new(object));
     // The predicted corners fall with left and top, and rise with right and bottom.

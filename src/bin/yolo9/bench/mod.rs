@@ -63,6 +63,7 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         let inputs = [(prepared.size(), of(&subject.engine)), (theirs, of(&opponent.engine))];
         refuse_unlike(args, inputs)?;
     }
+    refuse_batch(args, subject.engine.backend())?;
     let stages = subject.stages(&bytes, args.runs)?;
     let execution = Execution::of(subject.engine.backend(), &bench.runtime);
     let mut report = json!({
@@ -96,6 +97,19 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
         print_line!("{report:#}");
     }
     Ok(ExitStatus::Done)
+}
+
+/// A file of a fixed batch runs so whatever it is given: what would be measured is not what was asked for.
+fn refuse_batch(args: &BenchArgs, backend: &OrtBackend) -> anyhow::Result<()> {
+    if let (Some(asked), Some(fixed)) = (args.batch, backend.fixed_batch()) {
+        anyhow::ensure!(
+            fixed == usize::from(asked),
+            "--batch {asked}: {} was exported for {} in a run; export it with --dynamic batch, or with --batch {asked}",
+            args.model,
+            counted(fixed, "image")
+        );
+    }
+    Ok(())
 }
 
 /// A ratio of times of unlike inputs says nothing about networks.

@@ -238,7 +238,7 @@ impl Row {
         Some((latency.prepared.size(), latency.engine.backend().fixed_batch().unwrap_or(1)))
     }
 
-    fn numbers(&self, rows: &[Self]) -> Option<Numbers<'_>> {
+    fn numbers(&self, rows: &[Self]) -> Option<Figures<'_>> {
         let running = self.state.as_ref().ok()?;
         let ran: Vec<&Running> = rows.iter().filter_map(|row| row.state.as_ref().ok()).collect();
         let place = ran.iter().position(|other| std::ptr::eq(*other, running))?;
@@ -248,7 +248,7 @@ impl Row {
             interleaved(&ran[0].times, &running.times, is_first);
         let rates = running.rates.iter().map(|(count, rates)| (*count, Spread::of(rates.iter().copied()).median));
         let (sessions, rate) = rates.max_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some(Numbers { running, latency, ratio, interval, sessions, rate })
+        Some(Figures { running, latency, ratio, interval, sessions, rate })
     }
 
     fn json(&self, rows: &[Self]) -> Value {
@@ -272,7 +272,7 @@ impl Row {
 }
 
 /// What a row shows.
-struct Numbers<'a> {
+struct Figures<'a> {
     running: &'a Running,
     latency: Spread,
     /// Of its latency to that of the first row.
@@ -290,8 +290,8 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
             number = Some(row.number);
             let input = rows.iter().filter(|other| other.number == row.number).find_map(Row::input);
             let input = input.map(|(size, _)| format!("input {}x{}", size.height, size.width));
-            let facts: Vec<String> = input.into_iter().chain(row.file_bytes.map(megabytes)).collect();
-            print_line!("\n{}: {}", row.model.weights, facts.join(", "));
+            let about: Vec<String> = input.into_iter().chain(row.file_bytes.map(megabytes)).collect();
+            print_line!("\n{}: {}", row.model.weights, about.join(", "));
             print_line!(
                 "  {:<16} {:>11} {:>7} {:<16} {:>9} {:<13} {:>9} {:>9}",
                 "device",
@@ -306,7 +306,7 @@ fn print(rows: &[Row]) -> anyhow::Result<()> {
         }
         match (row.numbers(rows), &row.state) {
             (Some(numbers), _) => {
-                let Numbers { running, latency, ratio, interval: [low, high], rate, sessions } = numbers;
+                let Figures { running, latency, ratio, interval: [low, high], rate, sessions } = numbers;
                 print_line!(
                     "  {:<16} {:>8.2} ms {ratio:>7.3} {:<16} {rate:>9.1} {:<13} {:>6.0} ms {:>9}",
                     format!("{} {}", running.execution.device, running.execution.precision),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use yolo9::Size;
 use yolo9::runtime::{Device, DeviceParseError, Precision};
 
-use super::values::{parse_precision, parse_size, parse_unit};
+use super::values::{parse_count, parse_precision, parse_size, parse_unit};
 
 /// Which network.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -115,7 +115,7 @@ pub(crate) struct ThresholdArgs {
     pub(crate) iou: Option<f32>,
 
     /// Maximum detections per image [default: 1000, or 300 with --preset ultralytics].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = parse_count, allow_negative_numbers = true)]
     pub(crate) max_det: Option<u32>,
 
     /// Class-agnostic NMS.

@@ -4,8 +4,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
+use yolo9::config::nearest_name;
 use yolo9::image::EXTENSIONS;
 
 /// What a key of `yolo predict key=value` is here if it is no option.
@@ -35,13 +36,33 @@ const REFUSED: &[(&str, &str)] = &[
     ("--show", "images are written, not shown"),
     ("--update", "nothing updates weights"),
     ("--dnn", "inference runs on ONNX Runtime only"),
+    ("--save", "images are drawn and saved anyway (--no-draw leaves that out)"),
+    ("--data", "class names and thresholds come from the model; other names are given with --names"),
+    ("--save-csv", "rows go to a file with --csv FILE"),
+    ("--save-json", "results go to a file with --json FILE, detections for COCO's evaluation with --coco FILE"),
+    ("--task", "the dataset's split is chosen with --split"),
+    ("--format", "only ONNX files are written (onnx)"),
+    ("--include", "only ONNX files are written (onnx)"),
+    ("--simplify", "files are written as simple as they can be"),
 ];
 
-/// Why an option that clap does not know is none, if other tools have it.
-pub(crate) fn refusal(error: &clap::Error) -> Option<String> {
+/// Why an option that clap does not know is none, if other tools have it; else its message with the option that was meant,
+/// if one is spelt nearly so.
+pub(crate) fn unknown(error: &clap::Error, plain: &Command) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
-    let (_, reason) = REFUSED.iter().find(|(refused, _)| refused == option)?;
-    Some(format!("{option}: {reason}; leave the option out"))
+    if error.kind() != ErrorKind::UnknownArgument || !option.starts_with("--") {
+        return None;
+    }
+    if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| refused == option) {
+        return Some(format!("{option}: {reason}; leave the option out"));
+    }
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let command = plain.get_subcommands().find(|command| usage.contains(&format!("yolo9 {} ", command.get_name())))?;
+    let options = command.get_arguments().chain(plain.get_arguments()).filter(|arg| !arg.is_hide_set());
+    let nearest = nearest_name(&option[2..], options.filter_map(Arg::get_long));
+    let hint = nearest.map(|name| format!("; did you mean `--{name}`?")).unwrap_or_default();
+    let name = command.get_name();
+    Some(format!("{option}: `yolo9 {name}` has no such option{hint} (`yolo9 {name} --help` lists them)"))
 }
 
 /// Translates a command line, program name included:
@@ -165,7 +186,7 @@ impl Known<'_> {
     /// refused as one.
     fn option_of_key(&self, argument: &OsStr) -> Option<Vec<OsString>> {
         let (key, value) = argument.to_str()?.split_once('=')?;
-        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         let is_path = |text: &str| {
             let extension = Path::new(text).extension().and_then(OsStr::to_str).unwrap_or_default();
             text.contains(['*', '/']) || EXTENSIONS.contains(&extension)
@@ -205,9 +226,10 @@ fn join_values(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     while let Some(mut argument) = arguments.next() {
         match joined.last().and_then(|last| last.to_str()) {
             Some("--imgsz" | "--img" | "--img-size") if is_number(&argument) => {
-                if let Some(width) = arguments.next_if(is_number) {
+                // More than two are refused as one value, so that none is taken for a camera.
+                while let Some(next) = arguments.next_if(is_number) {
                     argument.push("x");
-                    argument.push(width);
+                    argument.push(next);
                 }
             }
             Some("--classes") => {
@@ -248,6 +270,7 @@ mod tests {
         struct Case(&'static str, &'static str);
         for Case(typed, parsed) in [
             Case("yolo9 detect --imgsz 480 640 a.jpg", "yolo9 detect --imgsz 480x640 a.jpg"),
+            Case("yolo9 detect --imgsz 640 480 320 a.jpg", "yolo9 detect --imgsz 640x480x320 a.jpg"),
             Case("yolo9 detect --imgsz 640 a.jpg", "yolo9 detect --imgsz 640 a.jpg"),
             Case("yolo9 detect --imgsz 640", "yolo9 detect --imgsz 640"),
             Case("yolo9 detect a.jpg --conf 0.5 1", "yolo9 detect a.jpg --conf 0.5 1"),

@@ -7,7 +7,7 @@ use yolo9::runtime::{Device, Precision};
 use yolo9::{Size, embedded};
 
 use super::common::{DeviceArg, DySampleArg, EngineArgs, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
-use super::values::{parse_precision, parse_size, parse_unit};
+use super::values::{parse_count, parse_precision, parse_size, parse_unit};
 
 /// A labelled dataset.
 #[derive(Debug, Args)]
@@ -55,7 +55,7 @@ pub(crate) struct ValArgs {
 
     /// Images in a batch of the loader of --preset, which decides about the sizes of rectangular inputs [default: 32, or 16
     /// with --preset ultralytics].
-    #[arg(long, value_name = "N", requires = "preset", value_parser = clap::value_parser!(u32).range(1..), hide_short_help = true, help_heading = "Input")]
+    #[arg(long, value_name = "N", requires = "preset", value_parser = parse_count, hide_short_help = true, help_heading = "Input")]
     pub(crate) batch: Option<u32>,
 
     /// Confidence threshold at which right and wrong detections are counted, as `detect` shows them.

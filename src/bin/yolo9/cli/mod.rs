@@ -19,7 +19,7 @@ pub(crate) use explain::{ExplainArgs, Region};
 pub(crate) use files::{
     ConfigArgs, ConfigsArgs, ConvertArgs, DySampleForm, ExportArgs, FreeAxes, InfoArgs, ModelsAction, ModelsArgs,
 };
-pub(crate) use habits::{is_called, refusal, translate};
+pub(crate) use habits::{is_called, translate, unknown};
 pub(crate) use measure::{BenchArgs, CompareArgs, MemoryArgs, SideArg, ValArgs};
 pub(crate) use quantize::{MethodArg, QuantizeArgs};
 #[cfg(feature = "train")]
@@ -31,7 +31,7 @@ use clap_complete::Shell;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 wrong usage or model or an output that cannot be written, 2 some inputs failed, 3 no input found, 130 interrupted.";
 
-/// YOLOv9 detection without Python: reads YAML configs and PyTorch checkpoints, runs on ONNX Runtime, knows DySample.
+/// YOLOv9 detection: reads YAML configs and PyTorch checkpoints without PyTorch, runs on ONNX Runtime, knows DySample.
 #[derive(Debug, Parser)]
 #[command(name = "yolo9", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {

@@ -13,12 +13,20 @@ pub(super) fn parse_side(text: &str) -> Result<usize, String> {
 pub(super) fn parse_size(text: &str) -> Result<Size, String> {
     let side = |text: &str| match text.trim().parse::<usize>() {
         Ok(side @ 1..=16_384) => Ok(side),
-        _ => Err(format!("`{text}` is not a side of 1 to 16384 pixels; expected 640, or height and width as 480x640")),
+        _ => Err(format!(
+            "`{text}` is no side of 1 to 16384 pixels; expected one side, 640, or height and width, 480x640"
+        )),
     };
     match text.split_once(['x', ',']) {
         Some((height, width)) => Ok(Size::new(side(width)?, side(height)?)),
         None => side(text).map(Size::square),
     }
+}
+
+/// How many: at least one.
+pub(super) fn parse_count(text: &str) -> Result<u32, String> {
+    let count = text.parse::<u32>().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| format!("`{text}` is no whole number from 1 on"))
 }
 
 /// A probability or an IoU.

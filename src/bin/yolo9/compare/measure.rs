@@ -7,7 +7,7 @@ use std::time::Duration;
 use yolo9::Size;
 use yolo9::compare::{Compared, compare_detections};
 use yolo9::detect::{DetectOutput, Detection, Engine, PostprocessOptions, Prepared, Preset, Timing};
-use yolo9::evaluate::{Dataset, EvalImage, GroundTruth, judge};
+use yolo9::evaluate::{Dataset, EvalImage, GroundTruth, match_ground_truths};
 use yolo9::image::{Image, ImageLimits};
 use yolo9::runtime::OrtBackend;
 
@@ -205,9 +205,9 @@ impl Measured {
 
 /// Whether each detection is right; a class that the dataset does not have is neither.
 fn right_of(detections: &[Detection], shown: &EvalImage, classes: &[Option<usize>]) -> Vec<Option<bool>> {
-    let mut judged = judge(shown).right.into_iter();
+    let mut matched = match_ground_truths(shown).right.into_iter();
     let is_known = |detection: &Detection| classes.get(detection.class).copied().flatten().is_some();
-    detections.iter().map(|detection| is_known(detection).then(|| judged.next().flatten()).flatten()).collect()
+    detections.iter().map(|detection| is_known(detection).then(|| matched.next().flatten()).flatten()).collect()
 }
 
 fn first_reason(failed: &[(PathBuf, String)]) -> String {

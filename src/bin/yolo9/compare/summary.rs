@@ -148,14 +148,14 @@ fn time_sentence(comparison: &Comparison) -> String {
              networks."
         );
     }
-    let time = format!("{:.2} ms against {:.2} ms", spreads[1].median, spreads[0].median);
+    let time = format!("medians {:.2} ms and, of A, {:.2} ms", spreads[1].median, spreads[0].median);
     let interval = format!("95 % interval of the ratio {low:.3} to {high:.3}");
     if low <= 1.0 && high >= 1.0 {
         return format!("No significant difference in latency ({time}; {interval}).");
     }
     let hardly = if (ratio - 1.0).abs() < HARDLY { "hardly " } else { "" };
     let how = if ratio > 1.0 { "slower" } else { "faster" };
-    format!("B is {hardly}{how}: it takes {ratio:.3} of A's time ({time}; {interval}).")
+    format!("B is {hardly}{how}: the median ratio of its time to A's is {ratio:.3} ({interval}; {time}).")
 }
 
 /// Nothing for files whose size is not known.

@@ -128,8 +128,8 @@ fn faded(input: &RgbImage, height: u32) -> RgbImage {
 fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> (RgbImage, f32) {
     let mut tile = faded(input, height);
     let (columns, rows) = module.positions;
-    let cell = TILE as f32 / columns as f32;
-    let every = (9.0 / cell).ceil().max(1.0) as usize;
+    let per_position = TILE as f32 / columns as f32;
+    let every = (9.0 / per_position).ceil().max(1.0) as usize;
     let positions: Vec<(usize, usize)> =
         (0..rows).step_by(every).flat_map(|row| (0..columns).step_by(every).map(move |column| (column, row))).collect();
     let mut lengths: Vec<f32> = positions.iter().map(|at| length(mean_shift(module, *at))).collect();
@@ -138,12 +138,12 @@ fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> (Rgb
     let factor = if typical > 1e-6 { (0.9 * every as f32 / typical).clamp(1.0, 1000.0) } else { 1.0 };
     for at in positions {
         let (x, y) = mean_shift(module, at);
-        let start = ((at.0 as f32 + 0.5) * cell, (at.1 as f32 + 0.5) * cell);
-        let end = (start.0 + x * factor * cell, start.1 + y * factor * cell);
+        let start = ((at.0 as f32 + 0.5) * per_position, (at.1 as f32 + 0.5) * per_position);
+        let end = (start.0 + x * factor * per_position, start.1 + y * factor * per_position);
         draw_line_segment_mut(&mut tile, start, end, direction((x, y), 1.0));
         draw_filled_circle_mut(&mut tile, (start.0 as i32, start.1 as i32), 1, Rgb([20, 20, 20]));
     }
-    let side = |count: usize| (count as f32 * cell) as u32;
+    let side = |count: usize| (count as f32 * per_position) as u32;
     let frame = Rect::at(side(zoom.left) as i32, side(zoom.top) as i32);
     let frame = frame.of_size(side(zoom.wide).max(4), side(zoom.high).max(4));
     draw_hollow_rect_mut(&mut tile, frame, Rgb([0, 0, 0]));
@@ -155,7 +155,7 @@ fn arrows(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> (Rgb
 fn enlarged(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> RgbImage {
     let Zoom { left, top, wide, high } = zoom;
     let columns = module.positions.0;
-    let cell = (TILE as f32 / wide as f32).min(height as f32 / high as f32);
+    let per_position = (TILE as f32 / wide as f32).min(height as f32 / high as f32);
     let pixels = input.width() as f32 / columns as f32;
     let part = imageops::crop_imm(
         input,
@@ -164,11 +164,11 @@ fn enlarged(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> Rg
         (wide as f32 * pixels) as u32,
         (high as f32 * pixels) as u32,
     );
-    let (across, down) = ((wide as f32 * cell) as u32, (high as f32 * cell) as u32);
+    let (across, down) = ((wide as f32 * per_position) as u32, (high as f32 * per_position) as u32);
     let mut shown = imageops::resize(&part.to_image(), across.max(1), down.max(1), imageops::FilterType::Triangle);
     shown.iter_mut().for_each(|value| *value = 90 + (f32::from(*value) * 0.6) as u8);
     for n in 0..=wide.max(high) {
-        let at = n as f32 * cell;
+        let at = n as f32 * per_position;
         let line = Rgb([150, 150, 150]);
         draw_line_segment_mut(&mut shown, (at, 0.0), (at, down as f32), line);
         draw_line_segment_mut(&mut shown, (0.0, at), (across as f32, at), line);
@@ -180,7 +180,7 @@ fn enlarged(input: &RgbImage, module: &Explained, height: u32, zoom: Zoom) -> Rg
                 let of =
                     |array: &ndarray::Array4<f32>, component| array[[component, channel, top + row, left + column]];
                 let centre = |n: usize| n as f32 + 0.5;
-                let point = |x: f32, y: f32| ((centre(column) + x) * cell, (centre(row) + y) * cell);
+                let point = |x: f32, y: f32| ((centre(column) + x) * per_position, (centre(row) + y) * per_position);
                 let (x, y) = (of(&module.offsets, 0), of(&module.offsets, 1));
                 let end = point(x, y);
                 let start = point(x - of(&module.shifts, 0), y - of(&module.shifts, 1));

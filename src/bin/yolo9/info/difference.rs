@@ -44,7 +44,7 @@ pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()>
         }
     }
     if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
-        print_tensors(&Tensors::compare(a, b)?)?;
+        print_tensors(&TensorDifference::compare(a, b)?)?;
     }
     Ok(())
 }
@@ -69,8 +69,8 @@ fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(String, String)>
     Ok(lines)
 }
 
-fn print_tensors(tensors: &Tensors) -> anyhow::Result<()> {
-    let Tensors { equal, differ, only_a, only_b } = tensors;
+fn print_tensors(tensors: &TensorDifference) -> anyhow::Result<()> {
+    let TensorDifference { equal, differ, only_a, only_b } = tensors;
     print_line!(
         "\ntensors: {equal} equal, {} differ, {} only in A, {} only in B",
         differ.len(),
@@ -105,21 +105,21 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
         value["layers"] = layers.collect();
     }
     if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
-        let Tensors { equal, differ, only_a, only_b } = Tensors::compare(a, b)?;
+        let TensorDifference { equal, differ, only_a, only_b } = TensorDifference::compare(a, b)?;
         value["tensors"] = json!({ "equal": equal, "differ": differ, "only_a": only_a, "only_b": only_b });
     }
     Ok(value)
 }
 
 /// Which tensors of two checkpoints hold the same numbers.
-struct Tensors {
+struct TensorDifference {
     equal: usize,
     differ: Vec<String>,
     only_a: Vec<String>,
     only_b: Vec<String>,
 }
 
-impl Tensors {
+impl TensorDifference {
     fn compare(a: &Checkpoint, b: &Checkpoint) -> anyhow::Result<Self> {
         let mut tensors = Self { equal: 0, differ: Vec::new(), only_a: Vec::new(), only_b: Vec::new() };
         for (name, tensor) in a.tensors() {

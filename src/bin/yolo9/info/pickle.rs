@@ -8,16 +8,16 @@ use crate::cli::{Globals, InfoArgs};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
 use crate::report::grouped;
-use crate::weights::{WeightsLocation, locate};
+use crate::weights::{LocatedWeights, locate};
 
 pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let [name] = args.subjects.as_slice() else { anyhow::bail!("--pickle looks into one file") };
     let path = match locate(name, globals)? {
-        WeightsLocation::File(path) => path,
-        WeightsLocation::Embedded(_) => {
+        LocatedWeights::File(path) => path,
+        LocatedWeights::Embedded(_) => {
             anyhow::bail!("{name} is a model inside the program: safetensors, without a pickle")
         }
-        WeightsLocation::Object(..) => {
+        LocatedWeights::Object(..) => {
             anyhow::bail!("{name}: --pickle looks into files of this machine; copy it first")
         }
     };

@@ -19,7 +19,7 @@ pub(crate) use store::{plain, put, read};
 pub(crate) use without::{list, plain, put, read};
 
 /// Reads what is at an address, of at most so many bytes.
-pub(crate) type Read = fn(&str, u64) -> Result<Vec<u8>, String>;
+pub(crate) type ReadAt = fn(&str, u64) -> Result<Vec<u8>, String>;
 
 /// What addresses begin with.
 const SCHEMES: [&str; 6] = ["s3", "s3a", "gs", "az", "abfs", "abfss"];

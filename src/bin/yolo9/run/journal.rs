@@ -18,11 +18,11 @@ use super::lock::lock;
 use super::places::JOURNAL;
 
 /// A journal that is read.
-pub(crate) type Reader = JournalReader<BufReader<File>>;
+pub(crate) type JournalFile = JournalReader<BufReader<File>>;
 
 /// What an earlier run left, to be put in at its place among what this one detects.
 pub(crate) struct Replay {
-    reader: Reader,
+    reader: JournalFile,
     /// Numbers of images, ascending, and where their records begin.
     records: VecDeque<(usize, u64)>,
 }
@@ -46,7 +46,7 @@ impl Replay {
 pub(crate) type RecordPlaces = Vec<(usize, u64)>;
 
 /// The journal of a folder, if there is one with a whole first line.
-pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<Reader>> {
+pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<JournalFile>> {
     let path = folder.join(JOURNAL);
     let file = match open_own(&path, OpenOptions::new().read(true)) {
         Ok(file) => file,

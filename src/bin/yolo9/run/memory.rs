@@ -10,12 +10,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: u64,
-    state: Mutex<State>,
+    state: Mutex<Turns>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Turns {
     used: u64,
     /// Turns given out so far, and the one that may take memory now.
     given: u64,
@@ -26,7 +26,7 @@ struct State {
     starved: bool,
 }
 
-impl State {
+impl Turns {
     fn advance(&mut self) {
         self.next += 1;
         while self.skipped.remove(&self.next) {
@@ -41,7 +41,7 @@ impl Memory {
         Self { limit, state: Mutex::default(), changed: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Turns> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -66,8 +66,8 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn come(&self) -> MutexGuard<'_, State> {
-        let early = |state: &mut State| state.next != self.number;
+    fn come(&self) -> MutexGuard<'_, Turns> {
+        let early = |state: &mut Turns| state.next != self.number;
         self.memory.changed.wait_while(self.memory.state(), early).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -78,7 +78,7 @@ impl Turn {
 
     /// Waits for the turn, and then until there is so much memory. One that needs more than there is at all gets it alone.
     pub(crate) fn take(self, bytes: u64) -> Held {
-        let short = |state: &mut State| {
+        let short = |state: &mut Turns| {
             state.starved = state.used > 0 && state.used.saturating_add(bytes) > self.memory.limit;
             state.starved
         };

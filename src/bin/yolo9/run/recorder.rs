@@ -14,7 +14,7 @@ use super::sink::{Entry, Sinks, delete_files_of};
 use super::sources::Failure;
 use crate::cli::DetectArgs;
 use crate::interrupt::Interrupt;
-use crate::report::Report;
+use crate::report::{Report, counted};
 
 pub(crate) struct Recorder {
     pub(crate) sinks: Sinks,
@@ -143,13 +143,14 @@ pub(crate) fn begin(
         Ok(is_kept)
     })?;
     if changed > 0 {
-        log::warn!("{changed} images have another size or time than when they were processed: processed again");
+        let (images, has) = (counted(changed, "image"), if changed == 1 { "has" } else { "have" });
+        log::warn!("{images} {has} another size or time than when processed, and {has} to be processed again");
     }
     if failed > 0 {
-        log::info!("{failed} images that failed are processed again");
+        log::info!("To be processed again after a failure: {}", counted(failed, "image"));
     }
     if let Some(done @ 1..) = replay.as_ref().map(|replay| replay.indices().len()) {
-        log::info!("{done} of {} images were finished before", plan.images.len());
+        log::info!("Finished before: {done} of {}", counted(plan.images.len(), "image"));
     }
     Ok(replay)
 }

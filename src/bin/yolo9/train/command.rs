@@ -14,7 +14,7 @@ use yolo9::{Model, Size};
 use super::data::Data;
 use super::digest::DataDigest;
 use super::folder::{BEST, Folder, LAST, STATE};
-use super::run::Run;
+use super::run::TrainingRun;
 use super::settings::TrainSettings;
 use super::{report, start};
 use crate::cli::{Globals, TrainArgs};
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
         (None, Some(start)) => Trainer::new(start, data.training.class_names.clone(), schedule),
         (None, None) => unreachable!("a run starts or goes on"),
     };
-    let mut run = Run {
+    let mut run = TrainingRun {
         settings: &settings,
         trainer,
         set,
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
 }
 
 /// What frozen first layers make of the images is kept in what these leave of the cache.
-fn keep_features(run: &mut Run<'_>, cache: usize) -> anyhow::Result<()> {
+fn keep_features(run: &mut TrainingRun<'_>, cache: usize) -> anyhow::Result<()> {
     let is_random = run.plan(run.settings.epochs - 1)?.augmentation.is_random();
     let layers = run.trainer.keep_features(cache.saturating_sub(run.set.cached_bytes()));
     let (layers, their) = match layers {
@@ -197,7 +197,7 @@ fn resumed(state: State, schedule: Schedule, device: &yolo9::train::Device, data
 }
 
 /// The report, and where everything is.
-fn finish(run: &Run<'_>) -> anyhow::Result<()> {
+fn finish(run: &TrainingRun<'_>) -> anyhow::Result<()> {
     let best = run.folder.file(BEST);
     let model = Model::open(&best)?;
     let Some(evaluated) = run.evaluate(model)? else { return Ok(()) };

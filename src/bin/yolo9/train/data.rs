@@ -160,7 +160,7 @@ fn list_labels(split: &str, problems: &[&LabelProblem]) {
     if problems.is_empty() {
         return;
     }
-    say!("warning: {} in the {split} labels, passed over:", counted(problems.len(), "problem"));
+    say!("warning: {} in the {split} labels, skipped:", counted(problems.len(), "problem"));
     let shown = if log::log_enabled!(log::Level::Debug) { problems.len() } else { SHOWN };
     problems.iter().take(shown).for_each(|problem| say!("  {}: {}", problem.file.display(), problem.message));
     if problems.len() > shown {

@@ -10,7 +10,7 @@ use yolo9::train::{EpochRecord, EpochScores, LossItems, TrainingSet};
 use yolo9::untrusted::{FileKind, read};
 
 use super::folder::{BEST, REPORT, batch_file, file_name};
-use super::run::Run;
+use super::run::TrainingRun;
 use crate::page::{closed, figure, opened, table};
 use crate::report::counted;
 use crate::val::{Evaluated, WORST_SHEET, draw_worst};
@@ -19,7 +19,7 @@ use crate::val::{Evaluated, WORST_SHEET, draw_worst};
 const WORST: usize = 12;
 
 /// Writes the page and the images that it shows; `evaluated` is of the best weights.
-pub(super) fn write(run: &Run<'_>, evaluated: &Evaluated) -> anyhow::Result<()> {
+pub(super) fn write(run: &TrainingRun<'_>, evaluated: &Evaluated) -> anyhow::Result<()> {
     let names = &run.validation.class_names;
     let metrics = yolo_metrics(&evaluated.images, names.len(), Preset::Yolov9);
     draw_worst(&run.folder.0, &run.validation, &evaluated.images, metrics.confidence, WORST)?;
@@ -157,7 +157,7 @@ fn sizes(page: &mut String, set: &TrainingSet) {
 }
 
 /// Augmented batches, and images with mistakes.
-fn images(page: &mut String, run: &Run<'_>) -> anyhow::Result<()> {
+fn images(page: &mut String, run: &TrainingRun<'_>) -> anyhow::Result<()> {
     *page += "<section><h2>Images</h2>\n";
     let shown = [
         (batch_file(0), "An augmented batch, as the network saw it"),

@@ -24,7 +24,7 @@ use crate::report::{bar, counted};
 use crate::val::{Evaluated, Inference, Placement};
 
 /// What a run works with.
-pub(super) struct Run<'a> {
+pub(super) struct TrainingRun<'a> {
     pub(super) settings: &'a TrainSettings,
     pub(super) trainer: Trainer,
     pub(super) set: Arc<TrainingSet>,
@@ -48,7 +48,7 @@ fn warn_of(failed: &[(PathBuf, String)]) {
     }
 }
 
-impl Run<'_> {
+impl TrainingRun<'_> {
     pub(super) fn train(&mut self) -> anyhow::Result<ExitStatus> {
         let mut saved = Instant::now();
         while self.trainer.progress().epoch < self.settings.epochs {

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatu
         "{}: no label was found; expected them in `labels` beside `images`, or in the annotation file",
         args.data.display()
     );
-    let places = outputs::Places::check(args, &dataset)?;
+    let places = outputs::ValPlaces::check(args, &dataset)?;
     let evaluated = match &args.predictions {
         Some(file) => predictions::evaluate_file(&dataset, file, args.count_conf)?,
         None => evaluate_model(args, globals, &dataset)?,

@@ -16,11 +16,11 @@ use crate::run::places::RunFolder;
 use crate::run::sink::coco_entry;
 
 /// Where things go, checked before the work.
-pub(super) struct Places {
+pub(super) struct ValPlaces {
     folder: Option<RunFolder>,
 }
 
-impl Places {
+impl ValPlaces {
     pub(super) fn check(args: &ValArgs, dataset: &Dataset) -> anyhow::Result<Self> {
         anyhow::ensure!(args.coco.as_deref() != Some(Path::new("-")), "--coco -: expected the name of a file");
         anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
@@ -41,7 +41,7 @@ impl Places {
 
 pub(super) fn write(
     args: &ValArgs,
-    places: Places,
+    places: ValPlaces,
     dataset: &Dataset,
     evaluated: &Evaluated,
     (scores, settings): (&Scores, &str),

@@ -1,6 +1,6 @@
 //! Curves and counts of an evaluation, as files and in its page.
 
-use yolo9::evaluate::{EvalImage, YoloClass, judge};
+use yolo9::evaluate::{EvalImage, YoloClass, match_ground_truths};
 use yolo9::output::{Bars, Series, bar_plot, css_colour, line_plot, table_plot};
 
 use super::Scores;
@@ -53,7 +53,7 @@ fn confidences(images: &[EvalImage]) -> String {
     const BINS: usize = 18;
     let mut counts = [[0usize; BINS]; 2];
     for image in images {
-        for (found, right) in image.predictions.iter().zip(judge(image).right) {
+        for (found, right) in image.predictions.iter().zip(match_ground_truths(image).right) {
             let bin = ((found.score - 0.1) * 20.0).floor();
             if let (Some(right), true) = (right, bin >= 0.0) {
                 counts[usize::from(!right)][(bin as usize).min(BINS - 1)] += 1;
@@ -69,7 +69,7 @@ fn sizes(images: &[EvalImage]) -> String {
     const EDGES: [usize; 8] = [0, 16, 32, 64, 96, 128, 256, 512];
     let mut counts = [[0usize; EDGES.len()]; 2];
     for image in images {
-        for (truth, found) in image.ground_truths.iter().zip(judge(image).found) {
+        for (truth, found) in image.ground_truths.iter().zip(match_ground_truths(image).found) {
             let size = truth.bbox.area().sqrt();
             let bin = EDGES.iter().rposition(|edge| *edge as f64 <= size).unwrap_or_default();
             if let Some(found) = found {

@@ -15,7 +15,7 @@ use super::Evaluated;
 
 /// An entry of a COCO results file.
 #[derive(Deserialize)]
-struct Entry {
+struct ResultEntry {
     image_id: Value,
     category_id: u64,
     bbox: [f64; 4],
@@ -25,7 +25,7 @@ struct Entry {
 pub(super) fn evaluate_file(dataset: &Dataset, file: &Path, count_conf: f32) -> anyhow::Result<Evaluated> {
     let shown = file.display();
     let bytes = read(file, FileKind::Dataset).with_context(|| format!("{shown} cannot be read"))?;
-    let entries: Vec<Entry> = serde_json::from_slice(&bytes)
+    let entries: Vec<ResultEntry> = serde_json::from_slice(&bytes)
         .with_context(|| format!("{shown}: not COCO results, a list of image_id, category_id, bbox and score"))?;
     let places: HashMap<String, usize> =
         dataset.images.iter().enumerate().map(|(n, image)| (image.image_id.to_string(), n)).collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage, imageops};
 use yolo9::detect::BoxXyxy;
-use yolo9::evaluate::{BoxXywh, Dataset, EvalImage, Judged, judge};
+use yolo9::evaluate::{BoxXywh, Dataset, EvalImage, Matching, match_ground_truths};
 use yolo9::image::Image;
 use yolo9::output::{Mark, draw_marks, encode_image, encode_thumbnail, write_atomically, write_text};
 
@@ -98,7 +98,7 @@ pub(crate) fn draw(
 fn find(image: usize, labelled: &EvalImage, names: &[String], confidence: f64) -> Mistakes {
     let mut labelled = labelled.clone();
     labelled.predictions.retain(|found| found.score >= confidence);
-    let Judged { right, found } = judge(&labelled);
+    let Matching { right, found } = match_ground_truths(&labelled);
     let missed = labelled.ground_truths.iter().zip(found).filter(|(_, found)| *found == Some(false));
     let mut marks: Vec<Mark> = missed
         .map(|(truth, _)| Mark {

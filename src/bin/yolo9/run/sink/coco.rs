@@ -7,9 +7,9 @@ use yolo9::config::coco_categories;
 use yolo9::detect::Detection;
 use yolo9::output::ImageResult;
 
-use super::file::{Format, Frame};
+use super::file::{Format, Framing};
 
-pub(super) const COCO: Format = Format { frame: Frame::Array, pieces: entries };
+pub(super) const COCO: Format = Format { frame: Framing::Array, pieces: entries };
 
 /// `image_id` is the file's name without its extension, as a number where it is one; of a frame with its number, as in
 /// `clip#12`. Category ids are those of COCO's own annotation files for its 80 classes, else the class ids.

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use yolo9::detect::{BoxXyxy, Detection};
 use yolo9::output::ImageResult;
 
-use super::file::{Format, Frame};
+use super::file::{Format, Framing};
 
 pub(super) const CSV: Format =
-    Format { frame: Frame::Lines("image,class,name,confidence,x1,y1,x2,y2\n"), pieces: rows };
+    Format { frame: Framing::Lines("image,class,name,confidence,x1,y1,x2,y2\n"), pieces: rows };
 
 fn rows(result: &ImageResult<'_>) -> Vec<String> {
     let row = |detection: &Detection| {

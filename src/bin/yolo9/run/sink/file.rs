@@ -20,21 +20,21 @@ const WHOLE: &str = "results";
 /// are in docs/output-formats.md.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Format {
-    pub(super) frame: Frame,
+    pub(super) frame: Framing,
     /// The lines, or elements of the array, that an image gives.
     pub(super) pieces: fn(&ImageResult<'_>) -> Vec<String>,
 }
 
 /// What stands around the pieces.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Frame {
+pub(super) enum Framing {
     /// A line before all others, or nothing.
     Lines(&'static str),
     /// A JSON array.
     Array,
 }
 
-impl Frame {
+impl Framing {
     fn head(self) -> &'static str {
         match self {
             Self::Lines(head) => head,
@@ -96,14 +96,14 @@ struct FileSink {
     format: Format,
     /// Whether nothing has been written but the head.
     empty: bool,
-    target: Target,
+    target: Destination,
     /// What messages call it.
     name: String,
     /// Whether nothing else is written: then a reader of stdout that has seen enough ends the run.
     alone: bool,
 }
 
-enum Target {
+enum Destination {
     /// A reader that has seen enough.
     Closed,
     /// `escaped` is whether it is a terminal, which nothing in a name may steer.
@@ -151,7 +151,7 @@ impl Partial {
 
     /// Puts the file under its name. On a full disk without the last result, if its end has no room otherwise; the error
     /// comes back all the same.
-    fn finish(mut self, frame: Frame, path: &Path) -> std::io::Result<()> {
+    fn finish(mut self, frame: Framing, path: &Path) -> std::io::Result<()> {
         let mut failure = None;
         for (length, empty) in self.wholes {
             let file = self.file.as_file_mut();
@@ -175,15 +175,15 @@ pub(super) fn open(format: Format, option: &str, path: &Path, alone: bool) -> an
     let target = if let Some(address) = objects::address(path) {
         let folder = tempfile::tempdir().with_context(context)?;
         let file = Partial::create(&folder.path().join(WHOLE)).with_context(context)?;
-        Target::Object { file, folder, address: address.to_owned() }
+        Destination::Object { file, folder, address: address.to_owned() }
     } else if is_stdout {
-        Target::Stream { stream: Box::new(std::io::stdout()), escaped: std::io::stdout().is_terminal() }
+        Destination::Stream { stream: Box::new(std::io::stdout()), escaped: std::io::stdout().is_terminal() }
     } else if path.exists() && !path.is_file() {
         // A pipe or a device is written to; replacing it would be a surprise.
         let file = open_stream(path).with_context(context)?;
-        Target::Stream { escaped: file.is_terminal(), stream: Box::new(file) }
+        Destination::Stream { escaped: file.is_terminal(), stream: Box::new(file) }
     } else {
-        Target::File(Partial::create(path).with_context(context)?, path.to_path_buf())
+        Destination::File(Partial::create(path).with_context(context)?, path.to_path_buf())
     };
     let mut sink = FileSink { format, empty: true, target, name, alone };
     sink.write(format.frame.head())?;
@@ -200,15 +200,15 @@ impl Sink for FileSink {
 
     fn finish(mut self: Box<Self>) -> anyhow::Result<()> {
         let context = format!("{} cannot be written", self.name);
-        if matches!(self.target, Target::Stream { .. }) {
+        if matches!(self.target, Destination::Stream { .. }) {
             self.write(self.format.frame.tail(self.empty))?;
         }
         let this = *self;
         match this.target {
-            Target::Closed => Ok(()),
-            Target::Stream { mut stream, .. } => stream.flush().context(context),
-            Target::File(file, path) => file.finish(this.format.frame, &path).context(context),
-            Target::Object { file, folder, address } => {
+            Destination::Closed => Ok(()),
+            Destination::Stream { mut stream, .. } => stream.flush().context(context),
+            Destination::File(file, path) => file.finish(this.format.frame, &path).context(context),
+            Destination::Object { file, folder, address } => {
                 let whole = folder.path().join(WHOLE);
                 file.finish(this.format.frame, &whole).context(context)?;
                 objects::put(&address, &whole).map_err(|reason| {
@@ -224,18 +224,18 @@ impl Sink for FileSink {
 impl FileSink {
     fn write(&mut self, text: &str) -> anyhow::Result<()> {
         let written = match &mut self.target {
-            Target::Closed => Ok(()),
-            Target::Stream { stream, escaped } => {
+            Destination::Closed => Ok(()),
+            Destination::Stream { stream, escaped } => {
                 let text = if *escaped { printable_lines(text) } else { text.into() };
                 match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
                     Err(error) if error.kind() == ErrorKind::BrokenPipe && !self.alone => {
-                        self.target = Target::Closed;
+                        self.target = Destination::Closed;
                         Ok(())
                     }
                     written => written,
                 }
             }
-            Target::File(file, _) | Target::Object { file, .. } => file.write(text, self.empty),
+            Destination::File(file, _) | Destination::Object { file, .. } => file.write(text, self.empty),
         };
         written.with_context(|| format!("{} cannot be written", self.name))
     }

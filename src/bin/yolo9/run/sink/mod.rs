@@ -33,7 +33,7 @@ use coco::COCO;
 pub(crate) use coco::coco_entry;
 use csv::CSV;
 pub(crate) use file::check as check_files;
-use file::{Format, Frame};
+use file::{Format, Framing};
 
 /// An image of the run, as outputs see it, in the order of inputs.
 #[derive(Debug, Clone, Copy)]
@@ -229,10 +229,10 @@ impl Sinks {
 }
 
 /// One array with an object for each image.
-const JSON: Format = Format { frame: Frame::Array, pieces: object };
+const JSON: Format = Format { frame: Framing::Array, pieces: object };
 
 /// An object for each image, one a line.
-const JSONL: Format = Format { frame: Frame::Lines(""), pieces: object };
+const JSONL: Format = Format { frame: Framing::Lines(""), pieces: object };
 
 fn object(result: &ImageResult<'_>) -> Vec<String> {
     vec![to_json(result)]

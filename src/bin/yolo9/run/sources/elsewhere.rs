@@ -6,7 +6,7 @@ use yolo9::untrusted::FileKind;
 
 use super::expand::{Expansion, is_image};
 use super::{Origin, Source, objects, remote};
-use crate::objects::{Read, read, split};
+use crate::objects::{ReadAt, read, split};
 
 impl Expansion<'_> {
     pub(super) fn offline(&mut self, address: &str) {
@@ -30,7 +30,7 @@ impl Expansion<'_> {
     }
 
     /// The lines of a list. It names nothing on this machine: what is no address is relative to the list.
-    pub(super) fn list_at(&mut self, address: &str, read: Read) {
+    pub(super) fn list_at(&mut self, address: &str, read: ReadAt) {
         if !self.is_taken(address) {
             return;
         }

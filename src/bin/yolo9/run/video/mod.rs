@@ -75,11 +75,11 @@ impl VideoInput {
     /// Whether there is such a camera, where the system has files for them.
     fn check(&self) -> Result<(), String> {
         let Self::Camera(device) = self else { return Ok(()) };
-        let path = if device.starts_with('/') { device.clone() } else { format!("/dev/video{device}") };
-        if cfg!(target_os = "linux") && !Path::new(&path).exists() {
-            return Err(format!("there is no camera {path}; a number without a file of that name is taken for one"));
-        }
-        Ok(())
+        let is_path = device.starts_with('/');
+        let path = if is_path { device.clone() } else { format!("/dev/video{device}") };
+        let why = if is_path { "" } else { "; a number without a file of that name is taken for a camera" };
+        let is_missing = cfg!(target_os = "linux") && !Path::new(&path).exists();
+        if is_missing { Err(format!("there is no camera {path}{why}")) } else { Ok(()) }
     }
 
     /// What the annotated video is called.
@@ -173,6 +173,9 @@ fn tool(name: &str) -> Command {
 /// Why `ffmpeg` cannot be started.
 fn not_started(error: &std::io::Error) -> String {
     match error.kind() {
+        std::io::ErrorKind::NotFound if std::env::var_os(FFMPEG).is_some() => {
+            format!("videos need ffmpeg, and there is no program at the path that {FFMPEG} gives")
+        }
         std::io::ErrorKind::NotFound => format!(
             "videos need ffmpeg, which was not found; install it (apt install ffmpeg, brew install ffmpeg), or give its \
              path in {FFMPEG}"

@@ -46,14 +46,14 @@ const MAX_LINE: u64 = 64;
 const GLANCE: Duration = Duration::from_millis(50);
 
 /// A frame; nothing after the last one.
-type Frame = Result<Option<RgbImage>, String>;
+type NextFrame = Result<Option<RgbImage>, String>;
 
 /// An `ffmpeg` that decodes.
 #[derive(Debug)]
 pub(crate) struct VideoReader {
     process: Process,
     /// Read on a thread of its own, since a stalled source must not keep us from stopping.
-    frames: Receiver<Frame>,
+    frames: Receiver<NextFrame>,
     complaints: Option<JoinHandle<VecDeque<String>>>,
     about: About,
     number: u64,
@@ -169,7 +169,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn next(&mut self) -> Frame {
+    fn next(&mut self) -> NextFrame {
         let Some((width, height)) = self.header()? else { return Ok(None) };
         let pixels = u64::from(width) * u64::from(height);
         if pixels > self.limits.max_pixels || 3 * pixels > self.limits.max_bytes / AT_ONCE {
