@@ -233,15 +233,4 @@ mod tests {
             assert_eq!((count(Form::Training), count(Form::Fused)), (training, fused), "{size}");
         }
     }
-
-    #[test]
-    fn dysample_costs_a_small_convolution() {
-        let [nearest, dysample] = ["yolov9-c", "yolov9-c-dysample"].map(|name| {
-            let architecture = architecture(name);
-            [Form::Training, Form::Deployed].map(|form| architecture.cost(Size::square(640), form).unwrap())
-        });
-        for (nearest, dysample) in nearest.iter().zip(dysample) {
-            assert_eq!(dysample.parameters - nearest.parameters, 16_416);
-        }
-    }
 }

@@ -311,11 +311,6 @@ mod tests {
                 "layer 3 (ADown), line 9: from -9 means layer -6; only layers 0 to 2 come before",
             ),
             Case(
-                "[[-1, 6], 1, Concat, [1]]",
-                "[[-1, 77], 1, Concat, [1]]",
-                "layer 11 (Concat), line 19: from 77 means layer 77; only layers 0 to 10 come before",
-            ),
-            Case(
                 "[-1, 1, Conv, [64, 3, 2]]",
                 "[-1, 1, Conv, [0, 3, 2]]",
                 "layer 0 (Conv), line 6: argument 1 (output channels): expected a whole number of 1 to 65536, found `0`",

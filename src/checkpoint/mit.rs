@@ -134,63 +134,16 @@ mod tests {
     use super::*;
     use crate::checkpoint::{Dtype, tensor::Storage};
 
-    fn tensor(shape: &[usize]) -> StoredTensor {
-        let length = shape.iter().product::<usize>() * 4;
-        let storage = Storage { start: 0, length, crc32: None };
-        let strides = StoredTensor::contiguous_strides(shape);
-        StoredTensor::new(Dtype::F32, shape.to_vec(), strides, 0, storage).unwrap()
-    }
-
-    fn renamed(names: &[(&str, &[usize])]) -> Vec<(String, Vec<usize>)> {
-        let tensors = names.iter().map(|(name, shape)| ((*name).to_owned(), tensor(shape))).collect();
-        let renamed = with_official_names(tensors);
-        renamed.into_iter().map(|(name, tensor)| (name, tensor.shape().to_vec())).collect()
-    }
-
     #[test]
-    fn names_within_blocks_become_official() {
-        struct Case(&'static str, &'static str);
-        for Case(mit, official) in [
-            Case("conv.weight", "conv.weight"),
-            Case("bn.bias", "bn.bias"),
-            Case("conv.conv.weight", "cv1.conv.weight"),
-            Case("conv.bn.bias", "cv1.bn.bias"),
-            Case("conv.bias", "conv.bias"),
-            Case("conv2.0.bottleneck.1.conv1.conv2.conv.weight", "cv2.0.m.1.cv1.conv2.conv.weight"),
-            Case("conv3.0.bottleneck.0.conv2.bn.weight", "cv3.0.m.0.cv2.bn.weight"),
-            Case("conv5.conv.weight", "cv5.conv.weight"),
-        ] {
-            assert_eq!(block(mit), official);
-        }
-    }
-
-    #[test]
-    fn heads_move_to_the_end() {
-        let one = renamed(&[
-            ("0.conv.weight", &[8, 3, 3, 3]),
-            ("1.heads.0.anchor_conv.0.conv.weight", &[4, 8, 3, 3]),
-            ("1.heads.0.class_conv.2.bias", &[2]),
-            ("1.heads.0.anc2vec.anc2vec.weight", &[1, 16, 1, 1, 1]),
-            ("1.heads.1.anc2vec.anc2vec.weight", &[1, 16, 1, 1, 1]),
-        ]);
-        let names: Vec<&str> = one.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["model.0.conv.weight", "model.1.cv2.0.0.conv.weight", "model.1.cv3.0.2.bias", "model.1.dfl.conv.weight"]
-        );
-        assert_eq!(one[3].1, [1, 16, 1, 1]);
-
-        // As in v9-c: the auxiliary branch begins at the image.
-        let two = renamed(&[
-            ("model.0.conv.weight", &[8, 3, 3, 3]),
-            ("model.1.heads.0.anchor_conv.2.bias", &[64]),
-            ("model.2.conv.weight", &[8, 3, 3, 3]),
-            ("model.3.heads.0.anchor_conv.2.bias", &[64]),
-        ]);
-        let names: Vec<&str> = two.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["model.1.conv.weight", "model.2.conv.weight", "model.3.cv2.0.2.bias", "model.3.cv4.0.2.bias"]
-        );
+    fn of_the_constants_of_each_level_one_is_kept() {
+        let constants = |level: usize| {
+            let storage = Storage { start: 0, length: 64, crc32: None };
+            let strides = StoredTensor::contiguous_strides(&[1, 16, 1, 1, 1]);
+            let tensor = StoredTensor::new(Dtype::F32, vec![1, 16, 1, 1, 1], strides, 0, storage).unwrap();
+            (format!("0.heads.{level}.anc2vec.anc2vec.weight"), tensor)
+        };
+        let renamed = with_official_names([0, 1, 2].map(constants).into());
+        let found: Vec<_> = renamed.iter().map(|(name, tensor)| (name.as_str(), tensor.shape())).collect();
+        assert_eq!(found, [("model.0.dfl.conv.weight", &[1, 16, 1, 1][..])]);
     }
 }

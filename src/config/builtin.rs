@@ -64,10 +64,4 @@ mod tests {
             assert_eq!((before.module, after.module), (ModuleKind::Upsample, ModuleKind::DySample));
         }
     }
-
-    #[test]
-    fn a_misspelt_name_finds_the_nearest() {
-        let error = find("yolov9-c-dysampl").unwrap_err().to_string();
-        assert!(error.ends_with("did you mean `yolov9-c-dysample`?"), "{error}");
-    }
 }

@@ -123,24 +123,3 @@ fn low_resolution_bias(definition: &Definition, bias: &[f32]) -> Vec<f32> {
     };
     bias.iter().flat_map(|value| std::iter::repeat_n(*value, copies)).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn init_pos_lists_columns_before_rows() {
-        let definition = Definition::new(2, 2, DySampleStyle::Lp, 1, false).unwrap();
-        assert_eq!(init_pos(&definition), [-0.25, 0.25, -0.25, 0.25, -0.25, -0.25, 0.25, 0.25]);
-    }
-
-    #[test]
-    fn pl_weights_read_the_channels_that_the_shuffle_would_move() {
-        let definition = Definition::new(8, 2, DySampleStyle::Pl, 1, false).unwrap();
-        let parameters = OffsetParameters { weight: vec![4.0, 8.0, 12.0, 16.0], bias: vec![4.0, 8.0], scope: None };
-        let OffsetKernels::Static { weight, bias } = offset_kernels(&definition, &parameters) else { panic!() };
-        // Output channel 1 is x at row 0, column 1: it sees channel 1 of each of the two blocks of four.
-        assert_eq!(weight[8..16], [0.0, 1.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0]);
-        assert_eq!(bias, [0.75, 1.25, 0.75, 1.25, 1.75, 1.75, 2.25, 2.25]);
-    }
-}

@@ -76,13 +76,13 @@ pub fn ap_differences(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{BoxXywh, EvalImage, GroundTruth, Prediction};
+    use crate::evaluate::EvalImage;
+    use crate::evaluate::tests::{found, truth};
 
     fn evaluation(right: impl Fn(usize) -> bool) -> CocoEvaluation {
-        let bbox = |x: f64| BoxXywh { x, y: 0.0, width: 50.0, height: 50.0 };
         let eval_image = |n: usize| EvalImage {
-            ground_truths: vec![GroundTruth { bbox: bbox(0.0), class: 0, area: 2500.0, crowd: false }],
-            predictions: vec![Prediction { bbox: bbox(if right(n) { 0.0 } else { 200.0 }), class: 0, score: 0.5 }],
+            ground_truths: vec![truth(0.0, 0)],
+            predictions: vec![found(if right(n) { 0.0 } else { 200.0 }, 0, 0.5)],
         };
         CocoEvaluation::new(&(0..40).map(eval_image).collect::<Vec<_>>(), 1)
     }
@@ -91,10 +91,10 @@ mod tests {
     fn a_model_differs_from_itself_by_nothing() {
         let model = evaluation(|n| n % 3 > 0);
         let differences = ap_differences(&model, &model, 40, 200, 1);
-        let [all, small, medium, _] = differences.by_area;
+        let [all, small, _, large] = differences.by_area;
         assert_eq!((differences.ap50, differences.classes), (all, vec![all]));
         assert_eq!((all.value, all.interval, all.is_clear()), (0.0, Some([0.0, 0.0]), false));
-        assert!(small.value.is_nan() && medium.value == 0.0);
+        assert!(small.value.is_nan() && large.value == 0.0);
     }
 
     #[test]

@@ -88,21 +88,14 @@ fn lies_in_crowd(image: &EvalImage, found: &Prediction) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::{BoxXywh, GroundTruth};
-
-    fn truth(x: f64, class: usize, crowd: bool) -> GroundTruth {
-        let bbox = BoxXywh { x, y: 0.0, width: 100.0, height: 100.0 };
-        GroundTruth { bbox, class, area: 1e4, crowd }
-    }
-
-    fn found(x: f64, class: usize, score: f64) -> Prediction {
-        Prediction { bbox: BoxXywh { x, y: 0.0, width: 100.0, height: 100.0 }, class, score }
-    }
+    use crate::evaluate::GroundTruth;
+    use crate::evaluate::tests::{found, truth};
 
     #[test]
     fn a_label_is_found_once_and_crowds_do_not_count() {
+        let crowd = GroundTruth { crowd: true, ..truth(500.0, 0) };
         let image = EvalImage {
-            ground_truths: vec![truth(0.0, 0, false), truth(200.0, 1, false), truth(500.0, 0, true)],
+            ground_truths: vec![truth(0.0, 0), truth(200.0, 1), crowd],
             predictions: vec![
                 found(5.0, 0, 0.6),
                 found(0.0, 0, 0.9),

@@ -69,7 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::evaluate::BoxXywh;
+    use crate::evaluate::tests::{found, truth};
 
     #[test]
     fn interpolation_is_that_of_numpy() {
@@ -84,14 +84,11 @@ mod tests {
     proptest! {
         /// Against the definition: all pairs sorted.
         #[test]
-        fn pairs_are_those_of_the_sorted_table(found in prop::collection::vec(0u8..12, 0..12), there in prop::collection::vec(0u8..12, 0..12)) {
-            let bbox = |x: &u8| BoxXywh { x: f64::from(*x), y: 0.0, width: 10.0, height: 10.0 };
-            let found: Vec<Prediction> =
-                found.iter().map(|x| Prediction { bbox: bbox(x), class: 0, score: 0.5 }).collect();
-            let ground_truths: Vec<GroundTruth> =
-                there.iter().map(|x| GroundTruth { bbox: bbox(x), class: 0, area: 100.0, crowd: false }).collect();
+        fn pairs_are_those_of_the_sorted_table(seen in prop::collection::vec(0u8..12, 0..12), there in prop::collection::vec(0u8..12, 0..12)) {
+            let predictions: Vec<Prediction> = seen.iter().map(|x| found(10.0 * f64::from(*x), 0, 0.5)).collect();
+            let ground_truths: Vec<GroundTruth> = there.iter().map(|x| truth(10.0 * f64::from(*x), 0)).collect();
             let mut all: Vec<(f64, usize, usize)> = Vec::new();
-            for (f, prediction) in found.iter().enumerate() {
+            for (f, prediction) in predictions.iter().enumerate() {
                 let overlaps = ground_truths.iter().enumerate().map(|(t, truth)| (prediction.bbox.iou(&truth.bbox), f, t));
                 all.extend(overlaps.filter(|(overlap, ..)| *overlap > 0.45));
             }
@@ -102,15 +99,12 @@ mod tests {
                     expected.push((f, t));
                 }
             }
-            prop_assert_eq!(pairs(&found.iter().collect::<Vec<_>>(), &ground_truths, 0.45), expected);
+            prop_assert_eq!(pairs(&predictions.iter().collect::<Vec<_>>(), &ground_truths, 0.45), expected);
         }
     }
 
     #[test]
     fn every_label_and_detection_is_counted_once() {
-        let bbox = |x: f64| BoxXywh { x, y: 0.0, width: 10.0, height: 10.0 };
-        let truth = |x, class| GroundTruth { bbox: bbox(x), class, area: 100.0, crowd: false };
-        let found = |x, class, score| Prediction { bbox: bbox(x), class, score };
         let eval_image = EvalImage {
             ground_truths: vec![truth(0.0, 0), truth(100.0, 1), truth(200.0, 1)],
             predictions: vec![found(0.0, 0, 0.9), found(1.0, 0, 0.8), found(100.0, 0, 0.7), found(200.0, 1, 0.1)],

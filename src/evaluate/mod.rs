@@ -111,3 +111,22 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
     sum / count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    //! Squares of 100 pixels side by side, for the tests of all metrics.
+
+    use super::*;
+
+    fn square(x: f64) -> BoxXywh {
+        BoxXywh { x, y: 0.0, width: 100.0, height: 100.0 }
+    }
+
+    pub(super) fn truth(x: f64, class: usize) -> GroundTruth {
+        GroundTruth { bbox: square(x), class, area: 1e4, crowd: false }
+    }
+
+    pub(super) fn found(x: f64, class: usize, score: f64) -> Prediction {
+        Prediction { bbox: square(x), class, score }
+    }
+}

@@ -102,15 +102,6 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_pixel_is_the_mean_of_what_it_covers() {
-        let image = RgbImage::from_fn(3, 1, |x, _| image::Rgb([[0, 60, 240][x as usize]; 3]));
-        // 1.5 positions each: (0 + 60 / 2) / 1.5 and (60 / 2 + 240) / 1.5.
-        let half = resize_area(&image, Size::new(2, 1));
-        assert_eq!([half.get_pixel(0, 0)[0], half.get_pixel(1, 0)[0]], [20, 180]);
-        assert_eq!(resize_area(&image, Size::new(1, 1)).get_pixel(0, 0)[0], 100);
-    }
-
     proptest! {
         #[test]
         fn shares_of_an_output_are_one(from in 1usize..3000, part in 0.0f64..1.0) {

@@ -343,11 +343,8 @@ mod tests {
         assert!(Device::KINDS.iter().all(|device| device.check(Precision::F32).is_ok()));
         assert!(Device::OpenVino(OpenVinoPart::Npu).check(Precision::F32).is_err());
         assert!(Device::Cuda(0).check(Precision::F16).is_ok() && Device::Cpu.check(Precision::Int8).is_ok());
-        let said = |device: Device, precision| device.check(precision).unwrap_err().to_string();
-        assert!(
-            said(Device::Cpu, Precision::Bf16).starts_with("it cannot compute in bf16: ONNX Runtime's own kernels")
-        );
-        assert!(said(Device::Xnnpack, Precision::F16).contains("its execution provider has it not"));
+        let said = Device::Xnnpack.check(Precision::F16).unwrap_err().to_string();
+        assert!(said.contains("its execution provider has it not"), "{said}");
         let bf16 = Device::OpenVino(OpenVinoPart::Cpu).check(Precision::Bf16);
         assert_eq!(bf16.is_ok(), processor::has_bf16());
     }

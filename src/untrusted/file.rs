@@ -245,17 +245,6 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn pipes_and_devices_are_refused_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let pipe = dir.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null")] {
-            assert_eq!(read(path, FileKind::Image).unwrap_err().to_string(), "not a regular file");
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
     fn failures_of_the_system_are_told_from_those_of_a_file() {
         assert!(is_passing(&Error::from_raw_os_error(libc::EMFILE)));
         assert!(is_passing(&Error::from_raw_os_error(libc::EIO)));

@@ -156,6 +156,11 @@ fn links_are_not_followed_out_of_the_folder() {
     std::fs::create_dir(place.path("pipe")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(place.path("pipe/.journal.jsonl")).status().unwrap().success());
     assert_eq!(place.run(&run("pipe")).status.code(), Some(1));
+    // Nor is a link or a pipe read as the journal of a shard.
+    for folder in ["journal", "pipe"] {
+        let output = place.run(&format!("merge {folder} --out all"));
+        assert!(stderr(&output).contains("it is a link, has a second name, or is no"), "{}", stderr(&output));
+    }
 }
 
 /// Nor does a file take the place of a pipe or a device.

@@ -240,15 +240,7 @@ mod tests {
         let truth = &dataset.images[0].ground_truths(Size::new(100, 50))[1];
         assert_eq!((truth.class, truth.bbox.x, truth.bbox.width, truth.area), (1, 0.0, 50.0, 2500.0));
         assert_eq!(open(&data, "test", &mut Wrong::Refuse).unwrap().images.len(), 1);
-        assert!(
-            open(&data, "train", &mut Wrong::Refuse)
-                .unwrap_err()
-                .to_string()
-                .contains("no split `train`; there is val, test")
-        );
         write("set/labels/2.txt", "0 0.5 0.5 0.5 0.5\n7 0 0 0 0");
-        let error = open(&data, "val", &mut Wrong::Refuse).unwrap_err().to_string();
-        assert!(error.contains("2.txt: line 2: there is no class 7"), "{error}");
         let mut problems = Vec::new();
         let dataset = open(&data, "val", &mut Wrong::Collect(&mut problems)).unwrap();
         assert_eq!((dataset.images.len(), dataset.labels(), problems.len()), (2, 1, 2));

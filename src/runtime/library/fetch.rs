@@ -177,16 +177,12 @@ mod tests {
         zip.finish().unwrap();
         let build = Build {
             platform: ("", "", "any"),
-            sha256: leak(&Sha256::digest(std::fs::read(&path).unwrap())),
+            sha256: hexadecimal(&Sha256::digest(std::fs::read(&path).unwrap())).leak(),
             megabytes: 0,
-            library_sha256: leak(&Sha256::digest(b"main")),
+            library_sha256: hexadecimal(&Sha256::digest(b"main")).leak(),
             files: &[("libother.so", 5), ("libmain.so", 4)],
         };
         (path, build)
-    }
-
-    fn leak(hash: &[u8]) -> &'static str {
-        hexadecimal(hash).leak()
     }
 
     #[test]

@@ -41,21 +41,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn damaged_libraries_are_not_mapped() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lib.so");
-        struct Case(Vec<u8>, &'static str);
-        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        for Case(bytes, message) in [
-            Case(Vec::new(), "not a shared library"),
-            Case(b"just text".to_vec(), "not a shared library"),
-            Case(own[..own.len() / 2].to_vec(), "truncated"),
-        ] {
-            std::fs::write(&path, bytes).unwrap();
-            let reason = check(&path).unwrap_err();
-            assert!(reason.contains(message), "{reason}");
-        }
-        assert!(check(dir.path()).unwrap_err().contains("not a regular file"));
-        assert_eq!(check(&std::env::current_exe().unwrap()), Ok(()));
+    fn truncated_libraries_are_not_mapped() {
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(check(&own), Ok(()));
+        let bytes = std::fs::read(own).unwrap();
+        let half = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(half.path(), &bytes[..bytes.len() / 2]).unwrap();
+        let reason = check(half.path()).unwrap_err();
+        assert!(reason.contains("truncated"), "{reason}");
     }
 }

@@ -71,30 +71,16 @@ fn backward<T: Real>((shape, kernel): &(Shape, usize), gradient: FlexTensor, _: 
 
 #[cfg(test)]
 mod tests {
-    use burn_tensor::{DType, Device, TensorData};
-
+    use super::super::tests::{assert_same, random};
     use super::*;
 
     #[test]
     fn results_and_gradients_are_those_of_burn() {
-        let numbers = |tensor: &Tensor<4>| tensor.to_data_as::<f64>().try_into_vec::<f64>().unwrap();
-        let mut random = fastrand::Rng::with_seed(1);
-        let mut leaf = |shape: [usize; 4]| {
-            let values: Vec<f64> = (0..shape.iter().product()).map(|_| random.f64()).collect();
-            Tensor::<4>::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64))
-                .require_grad()
-        };
         for kernel in [2, 3] {
-            let x = leaf([2, 3, 9, 21]);
+            let x = random([2, 3, 9, 21], 1);
             let theirs = avg_pool2d(x.clone(), AvgPoolOptions::new([kernel; 2]).with_stride([1; 2]));
             let ours = average_pool(x.clone(), kernel, 1);
-            let dy = leaf(ours.dims()).detach();
-            let gradient = |y: Tensor<4>| x.grad_remove(&mut (y * dy.clone()).sum().backward()).unwrap();
-            let pairs = [(numbers(&ours), numbers(&theirs)), (numbers(&gradient(ours)), numbers(&gradient(theirs)))];
-            for (ours, theirs) in pairs {
-                assert_eq!(ours.len(), theirs.len());
-                assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-12));
-            }
+            assert_same(&format!("{kernel}x{kernel}"), ours, theirs, &[&x]);
         }
     }
 }

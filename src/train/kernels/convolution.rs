@@ -233,27 +233,9 @@ fn weight_gradient<T: Real>(padded: &[T], (source, taps): (&[T], &[usize]), dw: 
 
 #[cfg(test)]
 mod tests {
-    use burn_tensor::{DType, Device, TensorData};
-
+    use super::super::tests::{assert_same, random};
     use super::*;
     use crate::config::Activation;
-
-    fn random<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let values: Vec<f64> = (0..shape.iter().product()).map(|_| random.f64() - 0.5).collect();
-        Tensor::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64)).require_grad()
-    }
-
-    fn numbers<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
-        tensor.to_data_as::<f64>().try_into_vec::<f64>().unwrap()
-    }
-
-    fn same<const D: usize>(what: &str, ours: &Tensor<D>, theirs: &Tensor<D>) {
-        assert_eq!(ours.dims(), theirs.dims(), "{what}");
-        for (a, b) in numbers(ours).iter().zip(numbers(theirs)) {
-            assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{what}: {a} and {b}");
-        }
-    }
 
     /// Kernel, stride, padding, dilation and groups, on maps smaller than a tile, and not multiples of one.
     #[test]
@@ -288,15 +270,7 @@ mod tests {
                 let options = ConvOptions::new([stride; 2], [padding; 2], [dilation; 2], groups);
                 let theirs = conv2d(x.clone(), weight.clone(), None, options);
                 let name = format!("{kernel}x{kernel}, {stride}, {padding}, {dilation}, {groups} on {height}x{width}");
-                same(&name, &ours, &theirs);
-                let dy = random(ours.dims(), 3).detach();
-                let gradients = |y: Tensor<4>| {
-                    let mut gradients = (y * dy.clone()).sum().backward();
-                    [&x, &weight].map(|leaf| leaf.grad_remove(&mut gradients).unwrap())
-                };
-                let ([dx, dw], [their_dx, their_dw]) = (gradients(ours), gradients(theirs));
-                same(&format!("{name}: input"), &dx, &their_dx);
-                same(&format!("{name}: weights"), &dw, &their_dw);
+                assert_same(&name, ours, theirs, &[&x, &weight]);
             }
         }
     }

@@ -120,3 +120,35 @@ fn into_vec<T: Real>(tensor: FlexTensor) -> Vec<T> {
 fn is_double(tensor: &FlexTensor) -> bool {
     tensor.dtype() == DType::F64
 }
+
+#[cfg(test)]
+mod tests {
+    //! Operations of ours beside burn's.
+
+    use burn_tensor::{DType, Device, Tensor, TensorData};
+
+    /// Numbers of -0.5 to 0.5 whose gradient is recorded.
+    pub(super) fn random(shape: [usize; 4], seed: u64) -> Tensor<4> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let values: Vec<f64> = (0..shape.iter().product()).map(|_| random.f64() - 0.5).collect();
+        Tensor::from_data(TensorData::new(values, shape), (&Device::flex().autodiff(), DType::F64)).require_grad()
+    }
+
+    /// Results are the same, and so are gradients of `leaves`.
+    pub(super) fn assert_same(name: &str, ours: Tensor<4>, theirs: Tensor<4>, leaves: &[&Tensor<4>]) {
+        let dy = random(ours.dims(), 3).detach();
+        let all = |y: Tensor<4>| -> Vec<Tensor<4>> {
+            let mut gradients = (y.clone() * dy.clone()).sum().backward();
+            let of_leaves = leaves.iter().map(|leaf| leaf.grad_remove(&mut gradients).unwrap());
+            std::iter::once(y).chain(of_leaves).collect()
+        };
+        for (number, (ours, theirs)) in all(ours).iter().zip(all(theirs)).enumerate() {
+            let what = if number == 0 { "result".to_owned() } else { format!("gradient {number}") };
+            assert_eq!(ours.dims(), theirs.dims(), "{name}: {what}");
+            let numbers = |tensor: &Tensor<4>| tensor.to_data_as::<f64>().try_into_vec::<f64>().unwrap();
+            for (a, b) in numbers(ours).iter().zip(numbers(&theirs)) {
+                assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{name}: {what}: {a} and {b}");
+            }
+        }
+    }
+}

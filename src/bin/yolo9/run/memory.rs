@@ -129,15 +129,11 @@ mod tests {
     #[test]
     fn no_more_is_in_use_than_there_is_and_all_get_theirs() {
         let memory = Arc::new(Memory::new(100));
-        let in_use = Arc::new(AtomicU64::new(0));
-        let most = Arc::new(AtomicU64::new(0));
+        let (in_use, most) = (&AtomicU64::new(0), &AtomicU64::new(0));
         let turns: Vec<Turn> = (0..60).map(|_| memory.turn()).collect();
-        let threads: Vec<_> = turns
-            .into_iter()
-            .enumerate()
-            .map(|(n, turn)| {
-                let (in_use, most) = (Arc::clone(&in_use), Arc::clone(&most));
-                std::thread::spawn(move || {
+        std::thread::scope(|scope| {
+            for (n, turn) in turns.into_iter().enumerate() {
+                scope.spawn(move || {
                     if n % 7 == 3 {
                         return drop(turn);
                     }
@@ -147,10 +143,9 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(1));
                     in_use.fetch_sub(bytes, SeqCst);
                     drop(held);
-                })
-            })
-            .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+                });
+            }
+        });
         assert!((60..=100).contains(&most.load(SeqCst)), "{most:?}");
     }
 

@@ -298,8 +298,6 @@ mod tests {
         let dir = tree(&["10.png", "b.JPG", "9.png", "notes.txt", "sub/c.webp", "out/a.png"]);
         assert_eq!(places(&run(dir.path(), &[""], false)), ["9.png", "10.png", "b.JPG"]);
         assert_eq!(places(&run(dir.path(), &[""], true)), ["9.png", "10.png", "b.JPG", "sub/c.webp"]);
-        let missing = run(dir.path(), &["none.jpg"], false);
-        assert_eq!(missing.failed.len(), 1);
     }
 
     #[test]
@@ -315,8 +313,6 @@ mod tests {
         ] {
             assert_eq!(places(&run(dir.path(), &[pattern], false)), expected, "{pattern}");
         }
-        let none = run(dir.path(), &["*.webp"], false);
-        assert_eq!(none.failed[0].1, "no image or video matches this pattern");
         let wrong = run(dir.path(), &["a[.jpg"], false);
         assert!(wrong.failed[0].1.contains("not a pattern"), "{:?}", wrong.failed);
         // A file of that very name is no pattern.

@@ -63,7 +63,5 @@ mod tests {
                 matches!(told_apart(list.into()), Ok(Input::Lines(lines)) if lines[0].ends_with(list.lines().next().unwrap()))
             );
         }
-        assert!(matches!(told_apart(yolo9::embedded::SAMPLE_IMAGE.to_vec()), Ok(Input::Image(_))));
-        assert!(told_apart(vec![0, 1, 2]).is_err() && told_apart(Vec::new()).is_err());
     }
 }
