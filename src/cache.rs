@@ -16,17 +16,14 @@ pub fn cache_folder() -> Result<PathBuf, NoCacheFolder> {
         return Ok(folder.into());
     }
     use etcetera::BaseStrategy;
-    let strategy = etcetera::choose_base_strategy().map_err(|error| NoCacheFolder { reason: error.to_string() })?;
+    let strategy = etcetera::choose_base_strategy().map_err(|error| NoCacheFolder(error.to_string()))?;
     Ok(strategy.cache_dir().join("yolo9"))
 }
 
 /// Nobody says where fetched files may go.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no cache folder: no home folder ({reason}); name one with YOLO9_CACHE")]
-pub struct NoCacheFolder {
-    /// The operating system's reason.
-    pub reason: String,
-}
+#[error("there is no cache folder: no home folder ({0}); name one with YOLO9_CACHE")]
+pub struct NoCacheFolder(String);
 
 /// Whether `YOLO9_OFFLINE` forbids fetching.
 #[must_use]

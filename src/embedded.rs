@@ -17,7 +17,8 @@ pub struct EmbeddedModel {
     pub bytes: &'static [u8],
 }
 
-const MODELS: &[EmbeddedModel] = &[
+/// All models inside the program; the first one is the default.
+pub static MODELS: &[EmbeddedModel] = &[
     EmbeddedModel {
         name: "codes-dysample",
         detects: "QR codes, barcodes and other codes",
@@ -40,12 +41,6 @@ pub const SAMPLE_IMAGE: &[u8] = include_bytes!("../models/sample-parcels.jpg");
 
 /// How many objects the default model finds on the sample image with default settings.
 pub const SAMPLE_DETECTIONS: usize = 23;
-
-/// All models inside the program; the first one is the default.
-#[must_use]
-pub fn models() -> &'static [EmbeddedModel] {
-    MODELS
-}
 
 impl EmbeddedModel {
     /// Reads the model.

@@ -14,13 +14,14 @@ const MAX_CHANNELS: usize = 1 << 20;
 const MAX_PARAMETERS: u64 = 1 << 28;
 
 pub(super) struct Builder {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     values: usize,
     /// Weights of all convolutions so far.
     parameters: u64,
-    layer: usize,
+    /// The layer whose steps are collected.
+    pub(super) layer: usize,
     /// Activation of blocks that do not say otherwise.
-    activation: Activation,
+    pub(super) activation: Activation,
 }
 
 /// `ceil(x / divisor) * divisor`: up, not to the nearest.
@@ -31,18 +32,6 @@ pub(super) fn make_divisible(x: f64, divisor: usize) -> usize {
 impl Builder {
     pub(super) fn new(activation: Activation) -> Self {
         Self { steps: Vec::new(), values: 1, parameters: 0, layer: 0, activation }
-    }
-
-    pub(super) fn start_layer(&mut self, layer: usize) {
-        self.layer = layer;
-    }
-
-    pub(super) fn into_steps(self) -> Vec<Step> {
-        self.steps
-    }
-
-    pub(super) fn activation(&self) -> Activation {
-        self.activation
     }
 
     fn push(&mut self, operation: Operation, inputs: &[Value], channels: &[usize]) -> Built<Vec<Value>> {
@@ -111,7 +100,7 @@ impl Builder {
     }
 
     pub(super) fn split(&mut self, x: Value, sizes: &[usize]) -> Built<Vec<Value>> {
-        self.push(Operation::Split { sizes: sizes.to_vec() }, &[x], sizes)
+        self.push(Operation::Split(sizes.to_vec()), &[x], sizes)
     }
 
     /// Both halves of the channels.

@@ -63,10 +63,7 @@ impl Architecture {
     }
 
     /// The cost of each layer.
-    ///
-    /// # Errors
-    /// As [`Architecture::cost`].
-    pub fn layer_costs(&self, input: Size, form: Form) -> Result<Vec<Cost>, ArchitectureError> {
+    pub(super) fn layer_costs(&self, input: Size, form: Form) -> Result<Vec<Cost>, ArchitectureError> {
         let sizes = self.sizes(input)?;
         let area = |step: &Step| step.outputs.first().map_or(0, |value| sizes[value.id].area());
         let mut costs = vec![Cost::default(); self.layers.len()];
@@ -114,7 +111,7 @@ fn cost(step: &Step, area: u64, form: Form) -> Cost {
         // Not counted by the tool whose figures the papers give.
         Operation::AveragePool { .. }
         | Operation::MaxPool { .. }
-        | Operation::Split { .. }
+        | Operation::Split(_)
         | Operation::Concat
         | Operation::Add
         | Operation::FuseNearest => Cost::default(),

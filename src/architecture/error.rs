@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::config::LayerSpec;
+
 /// Why a configuration cannot be built.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -27,4 +29,10 @@ pub enum ArchitectureError {
         /// The last layer.
         found: String,
     },
+}
+
+impl ArchitectureError {
+    pub(super) fn of_layer(config: &str, layer: &LayerSpec, message: String) -> Self {
+        Self::Layer { config: config.into(), layer: layer.to_string(), message }
+    }
 }

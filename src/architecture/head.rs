@@ -111,7 +111,7 @@ pub(super) fn build(
 fn build_level(b: &mut Builder, x: Value, place: (&HeadBranch, usize), classes: usize) -> Built<HeadLevel> {
     let (HeadBranch { widths, box_path, class_path, .. }, level) = place;
     let (boxes, cls) = (at(box_path, &level.to_string()), at(class_path, &level.to_string()));
-    let activation = b.activation();
+    let activation = b.activation;
     let grouped = |y: Value, part: &str, output: usize, kernel: usize| {
         Convolution::same(y, at(&boxes, part), output, kernel, 1).grouped(widths.box_groups)
     };

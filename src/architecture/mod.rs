@@ -75,10 +75,7 @@ impl Architecture {
 
     /// As [`Architecture::new`], with hidden widths for the first branches of the head. Released checkpoints differ in
     /// them from what the official formula gives, so they are taken from the weights' shapes.
-    ///
-    /// # Errors
-    /// As [`Architecture::new`].
-    pub fn with_head_widths(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Self, ArchitectureError> {
+    pub(crate) fn with_head_widths(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Self, ArchitectureError> {
         let mut architecture = resolve::resolve(config, widths)?;
         architecture.measure_strides()?;
         architecture.mark_main();

@@ -119,11 +119,8 @@ pub enum Operation {
         /// Padding on all sides.
         padding: usize,
     },
-    /// Channels divided into consecutive parts, one output each.
-    Split {
-        /// Channels of each part.
-        sizes: Vec<usize>,
-    },
+    /// Channels divided into consecutive parts of so many, one output each.
+    Split(Vec<usize>),
     /// Channels joined in order.
     Concat,
     /// Element-wise sum of two maps.
@@ -162,7 +159,7 @@ impl Operation {
             Operation::DySample(layer) => Some(Parametric::DySample(layer)),
             Operation::AveragePool { .. }
             | Operation::MaxPool { .. }
-            | Operation::Split { .. }
+            | Operation::Split(_)
             | Operation::Concat
             | Operation::Add
             | Operation::FuseNearest

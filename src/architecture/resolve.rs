@@ -19,11 +19,7 @@ pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Arc
     if let Some(early) = body.iter().find(|layer| layer.module.is_head()) {
         return Err(no_head(format!("{early} before {last}")));
     }
-    let failed = |layer: &LayerSpec, message: String| ArchitectureError::Layer {
-        config: config.name.clone(),
-        layer: layer.to_string(),
-        message,
-    };
+    let failed = |layer: &LayerSpec, message| ArchitectureError::of_layer(&config.name, layer, message);
     let mut resolver = Resolver { config, builder: Builder::new(config.activation), layers: Vec::new() };
     for layer in body {
         resolver.layer(layer).map_err(|message| failed(layer, message))?;
@@ -32,7 +28,7 @@ pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Arc
     Ok(Architecture {
         name: config.name.clone(),
         layers: resolver.layers,
-        steps: resolver.builder.into_steps(),
+        steps: resolver.builder.steps,
         head,
         input_channels: config.input_channels,
         main: Vec::new(),
@@ -47,7 +43,7 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn layer(&mut self, layer: &LayerSpec) -> Built<()> {
-        self.builder.start_layer(layer.index);
+        self.builder.layer = layer.index;
         let (inputs, outputs) = match layer.module {
             ModuleKind::CbFuse => self.cb_fuse(layer)?,
             ModuleKind::CbLinear => {
@@ -73,7 +69,7 @@ impl Resolver<'_> {
     }
 
     fn head(&mut self, layer: &LayerSpec, widths: &[HeadWidths]) -> Built<Head> {
-        self.builder.start_layer(layer.index);
+        self.builder.layer = layer.index;
         let inputs = self.maps(layer)?;
         Arguments::new(layer, 1)?.classes(0, self.config.classes)?;
         let head = head::build(&mut self.builder, &inputs, layer, self.config, widths)?;

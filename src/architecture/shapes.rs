@@ -17,12 +17,8 @@ pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size
     for step in &architecture.steps {
         let inputs: Vec<Size> = step.inputs.iter().map(|value: &Value| sizes[value.id]).collect();
         let output = output_size(&step.operation, &inputs).map_err(|message| {
-            let layer = &architecture.layers[step.layer].spec;
-            ArchitectureError::Layer {
-                config: architecture.name.clone(),
-                layer: layer.to_string(),
-                message: format!("{message} (for a {input} input)"),
-            }
+            let (name, layer) = (&architecture.name, &architecture.layers[step.layer].spec);
+            ArchitectureError::of_layer(name, layer, format!("{message} (for a {input} input)"))
         })?;
         sizes.resize(sizes.len() + step.outputs.len(), output);
     }
@@ -45,8 +41,8 @@ fn check_values(architecture: &Architecture, sizes: &[Size]) -> Result<(), Archi
         } else {
             continue;
         };
-        let layer = architecture.layers[step.layer].spec.to_string();
-        return Err(ArchitectureError::Layer { config: architecture.name.clone(), layer, message });
+        let layer = &architecture.layers[step.layer].spec;
+        return Err(ArchitectureError::of_layer(&architecture.name, layer, message));
     }
     Ok(())
 }
@@ -55,7 +51,7 @@ fn output_size(operation: &Operation, inputs: &[Size]) -> Result<Size, String> {
     let first = *inputs.first().ok_or("reads no input")?;
     match operation {
         Operation::Convolution(c) => window(first, c.dilation * (c.kernel - 1) + 1, c.stride, c.padding),
-        Operation::RepConvolution(_) | Operation::Split { .. } => Ok(first),
+        Operation::RepConvolution(_) | Operation::Split(_) => Ok(first),
         Operation::AveragePool { kernel, stride } => window(first, *kernel, *stride, 0),
         Operation::MaxPool { kernel, stride, padding } => window(first, *kernel, *stride, *padding),
         Operation::Concat | Operation::Add => match inputs.iter().find(|size| **size != first) {
@@ -96,11 +92,9 @@ impl Architecture {
                 let size = sizes[level.boxes.id];
                 level.stride = PROBE.height / size.height;
                 if size != Size::square(PROBE.height / level.stride.max(1)) {
-                    return Err(ArchitectureError::Layer {
-                        config: self.name.clone(),
-                        layer: self.layers[self.head.layer].spec.to_string(),
-                        message: format!("a level of {size} anchor points for a {PROBE} input has no whole stride"),
-                    });
+                    let message = format!("a level of {size} anchor points for a {PROBE} input has no whole stride");
+                    let layer = &self.layers[self.head.layer].spec;
+                    return Err(ArchitectureError::of_layer(&self.name, layer, message));
                 }
             }
         }
@@ -111,12 +105,12 @@ impl Architecture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ModelConfig, builtin_configs};
+    use crate::config::{BUILTIN_CONFIGS, ModelConfig};
 
     #[test]
     fn published_networks_are_far_below_the_limits() {
         let (mut steps, mut values, mut largest) = (0, 0, 0);
-        for config in builtin_configs() {
+        for config in BUILTIN_CONFIGS {
             let architecture = Architecture::new(&ModelConfig::builtin(config.name).unwrap()).unwrap();
             let sizes = sizes(&architecture, PROBE).unwrap();
             let maps = architecture.steps.iter().flat_map(|step| &step.outputs);

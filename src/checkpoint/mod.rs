@@ -60,10 +60,7 @@ pub enum ModuleAttributes {
         groups: usize,
     },
     /// The epsilon that the variance of a batch normalisation is increased by.
-    BatchNorm {
-        /// Epsilon.
-        eps: f64,
-    },
+    BatchNorm(f64),
     /// A block's activation; nothing when it is of a class that is not known.
     Activation(Option<Activation>),
 }
@@ -198,7 +195,7 @@ impl Checkpoint {
         how: impl FnOnce(&StoredTensor, &[u8]) -> Result<T, String>,
     ) -> Result<T, CheckpointError> {
         let tensor = self.contents.tensors.get(name).ok_or_else(|| self.failed(Problem::NoTensor(name.into())))?;
-        let read = self.storage(tensor.storage()).and_then(|storage| how(tensor, storage));
+        let read = self.storage(tensor.storage).and_then(|storage| how(tensor, storage));
         read.map_err(|reason| self.failed(Problem::Tensor { name: name.into(), reason }))
     }
 

@@ -140,7 +140,7 @@ fn attributes(arena: &Arena<'_>, id: Id, state: Id) -> Option<ModuleAttributes> 
             groups: arena.index(arena.entry(state, "groups")?)?,
         }),
         "torch.nn.modules.batchnorm.BatchNorm2d" => match arena.get(arena.entry(state, "eps")?) {
-            Node::Float(eps) => Some(ModuleAttributes::BatchNorm { eps: *eps }),
+            Node::Float(eps) => Some(ModuleAttributes::BatchNorm(*eps)),
             _ => None,
         },
         _ => None,
@@ -154,7 +154,7 @@ fn activation(arena: &Arena<'_>, id: Id) -> Option<Activation> {
         "torch.nn.modules.linear.Identity" => Some(Activation::Identity),
         "torch.nn.modules.activation.LeakyReLU" => {
             match arena.get(arena.entry(state_of(arena, id)?, "negative_slope")?) {
-                Node::Float(slope) => Some(Activation::LeakyRelu { slope: *slope as f32 }),
+                Node::Float(slope) => Some(Activation::LeakyRelu(*slope as f32)),
                 _ => None,
             }
         }

@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
 use super::tensor::{KINDS, Storage, StoredTensor};
-use crate::config::ConfigFormat;
+use crate::config::{Activation, ConfigFormat};
 
 use super::{Checkpoint, CheckpointError, Contents, Metadata, ModuleAttributes, Problem};
 
@@ -50,7 +50,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents, Problem> {
     let fields = parsed.metadata().clone().unwrap_or_default();
     let mut modules = if is_ours(&fields) { epsilons(&fields, &tensors)? } else { BTreeMap::new() };
     if let Some(text) = fields.get("activation").filter(|_| is_ours(&fields)) {
-        modules.insert(super::COMMON_ACTIVATION.into(), ModuleAttributes::Activation(text.parse().ok()));
+        modules.insert(super::COMMON_ACTIVATION.into(), ModuleAttributes::Activation(Activation::from_yaml(text)));
     }
     let (description, tensors, format) = if is_ours(&fields) {
         ("a yolo9 model (safetensors)".to_owned(), tensors, ConfigFormat::Official)
@@ -99,7 +99,7 @@ fn epsilons(
     let paths = tensors.keys().filter_map(|name| name.strip_suffix(".running_var"));
     let extra = paths.filter_map(|path| {
         let eps = *stated.get(path).or_else(|| stated.get("*"))?;
-        Some((path.to_owned(), ModuleAttributes::BatchNorm { eps }))
+        Some((path.to_owned(), ModuleAttributes::BatchNorm(eps)))
     });
     Ok(extra.collect())
 }
@@ -109,7 +109,7 @@ fn stated_epsilons(modules: &BTreeMap<String, ModuleAttributes>) -> BTreeMap<&st
     let all: Vec<(&str, f64)> = modules
         .iter()
         .filter_map(|(path, attributes)| match attributes {
-            ModuleAttributes::BatchNorm { eps } => Some((path.as_str(), *eps)),
+            ModuleAttributes::BatchNorm(eps) => Some((path.as_str(), *eps)),
             _ => None,
         })
         .collect();
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_activation_survives() {
-        let mut model = crate::embedded::models()[0].checkpoint().unwrap();
+        let mut model = crate::embedded::MODELS[0].checkpoint().unwrap();
         let relu = crate::config::Activation::Relu;
         model.contents.modules.insert("model.0.act".into(), ModuleAttributes::Activation(Some(relu)));
         model.contents.modules.remove("act");
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn damaged_files_are_refused() {
-        let good = crate::embedded::models()[0].checkpoint().unwrap().to_safetensors().unwrap();
+        let good = crate::embedded::MODELS[0].checkpoint().unwrap().to_safetensors().unwrap();
         let mut cases: Vec<Vec<u8>> = (1..50).map(|n| good[..good.len() * n / 50].to_vec()).collect();
         let mut wrong_offset = good.clone();
         let at = good.windows(14).position(|window| window == b"data_offsets\":").unwrap();

@@ -114,7 +114,8 @@ pub struct StoredTensor {
     strides: Vec<usize>,
     /// First element within the storage.
     offset: usize,
-    storage: Storage,
+    /// Where its numbers lie.
+    pub(super) storage: Storage,
 }
 
 impl StoredTensor {
@@ -162,11 +163,6 @@ impl StoredTensor {
     /// Bytes of all its numbers.
     pub(super) fn byte_length(&self) -> usize {
         self.shape.iter().product::<usize>() * self.dtype.size()
-    }
-
-    /// Where its numbers lie.
-    pub(super) fn storage(&self) -> Storage {
-        self.storage
     }
 
     /// The same numbers without a last axis of length 1.

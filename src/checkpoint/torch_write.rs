@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let original = crate::embedded::models()[0].checkpoint().unwrap();
+        let original = crate::embedded::MODELS[0].checkpoint().unwrap();
         let mut original = original;
         original.insert_i64("model.0.bn.num_batches_tracked", 12);
         let bytes = original.to_torch().unwrap();

@@ -24,22 +24,19 @@ macro_rules! builtin {
     };
 }
 
-const BUILTIN: &[BuiltinConfig] = builtin![
+/// All embedded configurations: YOLOv9 and GELAN in five sizes, each with two twins: `-dysample` has DySample at the second
+/// upsample of the neck, `-dysample-all` at every one that the main branch needs.
+pub static BUILTIN_CONFIGS: &[BuiltinConfig] = builtin![
     "yolov9-t", "yolov9-s", "yolov9-m", "yolov9-c", "yolov9-e", "gelan-t", "gelan-s", "gelan-m", "gelan-c", "gelan-e",
 ];
 
-/// All embedded configurations: YOLOv9 and GELAN in five sizes, each with two twins: `-dysample` has DySample at the second
-/// upsample of the neck, `-dysample-all` at every one that the main branch needs.
-#[must_use]
-pub fn builtin_configs() -> &'static [BuiltinConfig] {
-    BUILTIN
-}
-
 pub(super) fn find(name: &str) -> Result<&'static BuiltinConfig, ConfigError> {
     let plain = name.strip_suffix(".yaml").unwrap_or(name);
-    BUILTIN.iter().find(|config| config.name.eq_ignore_ascii_case(plain)).ok_or_else(|| ConfigError::UnknownBuiltin {
-        name: name.into(),
-        nearest: nearest_name(plain, BUILTIN.iter().map(|config| config.name)),
+    BUILTIN_CONFIGS.iter().find(|config| config.name.eq_ignore_ascii_case(plain)).ok_or_else(|| {
+        ConfigError::UnknownBuiltin {
+            name: name.into(),
+            nearest: nearest_name(plain, BUILTIN_CONFIGS.iter().map(|config| config.name)),
+        }
     })
 }
 
@@ -51,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_builtin_parses_and_its_twin_differs_in_one_row() {
-        for twin in BUILTIN.iter().filter(|config| config.name.ends_with("-dysample")) {
+        for twin in BUILTIN_CONFIGS.iter().filter(|config| config.name.ends_with("-dysample")) {
             let plain = ModelConfig::builtin(twin.name.trim_end_matches("-dysample")).unwrap();
             let twin = ModelConfig::builtin(twin.name).unwrap();
             let changed: Vec<_> = plain

@@ -29,11 +29,8 @@ impl DataConfig {
     /// [`ConfigError::Data`] when it names no images.
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let shown = path.display().to_string();
-        let text = read_text(path, FileKind::Config).map_err(|source| ConfigError::Read {
-            what: "data YAML",
-            path: shown.clone(),
-            source,
-        })?;
+        let unreadable = |source| ConfigError::Read { what: "data YAML", path: shown.clone(), source };
+        let text = read_text(path, FileKind::Config).map_err(unreadable)?;
         let failed = |message: String| ConfigError::Data { path: shown.clone(), message };
         let root = yaml::parse(text.trim_start_matches('\u{feff}')).map_err(failed)?;
         let class_names = names_of(&root).map_err(|message| ConfigError::Names { path: shown.clone(), message })?;

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::did_you_mean;
+
 /// Why a YAML model configuration was refused. Every message names the file or built-in configuration first.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -49,10 +51,7 @@ pub enum ConfigError {
         found: String,
     },
     /// A layer names a module that does not exist.
-    #[error(
-        "config {name}, line {line}: layer {layer}: unknown module `{module}`{}",
-        nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
-    )]
+    #[error("config {name}, line {line}: layer {layer}: unknown module `{module}`{}", did_you_mean(*nearest))]
     UnknownModule {
         /// The configuration.
         name: String,
@@ -66,10 +65,7 @@ pub enum ConfigError {
         nearest: Option<&'static str>,
     },
     /// No embedded configuration has this name, and no such file exists.
-    #[error(
-        "config {name}: neither a file nor a built-in configuration{}",
-        nearest.map(|n| format!("; did you mean `{n}`?")).unwrap_or_default()
-    )]
+    #[error("config {name}: neither a file nor a built-in configuration{}", did_you_mean(*nearest))]
     UnknownBuiltin {
         /// The name as given.
         name: String,

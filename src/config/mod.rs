@@ -18,11 +18,11 @@ mod write;
 mod yaml;
 
 pub use argument::Argument;
-pub use builtin::{BuiltinConfig, builtin_configs};
+pub use builtin::{BUILTIN_CONFIGS, BuiltinConfig};
 pub use data::DataConfig;
 pub use error::ConfigError;
 pub use format::ConfigFormat;
-pub use module::{ModuleKind, nearest_name};
+pub use module::{ModuleKind, did_you_mean, nearest_name};
 pub use names::{class_names_from_file, coco_categories, coco_names};
 pub use yaml::numbers_of_yaml;
 
@@ -42,11 +42,8 @@ pub enum Activation {
     Silu,
     /// `max(x, 0)`.
     Relu,
-    /// `x` for positive `x`, else `slope * x`.
-    LeakyRelu {
-        /// The factor for negative values.
-        slope: f32,
-    },
+    /// `x` for positive `x`, else this factor times `x`.
+    LeakyRelu(f32),
     /// No activation.
     Identity,
 }
@@ -56,7 +53,7 @@ impl fmt::Display for Activation {
         match self {
             Activation::Silu => f.write_str("SiLU"),
             Activation::Relu => f.write_str("ReLU"),
-            Activation::LeakyRelu { slope } => write!(f, "LeakyReLU({slope})"),
+            Activation::LeakyRelu(slope) => write!(f, "LeakyReLU({slope})"),
             Activation::Identity => f.write_str("Identity"),
         }
     }
@@ -67,7 +64,7 @@ impl Activation {
     #[must_use]
     pub fn to_yaml(self) -> String {
         match self {
-            Activation::LeakyRelu { .. } => format!("nn.{self}"),
+            Activation::LeakyRelu(_) => format!("nn.{self}"),
             _ => format!("nn.{self}()"),
         }
     }
@@ -163,11 +160,8 @@ impl ModelConfig {
     /// [`ConfigError::Read`] when the file cannot be read, otherwise as [`ModelConfig::from_yaml`].
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let bytes = read(path, FileKind::Config).map_err(|source| ConfigError::Read {
-            what: "config",
-            path: name.clone(),
-            source,
-        })?;
+        let unreadable = |source| ConfigError::Read { what: "config", path: name.clone(), source };
+        let bytes = read(path, FileKind::Config).map_err(unreadable)?;
         // The official loader drops undecodable bytes too: they occur in comments only.
         Self::from_yaml(&name, &String::from_utf8_lossy(&bytes))
     }

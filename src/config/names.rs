@@ -14,20 +14,14 @@ use crate::untrusted::{FileKind, read_text};
 /// ids have gaps.
 pub fn class_names_from_file(path: &Path) -> Result<Vec<String>, ConfigError> {
     let shown = path.display().to_string();
-    let text = read_text(path, FileKind::Config).map_err(|source| ConfigError::Read {
-        what: "names",
-        path: shown.clone(),
-        source,
-    })?;
+    let unreadable = |source| ConfigError::Read { what: "names", path: shown.clone(), source };
+    let text = read_text(path, FileKind::Config).map_err(unreadable)?;
     let text = text.trim_start_matches('\u{feff}');
     let is_yaml = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
     let names = if is_yaml { yaml::parse(text).and_then(|root| names_of(&root)) } else { Ok(lines()) };
-    match names {
-        Ok(names) if names.is_empty() => Err(ConfigError::Names { path: shown, message: "no names found".into() }),
-        Ok(names) => Ok(names),
-        Err(message) => Err(ConfigError::Names { path: shown, message }),
-    }
+    let names = names.and_then(|names| if names.is_empty() { Err("no names found".into()) } else { Ok(names) });
+    names.map_err(|message| ConfigError::Names { path: shown, message })
 }
 
 /// The names in a parsed data YAML.

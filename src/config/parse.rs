@@ -4,7 +4,10 @@ use serde_saphyr::Spanned;
 
 use super::document::{Document, argument};
 use super::yaml::{self, YamlNode};
-use super::{Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, mit, nearest_name};
+use super::{
+    Activation, Argument, ConfigError, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, did_you_mean, mit,
+    nearest_name,
+};
 use crate::untrusted::printable;
 
 const KEYS: &[&str] = &[
@@ -24,15 +27,6 @@ const KEYS: &[&str] = &[
 
 /// Keys that other tools write, without meaning for the network.
 const IGNORED: &[&str] = &["inplace", "yaml_file", "names", "task", "nm", "npr"];
-
-/// `nn.ReLU()`, `nn.LeakyReLU(0.1)` and so on. Parsed, never evaluated.
-impl std::str::FromStr for Activation {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        parse_activation(text).ok_or(())
-    }
-}
 
 pub(super) fn parse(name: &str, text: &str) -> Result<ModelConfig, ConfigError> {
     let root = yaml::parse(text).map_err(|message| ConfigError::Syntax { name: name.into(), message })?;
@@ -76,8 +70,7 @@ impl Document<'_> {
             if KEYS.contains(&key.as_str()) || IGNORED.contains(&key.as_str()) {
                 continue;
             }
-            let hint = nearest_name(key, KEYS.iter().copied());
-            let hint = hint.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default();
+            let hint = did_you_mean(nearest_name(key, KEYS.iter().copied()));
             let line = value.referenced.line();
             let key = printable(key);
             log::warn!("config {}, line {line}: key `{key}` is not known and is ignored{hint}", self.name);
@@ -171,12 +164,13 @@ impl Document<'_> {
 
     fn activation(&self) -> Result<Activation, ConfigError> {
         let Some(node) = self.get("activation") else { return Ok(Activation::Silu) };
-        match &node.value {
-            YamlNode::Null => Ok(Activation::Silu),
-            YamlNode::Text(text) => parse_activation(text).ok_or(()),
-            _ => Err(()),
-        }
-        .map_err(|()| self.wrong(node, "`activation`", "nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity()"))
+        let activation = match &node.value {
+            YamlNode::Null => Some(Activation::Silu),
+            YamlNode::Text(text) => Activation::from_yaml(text),
+            _ => None,
+        };
+        let expected = "nn.SiLU(), nn.ReLU(), nn.LeakyReLU(slope) or nn.Identity()";
+        activation.ok_or_else(|| self.wrong(node, "`activation`", expected))
     }
 
     fn layer(&self, index: usize, node: &Spanned<YamlNode>) -> Result<LayerSpec, ConfigError> {
@@ -235,22 +229,25 @@ impl Document<'_> {
     }
 }
 
-fn parse_activation(text: &str) -> Option<Activation> {
-    let text = text.trim();
-    let call = text.strip_prefix("torch.").unwrap_or(text).strip_prefix("nn.")?;
-    let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
-    let arguments = arguments.trim();
-    match name {
-        "SiLU" => Some(Activation::Silu),
-        "ReLU" => Some(Activation::Relu),
-        "Identity" => Some(Activation::Identity),
-        "LeakyReLU" if arguments.is_empty() => Some(Activation::LeakyRelu { slope: 0.01 }),
-        "LeakyReLU" => {
-            let first = arguments.split(',').next()?.trim();
-            let slope: f32 = first.strip_prefix("negative_slope=").unwrap_or(first).parse().ok()?;
-            f32::is_finite(slope).then_some(Activation::LeakyRelu { slope })
+impl Activation {
+    /// `nn.ReLU()`, `nn.LeakyReLU(0.1)` and so on. Parsed, never evaluated.
+    pub(crate) fn from_yaml(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let call = text.strip_prefix("torch.").unwrap_or(text).strip_prefix("nn.")?;
+        let (name, arguments) = call.strip_suffix(')')?.split_once('(')?;
+        let arguments = arguments.trim();
+        match name {
+            "SiLU" => Some(Activation::Silu),
+            "ReLU" => Some(Activation::Relu),
+            "Identity" => Some(Activation::Identity),
+            "LeakyReLU" if arguments.is_empty() => Some(Activation::LeakyRelu(0.01)),
+            "LeakyReLU" => {
+                let first = arguments.split(',').next()?.trim();
+                let slope: f32 = first.strip_prefix("negative_slope=").unwrap_or(first).parse().ok()?;
+                f32::is_finite(slope).then_some(Activation::LeakyRelu(slope))
+            }
+            _ => None,
         }
-        _ => None,
     }
 }
 
@@ -277,7 +274,7 @@ head:
     fn the_official_format_is_read() {
         let config = ModelConfig::from_yaml("small", SMALL).unwrap();
         assert_eq!((config.classes, config.depth_multiple, config.anchors), (3, 1.0, 3));
-        assert_eq!(config.activation, Activation::LeakyRelu { slope: 0.1 });
+        assert_eq!(config.activation, Activation::LeakyRelu(0.1));
         assert_eq!(config.layers.len(), 4);
         let upsample = &config.layers[1];
         assert_eq!((upsample.module, upsample.line), (ModuleKind::Upsample, Some(9)));

@@ -40,11 +40,11 @@ fn line(layer: &LayerSpec) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ModelConfig, builtin_configs};
+    use super::super::{BUILTIN_CONFIGS, ModelConfig};
 
     #[test]
     fn every_builtin_is_read_back_as_it_was() {
-        for builtin in builtin_configs() {
+        for builtin in BUILTIN_CONFIGS {
             let config = ModelConfig::builtin(builtin.name).unwrap();
             let mut again = ModelConfig::from_yaml(builtin.name, &config.to_yaml()).unwrap();
             again.source.clone_from(&config.source);

@@ -140,7 +140,7 @@ impl DetectorBuilder {
     /// # Errors
     /// As [`DetectorBuilder::build`].
     pub fn build_several(self, count: usize) -> Result<Vec<Detector>, DetectorError> {
-        let config = self.config.as_deref().map(ModelConfig::from_file).transpose()?;
+        let config = self.config.as_deref().map(ModelConfig::from_file).transpose().map_err(ModelError::from)?;
         let file = WeightsLocation::find(&self.weights)?.open(self.library.offline)?;
         let model = Model::new(&self.weights.display().to_string(), file, config.as_ref(), self.class_names)?;
         let letterbox = model.letterbox(self.input_size, self.input_shape, self.preset.box_rescaling())?;

@@ -11,7 +11,6 @@ use thiserror::Error;
 pub use builder::DetectorBuilder;
 pub use detections::{DetectedObject, Detections};
 
-use crate::config::ConfigError;
 use crate::detect::{DetectError, DetectOutput, DetectorOptions, Engine, Prepared};
 use crate::image::{Image, Pixels};
 use crate::model::{Model, ModelError};
@@ -27,12 +26,6 @@ pub enum DetectorError {
     /// ONNX Runtime cannot be had, or does not accept the network.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-}
-
-impl From<ConfigError> for DetectorError {
-    fn from(error: ConfigError) -> Self {
-        Self::Model(error.into())
-    }
 }
 
 /// A model that detects objects in images.

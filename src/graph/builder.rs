@@ -56,7 +56,7 @@ fn splits(step: &Step, next: &Step, all: &[&Step]) -> bool {
     let value = step.outputs[0];
     let reads = || all.iter().flat_map(|step| &step.inputs).filter(|input| **input == value).count();
     let fits = |one: Convolution| one.groups == 1 && one.activation != Activation::Identity;
-    matches!(next.operation, Operation::Split { .. })
+    matches!(next.operation, Operation::Split(_))
         && next.inputs == [value]
         && step.operation.fused_convolution().is_some_and(fits)
         && reads() == 1

@@ -37,7 +37,7 @@ impl GraphBuilder {
             Operation::MaxPool { kernel, stride, padding } => {
                 self.pool("MaxPool", [inputs[0], &output], [*kernel, *stride, *padding]);
             }
-            Operation::Split { sizes } => self.split(inputs[0], sizes, &step.outputs),
+            Operation::Split(sizes) => self.split(inputs[0], sizes, &step.outputs),
             Operation::Concat => self.graph.push("Concat", &inputs, &output, &[("axis", Attribute::Int(1))]),
             Operation::Add => self.graph.push("Add", &inputs, &output, &[]),
             Operation::FuseNearest => self.fuse_nearest(&step.inputs, &output),
@@ -52,7 +52,7 @@ impl GraphBuilder {
     /// `Split` does not know: it would rearrange the map before it, and all that are concatenated with its parts later. Every
     /// number stays the same in f32.
     pub(super) fn convolution_in_parts(&mut self, step: &Step, split: &Step) {
-        let (Some(convolution), Operation::Split { sizes }) = (step.operation.fused_convolution(), &split.operation)
+        let (Some(convolution), Operation::Split(sizes)) = (step.operation.fused_convolution(), &split.operation)
         else {
             return;
         };
@@ -115,7 +115,7 @@ impl GraphBuilder {
                 self.graph.push("Mul", &[input, &gate], output, &[]);
             }
             Activation::Relu => self.graph.push("Relu", &[input], output, &[]),
-            Activation::LeakyRelu { slope } => {
+            Activation::LeakyRelu(slope) => {
                 self.graph.push("LeakyRelu", &[input], output, &[("alpha", Attribute::Float(slope))]);
             }
         }

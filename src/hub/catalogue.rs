@@ -34,7 +34,8 @@ macro_rules! release {
     };
 }
 
-const RELEASES: &[Release] = &[
+/// All files with names.
+pub static RELEASES: &[Release] = &[
     release!(
         OFFICIAL,
         "yolov9-t-converted",
@@ -61,12 +62,6 @@ const RELEASES: &[Release] = &[
 
 /// Names that stand for another one. YOLOv9-T is published in converted form only.
 const ALIASES: &[(&str, &str)] = &[("yolov9-t", "yolov9-t-converted")];
-
-/// All files with names.
-#[must_use]
-pub fn releases() -> &'static [Release] {
-    RELEASES
-}
 
 /// The file of that name, with or without `.pt`.
 #[must_use]

@@ -7,7 +7,7 @@ mod catalogue;
 mod error;
 mod transfer;
 
-pub use catalogue::{Release, find_release, nearest_release, releases};
+pub use catalogue::{RELEASES, Release, find_release, nearest_release};
 pub use error::HubError;
 pub use transfer::{DownloadProgress, RetryPolicy, download};
 

@@ -15,6 +15,12 @@ use crate::untrusted::{FileKind, read};
 /// Extensions of the files that are taken from a folder.
 pub const EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif"];
 
+/// Whether a file has one of them, in any case.
+#[must_use]
+pub fn is_image_name(path: &Path) -> bool {
+    path.extension().is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
+}
+
 /// Why an image cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -29,11 +35,8 @@ pub enum ImageError {
     #[error("not an image that can be read; expected JPEG, PNG, WebP, BMP, TIFF or GIF")]
     UnknownFormat,
     /// An image of a format, or a variant of one, that the decoders do not know.
-    #[error("not supported: {reason}; convert it to JPEG or PNG")]
-    Unsupported {
-        /// The decoder's message.
-        reason: String,
-    },
+    #[error("not supported: {0}; convert it to JPEG or PNG")]
+    Unsupported(String),
     /// Too many pixels.
     #[error("{size} is {megapixels:.1} megapixels; the limit is {limit}", megapixels = size.area() as f64 / 1e6)]
     TooLarge {
@@ -87,7 +90,8 @@ struct ImageHead {
 pub struct Undecoded<'a> {
     head: ImageHead,
     decoder: Box<dyn ImageDecoder + 'a>,
-    memory: u64,
+    /// Bytes of memory that decoding takes at its peak.
+    pub memory: u64,
 }
 
 impl std::fmt::Debug for Undecoded<'_> {
@@ -109,7 +113,7 @@ impl<'a> Undecoded<'a> {
         };
         if jpeg.scans > MAX_SCANS {
             let reason = format!("a JPEG file of {} scans, each of which costs the time of a whole image", jpeg.scans);
-            return Err(ImageError::Unsupported { reason });
+            return Err(ImageError::Unsupported(reason));
         }
         let decoded = (decoder.total_bytes(), decoder.color_type());
         let memory = memory(head.format, head.size, decoded, jpeg, head.is_transposed());
@@ -121,12 +125,6 @@ impl<'a> Undecoded<'a> {
         allocations.max_alloc = Some(memory.max(2 * decoded.0) + METADATA);
         decoder.set_limits(allocations).map_err(|error| refused(error, head.format))?;
         Ok(Self { head, decoder: Box::new(decoder), memory })
-    }
-
-    /// Bytes of memory that decoding takes at its peak.
-    #[must_use]
-    pub fn memory(&self) -> u64 {
-        self.memory
     }
 
     /// Decodes the pixels.
@@ -206,7 +204,7 @@ impl ImageHead {
 
 fn refused(error: image::ImageError, format: ImageFormat) -> ImageError {
     match error {
-        image::ImageError::Unsupported(reason) => ImageError::Unsupported { reason: reason.to_string() },
+        image::ImageError::Unsupported(reason) => ImageError::Unsupported(reason.to_string()),
         error => ImageError::Damaged { format: name_of(format), reason: error.to_string() },
     }
 }

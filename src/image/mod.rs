@@ -11,7 +11,7 @@ mod resize;
 mod tensor;
 
 pub use area::resize_area;
-pub use decode::{EXTENSIONS, Image, ImageError, Undecoded};
+pub use decode::{EXTENSIONS, Image, ImageError, Undecoded, is_image_name};
 pub use letterbox::{BoxRescaling, InputShape, Letterbox, LetterboxOptions};
 pub use limits::ImageLimits;
 pub use loader::Preset;

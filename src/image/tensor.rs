@@ -16,10 +16,7 @@ const PADDING: f32 = 114.0;
 /// If the image is not of the letterbox's original size.
 #[must_use]
 pub fn to_tensor<'a>(image: impl Into<Pixels<'a>>, letterbox: &Letterbox) -> Array4<f32> {
-    tensor(image.into(), letterbox)
-}
-
-fn tensor(image: Pixels<'_>, letterbox: &Letterbox) -> Array4<f32> {
+    let image = image.into();
     let size = image.size();
     assert_eq!(size, letterbox.original, "the letterbox is for an image of another size");
     let input = letterbox.input;

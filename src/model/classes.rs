@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::config::nearest_name;
+use crate::config::{did_you_mean, nearest_name};
 
 /// How many names a message lists.
 const LISTED: usize = 12;
@@ -21,8 +21,7 @@ pub fn class_ids(wanted: &[String], names: &[String]) -> Result<Vec<usize>, Unkn
         let wanted = wanted.trim();
         let by_name = names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
         by_name.or_else(|| wanted.parse().ok().filter(|id| *id < names.len())).ok_or_else(|| {
-            let nearest = nearest_name(wanted, names.iter().map(String::as_str));
-            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let hint = did_you_mean(nearest_name(wanted, names.iter().map(String::as_str)));
             let (count, first) = (names.len(), names[..names.len().min(LISTED)].join(", "));
             UnknownClass(format!("{wanted}: no such class{hint} (there are {count}, beginning with {first})"))
         })

@@ -29,7 +29,7 @@ impl WeightsLocation {
             return Ok(Self::File(name.to_path_buf()));
         }
         let text = name.to_string_lossy();
-        if let Some(model) = embedded::models().iter().find(|model| model.name == text) {
+        if let Some(model) = embedded::MODELS.iter().find(|model| model.name == text) {
             return Ok(Self::Embedded(model));
         }
         #[cfg(feature = "download")]
@@ -59,5 +59,5 @@ fn nearest(name: &str) -> Option<&'static str> {
     if let Some(release) = nearest_release(name) {
         return Some(release);
     }
-    crate::config::nearest_name(name, embedded::models().iter().map(|model| model.name))
+    crate::config::nearest_name(name, embedded::MODELS.iter().map(|model| model.name))
 }

@@ -17,7 +17,7 @@ pub use network::{Network, placeholder_names, resolve_config};
 
 use crate::Size;
 use crate::checkpoint::CheckpointError;
-use crate::config::{ConfigError, ModelConfig};
+use crate::config::{ConfigError, ModelConfig, did_you_mean};
 use crate::image::{BoxRescaling, InputShape, LetterboxOptions};
 use crate::onnx::{OnnxFile, OnnxFileError, OnnxHead, OnnxProblem};
 use crate::runtime::{OrtBackend, Precision, Runtime, RuntimeError, SessionOptions};
@@ -28,11 +28,7 @@ use crate::weights::WeightsError;
 #[non_exhaustive]
 pub enum ModelError {
     /// There are no weights of that name.
-    #[error(
-        "weights {weights}: no such file{}{}",
-        unknown(),
-        nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
-    )]
+    #[error("weights {weights}: no such file{}{}", unknown(), did_you_mean(*nearest))]
     Unknown {
         /// The name.
         weights: String,
@@ -99,7 +95,7 @@ pub enum ModelError {
 
 /// What else weights can be.
 fn unknown() -> String {
-    let embedded: Vec<_> = crate::embedded::models().iter().map(|model| model.name).collect();
+    let embedded: Vec<_> = crate::embedded::MODELS.iter().map(|model| model.name).collect();
     let released = if cfg!(feature = "download") { " or released file" } else { "" };
     format!(", embedded model ({}){released}", embedded.join(", "))
 }

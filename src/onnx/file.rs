@@ -47,11 +47,8 @@ pub enum OnnxHead {
         /// Number of classes, where the shape shows it.
         classes: Option<usize>,
     },
-    /// `[B, n, 6]`: x1, y1, x2, y2, score, class, already suppressed.
-    Rows {
-        /// The output.
-        output: String,
-    },
+    /// The output `[B, n, 6]`: x1, y1, x2, y2, score, class, already suppressed.
+    Rows(String),
     /// `[B, n, 4]`, `[B, n]` and `[B, n]`, already suppressed.
     Lists {
         /// Corners.

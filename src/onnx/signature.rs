@@ -81,7 +81,7 @@ pub(super) fn head(
     let maps: Vec<&Tensor> =
         outputs.iter().filter(|o| o.shape.len() == 3 && matches!(o.element, FLOAT | FLOAT16)).collect();
     if let Some(rows) = maps.iter().find(|map| map.shape[2] == Some(ROW) && anchors != Some(ROW)) {
-        return Ok((OnnxHead::Rows { output: rows.name.clone() }, Vec::new()));
+        return Ok((OnnxHead::Rows(rows.name.clone()), Vec::new()));
     }
     let known = |n: Option<usize>, expected: Option<usize>| n.is_none() || expected.is_none() || n == expected;
     let dense: Vec<&&Tensor> =

@@ -203,14 +203,10 @@ pub enum JournalError {
     Header(serde_json::Error),
     /// It was written by another version of the program.
     #[error(
-        "a journal of format {found}; this version of yolo9 reads format {expected}, so finish the run with the version that began it"
+        "a journal of format {0}; this version of yolo9 reads format {expected}, so finish the run with the version that began it",
+        expected = Header::VERSION
     )]
-    Version {
-        /// The version that it has.
-        found: u32,
-        /// The version that is read.
-        expected: u32,
-    },
+    Version(u32),
     /// A line is not what a run writes.
     #[error("damaged after {position} bytes: {reason}")]
     Damaged {
@@ -240,7 +236,7 @@ impl<R: BufRead + Seek> JournalReader<R> {
         // Another version has other fields.
         let HeaderVersion { journal } = serde_json::from_slice(&first).map_err(JournalError::Header)?;
         if journal != Header::VERSION {
-            return Err(JournalError::Version { found: journal, expected: Header::VERSION });
+            return Err(JournalError::Version(journal));
         }
         let header: Header = serde_json::from_slice(&first).map_err(JournalError::Header)?;
         Ok(Some(Self { header, lines, whole: first.len() as u64 }))
@@ -257,10 +253,7 @@ impl<R: BufRead + Seek> JournalReader<R> {
     }
 
     /// The next whole record and where it begins.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the line is not what a run of this header writes.
-    pub fn next_record(&mut self) -> Result<Option<(u64, Record)>, JournalError> {
+    fn next_record(&mut self) -> Result<Option<(u64, Record)>, JournalError> {
         let position = self.whole;
         let Some(line) = line(&mut self.lines, position)? else { return Ok(None) };
         let damaged = |reason: String| JournalError::Damaged { position, reason };
@@ -278,7 +271,7 @@ impl<R: BufRead + Seek> JournalReader<R> {
     /// those of images that were tried again: also gives whether there are such.
     ///
     /// # Errors
-    /// As [`JournalReader::next_record`].
+    /// [`JournalError`] when a line is not what a run of this header writes.
     pub fn places(&mut self) -> Result<(Vec<(usize, u64)>, bool), JournalError> {
         let mut places = Vec::new();
         while let Some((position, record)) = self.next_record()? {

@@ -1,5 +1,6 @@
 //! Where a network runs, and with which numbers.
 
+use std::env::consts::{ARCH, OS};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -88,10 +89,8 @@ impl fmt::Display for Precision {
 
 /// A text that is no device.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}` is no device; expected {}", Self::EXPECTED)]
-pub struct DeviceParseError {
-    text: String,
-}
+#[error("`{0}` is no device; expected {expected}", expected = Self::EXPECTED)]
+pub struct DeviceParseError(String);
 
 impl DeviceParseError {
     /// What would be one.
@@ -122,7 +121,7 @@ impl FromStr for Device {
             ("directml", _) => numbered(Self::DirectMl),
             _ => None,
         };
-        device.ok_or_else(|| DeviceParseError { text: text.into() })
+        device.ok_or_else(|| DeviceParseError(text.into()))
     }
 }
 
@@ -195,8 +194,7 @@ impl Device {
     /// # Errors
     /// [`DeviceProblem::Unpublished`].
     pub fn published_package(self) -> Result<&'static Package, DeviceProblem> {
-        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-        self.package().filter(|package| package.is_published()).ok_or(DeviceProblem::Unpublished { os, arch })
+        self.package().filter(|package| package.is_published()).ok_or(DeviceProblem::Unpublished)
     }
 
     /// Whether images go through one session after the other: a GPU computes one of them as fast as it can.
@@ -227,7 +225,7 @@ impl Device {
             Self::OpenVino(OpenVinoPart::Npu) => ("NPU driver (no /dev/accel)", &["/dev/accel", "/dev/dxg"]),
             _ => return Ok(()),
         };
-        if signs.iter().any(|sign| Path::new(sign).exists()) { Ok(()) } else { Err(DeviceProblem::Driver { what }) }
+        if signs.iter().any(|sign| Path::new(sign).exists()) { Ok(()) } else { Err(DeviceProblem::Driver(what)) }
     }
 
     /// Looks at what can be known before a library is loaded.
@@ -280,13 +278,8 @@ pub enum DeviceProblem {
         lacks: &'static str,
     },
     /// Nobody publishes a library for it.
-    #[error("no published ONNX Runtime library has its execution provider on {os} ({arch})")]
-    Unpublished {
-        /// The operating system.
-        os: &'static str,
-        /// The processor's architecture.
-        arch: &'static str,
-    },
+    #[error("no published ONNX Runtime library has its execution provider on {OS} ({ARCH})")]
+    Unpublished,
     /// The library is another build.
     #[error("the library {library} has not its execution provider, only {has}")]
     NotInLibrary {
@@ -296,11 +289,8 @@ pub enum DeviceProblem {
         has: String,
     },
     /// The execution provider does not start: no driver, no such device, a library of it that is missing.
-    #[error("its execution provider does not start: {reason}")]
-    Provider {
-        /// Its message.
-        reason: String,
-    },
+    #[error("its execution provider does not start: {0}")]
+    Provider(String),
     /// ONNX Runtime would run a part of the network on the CPU.
     #[error("it takes {taken} of {all} nodes only; the CPU would run the rest, {example} among them")]
     Fallback {
@@ -312,11 +302,8 @@ pub enum DeviceProblem {
         example: String,
     },
     /// The system has no driver for it.
-    #[error("there is no {what} on this machine")]
-    Driver {
-        /// What is missing.
-        what: &'static str,
-    },
+    #[error("there is no {0} on this machine")]
+    Driver(&'static str),
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::device::{Device, DeviceProblem, Precision};
+use super::library::{MIN_MINOR, file_name};
 use crate::cache::NoCacheFolder;
 
 /// Why ONNX Runtime cannot be had, or failed.
@@ -23,18 +24,15 @@ pub enum RuntimeError {
     },
     /// No usable library, and fetching is forbidden.
     #[error(
-        "no ONNX Runtime library found ({package}), and fetching is switched off; looked {looked} for {file} 1.{minor} or \
-         later"
+        "no ONNX Runtime library found ({package}), and fetching is switched off; looked {looked} for {file} \
+         1.{MIN_MINOR} or later",
+        file = file_name()
     )]
     Offline {
         /// The package that has what is needed.
         package: &'static str,
         /// Where it was looked for, with what was wrong there.
         looked: String,
-        /// Name of the library on this platform.
-        file: &'static str,
-        /// Least minor version.
-        minor: u32,
     },
     /// Fetching failed.
     #[error("{package} {version} could not be fetched: {reason}")]
@@ -100,11 +98,8 @@ pub enum RuntimeError {
         reason: String,
     },
     /// The times of nodes cannot be had.
-    #[error("ONNX Runtime gives no profile: {reason}")]
-    Profile {
-        /// Its message.
-        reason: String,
-    },
+    #[error("ONNX Runtime gives no profile: {0}")]
+    Profile(String),
     /// A graph does not give what it should.
     #[error("output {name} of the graph: {reason}")]
     Output {

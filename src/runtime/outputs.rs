@@ -43,7 +43,7 @@ pub(super) fn decoded(
             check_dense(name, &output, (4 + classes, anchors))?;
             Ok(HeadOutput::Dense(output))
         }
-        OnnxHead::Rows { output: name } => {
+        OnnxHead::Rows(name) => {
             let rows = table(name)?;
             check_rows(name, &rows, classes)?;
             Ok(HeadOutput::Suppressed(rows))

@@ -47,9 +47,9 @@ const SUFFIX: &str = "_kernel_time";
 /// # Errors
 /// [`RuntimeError::Profile`] when it cannot be read, or is something else.
 pub fn read_profile(path: &Path) -> Result<Vec<NodeTime>, RuntimeError> {
-    let failed = |reason: String| RuntimeError::Profile { reason };
-    let bytes = std::fs::read(path).map_err(|error| failed(format!("{}: {error}", path.display())))?;
-    let events: Vec<Event> = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+    let bytes = std::fs::read(path).map_err(|error| RuntimeError::Profile(format!("{}: {error}", path.display())))?;
+    let events: Vec<Event> =
+        serde_json::from_slice(&bytes).map_err(|error| RuntimeError::Profile(error.to_string()))?;
     let mut nodes: Vec<(String, String, Vec<u64>)> = Vec::new();
     let mut places = HashMap::new();
     for event in events {
@@ -88,6 +88,6 @@ mod tests {
         let times: Vec<(&str, u128)> = times.iter().map(|node| (node.name.as_str(), node.time.as_micros())).collect();
         assert_eq!(times, [("b", 7), ("a", 2)]);
         std::fs::write(file.path(), "[").unwrap();
-        assert!(matches!(read_profile(file.path()), Err(RuntimeError::Profile { .. })));
+        assert!(matches!(read_profile(file.path()), Err(RuntimeError::Profile(_))));
     }
 }

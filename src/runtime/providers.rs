@@ -159,7 +159,7 @@ pub(super) fn verify(session: &Session, name: &str, device: Device) -> Result<()
     if device == Device::Cpu {
         return Ok(());
     }
-    let nodes = assignment::nodes(session).map_err(|error| DeviceProblem::Provider { reason: reason(&error) })?;
+    let nodes = assignment::nodes(session).map_err(|error| DeviceProblem::Provider(reason(&error)))?;
     check_nodes(&nodes, name, device)
 }
 

@@ -127,7 +127,7 @@ impl OrtSession {
     /// [`RuntimeError::Profile`], also when the session was not told to measure.
     pub fn end_profiling(&mut self) -> Result<PathBuf, RuntimeError> {
         let ended = self.session.end_profiling();
-        ended.map(PathBuf::from).map_err(|error| RuntimeError::Profile { reason: error.to_string() })
+        ended.map(PathBuf::from).map_err(|error| RuntimeError::Profile(error.to_string()))
     }
 
     /// Runs the graph on its inputs in order.
@@ -152,7 +152,7 @@ fn on_device(
     providers::check(runtime, options).map_err(unusable)?;
     let failed = |error: ort::Error| RuntimeError::Load { model: name.into(), reason: error.to_string() };
     let builder = builder(runtime, options).map_err(failed)?;
-    let refused = |error: ort::Error| unusable(DeviceProblem::Provider { reason: providers::reason(&error) });
+    let refused = |error: ort::Error| unusable(DeviceProblem::Provider(providers::reason(&error)));
     let mut builder = providers::register(builder, options).map_err(refused)?;
     let committed = builder.commit_from_memory(bytes);
     let session =

@@ -9,7 +9,7 @@ pub(super) fn activate(x: Tensor<4>, activation: Activation) -> Tensor<4> {
     match activation {
         Activation::Silu => silu(x),
         Activation::Relu => relu(x),
-        Activation::LeakyRelu { slope } => leaky_relu(x, f64::from(slope)),
+        Activation::LeakyRelu(slope) => leaky_relu(x, f64::from(slope)),
         Activation::Identity => x,
     }
 }

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::config::nearest_name;
+use crate::config::{did_you_mean, nearest_name};
 
 /// A key of the file, the range of its values, and its field.
 struct Key {
@@ -98,25 +98,15 @@ pub enum HyperparameterError {
         /// What may have been meant.
         hint: String,
     },
-    /// Out of range.
-    #[error("{key}: {value} is not between {} and {}", range[0], range[1])]
-    Range {
+    /// A value out of range, or one of something that is not built here.
+    #[error("{key}: {value} {problem}")]
+    Value {
         /// The key.
         key: String,
         /// The value.
         value: f64,
-        /// What is possible.
-        range: [f64; 2],
-    },
-    /// Something that is not built here.
-    #[error("{key}: {value} is not supported; only {only} is")]
-    Unsupported {
-        /// The key.
-        key: String,
-        /// The value.
-        value: f64,
-        /// The value that is.
-        only: f64,
+        /// What is wrong with it, and what would be possible.
+        problem: String,
     },
 }
 
@@ -136,20 +126,17 @@ impl Hyperparameters {
         if UNUSED.contains(&key) {
             return Ok(false);
         }
+        let wrong = |problem| Err(HyperparameterError::Value { key: key.into(), value, problem });
         if let Some((_, only)) = WITHOUT_EFFECT.iter().find(|(name, _)| *name == key) {
-            return if value == *only {
-                Ok(false)
-            } else {
-                Err(HyperparameterError::Unsupported { key: key.into(), value, only: *only })
-            };
+            return if value == *only { Ok(false) } else { wrong(format!("is not supported; only {only} is")) };
         }
         let Some(known) = KEYS.iter().find(|known| known.name == key) else {
-            let nearest = nearest_name(key, KEYS.iter().map(|key| key.name));
-            let hint = nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let hint = did_you_mean(nearest_name(key, KEYS.iter().map(|key| key.name)));
             return Err(HyperparameterError::Unknown { key: key.into(), hint });
         };
-        if !(known.range[0]..=known.range[1]).contains(&value) {
-            return Err(HyperparameterError::Range { key: key.into(), value, range: known.range });
+        let [low, high] = known.range;
+        if !(low..=high).contains(&value) {
+            return wrong(format!("is not between {low} and {high}"));
         }
         *(known.field)(self) = value;
         Ok(true)

@@ -137,7 +137,7 @@ impl<'a> Pass<'a> {
             Operation::RepConvolution(rep) => self.rep_convolution(x, rep),
             Operation::AveragePool { kernel, stride } => average_pool(x, *kernel, *stride),
             Operation::MaxPool { kernel, stride, padding } => max_pool(x, *kernel, *stride, *padding),
-            Operation::Split { sizes } => return x.split_with_sizes(sizes.to_vec(), 1),
+            Operation::Split(sizes) => return x.split_with_sizes(sizes.to_vec(), 1),
             Operation::Add => x + inputs.remove(0),
             Operation::Upsample { scale, interpolation } => {
                 let [_, _, height, width] = x.dims();

@@ -26,13 +26,10 @@ pub enum StartError {
     Checkpoint(#[from] CheckpointError),
     /// The weights are of an inference model.
     #[error(
-        "weights {weights} are fused: normalisations are folded into convolutions, as for inference; training needs the \
+        "weights {0} are fused: normalisations are folded into convolutions, as for inference; training needs the \
          checkpoint that they were made from"
     )]
-    Fused {
-        /// The checkpoint.
-        weights: String,
-    },
+    Fused(String),
     /// No tensor of the checkpoint has a name and shape of the network.
     #[error("none of the {tensors} tensors of weights {weights} belongs to a parameter of config {config}")]
     Foreign {
@@ -128,11 +125,11 @@ impl Start {
 fn check(checkpoint: &Checkpoint) -> Result<(), StartError> {
     let weights = || checkpoint.name().to_owned();
     if !checkpoint.tensors().keys().any(|name| name.ends_with(".running_var")) {
-        return Err(StartError::Fused { weights: weights() });
+        return Err(StartError::Fused(weights()));
     }
     for (path, attributes) in checkpoint.modules() {
         match attributes {
-            ModuleAttributes::BatchNorm { eps } if (eps - EPSILON).abs() > 1e-9 => {
+            ModuleAttributes::BatchNorm(eps) if (eps - EPSILON).abs() > 1e-9 => {
                 return Err(StartError::Epsilon { weights: weights(), path: path.clone(), eps: *eps });
             }
             _ => {}
@@ -253,7 +250,7 @@ mod tests {
 
     #[test]
     fn another_number_of_classes_makes_the_last_class_layers_new() {
-        let checkpoint = crate::embedded::models()[0].checkpoint().unwrap();
+        let checkpoint = crate::embedded::MODELS[0].checkpoint().unwrap();
         let config = checkpoint.config().unwrap().unwrap();
         let classes = config.classes;
         let device = Device::flex().autodiff();
@@ -268,6 +265,6 @@ mod tests {
             other.fresh
         );
         let fused = crate::weights::fused(&checkpoint, &config).unwrap();
-        assert!(matches!(Start::new(&config, Some(&fused), classes, 1, &device), Err(StartError::Fused { .. })));
+        assert!(matches!(Start::new(&config, Some(&fused), classes, 1, &device), Err(StartError::Fused(_))));
     }
 }

@@ -64,7 +64,8 @@ struct StateHead {
 pub struct State {
     file: String,
     head: StateHead,
-    settings: String,
+    /// What the caller stored.
+    pub settings: String,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
@@ -150,12 +151,6 @@ impl State {
             tensors.insert(name, (view.shape().to_vec(), values.collect()));
         }
         Ok(Self { file: file.into(), head, settings: field("settings")?.clone(), tensors })
-    }
-
-    /// What the caller stored.
-    #[must_use]
-    pub fn settings(&self) -> &str {
-        &self.settings
     }
 
     /// Names of the classes.

@@ -20,26 +20,23 @@ use crate::dysample::init_pos;
 /// Largest norm of all gradients together.
 const LARGEST_NORM: f64 = 10.0;
 
-/// Why a run cannot go on.
+/// Why a run cannot go on: numbers left the range of f32, or became NaN.
 #[derive(Debug, Error)]
+#[error(
+    "the {what} of batch {batch} of epoch {epoch} is not a finite number; images: {}. A lower learning rate or a longer \
+     warm-up may help; the last saved state is from before this batch",
+    images.join(", ")
+)]
 #[non_exhaustive]
-pub enum TrainError {
-    /// Numbers left the range of f32, or became NaN.
-    #[error(
-        "the {what} of batch {batch} of epoch {epoch} is not a finite number; images: {}. A lower learning rate or a longer \
-         warm-up may help; the last saved state is from before this batch",
-        images.join(", ")
-    )]
-    NotFinite {
-        /// Loss or gradient.
-        what: &'static str,
-        /// From 1.
-        epoch: usize,
-        /// From 1.
-        batch: usize,
-        /// Files of the batch.
-        images: Vec<String>,
-    },
+pub struct TrainError {
+    /// Loss or gradient.
+    pub what: &'static str,
+    /// From 1.
+    pub epoch: usize,
+    /// From 1.
+    pub batch: usize,
+    /// Files of the batch.
+    pub images: Vec<String>,
 }
 
 /// What is known after an epoch.
@@ -70,8 +67,7 @@ pub struct EpochScores {
 
 impl EpochScores {
     /// What decides which epoch is best.
-    #[must_use]
-    pub fn fitness(&self) -> f64 {
+    fn fitness(&self) -> f64 {
         0.1 * self.map50 + 0.9 * self.map
     }
 }
@@ -103,8 +99,7 @@ impl Progress {
     }
 
     /// Mean loss of the epoch so far.
-    #[must_use]
-    pub fn mean_loss(&self) -> LossItems {
+    fn mean_loss(&self) -> LossItems {
         let mut mean = LossItems::default();
         mean.add(self.sums, 1.0 / self.images.max(1) as f64);
         mean
@@ -168,7 +163,7 @@ impl Trainer {
     /// Learns from the next batch. Gives the loss of the batch.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`]; the state is then worth nothing.
+    /// [`TrainError`]; the state is then worth nothing.
     pub fn learn(&mut self, batch: &Batch) -> Result<LossItems, TrainError> {
         let (items, gradients) = self.gradients_of(batch)?;
         let images = batch.targets.len();
@@ -234,7 +229,7 @@ impl Trainer {
     }
 
     fn not_finite(&self, what: &'static str, batch: &Batch) -> TrainError {
-        TrainError::NotFinite {
+        TrainError {
             what,
             epoch: self.progress.epoch + 1,
             batch: self.progress.batch + 1,

@@ -105,7 +105,7 @@ impl Binder<'_> {
     fn batch_norm(&mut self, path: &str, channels: usize) -> Option<BatchNorm> {
         let path = format!("{path}.bn");
         let eps = match self.checkpoint.module(&path) {
-            Some(ModuleAttributes::BatchNorm { eps }) => *eps,
+            Some(ModuleAttributes::BatchNorm(eps)) => *eps,
             _ => OFFICIAL_EPS,
         };
         self.known.insert(format!("{path}.num_batches_tracked"));

@@ -5,7 +5,7 @@
 
 use crate::architecture::{Architecture, Convolution, Parametric};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Argument, ConfigFormat, LayerSpec, ModelConfig, ModuleKind, builtin_configs};
+use crate::config::{Argument, BUILTIN_CONFIGS, ConfigFormat, LayerSpec, ModelConfig, ModuleKind};
 
 use super::reconcile;
 
@@ -13,7 +13,7 @@ use super::reconcile;
 /// families in any width, with any of its upsamplers replaced by a DySample of scale 2.
 #[must_use]
 pub fn infer_config(checkpoint: &Checkpoint) -> Option<ModelConfig> {
-    let templates = builtin_configs().iter().filter_map(|builtin| ModelConfig::builtin(builtin.name).ok());
+    let templates = BUILTIN_CONFIGS.iter().filter_map(|builtin| ModelConfig::builtin(builtin.name).ok());
     let layers = layer_count(checkpoint);
     let mut candidates = templates.filter(|template| template.layers.len() == layers).filter_map(|template| {
         let tensors = TensorShapes(checkpoint);

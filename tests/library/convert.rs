@@ -91,7 +91,7 @@ fn half_precision_rounds_once() {
 /// A state dict of others may use our keys for something else.
 #[test]
 fn keys_of_others_are_not_taken_for_ours() {
-    let model = yolo9::embedded::models()[0].bytes;
+    let model = yolo9::embedded::MODELS[0].bytes;
     let length = u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
     let mut header: serde_json::Value = serde_json::from_slice(&model[8..8 + length]).unwrap();
     header["__metadata__"] = serde_json::json!({

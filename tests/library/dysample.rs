@@ -225,7 +225,7 @@ const DYSAMPLE: &str = "\"DySample\",[]";
 
 fn embedded_pair() -> (Checkpoint, ModelConfig) {
     let [dysample, nearest] = ["codes-dysample", "codes-nearest"].map(|name| {
-        let model = embedded::models().iter().find(|model| model.name == name).unwrap();
+        let model = embedded::MODELS.iter().find(|model| model.name == name).unwrap();
         model.checkpoint().unwrap()
     });
     let target = ModelConfig::from_yaml("target", dysample.metadata().config.as_ref().unwrap()).unwrap();
@@ -263,7 +263,7 @@ fn a_lifted_network_detects_what_it_did_bit_for_bit() {
 
 #[test]
 fn twins_with_all_have_it_at_every_upsample_of_the_main_branch() {
-    for config in yolo9::config::builtin_configs().iter().filter(|config| config.name.ends_with("-dysample-all")) {
+    for config in yolo9::config::BUILTIN_CONFIGS.iter().filter(|config| config.name.ends_with("-dysample-all")) {
         let module_of = |name: &str, role: Role| -> Vec<(usize, ModuleKind)> {
             let architecture = Architecture::new(&ModelConfig::builtin(name).unwrap()).unwrap();
             let layers = architecture.layers().iter().filter(|layer| layer.role == role);

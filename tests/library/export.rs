@@ -57,7 +57,7 @@ impl Case {
 fn embedded_case() -> Case {
     let image = Image::decode(embedded::SAMPLE_IMAGE, &ImageLimits::default()).unwrap();
     let letterbox = Letterbox::new(image.size(), &common::official_settings().letterbox);
-    let model = embedded::models().iter().find(|model| model.name == "codes-dysample").unwrap();
+    let model = embedded::MODELS.iter().find(|model| model.name == "codes-dysample").unwrap();
     Case::new(model.name, model.checkpoint().unwrap(), to_tensor(&image.pixels, &letterbox))
 }
 

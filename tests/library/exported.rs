@@ -20,7 +20,7 @@ const CLASSES: usize = 6;
 
 /// The embedded model as an exporter would write it.
 fn exported(options: &ExportOptions) -> ModelProto {
-    let checkpoint = embedded::models()[0].checkpoint().unwrap();
+    let checkpoint = embedded::MODELS[0].checkpoint().unwrap();
     let config = resolve_config(&checkpoint, None).unwrap();
     let (architecture, weights) = weights::bind(&config, &checkpoint).unwrap();
     let names = checkpoint.metadata().class_names.clone().unwrap();
@@ -41,7 +41,7 @@ fn image() -> Array4<f32> {
 
 /// What our own path gives for the image.
 fn expected() -> Array2<f32> {
-    let network = Network::assemble(&embedded::models()[0].checkpoint().unwrap(), None).unwrap();
+    let network = Network::assemble(&embedded::MODELS[0].checkpoint().unwrap(), None).unwrap();
     common::all_predictions(&mut common::session_on(&network, 1, DySampleBackend::Onnx), &image())
 }
 
@@ -155,7 +155,7 @@ fn rows_of_detections_are_read() {
     graph.node.push(node("Concat", &["boxes", "row.score", "row.class"], &["output0"], &axis));
     graph.output = vec![value_info("output0", &[Dim::Fixed(1), Dim::Fixed(ANCHORS), Dim::Fixed(6)])];
     let file = open(&model).unwrap();
-    assert_eq!(file.head, OnnxHead::Rows { output: "output0".into() });
+    assert_eq!(file.head, OnnxHead::Rows("output0".into()));
     assert_eq!(run(&file, CLASSES).unwrap(), HeadOutput::Suppressed(expected));
     let error = run(&file, 1).unwrap_err();
     assert!(error.contains("it gives the class id ") && error.ends_with("there are 1 classes"), "{error}");

@@ -19,7 +19,7 @@ fn every_layer_of_the_small_networks_equals_pytorch() {
 #[test]
 fn a_network_in_f16_is_nearly_the_same() {
     let input = common::golden_input(&common::data("golden/yolov9-t-tiny"));
-    for model in yolo9::embedded::models() {
+    for model in yolo9::embedded::MODELS {
         let mut network = Network::assemble(&model.checkpoint().unwrap(), None).unwrap();
         let exact = common::all_predictions(&mut common::session(&network, 1), &input);
         network.onnx.narrow().unwrap();

@@ -93,7 +93,7 @@ fn nearest_weights_are_lifted_and_detect_what_they_did() {
     let place = Workdir::new();
     // The embedded pair differs in its upsamplers only; a converted file carries the config.
     let config = |name: &str| {
-        let model = yolo9::embedded::models().iter().find(|model| model.name == name).unwrap();
+        let model = yolo9::embedded::MODELS.iter().find(|model| model.name == name).unwrap();
         model.checkpoint().unwrap().metadata().config.clone().unwrap()
     };
     place.write("dysample.yaml", config("codes-dysample").as_bytes());

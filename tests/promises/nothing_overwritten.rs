@@ -191,7 +191,7 @@ fn no_input_is_replaced() {
     }
     place.write("list.txt", b"a.jpg\n");
     place.write("c.yaml", yolo9::config::ModelConfig::builtin("gelan-c").unwrap().source.as_bytes());
-    place.write("best.safetensors", yolo9::embedded::models()[0].bytes);
+    place.write("best.safetensors", yolo9::embedded::MODELS[0].bytes);
     place.write("yolo9.toml", b"");
     let inputs = [
         "a.jpg",

@@ -24,7 +24,7 @@ fn shown(place: &Workdir, arguments: &str) {
 
 /// A model of ours with other metadata.
 fn model_with(key: &str, value: &str) -> Vec<u8> {
-    let bytes = yolo9::embedded::models()[0].bytes;
+    let bytes = yolo9::embedded::MODELS[0].bytes;
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let mut header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
     header["__metadata__"][key] = value.into();

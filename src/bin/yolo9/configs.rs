@@ -2,7 +2,7 @@
 
 use yolo9::Size;
 use yolo9::architecture::{Architecture, Form};
-use yolo9::config::{ModelConfig, ModuleKind, builtin_configs};
+use yolo9::config::{BUILTIN_CONFIGS, ModelConfig, ModuleKind};
 
 use crate::cli::ConfigsArgs;
 use crate::console::print_line;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ConfigsArgs) -> anyhow::Result<ExitStatus> {
         return Ok(ExitStatus::Done);
     }
     print_line!("{:<22} {:>7} {:>12} {:>8}   at 640x640, 80 classes", "config", "layers", "parameters", "GFLOPs");
-    for config in builtin_configs() {
+    for config in BUILTIN_CONFIGS {
         let architecture = Architecture::new(&ModelConfig::builtin(config.name)?)?;
         let cost = architecture.cost(Size::square(640), Form::Deployed)?;
         let layers = architecture.layers().len() - architecture.auxiliary_layers();

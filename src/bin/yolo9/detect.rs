@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use yolo9::detect::{DetectorOptions, PostprocessOptions};
-use yolo9::image::{EXTENSIONS, ImageLimits};
+use yolo9::image::{ImageLimits, is_image_name};
 use yolo9::output::{Header, Shard};
 use yolo9::runtime::{OrtBackend, SessionOptions};
 use yolo9::untrusted::printable;
@@ -194,7 +194,7 @@ fn complete(
             lines.iter().for_each(|line| say!("{line}"));
         }
     }
-    if succeeded > 0 && report.detections() == 0 && !globals.quiet && !logs_json() {
+    if succeeded > 0 && report.detections == 0 && !globals.quiet && !logs_json() {
         say!("Nothing was detected.{}", hint(args));
     }
     if without_input {
@@ -238,7 +238,9 @@ impl Outputs {
     fn create(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<Self> {
         let output = &args.output;
         let exist_ok = output.exist_ok || args.resume;
-        if let Some(out) = output.out.as_deref().filter(|out| is_image_name(out)) {
+        let is_mp4 = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mp4"));
+        let is_file_name = |out: &&Path| !out.is_dir() && (is_image_name(out) || is_mp4(out));
+        if let Some(out) = output.out.as_deref().filter(is_file_name) {
             log::warn!("--out {}: is taken for a folder, in which the results get their own names", out.display());
         }
         let create = || match &output.out {
@@ -281,11 +283,6 @@ impl Outputs {
     fn leave(&self) -> bool {
         self.fresh && self.folder.as_ref().is_some_and(RunFolder::remove_if_empty)
     }
-}
-
-fn is_image_name(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    !path.is_dir() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()) || extension == "mp4")
 }
 
 fn refuse_uncounted(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {

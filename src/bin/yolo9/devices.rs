@@ -82,13 +82,8 @@ pub(crate) fn check(device: Device, precision: Precision, is_named: bool) -> Res
     Ok(())
 }
 
-fn library(args: &RuntimeArgs) -> LibraryOptions {
+pub(crate) fn library(args: &RuntimeArgs) -> LibraryOptions {
     LibraryOptions::default().path(args.engine.onnxruntime.clone())
-}
-
-/// Whether the user says which library it is.
-pub(crate) fn is_library_named(args: &RuntimeArgs) -> bool {
-    library(args).is_named()
 }
 
 /// The library for all of these: a process can load one only.

@@ -81,7 +81,7 @@ fn availability(device: Device, cache: &Path, offline: bool) -> String {
 
 /// The embedded model on the embedded image: a wrong library, a broken CPU feature or a damaged program shows here.
 fn self_check(args: &RuntimeArgs, runtime: &Runtime) -> anyhow::Result<ExitStatus> {
-    let model = embedded::models().first().context("no embedded model")?;
+    let model = embedded::MODELS.first().context("no embedded model")?;
     let opened = Model::new(model.name, ModelFile::Checkpoint(model.checkpoint()?), None, None)?;
     let preset = Preset::default();
     let letterbox = opened.letterbox(None, InputShape::Rectangular, preset.box_rescaling())?;

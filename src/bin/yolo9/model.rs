@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use yolo9::architecture::{Architecture, Form};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::{ModelConfig, builtin_configs, class_names_from_file, coco_names};
+use yolo9::config::{BUILTIN_CONFIGS, ModelConfig, class_names_from_file, coco_names};
 use yolo9::model::{ClassNames, ModelContent, Network, resolve_config};
 use yolo9::onnx::OnnxHead;
 use yolo9::output::folder_of;
@@ -105,7 +105,7 @@ pub(crate) fn open_config(config: &str) -> anyhow::Result<ModelConfig> {
     if path.is_file() {
         return Ok(ModelConfig::from_file(path)?);
     }
-    if let Some(model) = embedded::models().iter().find(|model| model.name == config)
+    if let Some(model) = embedded::MODELS.iter().find(|model| model.name == config)
         && let Some(config) = model.checkpoint()?.config()?
     {
         return Ok(config);
@@ -127,7 +127,7 @@ pub(crate) fn is_config(name: &str) -> bool {
     let path = Path::new(name);
     if !path.is_file() {
         let plain = name.strip_suffix(".yaml").unwrap_or(name);
-        return builtin_configs().iter().any(|builtin| builtin.name.eq_ignore_ascii_case(plain));
+        return BUILTIN_CONFIGS.iter().any(|builtin| builtin.name.eq_ignore_ascii_case(plain));
     }
     let text = beginning(path);
     let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("yaml") || e.eq_ignore_ascii_case("yml"));

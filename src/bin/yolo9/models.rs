@@ -1,7 +1,8 @@
 //! `yolo9 models`.
 
+use yolo9::config::did_you_mean;
 use yolo9::embedded;
-use yolo9::hub::{Hub, Release, find_release, nearest_release, releases};
+use yolo9::hub::{Hub, RELEASES, Release, find_release, nearest_release};
 
 use crate::cli::{Globals, ModelsAction, ModelsArgs};
 use crate::console::print_line;
@@ -32,17 +33,17 @@ pub(crate) fn run(args: &ModelsArgs, globals: &Globals) -> anyhow::Result<ExitSt
 
 fn named(name: &str) -> anyhow::Result<&'static Release> {
     find_release(name).ok_or_else(|| {
-        let hint = nearest_release(name).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let hint = did_you_mean(nearest_release(name));
         anyhow::anyhow!("{name} is not a released file{hint} (`yolo9 models` lists them)")
     })
 }
 
 fn list(globals: &Globals) -> anyhow::Result<()> {
     let hub = Hub::new(globals.offline)?;
-    for model in embedded::models() {
+    for model in embedded::MODELS {
         print_line!("{:<20} {:>10}  {}, {}", model.name, "embedded", model.detects, model.about);
     }
-    for release in releases() {
+    for release in RELEASES {
         let length = std::fs::metadata(hub.path(release)).map(|metadata| metadata.len());
         let state = length.map_or_else(|_| "-".to_owned(), |length| format!("{:.1} MB", length as f64 / 1e6));
         print_line!("{:<20} {state:>10}  {}", release.name, release.about);

@@ -71,14 +71,14 @@ fn of_device(device: Device, problem: &DeviceProblem) -> String {
         DeviceProblem::Precision { .. } | DeviceProblem::Processor { .. } => {
             format!("ask for another --precision or --device ({others})")
         }
-        DeviceProblem::Unpublished { .. } | DeviceProblem::NotInLibrary { .. } => match device.package() {
+        DeviceProblem::Unpublished | DeviceProblem::NotInLibrary { .. } => match device.package() {
             Some(package) if package.is_published() => format!(
                 "leave out --onnxruntime and ORT_DYLIB_PATH, so that yolo9 fetches {}, or take another --device",
                 package.name
             ),
             _ => format!("name a library that has it with --onnxruntime, or take another --device ({others})"),
         },
-        DeviceProblem::Provider { .. } => format!(
+        DeviceProblem::Provider(_) => format!(
             "check that the device exists and that its driver and libraries are installed, or take another --device \
              ({others})"
         ),
@@ -88,7 +88,7 @@ fn of_device(device: Device, problem: &DeviceProblem) -> String {
                  --device ({others})"
             )
         }
-        DeviceProblem::Driver { .. } => {
+        DeviceProblem::Driver(_) => {
             let too =
                 if matches!(device, Device::OpenVino(_)) { "" } else { " (the library wants CUDA 13 and cuDNN 9 too)" };
             format!(

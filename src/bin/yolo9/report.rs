@@ -25,7 +25,8 @@ pub(crate) struct Report {
     done: u32,
     shape: (usize, usize),
     failures: Vec<(String, String)>,
-    detections: usize,
+    /// Objects in all images that were processed by this run.
+    pub(crate) detections: usize,
 }
 
 impl Report {
@@ -169,11 +170,6 @@ impl Report {
     /// Images that were processed by this run.
     pub(crate) fn succeeded(&self) -> usize {
         self.done as usize
-    }
-
-    /// Objects in all of them.
-    pub(crate) fn detections(&self) -> usize {
-        self.detections
     }
 
     pub(crate) fn failed(&self) -> usize {

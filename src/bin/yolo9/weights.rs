@@ -66,7 +66,7 @@ pub(crate) fn locate(weights: &str, globals: &Globals) -> anyhow::Result<Located
 
 /// An empty YOLO9_WEIGHTS is as good as none.
 fn name_or_default(weights: &str) -> &str {
-    if weights.is_empty() { embedded::models()[0].name } else { weights }
+    if weights.is_empty() { embedded::MODELS[0].name } else { weights }
 }
 
 /// The model inside the program that a name stands for; a file of that name goes first.

@@ -72,12 +72,12 @@ struct Plane {
 fn sample<S: Simd>(simd: S, tile: &[[f32; 8]], points: &Points, output: &mut [f32], plane: Plane) {
     // These make the unchecked accesses below sound.
     let Plane { pixels, start } = plane;
-    let live = points.pixels();
-    assert!(tile.len() >= points.positions());
+    let live = points.pixels;
+    assert!(tile.len() >= points.positions);
     assert!(start + live <= pixels);
     let whole = if output.len() == 8 * pixels { live / 8 } else { 0 };
     let to = output.as_mut_ptr();
-    for (n, points) in points.table().iter().enumerate() {
+    for (n, points) in points.table.iter().enumerate() {
         let channels = simd.transpose(eight_pixels(simd, tile.as_flattened(), points));
         if n < whole {
             for (channel, vector) in channels.into_iter().enumerate() {

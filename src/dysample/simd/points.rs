@@ -23,11 +23,11 @@ const ROWS: usize = 8;
 /// The points of a band of output rows of one group, in the order of the pixels, padded with points at position 0.
 #[derive(Debug, Default)]
 pub(super) struct Points {
-    table: Vec<PointsOf8>,
+    pub(super) table: Vec<PointsOf8>,
     /// Every start in the table is that of one of as many positions.
-    positions: usize,
+    pub(super) positions: usize,
     /// Points that are not padding.
-    pixels: usize,
+    pub(super) pixels: usize,
     /// Columns and rows of the points of `ROWS` rows.
     columns: Vec<f32>,
     rows: Vec<f32>,
@@ -42,20 +42,6 @@ pub(super) fn bands(geometry: &Geometry, pixels: usize) -> Vec<Range<usize>> {
 }
 
 impl Points {
-    pub(super) fn table(&self) -> &[PointsOf8] {
-        &self.table
-    }
-
-    /// All starts in the table are those of as many positions.
-    pub(super) fn positions(&self) -> usize {
-        self.positions
-    }
-
-    /// Number of points.
-    pub(super) fn pixels(&self) -> usize {
-        self.pixels
-    }
-
     /// Computes the points of some output rows of the group that a part belongs to.
     #[inline(always)]
     pub(super) fn fill<S: Simd>(

@@ -154,22 +154,14 @@ impl Dataset {
     }
 
     fn checked(self, data: &Path) -> Result<Self, DatasetError> {
+        let too_large = |message| Err(DatasetError::Content { path: data.into(), message });
         if let Some(image) = self.images.iter().find(|image| image.labels() > MAX_OF_ONE) {
-            return Err(DatasetError::Content {
-                path: data.into(),
-                message: format!(
-                    "{} has {} labels; at most {MAX_OF_ONE} can be evaluated",
-                    image.path.display(),
-                    image.labels()
-                ),
-            });
+            let (path, labels) = (image.path.display(), image.labels());
+            return too_large(format!("{path} has {labels} labels; at most {MAX_OF_ONE} can be evaluated"));
         }
         match self.class_names.len() {
             0..=MAX_CLASSES => Ok(self),
-            classes => Err(DatasetError::Content {
-                path: data.into(),
-                message: format!("it has {classes} classes; at most {MAX_CLASSES} can be evaluated"),
-            }),
+            classes => too_large(format!("it has {classes} classes; at most {MAX_CLASSES} can be evaluated")),
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Dataset, DatasetError, Labelled, Labels, Wrong};
 use crate::config::{DataConfig, coco_categories};
-use crate::image::EXTENSIONS;
+use crate::image::is_image_name;
 use crate::untrusted::{FileKind, read_text, shortened};
 
 pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result<Dataset, DatasetError> {
@@ -59,11 +59,6 @@ fn found(data: &Path, root: Option<&Path>, place: &Path) -> Option<PathBuf> {
     candidates.into_iter().find(|candidate| candidate.exists())
 }
 
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
-}
-
 /// Images in a folder and below it. Links are followed, but to no folder twice.
 fn folder(folder: &Path, paths: &mut Vec<PathBuf>, visited: &mut HashSet<PathBuf>) -> Result<(), DatasetError> {
     let failed = |reason| DatasetError::Read { path: folder.into(), reason };
@@ -74,7 +69,7 @@ fn folder(folder: &Path, paths: &mut Vec<PathBuf>, visited: &mut HashSet<PathBuf
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
             self::folder(&path, paths, visited)?;
-        } else if is_image(&path) {
+        } else if is_image_name(&path) {
             paths.push(path);
         }
     }

@@ -11,7 +11,7 @@ mod python;
 
 pub use packages::{DIRECTML, GPU, MIN_MINOR, ONNXRUNTIME, OPENVINO, Package};
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::RuntimeError;
 use crate::cache::{cache_folder, offline_by_variable};
@@ -78,7 +78,9 @@ pub fn find<T>(
     load: impl Fn(&Library) -> Result<T, String>,
 ) -> Result<(Library, T), RuntimeError> {
     if let Some(named) = named(options) {
-        let library = Library { path: absolute(&named.path), ..named };
+        // `ort` would take a relative path as relative to the executable.
+        let path = std::path::absolute(&named.path).unwrap_or(named.path);
+        let library = Library { path, origin: named.origin };
         // A damaged library can end the program with a signal, which nothing can report afterwards.
         log::info!("Loading {} ({})", library.path.display(), library.origin);
         return match inspect::check(&library.path).and_then(|()| load(&library)) {
@@ -111,8 +113,7 @@ pub fn find<T>(
         looked.push(format!("{place} ({unusable})"));
     }
     if options.offline || offline_by_variable() {
-        let looked = looked.join(", ");
-        return Err(RuntimeError::Offline { looked, package: package.name, file: file_name(), minor: MIN_MINOR });
+        return Err(RuntimeError::Offline { package: package.name, looked: looked.join(", ") });
     }
     let library = fetch::fetch(&cache, package)?;
     match inspect::check(&library.path).and_then(|()| load(&library)) {
@@ -133,9 +134,4 @@ fn beside_executable(package: &Package) -> Option<Library> {
     let path = std::env::current_exe().ok()?.parent()?.join(file_name());
     let is_there = path.is_file() && path.parent().is_some_and(|folder| package.may_be_in(folder));
     is_there.then_some(Library { path, origin: "beside the executable" })
-}
-
-/// `ort` would take a relative path as relative to the executable.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

@@ -170,7 +170,7 @@ fn slope_below<T: Real>(activation: Activation) -> Option<T> {
     match activation {
         Activation::Silu => None,
         Activation::Relu => Some(T::zero()),
-        Activation::LeakyRelu { slope } => Some(T::of(f64::from(slope))),
+        Activation::LeakyRelu(slope) => Some(T::of(f64::from(slope))),
         Activation::Identity => Some(T::one()),
     }
 }

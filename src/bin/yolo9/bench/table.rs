@@ -124,7 +124,7 @@ pub(super) fn run(
 /// Why a device and precision cannot be had here, if they cannot.
 fn unusable(options: &RuntimeArgs) -> Option<String> {
     let (device, precision) = devices::computed(options);
-    devices::check(device, precision, devices::is_library_named(options)).err().map(|problem| problem.to_string())
+    devices::check(device, precision, devices::library(options).is_named()).err().map(|problem| problem.to_string())
 }
 
 /// Latency of all, run by run, then throughput of all, round by round.

@@ -235,7 +235,7 @@ pub(crate) struct MemoryArgs {
 pub(crate) struct BenchArgs {
     /// Model file, embedded model or released weights; or a config (a YAML file or a built-in name), which gets random
     /// weights: time does not depend on them.
-    #[arg(value_name = "MODEL|CONFIG", default_value = embedded::models()[0].name)]
+    #[arg(value_name = "MODEL|CONFIG", default_value = embedded::MODELS[0].name)]
     pub(crate) model: String,
 
     /// Another one, interleaved with the first: prints the ratio of their times, on one thread unless --threads says

@@ -120,7 +120,7 @@ fn legend(image: &ImageComparison) -> String {
 
 /// What the dataset says is there.
 fn labels(image: &ImageComparison, comparison: &Comparison) -> Vec<Mark> {
-    let names = comparison.accuracy.as_ref().map(|accuracy| accuracy.scores[0].class_names()).unwrap_or_default();
+    let names = comparison.accuracy.as_ref().map(|accuracy| &accuracy.scores[0].class_names[..]).unwrap_or_default();
     let mark = |truth: &GroundTruth| {
         let BoxXywh { x, y, width, height } = truth.bbox;
         let [x1, y1, x2, y2] = [x, y, x + width, y + height].map(|value| value as f32);

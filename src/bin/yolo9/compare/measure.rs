@@ -91,7 +91,7 @@ impl Measured {
             interrupt: interrupt.clone(),
         }
         .session();
-        let mut pipeline = Pipeline::new(Decoding { limits: plan.limits }, vec![session], limits)?;
+        let mut pipeline = Pipeline::new(Decoding(plan.limits), vec![session], limits)?;
         let mut repeated: Vec<(usize, Source)> = Vec::new();
         let inputs = plan.sources.iter().cloned().enumerate().map(Flow::<_, ()>::Image);
         let stopped = pipeline.run(
@@ -218,9 +218,7 @@ fn first_reason(failed: &[(PathBuf, String)]) -> String {
 type Outputs = Vec<[DetectOutput; 2]>;
 
 /// Decodes the images; all networks get the same one.
-struct Decoding {
-    limits: ImageLimits,
-}
+struct Decoding(ImageLimits);
 
 impl Stages for Decoding {
     type Item = (usize, Source);
@@ -230,7 +228,7 @@ impl Stages for Decoding {
     type Done = ((usize, Source), Result<Outputs, Failure>);
 
     fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<(Size, (Image, Held)), Failure> {
-        let (_, read) = read_image(source, &self.limits, turn);
+        let (_, read) = read_image(source, &self.0, turn);
         read.map(|(image, held)| (image.size(), (image, held)))
     }
 

@@ -153,6 +153,7 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
         threads,
         limits,
     };
+    let failed = measured.failed.clone();
     let outcome: Box<dyn Outcome> = match <[Side; 2]>::try_from(sides) {
         Ok(sides) => {
             let accuracy = labelled.map(|dataset| Accuracy::of(&measured, dataset, confidence));
@@ -160,7 +161,7 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
         }
         Err(sides) => Box::new(Ranking::new(sides, measured, labelled, conditions)),
     };
-    finish(args, &*outcome, folder.as_ref(), globals)
+    finish(args, &*outcome, &failed, folder.as_ref(), globals)
 }
 
 /// The dataset, if each side has weights to be measured with it.
@@ -205,13 +206,12 @@ trait Outcome {
     fn print(&self) -> anyhow::Result<()>;
     /// The report; its images are written into the folder.
     fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String>;
-    /// Images that could not be read, with the reason.
-    fn failed(&self) -> &[(PathBuf, String)];
 }
 
 fn finish(
     args: &CompareArgs,
     outcome: &dyn Outcome,
+    failed: &[(PathBuf, String)],
     folder: Option<&RunFolder>,
     globals: &Globals,
 ) -> anyhow::Result<ExitStatus> {
@@ -233,10 +233,10 @@ fn finish(
             say!("Report: {}", folder.path().join("report.html").display());
         }
     }
-    for (path, reason) in outcome.failed() {
+    for (path, reason) in failed {
         say!("error: {}: {reason}", path.display());
     }
-    Ok(if outcome.failed().is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
+    Ok(if failed.is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
 
 fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) -> anyhow::Result<Vec<Source>> {

@@ -1,7 +1,7 @@
 //! More than two models: which is best, and what is known of each pair.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use yolo9::detect::Preset;
@@ -28,7 +28,8 @@ pub(super) struct Ranking {
     ranks: Vec<Rank>,
     /// Of each two, the better one first.
     pairs: Vec<PairOfRanks>,
-    failed: Vec<(PathBuf, String)>,
+    /// Images that could not be read.
+    failed: usize,
     runs: usize,
     unlike: bool,
     conditions: Conditions,
@@ -89,7 +90,7 @@ impl Ranking {
             }
         }
         let (runs, unlike) = (measured.timings[0].len(), measured.unlike.is_some());
-        Self { ranks, pairs, failed: measured.failed, runs, unlike, conditions }
+        Self { ranks, pairs, failed: measured.failed.len(), runs, unlike, conditions }
     }
 
     /// Which one is best, and which one is fastest.
@@ -219,7 +220,7 @@ impl Outcome for Ranking {
             "verdict": self.verdict(),
             "ranking": self.ranks.iter().map(rank).collect::<Vec<_>>(),
             "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
-            "failed": self.failed.len(),
+            "failed": self.failed,
             "threads": conditions.threads,
             "runs": self.runs,
         })
@@ -273,7 +274,7 @@ impl Outcome for Ranking {
             escaped(&conditions.subject),
             conditions.input,
             conditions.html(),
-            left_out(self.failed.len())
+            left_out(self.failed)
         );
         verdict(&mut page, &self.verdict());
         page += "<section><h2>Ranking</h2>\n";
@@ -307,9 +308,5 @@ impl Outcome for Ranking {
         );
         closed(&mut page);
         Ok(page)
-    }
-
-    fn failed(&self) -> &[(PathBuf, String)] {
-        &self.failed
     }
 }

@@ -1,7 +1,7 @@
 //! The comparison as sentences, as a table for one screen, and as JSON.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -332,9 +332,5 @@ impl Outcome for Comparison {
 
     fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String> {
         Ok(report::page(self, &images::draw(folder, self, args.examples)?))
-    }
-
-    fn failed(&self) -> &[(PathBuf, String)] {
-        &self.measured.failed
     }
 }

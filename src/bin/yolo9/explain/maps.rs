@@ -18,7 +18,7 @@ pub(super) const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 
 /// Images with captions below titles, and text.
 pub(super) struct Sheet {
-    sheet: RgbImage,
+    pub(super) image: RgbImage,
     /// Height of a tile.
     pub(super) height: u32,
 }
@@ -29,20 +29,20 @@ impl Sheet {
     pub(super) fn new(input: &RgbImage, marks: &[Mark], title: &str, lines: &[(Option<Rgb<u8>>, String)]) -> Self {
         let height = (u64::from(input.height()) * u64::from(TILE) / u64::from(input.width())).max(1) as u32;
         let block = TITLE + height.max(LINE * lines.len() as u32) + GAP;
-        let sheet = RgbImage::from_pixel(COLUMNS * (TILE + GAP) + GAP, block + GAP, PAPER);
-        let mut sheet = Self { sheet, height };
-        write_text(&mut sheet.sheet, (GAP as i32, 8), 21.0, title);
+        let image = RgbImage::from_pixel(COLUMNS * (TILE + GAP) + GAP, block + GAP, PAPER);
+        let mut sheet = Self { image, height };
+        write_text(&mut sheet.image, (GAP as i32, 8), 21.0, title);
         let mut marked = input.clone();
         draw_marks(&mut marked, marks, None);
         let small = imageops::resize(&marked, TILE, height, imageops::FilterType::Triangle);
-        imageops::replace(&mut sheet.sheet, &small, i64::from(GAP), i64::from(TITLE));
+        imageops::replace(&mut sheet.image, &small, i64::from(GAP), i64::from(TITLE));
         for (n, (colour, line)) in lines.iter().enumerate() {
             let (x, y) = (2 * GAP + TILE, TITLE + LINE * n as u32);
             if let Some(colour) = colour {
                 let swatch = RgbImage::from_pixel(14, 14, *colour);
-                imageops::replace(&mut sheet.sheet, &swatch, i64::from(x), i64::from(y + 2));
+                imageops::replace(&mut sheet.image, &swatch, i64::from(x), i64::from(y + 2));
             }
-            write_text(&mut sheet.sheet, (x as i32 + 24, y as i32), 17.0, line);
+            write_text(&mut sheet.image, (x as i32 + 24, y as i32), 17.0, line);
         }
         sheet
     }
@@ -50,10 +50,10 @@ impl Sheet {
     /// Adds tiles below a title, in rows of four.
     pub(super) fn block(&mut self, title: &str, tiles: &[(String, RgbImage)]) {
         let rows = (tiles.len() as u32).div_ceil(COLUMNS);
-        let top = self.sheet.height();
+        let top = self.image.height();
         let row = self.height + CAPTION + GAP;
-        let mut taller = RgbImage::from_pixel(self.sheet.width(), top + TITLE + rows * row, PAPER);
-        imageops::replace(&mut taller, &self.sheet, 0, 0);
+        let mut taller = RgbImage::from_pixel(self.image.width(), top + TITLE + rows * row, PAPER);
+        imageops::replace(&mut taller, &self.image, 0, 0);
         write_text(&mut taller, (GAP as i32, top as i32 + 8), 21.0, title);
         for (place, (caption, tile)) in tiles.iter().enumerate() {
             let (column, line) = (place as u32 % COLUMNS, place as u32 / COLUMNS);
@@ -61,11 +61,7 @@ impl Sheet {
             write_text(&mut taller, (x as i32, y as i32 + 3), 16.0, caption);
             imageops::replace(&mut taller, tile, i64::from(x), i64::from(y + CAPTION));
         }
-        self.sheet = taller;
-    }
-
-    pub(super) fn finish(self) -> RgbImage {
-        self.sheet
+        self.image = taller;
     }
 }
 

@@ -103,11 +103,6 @@ impl Explained {
         })
     }
 
-    fn distances_of(&self, groups: std::ops::Range<usize>) -> Distances {
-        let subpixels = self.scale * self.scale;
-        Distances::of([&self.shifts, &self.offsets], groups.start * subpixels..groups.end * subpixels)
-    }
-
     /// What the module comes to, in a few words.
     pub(super) fn conclusion(&self) -> &'static str {
         let Distances { from_bilinear, from_nearest, variation } = &self.distances;
@@ -160,11 +155,10 @@ impl Explained {
             })
         };
         let group = |group: usize| {
-            let mean = |component: usize| {
-                let channels = group * self.scale * self.scale..(group + 1) * self.scale * self.scale;
-                self.shifts.slice(s![component, channels, .., ..]).mean()
-            };
-            let mut of = distances(&self.distances_of(group..group + 1));
+            let subpixels = self.scale * self.scale;
+            let channels = group * subpixels..(group + 1) * subpixels;
+            let mean = |component: usize| self.shifts.slice(s![component, channels.clone(), .., ..]).mean();
+            let mut of = distances(&Distances::of([&self.shifts, &self.offsets], channels.clone()));
             of["group"] = json!(group);
             of["mean_shift"] = json!([mean(0), mean(1)]);
             of

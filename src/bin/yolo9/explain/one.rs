@@ -90,7 +90,7 @@ impl Explain for OneNetwork {
             "layers": modules.iter().map(Explained::json).collect::<Vec<_>>(),
             "boxes": boxes_json(&output.detections, &self.session.class_names),
         });
-        Ok(Explanation { sheet: sheet.finish(), sentences, json })
+        Ok(Explanation { sheet: sheet.image, sentences, json })
     }
 }
 

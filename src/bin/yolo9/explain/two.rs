@@ -144,7 +144,7 @@ impl Explain for TwoNetworks {
             "levels": levels.iter().map(Level::json).collect::<Vec<_>>(),
             "boxes": boxes.json(&levels),
         });
-        Ok(Explanation { sheet: sheet.finish(), sentences, json })
+        Ok(Explanation { sheet: sheet.image, sentences, json })
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn print(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<()>
             }
         }
         print_line!("");
-        for line in differences(&network_a.layers(imgsz)?, &network_b.layers(imgsz)?) {
+        for line in differences(&network_a.architecture.summary(imgsz)?, &network_b.architecture.summary(imgsz)?) {
             print_line!("{line}");
         }
     }
@@ -95,7 +95,7 @@ fn short(text: &str) -> String {
 pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Value> {
     let mut value = json!({ "a": one_json::subject(a, imgsz)?, "b": one_json::subject(b, imgsz)? });
     if let (Some(network_a), Some(network_b)) = (a.network(), b.network()) {
-        let (a, b) = (network_a.layers(imgsz)?, network_b.layers(imgsz)?);
+        let (a, b) = (network_a.architecture.summary(imgsz)?, network_b.architecture.summary(imgsz)?);
         let layers = aligned(&a, &b).into_iter().filter_map(|pair| match pair {
             Pair::Same(..) => None,
             Pair::Changed(a, b) => Some(json!({ "a": one_json::layer(a), "b": one_json::layer(b) })),

@@ -27,7 +27,7 @@ pub(super) fn subject(subject: &Subject, imgsz: Size) -> anyhow::Result<Value> {
             value["activation"] = json!(network.activation.to_string());
             value["strides"] = json!(network.strides());
             value["imgsz"] = json!([imgsz.height, imgsz.width]);
-            value["layers"] = network.layers(imgsz)?.iter().map(layer).collect();
+            value["layers"] = network.architecture.summary(imgsz)?.iter().map(layer).collect();
             let totals = network.totals(imgsz)?;
             value["totals"] = totals
                 .iter()

@@ -1,9 +1,9 @@
 //! What is known of one file or config.
 
 use std::collections::BTreeMap;
-use yolo9::architecture::{Architecture, Cost, Form, LayerSummary};
+use yolo9::architecture::{Architecture, Cost, Form};
 use yolo9::checkpoint::Checkpoint;
-use yolo9::config::{Activation, ConfigFormat, ModelConfig, builtin_configs};
+use yolo9::config::{Activation, BUILTIN_CONFIGS, ConfigFormat, ModelConfig};
 use yolo9::model::{ModelFile, resolve_config};
 use yolo9::onnx::OnnxFile;
 use yolo9::{Size, weights};
@@ -83,7 +83,7 @@ impl Subject {
             config = config.with_classes(classes as usize);
         }
         let architecture = Architecture::new(&config)?;
-        let built_in = builtin_configs().iter().any(|builtin| builtin.name == config.name);
+        let built_in = BUILTIN_CONFIGS.iter().any(|builtin| builtin.name == config.name);
         Ok(Self {
             name: name.into(),
             kind: if built_in { "a built-in config".into() } else { "a config".into() },
@@ -160,10 +160,6 @@ impl ResolvedNetwork {
         self.architecture.head().main().levels.iter().map(|level| level.stride).collect()
     }
 
-    pub(super) fn layers(&self, imgsz: Size) -> anyhow::Result<Vec<LayerSummary>> {
-        Ok(self.architecture.summary(imgsz)?)
-    }
-
     pub(super) fn totals(&self, imgsz: Size) -> anyhow::Result<Vec<Total>> {
         let all = self.architecture.layers().len();
         let main = all - self.architecture.auxiliary_layers();
@@ -190,10 +186,5 @@ impl TensorStatistics {
             *statistics.kinds.entry(tensor.dtype().to_string()).or_insert(0) += 1;
         }
         statistics
-    }
-
-    pub(super) fn kinds(&self) -> String {
-        let kinds: Vec<String> = self.kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        kinds.join(", ")
     }
 }

@@ -75,15 +75,15 @@ fn classes_line(classes: usize, names: Option<&[String]>, most: usize) -> String
 }
 
 fn tensors_line(checkpoint: &Checkpoint) -> String {
-    let statistics = TensorStatistics::of(checkpoint);
+    let TensorStatistics { count, bytes, kinds } = TensorStatistics::of(checkpoint);
+    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let normalised = checkpoint.tensors().keys().any(|name| name.ends_with(".running_var"));
     let form = if normalised { "" } else { ", normalisation folded" };
-    let TensorStatistics { count, bytes, .. } = statistics;
-    format!("{count} ({}), {} bytes{form}", statistics.kinds(), grouped(bytes as u64))
+    format!("{count} ({}), {} bytes{form}", kinds.join(", "), grouped(bytes as u64))
 }
 
 fn table(network: &ResolvedNetwork, imgsz: Size) -> anyhow::Result<()> {
-    let rows: Vec<[String; 7]> = network.layers(imgsz)?.iter().map(cells).collect();
+    let rows: Vec<[String; 7]> = network.architecture.summary(imgsz)?.iter().map(cells).collect();
     let heads = ["#", "from", "module", "args", "output CxHxW", "parameters", "GFLOPs"];
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)

@@ -35,15 +35,13 @@ impl HttpConnector for Connector {
             .timeout_per_read(Some(patience))
             .build()
             .new_agent();
-        Ok(HttpClient::new(Blocking { agent }))
+        Ok(HttpClient::new(Blocking(agent)))
     }
 }
 
 /// Requests that take their thread for as long as they last. Every caller has a thread of its own (`store::wait`).
 #[derive(Debug)]
-struct Blocking {
-    agent: Agent,
-}
+struct Blocking(Agent);
 
 #[async_trait::async_trait]
 impl HttpService for Blocking {
@@ -51,7 +49,7 @@ impl HttpService for Blocking {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let request = ureq::http::Request::from_parts(head, body.to_vec());
-        let response = self.agent.run(request).map_err(failed)?;
+        let response = self.0.run(request).map_err(failed)?;
         let (head, body) = response.into_parts();
         let said = head.headers.contains_key(CONTENT_LENGTH) && head.status != ureq::http::StatusCode::MULTI_STATUS;
         let limit = if said { u64::MAX } else { MAX_UNSAID };

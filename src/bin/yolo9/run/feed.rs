@@ -47,7 +47,7 @@ impl Feed {
         }
         let video = planned.source.video()?;
         Some(VideoReader::open(video, &self.limits, self.stride, &self.interrupt).map(|mut frames| {
-            let about = frames.about().clone();
+            let about = frames.about.clone();
             let item = move |(number, frame)| Item::frame(planned.clone(), number, frame);
             let images = std::iter::from_fn(move || frames.next().transpose()).map(move |frame| frame.map(&item));
             (Box::new(images) as Many, about)

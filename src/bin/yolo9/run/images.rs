@@ -139,7 +139,7 @@ pub(crate) fn read_image(
     };
     let decode = || {
         let undecoded = Undecoded::read(&bytes, limits)?;
-        let held = turn.take(undecoded.memory() + bytes.len() as u64);
+        let held = turn.take(undecoded.memory + bytes.len() as u64);
         Ok((undecoded.decode()?, held))
     };
     (stamp, decode().map_err(|error: ImageError| error.into()))

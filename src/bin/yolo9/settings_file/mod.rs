@@ -4,7 +4,7 @@
 //! command.
 //!
 //! A working folder may have come from anybody. Its file decides how images are processed, not what is written, replaced
-//! or loaded as code, nor what is read elsewhere ([`Trust`]).
+//! or loaded as code, nor what is read elsewhere ([`refusal`]).
 
 mod trust;
 
@@ -14,10 +14,10 @@ use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 use toml::{Table, Value};
-use yolo9::config::nearest_name;
+use yolo9::config::{did_you_mean, nearest_name};
 use yolo9::untrusted::{FileKind, printable, read_text};
 
-use trust::Trust;
+use trust::refusal;
 
 use crate::cli::{ConfigArgs, is_called};
 use crate::console::print_line;
@@ -82,8 +82,7 @@ impl Settings {
                 None => return Err(unknown(plain, setting)),
             }
         }
-        let refused =
-            |setting: &mut Setting| setting.of_folder && Trust::refuses(&setting.option, &setting.values).is_some();
+        let refused = |setting: &mut Setting| setting.of_folder && refusal(&setting.option, &setting.values).is_some();
         self.1 = self.0.extract_if(.., refused).map(|setting| not_taken(&setting)).collect();
         let mut applied = plain.clone();
         for setting in &self.0 {
@@ -138,7 +137,7 @@ fn not_taken(setting: &Setting) -> String {
         "{NAME}: {} = {} is not taken from a file in the working folder: {}; type it, or move it to {user}",
         setting.option,
         setting.shown,
-        Trust::refuses(&setting.option, &setting.values).unwrap_or_default()
+        refusal(&setting.option, &setting.values).unwrap_or_default()
     )
 }
 
@@ -195,20 +194,19 @@ fn places<'a>(plain: &'a Command, setting: &Setting) -> Vec<(&'a str, &'a Arg)> 
 fn unknown(plain: &Command, setting: &Setting) -> anyhow::Error {
     let (file, option) = (setting.file.display(), printable(&setting.option));
     let names: Vec<&str> = plain.get_subcommands().map(Command::get_name).collect();
-    let hint = |nearest: Option<&str>| nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
     match &setting.command {
         Some(command) if !names.contains(&command.as_str()) => {
-            let nearest = nearest_name(command, names.iter().copied());
-            anyhow::anyhow!("{file}: [{}]: there is no such command{}", printable(command), hint(nearest))
+            let hint = did_you_mean(nearest_name(command, names.iter().copied()));
+            anyhow::anyhow!("{file}: [{}]: there is no such command{hint}", printable(command))
         }
         command => {
             let of = |other: &&Command| command.as_deref().is_none_or(|command| other.get_name() == command);
             let commands = plain.get_subcommands().filter(of);
             let longs: Vec<&str> = commands.flat_map(Command::get_arguments).filter_map(Arg::get_long).collect();
-            let nearest = nearest_name(&option, longs.iter().copied());
+            let hint = did_you_mean(nearest_name(&option, longs.iter().copied()));
             let whose =
                 command.as_ref().map_or("no command has".into(), |command| format!("`yolo9 {command}` does not have"));
-            anyhow::anyhow!("{file}: {option}: {whose} an option --{option}{}", hint(nearest))
+            anyhow::anyhow!("{file}: {option}: {whose} an option --{option}{hint}")
         }
     }
 }
@@ -288,7 +286,7 @@ fn default_in_help(arg: &Arg) -> String {
 fn show_command(name: &str, plain: &Command, settings: &Settings) -> anyhow::Result<ExitStatus> {
     let names = plain.get_subcommands().map(Command::get_name);
     let command = plain.get_subcommands().find(|command| command.get_name() == name).with_context(|| {
-        let hint = nearest_name(name, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        let hint = did_you_mean(nearest_name(name, names));
         format!("`{name}`: there is no such command{hint}")
     })?;
     let mut lines: Vec<[String; 3]> = Vec::new();

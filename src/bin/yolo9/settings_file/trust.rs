@@ -43,32 +43,16 @@ const FREE: &[&str] = &[
 /// Options that name something to read: from the working folder's file only if that lies in the folder.
 const BELOW: &[&str] = &["config", "data", "images", "names", "image", "predictions", "source", "to", "weights"];
 
-/// How far a value of the working folder's file is trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trust {
-    Free,
-    Below,
-    Never,
-}
-
-impl Trust {
-    fn of(option: &str) -> Self {
-        match option {
-            option if FREE.contains(&option) => Trust::Free,
-            option if BELOW.contains(&option) => Trust::Below,
-            _ => Trust::Never,
-        }
+/// Why a value is not taken from the working folder's file, if so.
+pub(super) fn refusal(option: &str, values: &[String]) -> Option<&'static str> {
+    if FREE.contains(&option) || BELOW.contains(&option) && values.iter().all(|value| stays_here(value)) {
+        return None;
     }
-
-    /// Why a value is not taken from the working folder's file, if so.
-    pub(super) fn refuses(option: &str, values: &[String]) -> Option<&'static str> {
-        match Self::of(option) {
-            Trust::Free => None,
-            Trust::Below if values.iter().all(|value| stays_here(value)) => None,
-            Trust::Below => Some("it may not name files outside of the folder"),
-            Trust::Never => Some("it may not say what is written, replaced, loaded or left out, nor raise limits"),
-        }
-    }
+    Some(if BELOW.contains(&option) {
+        "it may not name files outside of the folder"
+    } else {
+        "it may not say what is written, replaced, loaded or left out, nor raise limits"
+    })
 }
 
 /// Whether a path, links followed as far as there is something, leads into the working folder; or is the name of something
@@ -108,7 +92,7 @@ mod tests {
         for option in
             ["out", "output", "json", "jsonl", "csv", "coco", "exist-ok", "resume", "onnxruntime", "max-megapixels"]
         {
-            assert_eq!(Trust::of(option), Trust::Never, "{option}");
+            assert!(refusal(option, &["x".into()]).is_some(), "{option}");
         }
     }
 
@@ -117,9 +101,9 @@ mod tests {
         let stay = ["best.pt", "sub/best.pt"].map(|value| (value, true));
         let leave = ["../best.pt", "/etc/passwd", "http://x/a.jpg", "a/*.jpg"].map(|value| (value, false));
         for (value, stays) in stay.into_iter().chain(leave) {
-            assert_eq!(Trust::refuses("weights", &[value.into()]).is_none(), stays, "{value}");
+            assert_eq!(refusal("weights", &[value.into()]).is_none(), stays, "{value}");
         }
-        assert!(Trust::refuses("csv", &["x.csv".into()]).is_some());
-        assert!(Trust::refuses("conf", &["0.5".into()]).is_none());
+        assert!(refusal("csv", &["x.csv".into()]).is_some());
+        assert!(refusal("conf", &["0.5".into()]).is_none());
     }
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TrainArgs, globals: &Globals) -> anyhow::Result<ExitSta
     let resumed_folder = resumable.map(Folder::lock).transpose()?;
     let state = args.resume.as_deref().map(read_state).transpose()?;
     let mut settings = match (&state, &args.resume) {
-        (Some(state), Some(folder)) => TrainSettings::from_state(&folder.join(STATE), state.settings())?,
+        (Some(state), Some(folder)) => TrainSettings::from_state(&folder.join(STATE), &state.settings)?,
         _ => TrainSettings::of(args)?,
     };
     rayon::ThreadPoolBuilder::new().num_threads(settings.threads).build_global().context("threads for the network")?;

@@ -24,6 +24,7 @@ use crate::devices::Execution;
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
 use crate::report::progress_bar;
+use crate::run::places::RunFolder;
 use crate::{devices, model, options};
 pub(crate) use classes::mapping;
 pub(crate) use inference::{Inference, Placement, eval_image};
@@ -57,22 +58,24 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatu
         "{}: no label was found; expected them in `labels` beside `images`, or in the annotation file",
         args.data.display()
     );
-    let places = outputs::ValPlaces::check(args, &dataset)?;
+    let folder = outputs::check(args, &dataset)?;
     let evaluated = match &args.predictions {
         Some(file) => predictions::evaluate_file(&dataset, file, args.count_conf)?,
         None => evaluate_model(args, globals, &dataset)?,
     };
     if evaluated.interrupted {
-        places.leave();
+        folder.as_ref().map(RunFolder::remove_if_empty);
         say!("Interrupted: scores over some of the images would mislead, so there are none");
         return Ok(ExitStatus::Interrupted);
     }
     let scores = Scores::of(&evaluated.images, &evaluated.shown, args.count_conf, &dataset);
     let settings = settings_line(args, &dataset, &evaluated);
     if args.json.as_deref().is_none_or(|path| path != Path::new("-")) {
-        scores.print(&settings, args.preset(), args.loads_as_preset())?;
+        // Whether images were loaded as the tool of the preset does it.
+        let loaded = args.input.preset.is_some() && args.predictions.is_none();
+        scores.print(&settings, args.preset(), loaded)?;
     }
-    outputs::write(args, places, &dataset, &evaluated, (&scores, &settings), globals)?;
+    outputs::write(args, folder, &dataset, &evaluated, (&scores, &settings), globals)?;
     for (path, reason) in &evaluated.failed {
         say!("error: {}: {reason}", path.display());
     }
@@ -168,11 +171,6 @@ fn placement(
 }
 
 impl ValArgs {
-    /// Whether images are loaded as the tool of the preset does it.
-    fn loads_as_preset(&self) -> bool {
-        self.input.preset.is_some() && self.predictions.is_none()
-    }
-
     /// Whose definitions classes are scored by.
     fn preset(&self) -> Preset {
         options::preset(&self.input)

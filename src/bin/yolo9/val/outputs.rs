@@ -15,33 +15,21 @@ use crate::overwrite::refuse_all;
 use crate::run::places::RunFolder;
 use crate::run::sink::coco_entry;
 
-/// Where things go, checked before the work.
-pub(super) struct ValPlaces {
-    folder: Option<RunFolder>,
-}
-
-impl ValPlaces {
-    pub(super) fn check(args: &ValArgs, dataset: &Dataset) -> anyhow::Result<Self> {
-        anyhow::ensure!(args.coco.as_deref() != Some(Path::new("-")), "--coco -: expected the name of a file");
-        anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
-        let mut inputs = args.model.files();
-        inputs.extend([&args.data].into_iter().chain(&args.predictions).cloned());
-        inputs.extend(dataset.images.iter().map(|image| image.path.clone()));
-        let files = [("--json", args.json.as_deref()), ("--coco", args.coco.as_deref())];
-        refuse_all(&inputs, &files, args.out.as_deref(), args.exist_ok)?;
-        let folder = args.out.as_deref().map(|out| RunFolder::create(out, args.exist_ok)).transpose()?;
-        Ok(Self { folder })
-    }
-
-    /// Deletes the folder if nothing is in it.
-    pub(super) fn leave(&self) {
-        self.folder.as_ref().map(RunFolder::remove_if_empty);
-    }
+/// Where things go, checked before the work: the folder for them, if there shall be one.
+pub(super) fn check(args: &ValArgs, dataset: &Dataset) -> anyhow::Result<Option<RunFolder>> {
+    anyhow::ensure!(args.coco.as_deref() != Some(Path::new("-")), "--coco -: expected the name of a file");
+    anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
+    let mut inputs = args.model.files();
+    inputs.extend([&args.data].into_iter().chain(&args.predictions).cloned());
+    inputs.extend(dataset.images.iter().map(|image| image.path.clone()));
+    let files = [("--json", args.json.as_deref()), ("--coco", args.coco.as_deref())];
+    refuse_all(&inputs, &files, args.out.as_deref(), args.exist_ok)?;
+    args.out.as_deref().map(|out| RunFolder::create(out, args.exist_ok)).transpose()
 }
 
 pub(super) fn write(
     args: &ValArgs,
-    places: ValPlaces,
+    folder: Option<RunFolder>,
     dataset: &Dataset,
     evaluated: &Evaluated,
     (scores, settings): (&Scores, &str),
@@ -61,7 +49,7 @@ pub(super) fn write(
     if let Some(path) = &args.coco {
         write_atomically(path, predictions().as_bytes())?;
     }
-    let Some(folder) = places.folder else { return Ok(()) };
+    let Some(folder) = folder else { return Ok(()) };
     let file = |name: &str, text: &str| write_atomically(&folder.path().join(name), text.as_bytes());
     file("metrics.json", &numbers)?;
     file("predictions.json", &predictions())?;

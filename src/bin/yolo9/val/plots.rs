@@ -11,7 +11,7 @@ pub(super) type Plot = (&'static str, String);
 
 /// Precision by recall, and F1, precision and recall by confidence.
 pub(super) fn curves(scores: &Scores) -> Vec<Plot> {
-    let (classes, names) = (&scores.official.classes, scores.class_names());
+    let (classes, names) = (&scores.official.classes, &scores.class_names);
     // Every fifth of the thousand confidences: a step is two pixels then.
     let confidence = |n: usize| n as f64 / 999.0;
     let every = (0..1000).step_by(5).chain([999]).collect::<Vec<_>>();
@@ -30,11 +30,11 @@ pub(super) fn curves(scores: &Scores) -> Vec<Plot> {
 
 /// Of the classes that are labelled or detected.
 pub(super) fn confusion(scores: &Scores) -> Plot {
-    let (counts, background) = (&scores.confusion, scores.class_names().len());
+    let (counts, background) = (&scores.confusion, scores.class_names.len());
     let is_present =
         |class: &usize| *class == background || (0..=background).any(|n| counts[*class][n] + counts[n][*class] > 0);
     let present: Vec<usize> = (0..=background).filter(is_present).collect();
-    let name = |class: &usize| scores.class_names().get(*class).map_or("background", String::as_str).to_owned();
+    let name = |class: &usize| scores.class_names.get(*class).map_or("background", String::as_str).to_owned();
     let names: Vec<String> = present.iter().map(name).collect();
     let table: Vec<Vec<usize>> =
         present.iter().map(|row| present.iter().map(|column| counts[*row][*column]).collect()).collect();

@@ -25,7 +25,8 @@ pub(crate) struct Scores {
     pub(crate) counts: Counts,
     pub(super) count_conf: f32,
     pub(super) confusion: Vec<Vec<usize>>,
-    class_names: Vec<String>,
+    /// By class id.
+    pub(crate) class_names: Vec<String>,
 }
 
 impl Scores {
@@ -43,11 +44,6 @@ impl Scores {
             confusion: confusion(shown, classes, f64::from(count_conf), CONFUSION_IOU),
             class_names: dataset.class_names.clone(),
         }
-    }
-
-    /// By class id.
-    pub(crate) fn class_names(&self) -> &[String] {
-        &self.class_names
     }
 
     /// Name and score of each class with labels.

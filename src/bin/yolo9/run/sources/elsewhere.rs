@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use yolo9::image::is_image_name;
 use yolo9::untrusted::FileKind;
 
-use super::expand::{Expansion, is_image};
+use super::expand::Expansion;
 use super::{Origin, Source, objects, remote};
 use crate::objects::{ReadAt, read, split};
 
@@ -52,7 +53,7 @@ impl Expansion<'_> {
         let (_, pattern) = split(address);
         if pattern.is_empty() && remote::is_list(address) {
             self.list_at(address, read);
-        } else if pattern.is_empty() && is_image(Path::new(address)) {
+        } else if pattern.is_empty() && is_image_name(Path::new(address)) {
             self.object(address);
         } else if !self.options.listings {
             self.failed(

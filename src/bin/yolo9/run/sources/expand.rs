@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 use yolo9::hub::download;
-use yolo9::image::EXTENSIONS;
+use yolo9::image::is_image_name;
 use yolo9::untrusted::{FileKind, read_text};
 
 use super::pattern::Pattern;
@@ -89,7 +89,7 @@ impl Expansion<'_> {
                 self.walk(input, depth, &|path| {
                     let is_video = is_video(path);
                     videos.set(videos.get() + usize::from(is_video));
-                    is_image(path) || is_video && take_videos
+                    is_image_name(path) || is_video && take_videos
                 });
                 if let (videos @ 1.., false) = (videos.get(), take_videos) {
                     log::warn!(
@@ -189,7 +189,7 @@ impl Expansion<'_> {
 
     fn pattern(&mut self, input: &Path, pattern: &Pattern) {
         let failures = self.sources.failed.len();
-        let is_wanted = |path: &Path| is_image(path) || VideoInput::parse(path).is_some();
+        let is_wanted = |path: &Path| is_image_name(path) || VideoInput::parse(path).is_some();
         let found = self.walk(&pattern.folder, pattern.depth, &|path| pattern.matches(path) && is_wanted(path));
         if found == 0 && self.sources.failed.len() == failures {
             self.failed(input, "no image or video matches this pattern".into());
@@ -263,10 +263,6 @@ fn mirrored(path: &Path) -> PathBuf {
 
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension))
-}
-
-pub(super) fn is_image(path: &Path) -> bool {
-    EXTENSIONS.iter().any(|extension| has_extension(path, extension))
 }
 
 #[cfg(test)]

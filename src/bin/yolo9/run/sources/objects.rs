@@ -3,9 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use globset::GlobBuilder;
+use yolo9::image::is_image_name;
 
 use super::Source;
-use super::expand::is_image;
 use crate::objects::{below, list, plain, split};
 
 /// The objects below an address that are images, or images that match its pattern. What ends it is why it cannot be listed.
@@ -24,7 +24,7 @@ pub(crate) fn objects(address: &str) -> Result<impl Iterator<Item = Result<Sourc
         Ok(address) => {
             let below = below(&address, &listed);
             let matches = matcher.as_ref().is_none_or(|matcher| matcher.is_match(below));
-            (matches && is_image(Path::new(&address))).then(|| Ok(Source::object(&address, &place(below))))
+            (matches && is_image_name(Path::new(&address))).then(|| Ok(Source::object(&address, &place(below))))
         }
         Err(reason) => Some(Err(failed(reason))),
     }))

@@ -55,7 +55,7 @@ pub(crate) struct VideoReader {
     /// Read on a thread of its own, since a stalled source must not keep us from stopping.
     frames: Receiver<NextFrame>,
     complaints: Option<JoinHandle<VecDeque<String>>>,
-    about: About,
+    pub(crate) about: About,
     number: u64,
     /// Every Nth frame is given.
     stride: u32,
@@ -110,10 +110,6 @@ impl VideoReader {
             stride,
             interrupt: interrupt.clone(),
         })
-    }
-
-    pub(crate) fn about(&self) -> &About {
-        &self.about
     }
 
     /// The next frame and its number, from 1; nothing after the last one, or once somebody has asked to stop.
