@@ -5,6 +5,7 @@ use std::error::Error;
 use pyo3::PyErr;
 use yolo9::config::ConfigError;
 use yolo9::model::ModelError;
+use yolo9::onnx::OnnxProblem;
 use yolo9::runtime::RuntimeError;
 use yolo9::{DetectorError, ErrorKind};
 
@@ -67,6 +68,9 @@ fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
             ModelError::Unknown { nearest: None, .. } => Some("`yolo9 models` lists the released ones"),
             ModelError::NoConfig { .. } => {
                 Some("name its config with config= (`yolo9 configs` lists the built-in ones)")
+            }
+            ModelError::Exported(error) if matches!(error.problem, OnnxProblem::Classes) => {
+                Some("give their names with names=")
             }
             ModelError::ConfigOfExported { .. } => Some("leave out config="),
             ModelError::InputSize { .. } => Some("leave out imgsz="),

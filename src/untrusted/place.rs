@@ -38,7 +38,7 @@ impl RelativePath {
         } else if !Path::new(&path).components().all(|part| matches!(part, Component::Normal(_))) {
             "it is absolute, or has parts such as `..`"
         } else if Path::new(&path).components().collect::<PathBuf>().as_os_str() != path.as_str() {
-            // Else two texts could mean one place, of which only one is infer_config.
+            // Else two texts could mean one place, of which only one is known.
             "it is not written as plainly as it can be"
         } else {
             return Ok(Self(path));

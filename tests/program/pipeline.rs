@@ -192,7 +192,11 @@ echo '{"streams": [{"avg_frame_rate": "10/1"}], "format": {"duration": "0.3"}}'
         assert!(stderr(&output).contains("clip.avi: ffmpeg reads no frame of it: not a video"), "{}", stderr(&output));
         assert!(place.path("out/a.png").is_file() && place.path("out/failed.jsonl").is_file());
         let output = place.command("detect clip.avi").env("YOLO9_FFMPEG", "nowhere").output().unwrap();
-        assert!(stderr(&output).contains("videos need ffmpeg, which was not found"), "{}", stderr(&output));
+        assert!(
+            stderr(&output).contains("there is no program at the path that YOLO9_FFMPEG gives"),
+            "{}",
+            stderr(&output)
+        );
         assert_eq!(output.status.code(), Some(2));
         place.fails("detect clip.avi --out x --resume", 1);
         place.fails("detect clip.avi --out x --shard 1/2", 1);

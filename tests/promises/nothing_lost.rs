@@ -127,7 +127,7 @@ fn images_that_failed_are_processed_again_when_asked_for_and_changed_ones_always
     assert!(stderr(&output).contains("1 image has another size or time"), "{}", stderr(&output));
     assert_eq!((output.status.code(), failed(&place)), (Some(2), 1));
     let output = place.run(&RUN.replace("-q ", "").replace("--out out", "--out out --resume --retry-failed"));
-    assert!(stderr(&output).contains("1 images that failed are processed again"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("To be processed again after a failure: 1 image"), "{}", stderr(&output));
     assert_eq!(failed(&place), 1);
     place.write("in/003.jpg", SAMPLE_IMAGE);
     place.succeeds(&format!("{RUN} --resume"));

@@ -71,7 +71,7 @@ impl Report {
             None => say!(
                 "image {}/{} {}: {}, {:.1}ms",
                 self.number,
-                self.total.max(self.number),
+                self.total,
                 printable(result.source),
                 summary(result),
                 milliseconds(timing.inference)
@@ -84,7 +84,7 @@ impl Report {
         json!({
             "image": result.source,
             "number": self.number,
-            "total": self.total.max(self.number),
+            "total": self.total,
             "objects": result.detections.len(),
             "milliseconds": {
                 "preprocess": milliseconds(timing.preprocess),
@@ -121,11 +121,7 @@ impl Report {
         if let Some(bar) = &self.bar {
             bar.inc(1);
         }
-        let place = if self.total > 1 {
-            format!(" (image {} of {})", self.number, self.total.max(self.number))
-        } else {
-            String::new()
-        };
+        let place = if self.total > 1 { format!(" (image {} of {})", self.number, self.total) } else { String::new() };
         self.say_problem(source, &format!("{reason}{place}"), reason);
     }
 
@@ -212,7 +208,7 @@ impl Report {
     fn finish_for_programs(&self, interrupted: bool) {
         let seconds = self.start.elapsed().as_secs_f64();
         let end = json!({
-            "total": self.total.max(self.number),
+            "total": self.total,
             "processed": self.done,
             "failed": self.failures.len(),
             "interrupted": interrupted,
