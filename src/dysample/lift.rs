@@ -1,12 +1,14 @@
 //! Parameters of a DySample that does what a fixed upsampler does.
 
 use std::fmt;
-use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::{Definition, DySampleStyle, OffsetParameters, init_pos};
 
 /// The upsampler that a lifted DySample equals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Lift {
     /// All offsets are 0, so each output pixel is the position it lies in, bit for bit where the map is finite.
     Nearest,
@@ -20,18 +22,6 @@ impl fmt::Display for Lift {
             Lift::Nearest => "nearest",
             Lift::Bilinear => "bilinear",
         })
-    }
-}
-
-impl FromStr for Lift {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "nearest" => Ok(Lift::Nearest),
-            "bilinear" => Ok(Lift::Bilinear),
-            _ => Err(format!("`{text}` is not an upsampler; expected nearest or bilinear")),
-        }
     }
 }
 

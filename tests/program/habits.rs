@@ -81,7 +81,7 @@ fn names_of_files_are_derived() {
     // Times of inputs of different sizes say nothing about networks.
     place.fails("bench my.onnx --vs codes-nearest --runs 3", 1);
     let output = place.succeeds("bench my.onnx --vs codes-nearest --runs 3 --different-sizes");
-    assert!(stdout(&output).contains("B takes "));
+    assert!(stdout(&output).contains("\ncodes-nearest: input 480x640"));
 }
 
 #[cfg(not(feature = "train"))]

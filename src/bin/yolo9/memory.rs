@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use clap::ValueEnum;
 use yolo9::detect::{DetectorOptions, Engine};
 
-use crate::cli::{Globals, InputArgs, MemoryArgs, ModelArgs, NamesArg, RuntimeArgs};
+use crate::cli::{DYSAMPLE, Globals, InputArgs, MemoryArgs, ModelArgs, NamesArg, RuntimeArgs};
 use crate::console::print_line;
 use crate::exit::ExitStatus;
 use crate::model::load_or_random;
@@ -48,8 +47,8 @@ pub(crate) fn of_model(model: &ModelArgs, runtime: &RuntimeArgs, input: &InputAr
     give("--imgsz", input.imgsz.map(|size| format!("{}x{}", size.height, size.width).into()));
     give("--onnxruntime", runtime.engine.onnxruntime.as_ref().map(OsString::from));
     give("--threads", runtime.engine.threads.map(|threads| threads.to_string().into()));
-    let dysample = runtime.engine.dysample.to_possible_value().expect("none is hidden");
-    give("--dysample", Some(dysample.get_name().into()));
+    let dysample = DYSAMPLE.iter().find(|(_, value)| *value == runtime.engine.dysample);
+    give("--dysample", dysample.map(|(word, _)| word.into()));
     give("--device", Some(runtime.device.to_string().into()));
     give("--precision", devices::precision(runtime).map(|precision| precision.to_string().into()));
     if globals.is_offline() {

@@ -3,16 +3,13 @@
 use yolo9::Model;
 use yolo9::detect::{NmsOptions, PostprocessOptions, Preset};
 use yolo9::image::{ImageLimits, InputShape, LetterboxOptions};
-use yolo9::runtime::{DySampleBackend, SessionOptions};
+use yolo9::runtime::SessionOptions;
 
-use crate::cli::{DeviceArg, DySampleArg, InputArgs, PresetArg, RuntimeArgs, ThresholdArgs};
+use crate::cli::{DeviceArg, InputArgs, RuntimeArgs, ThresholdArgs};
 use crate::devices;
 
 pub(crate) fn preset(input: &InputArgs) -> Preset {
-    match input.preset {
-        Some(PresetArg::Yolov9) | None => Preset::Yolov9,
-        Some(PresetArg::Ultralytics) => Preset::Ultralytics,
-    }
+    input.preset.unwrap_or_default()
 }
 
 /// Where images go in a model's input.
@@ -84,14 +81,6 @@ fn warn_of_own_nms(thresholds: &ThresholdArgs, model: &Model) {
     }
 }
 
-pub(crate) fn dysample(argument: DySampleArg) -> DySampleBackend {
-    match argument {
-        DySampleArg::Auto => DySampleBackend::Auto,
-        DySampleArg::Native => DySampleBackend::Native,
-        DySampleArg::Onnx => DySampleBackend::Onnx,
-    }
-}
-
 /// A session with all threads that it may have.
 pub(crate) fn session(runtime: &RuntimeArgs) -> SessionOptions {
     let defaults = SessionOptions::default();
@@ -110,7 +99,7 @@ pub(crate) fn session(runtime: &RuntimeArgs) -> SessionOptions {
         .device(devices::device(runtime))
         .precision(devices::precision(runtime))
         .fallback(runtime.device == DeviceArg::Auto)
-        .dysample(dysample(runtime.engine.dysample))
+        .dysample(runtime.engine.dysample)
         .spinning(spinning)
 }
 

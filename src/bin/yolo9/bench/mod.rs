@@ -1,4 +1,4 @@
-//! `yolo9 bench`: how long each stage of a detection takes, and how much longer or shorter another network takes.
+//! `yolo9 bench`: how long each stage of a detection takes, and how much longer or shorter other networks and devices take.
 
 mod layers;
 mod table;
@@ -11,32 +11,28 @@ use serde_json::{Map, Value, json};
 use yolo9::detect::{DetectorOptions, Engine, Prepared};
 use yolo9::embedded;
 use yolo9::image::{Image, ImageLimits, Letterbox};
+use yolo9::model::ModelContent;
 use yolo9::output::{AnnotateOptions, ImageResult, annotate, encode_image};
-use yolo9::runtime::{OrtBackend, Runtime, SessionOptions};
+use yolo9::runtime::{OrtBackend, Runtime, RuntimeError, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
 use yolo9::{Model, Size};
 
-use crate::cli::{BenchArgs, Globals, ModelArgs, RuntimeArgs};
+use crate::cli::{BenchArgs, Globals, ModelArgs};
 use crate::console::print_line;
 use crate::devices::Execution;
 use crate::exit::ExitStatus;
 use crate::logging::quietly;
-use crate::model::load_or_random;
+use crate::model::{is_config, load_or_random};
 use crate::report::counted;
-use crate::statistics::{Interleaved, Spread, interleaved, is_first, run_interleaved};
+use crate::statistics::Spread;
+use crate::weights::file_bytes;
 use crate::{devices, options};
 
 /// The stages of a detection, in order.
 const STAGES: [&str; 6] = ["decode", "letterbox", "inference", "decode boxes, NMS", "draw", "encode"];
 
-/// What a bench has in common.
-struct Bench<'a> {
-    args: &'a BenchArgs,
-    /// Its one device and precision.
-    options: &'a RuntimeArgs,
-    globals: &'a Globals,
-    runtime: Runtime,
-}
+/// Least length of a round of throughput: a single run says little.
+const LEAST_ROUND: Duration = Duration::from_millis(400);
 
 pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let bytes = match &args.image {
@@ -45,54 +41,34 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
     };
     let image = Image::decode(&bytes, &options::image_limits(&args.input, 1)).context("the image cannot be used")?;
     let runtimes = args.runtimes();
-    let options = &runtimes[0];
-    if runtimes.len() > 1 || args.vs.len() > 1 {
-        return table::run(args, &runtimes, &image, globals);
+    let is_table = runtimes.len() > 1 || args.vs.len() > 1;
+    let one_only = [("--layers", args.layers), ("--sweep", !args.sweep.is_empty()), ("--batch", args.batch.is_some())];
+    if let Some((option, _)) = one_only.into_iter().find(|(_, given)| *given && is_table) {
+        anyhow::bail!("{option}: measures one model on one device; leave it out of a table");
     }
-    let runtime = devices::runtime(options, globals)?;
-    let bench = Bench { args, options, globals, runtime };
-    let session = bench.session();
-    let mut subject = bench.subject(&args.model, &session)?;
-    // Opened early, so that a wrong name costs no work.
-    let opened = |name: &String| bench.subject(name, &options::compared_session(options));
-    let opponent = args.vs.first().map(opened).transpose()?;
-    let prepared = Prepared::new(&image.pixels, &subject.engine.options().letterbox);
-    if let Some(opponent) = &opponent {
-        let theirs = Letterbox::new(image.size(), &opponent.engine.options().letterbox).input;
-        let of = |engine: &Engine<OrtBackend>| engine.backend().fixed_batch().unwrap_or(1);
-        let inputs = [(prepared.size(), of(&subject.engine)), (theirs, of(&opponent.engine))];
-        refuse_unlike(args, inputs)?;
-    }
-    refuse_batch(args, subject.engine.backend())?;
-    let stages = subject.stages(&bytes, args.runs)?;
-    let execution = Execution::of(subject.engine.backend(), &bench.runtime);
-    let mut report = json!({
-        "model": args.model,
-        "threads": session.threads,
-        "execution": execution.json(),
-        "runs": args.runs,
-        "input": [prepared.size().height, prepared.size().width],
-        "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), json!(spread))).collect::<Map<_, _>>(),
-    });
-    if !args.json {
-        print_stages(args, (session.threads, &execution), prepared.size(), &stages)?;
-    }
-    report["throughput"] = quietly(|| bench.throughput(&prepared))?;
-    if let (Some(other), Some(opponent)) = (args.vs.first(), opponent) {
-        let first = quietly(|| opened(&args.model))?;
-        report["vs"] = bench.versus([first, opponent], &image, other)?;
-    }
-    if args.layers {
-        let model = quietly(|| bench.load(&args.model))?;
-        let profile = Profile::measure(model, &bench.runtime, &session, prepared.tensor(), args.runs)?;
-        if !args.json {
-            profile.print()?;
+    // What one of several devices cannot do is a row.
+    let usable = runtimes.iter().filter(|options| runtimes.len() == 1 || table::unusable(options).is_none());
+    let used: Vec<_> = usable.map(devices::computed).collect();
+    let runtime = devices::runtime_for(&runtimes[0], globals, &used)?;
+    // All of them first, so that a wrong name costs no work.
+    let open = |name: &String| Contender::open(name, args, (&image, &runtime), globals);
+    let networks = std::iter::once(&args.model).chain(&args.vs).map(open).collect::<anyhow::Result<Vec<_>>>()?;
+    networks.iter().try_for_each(|network| refuse_unlike(args, [networks[0].input(), network.input()]))?;
+    refuse_batch(args, &networks[0])?;
+    let table = || table::report(args, &networks, &runtimes, globals);
+    let report = if is_table {
+        table()?
+    } else {
+        let mut report =
+            Bench { args, network: &networks[0], session: options::session(&runtimes[0]) }.report(&bytes)?;
+        if !args.vs.is_empty() {
+            if !args.json {
+                print_line!("");
+            }
+            report["vs"] = table()?;
         }
-        report["profile"] = profile.json();
-    }
-    if !args.sweep.is_empty() {
-        report["sweep"] = quietly(|| bench.sweep(&prepared))?;
-    }
+        report
+    };
     if args.json {
         print_line!("{report:#}");
     }
@@ -100,8 +76,8 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
 }
 
 /// A file of a fixed batch runs so whatever it is given: what would be measured is not what was asked for.
-fn refuse_batch(args: &BenchArgs, backend: &OrtBackend) -> anyhow::Result<()> {
-    if let (Some(asked), Some(fixed)) = (args.batch, backend.fixed_batch()) {
+fn refuse_batch(args: &BenchArgs, network: &Contender<'_>) -> anyhow::Result<()> {
+    if let (Some(asked), Some(fixed)) = (args.batch, network.fixed_batch()) {
         anyhow::ensure!(
             fixed == usize::from(asked),
             "--batch {asked}: {} was exported for {} in a run; export it with --dynamic batch, or with --batch {asked}",
@@ -145,126 +121,170 @@ fn print_stages(
     Ok(())
 }
 
-/// A network that is measured.
-struct Subject {
-    engine: Engine<OrtBackend>,
-    class_names: Vec<String>,
+/// A network that is measured, and on what.
+struct Contender<'a> {
+    name: ModelArgs,
+    model: Model,
+    /// Of its file; nothing for a config.
+    file_bytes: Option<u64>,
+    detector: DetectorOptions,
+    image: &'a Image,
+    runtime: &'a Runtime,
 }
 
-impl Bench<'_> {
-    /// Threads of one network that spin would take the cores from the other.
-    fn session(&self) -> SessionOptions {
-        let session = options::session(self.options);
-        let spinning = session.spinning && self.args.vs.is_empty();
-        session.spinning(spinning)
+impl<'a> Contender<'a> {
+    /// With its weights, or random ones for a config.
+    fn open(
+        name: &str,
+        args: &BenchArgs,
+        (image, runtime): (&'a Image, &'a Runtime),
+        globals: &Globals,
+    ) -> anyhow::Result<Self> {
+        let name = ModelArgs::of(name);
+        let model = load_or_random(&name, globals)?;
+        let file_bytes = (!is_config(&name.weights)).then(|| file_bytes(&name.weights, globals)).transpose()?;
+        let letterbox = options::letterbox(&args.input, &model)?;
+        let detector = DetectorOptions::new(letterbox, options::preset(&args.input).postprocess());
+        Ok(Self { name, model, file_bytes, detector, image, runtime })
     }
 
-    /// Weights, or random ones for a config.
-    fn load(&self, name: &str) -> anyhow::Result<Model> {
-        load_or_random(&ModelArgs::of(name), self.globals)
+    /// Images of a run, where the file fixes it.
+    fn fixed_batch(&self) -> Option<usize> {
+        match self.model.content() {
+            ModelContent::Exported(file) => file.input.batch,
+            ModelContent::Network(_) => None,
+        }
     }
 
-    fn subject(&self, name: &str, session: &SessionOptions) -> anyhow::Result<Subject> {
-        Ok(self.subjects(name, session, 1)?.remove(0))
+    /// What it reads, and images of a run.
+    fn input(&self) -> (Size, usize) {
+        let letterbox = Letterbox::new(self.image.size(), &self.detector.letterbox);
+        (letterbox.input, self.fixed_batch().unwrap_or(1))
     }
 
     /// The same network that many times.
-    fn subjects(&self, name: &str, session: &SessionOptions, count: usize) -> anyhow::Result<Vec<Subject>> {
-        let model = self.load(name)?;
-        let letterbox = options::letterbox(&self.args.input, &model)?;
-        let detector = DetectorOptions::new(letterbox, options::preset(&self.args.input).postprocess());
-        let class_names = model.class_names().to_vec();
-        let subject =
-            |backend| Subject { engine: Engine::new(backend, detector.clone()), class_names: class_names.clone() };
-        Ok(model.into_sessions(&self.runtime, session, count)?.into_iter().map(subject).collect())
+    fn runners(&self, session: &SessionOptions, count: usize) -> Result<Vec<Runner>, RuntimeError> {
+        let runner = |backend| Runner {
+            engine: Engine::new(backend, self.detector.clone()),
+            prepared: Prepared::new(&self.image.pixels, &self.detector.letterbox),
+        };
+        Ok(self.model.clone().into_sessions(self.runtime, session, count)?.into_iter().map(runner).collect())
     }
+}
 
-    /// Both networks interleaved, so that whatever else the machine does hits both.
-    fn versus(&self, [mut subject, mut opponent]: [Subject; 2], image: &Image, other: &str) -> anyhow::Result<Value> {
-        let args = self.args;
-        let prepared = |subject: &Subject| Prepared::new(&image.pixels, &subject.engine.options().letterbox);
-        let (ours, theirs) = (prepared(&subject), prepared(&opponent));
-        let mut sides = [(&mut subject, &ours), (&mut opponent, &theirs)];
-        let mut numbers = 0..;
-        let pairs = warmed_up(args.runs, || {
-            let number = numbers.next().unwrap_or_default();
-            let inference = |side: usize| sides[side].0.inference(sides[side].1);
-            run_interleaved(number, 2, inference).into_iter().collect::<anyhow::Result<Vec<_>>>()
-        })?;
-        let [a, b] = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect::<Vec<_>>());
-        let Interleaved { spreads: [a, b], ratio, interval: [low, high] } =
-            interleaved(&a, &b, |number| is_first(number + (args.runs / 5) as usize, 2, [0, 1]));
-        let threads = options::compared_session(self.options).threads;
-        if !args.json {
-            print_line!("\ninference, interleaved, {}:", counted(threads, "thread"));
-            for (side, name, spread) in [("A", args.model.as_str(), a), ("B", other, b)] {
-                print_line!("  {side} {name:<28} {:>9.2} ms", spread.median);
+/// A session with its input.
+struct Runner {
+    engine: Engine<OrtBackend>,
+    prepared: Prepared,
+}
+
+impl Runner {
+    fn inference(&mut self) -> anyhow::Result<Duration> {
+        Ok(self.engine.detect_prepared(&self.prepared)?.timing.inference)
+    }
+}
+
+/// Images per second of sessions that run at the same time, for that many runs of a batch of the image at least.
+fn rate(runners: &mut [Runner], runs: usize, batch: usize) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    let images = std::thread::scope(|scope| {
+        let repeat = |Runner { engine, prepared }: &mut Runner| -> anyhow::Result<usize> {
+            let images = vec![&*prepared; batch];
+            let mut done = 0;
+            while done < runs || start.elapsed() < LEAST_ROUND {
+                engine.detect_batch(&images)?;
+                done += 1;
             }
-            print_line!("  B takes {ratio:.3} of the time of A (95 % interval {low:.3} to {high:.3})");
+            Ok(done * batch)
+        };
+        let threads: Vec<_> = runners.iter_mut().map(|runner| scope.spawn(move || repeat(runner))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("inference does not panic"))
+            .sum::<anyhow::Result<usize>>()
+    })?;
+    Ok(images as f64 / start.elapsed().as_secs_f64())
+}
+
+/// All about one network on one device.
+struct Bench<'a> {
+    args: &'a BenchArgs,
+    network: &'a Contender<'a>,
+    session: SessionOptions,
+}
+
+impl Bench<'_> {
+    /// What is measured of it, which is printed on the way unless it is for programs.
+    fn report(&self, bytes: &[u8]) -> anyhow::Result<Value> {
+        let Self { args, network, session } = self;
+        let Runner { mut engine, prepared } = network.runners(session, 1)?.remove(0);
+        let stages = self.stages(&mut engine, bytes)?;
+        let execution = Execution::of(engine.backend(), network.runtime);
+        // Threads that spin would take the cores from what is measured next.
+        drop(engine);
+        let mut report = json!({
+            "model": args.model,
+            "threads": session.threads,
+            "execution": execution.json(),
+            "runs": args.runs,
+            "input": [prepared.size().height, prepared.size().width],
+            "stages": stages.iter().map(|(stage, spread)| ((*stage).to_owned(), json!(spread))).collect::<Map<_, _>>(),
+        });
+        if !args.json {
+            print_stages(args, (session.threads, &execution), prepared.size(), &stages)?;
         }
-        let input = |prepared: &Prepared| [prepared.size().height, prepared.size().width];
-        Ok(json!({
-            "model": other,
-            "threads": threads,
-            "inputs": [input(&ours), input(&theirs)],
-            "a": a,
-            "b": b,
-            "ratio": ratio,
-            "interval": [low, high],
-        }))
+        report["throughput"] = quietly(|| self.throughput())?;
+        if args.layers {
+            let model = network.model.clone();
+            let profile = Profile::measure(model, network.runtime, session, prepared.tensor(), args.runs)?;
+            if !args.json {
+                profile.print()?;
+            }
+            report["profile"] = profile.json();
+        }
+        if !args.sweep.is_empty() {
+            report["sweep"] = quietly(|| self.sweep())?;
+        }
+        Ok(report)
     }
 
     /// Images per second of inference alone: in one session with all threads, in as many sessions as `yolo9 detect` has by
     /// default, and, if asked for, the latter with batches.
-    fn throughput(&self, prepared: &Prepared) -> anyhow::Result<Value> {
-        let count = options::session_count(&self.session());
+    fn throughput(&self) -> anyhow::Result<Value> {
+        let count = options::session_count(&self.session);
         let mut variants = vec![(1, 1), (count, 1)];
         variants.dedup();
         variants.extend(self.args.batch.map(|batch| (count, usize::from(batch))));
-        variants.iter().map(|(count, batch)| self.rate(prepared, *count, *batch)).collect()
+        variants.iter().map(|(count, batch)| self.rate(*count, *batch)).collect()
     }
 
-    fn rate(&self, prepared: &Prepared, count: usize, batch: usize) -> anyhow::Result<Value> {
-        let args = self.args;
-        let each = options::shared_session(self.session(), count);
+    fn rate(&self, count: usize, batch: usize) -> anyhow::Result<Value> {
+        let runs = self.args.runs as usize;
+        let each = options::shared_session(self.session.clone(), count);
+        let mut runners = self.network.runners(&each, count)?;
+        // To warm up.
+        rate(&mut runners, runs / 5, batch)?;
+        let rate = rate(&mut runners, runs, batch)?;
         let threads = each.threads;
-        let mut subjects = self.subjects(&args.model, &each, count)?;
-        let images = vec![prepared; batch];
-        let times = std::thread::scope(|scope| {
-            let run = |subject: &mut Subject| {
-                warmed_up(args.runs, || {
-                    let start = Instant::now();
-                    subject.engine.detect_batch(&images)?;
-                    Ok((start, Instant::now()))
-                })
-            };
-            let threads: Vec<_> = subjects.iter_mut().map(|subject| scope.spawn(move || run(subject))).collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("inference does not panic");
-            threads.into_iter().map(join).collect::<anyhow::Result<Vec<_>>>()
-        })?;
-        let shape = subjects[0].engine.backend().last_input_shape().to_vec();
-        let begun = times.iter().flatten().map(|(start, _)| *start).min();
-        let ended = times.iter().flatten().map(|(_, end)| *end).max();
-        let seconds = ended.zip(begun).map_or(f64::NAN, |(ended, begun)| (ended - begun).as_secs_f64());
-        let rate = f64::from(args.runs) * (count * batch) as f64 / seconds;
-        if !args.json {
+        if !self.args.json {
             let batches = if batch > 1 { format!(", batch {batch}") } else { String::new() };
             let what = format!("inference alone, {} with --threads {threads}{batches}", counted(count, "session"));
             print_line!("{what}: {rate:.1} images per second");
         }
+        let shape = runners[0].engine.backend().last_input_shape();
         Ok(json!({ "sessions": count, "threads": threads, "input": shape, "images_per_second": rate }))
     }
 
-    fn sweep(&self, prepared: &Prepared) -> anyhow::Result<Value> {
+    fn sweep(&self) -> anyhow::Result<Value> {
         let args = self.args;
         if !args.json {
             print_line!("\n{:>8} {:>12}   interquartile range of inference", "threads", "median");
         }
         let mut spreads = Map::new();
         for threads in &args.sweep {
-            let session = options::session(self.options).threads(usize::from(*threads));
-            let mut subject = self.subject(&args.model, &session)?;
-            let spread = Spread::of_times(&warmed_up(args.runs, || subject.inference(prepared))?);
+            let session = self.session.clone().threads(usize::from(*threads));
+            let mut runner = self.network.runners(&session, 1)?.remove(0);
+            let spread = Spread::of_times(&warmed_up(args.runs, || runner.inference())?);
             if !args.json {
                 print_line!("{threads:>8} {:>9.2} ms   {}", spread.median, spread.range());
             }
@@ -272,19 +292,17 @@ impl Bench<'_> {
         }
         Ok(spreads.into())
     }
-}
 
-impl Subject {
     /// Times of all stages over a number of runs, after some that do not count.
-    fn stages(&mut self, bytes: &[u8], runs: u32) -> anyhow::Result<Vec<(&'static str, Spread)>> {
+    fn stages(&self, engine: &mut Engine<OrtBackend>, bytes: &[u8]) -> anyhow::Result<Vec<(&'static str, Spread)>> {
         let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
-        let measured = warmed_up(runs, || {
+        let measured = warmed_up(self.args.runs, || {
             let start = Instant::now();
             let image = Image::decode(bytes, &ImageLimits::default())?;
             let decoded = start.elapsed();
-            let prepared = Prepared::new(&image.pixels, &self.engine.options().letterbox);
-            let found = self.engine.detect_prepared(&prepared)?;
-            let result = ImageResult::new("", &found, &self.class_names);
+            let prepared = Prepared::new(&image.pixels, &self.network.detector.letterbox);
+            let found = engine.detect_prepared(&prepared)?;
+            let result = ImageResult::new("", &found, self.network.model.class_names());
             let mut pixels = image.pixels.clone();
             let start = Instant::now();
             annotate(&mut pixels, &result, &AnnotateOptions::default());
@@ -298,10 +316,6 @@ impl Subject {
             times.iter_mut().zip(run).for_each(|(times, time)| times.push(time));
         }
         Ok(STAGES.into_iter().zip(times.iter().map(|times| Spread::of_times(times))).collect())
-    }
-
-    fn inference(&mut self, prepared: &Prepared) -> anyhow::Result<Duration> {
-        Ok(self.engine.detect_prepared(prepared)?.timing.inference)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use yolo9::Size;
-use yolo9::runtime::{Device, DeviceParseError, Precision};
+use yolo9::detect::Preset;
+use yolo9::runtime::{Device, DeviceParseError, DySampleBackend, Precision};
 
-use super::values::{parse_count, parse_precision, parse_size, parse_unit};
+use super::values::{one_of, parse_count, parse_precision, parse_size, parse_unit};
 
 /// Which network.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -67,12 +68,8 @@ impl ModelArgs {
     }
 }
 
-/// Whose defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PresetArg {
-    Yolov9,
-    Ultralytics,
-}
+/// Words of `--preset`.
+const PRESETS: &[(&str, Preset)] = &[("yolov9", Preset::Yolov9), ("ultralytics", Preset::Ultralytics)];
 
 /// How an image becomes the network's input.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -89,8 +86,8 @@ pub(crate) struct InputArgs {
 
     /// Whose defaults and box rescaling: yolov9 (NMS IoU threshold 0.45, 1000 detections) or ultralytics (0.7, 300). `val`
     /// then also loads images as that tool does when it evaluates [default: yolov9].
-    #[arg(long, value_enum, hide_short_help = true)]
-    pub(crate) preset: Option<PresetArg>,
+    #[arg(long, value_parser = one_of(PRESETS), hide_short_help = true)]
+    pub(crate) preset: Option<Preset>,
 
     /// Refuse images with more million pixels.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000), hide_short_help = true)]
@@ -160,20 +157,17 @@ pub(crate) struct EngineArgs {
 
     /// What computes DySample: our operator, or the standard ONNX operators that other runtimes use. auto is the operator
     /// on the device cpu, and the standard ones elsewhere.
-    #[arg(long, value_enum, value_name = "auto|native|onnx", default_value_t = DySampleArg::Auto, hide_short_help = true)]
-    pub(crate) dysample: DySampleArg,
+    #[arg(long, value_parser = one_of(DYSAMPLE), value_name = "auto|native|onnx", default_value = "auto", hide_short_help = true)]
+    pub(crate) dysample: DySampleBackend,
 
     /// The ONNX Runtime library to load (also ORT_DYLIB_PATH) [default: found or fetched].
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(crate) onnxruntime: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DySampleArg {
-    Auto,
-    Native,
-    Onnx,
-}
+/// Words of `--dysample`.
+pub(crate) const DYSAMPLE: &[(&str, DySampleBackend)] =
+    &[("auto", DySampleBackend::Auto), ("native", DySampleBackend::Native), ("onnx", DySampleBackend::Onnx)];
 
 /// Where inference runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use yolo9::dysample::Lift;
 use yolo9::onnx::Opset;
 
 use super::common::NamesArg;
-use super::values::{parse_size, parse_unit};
+use super::values::{LIFTS, one_of, parse_size, parse_unit};
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
@@ -27,7 +27,7 @@ pub(crate) struct ConvertArgs {
 
     /// Initialise the DySample modules that the weights lack so that they do what this upsampler does. Initialised from
     /// nearest, a network trained with nn.Upsample computes exactly what it did.
-    #[arg(long, value_name = "nearest|bilinear", requires = "to")]
+    #[arg(long, value_parser = one_of(LIFTS), value_name = "nearest|bilinear", requires = "to")]
     pub(crate) lift: Option<Lift>,
 
     /// Strip the auxiliary head: what only training needs. Layers are renumbered, as in official converted files.

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use yolo9::runtime::{Device, Precision};
+use yolo9::runtime::{Device, DySampleBackend, Precision};
 use yolo9::{Size, embedded};
 
-use super::common::{DeviceArg, DySampleArg, EngineArgs, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
+use super::common::{DeviceArg, EngineArgs, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
 use super::values::{parse_count, parse_precision, parse_size, parse_unit};
 
 /// A labelled dataset.
@@ -159,7 +159,7 @@ pub(crate) struct SideArg {
     pub(crate) text: String,
     pub(crate) model: ModelArgs,
     pub(crate) imgsz: Option<Size>,
-    pub(crate) dysample: Option<DySampleArg>,
+    pub(crate) dysample: Option<DySampleBackend>,
     pub(crate) device: Option<Device>,
     pub(crate) precision: Option<Precision>,
 }
@@ -204,8 +204,8 @@ impl std::str::FromStr for SideArg {
                 Some(("imgsz", value)) => side.imgsz = Some(parse_size(value)?),
                 Some(("device", value)) => side.device = Some(value.parse::<Device>().map_err(|e| e.to_string())?),
                 Some(("precision", value)) => side.precision = Some(parse_precision(value)?),
-                Some(("dysample", "native")) => side.dysample = Some(DySampleArg::Native),
-                Some(("dysample", "onnx")) => side.dysample = Some(DySampleArg::Onnx),
+                Some(("dysample", "native")) => side.dysample = Some(DySampleBackend::Native),
+                Some(("dysample", "onnx")) => side.dysample = Some(DySampleBackend::Onnx),
                 _ => {
                     return Err(format!(
                         "`{part}` is no option of a side; expected config=FILE, names=FILE, imgsz=SIZE, device=DEVICE, \
@@ -238,9 +238,9 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "MODEL|CONFIG", default_value = embedded::MODELS[0].name)]
     pub(crate) model: String,
 
-    /// Another one, interleaved with the first: prints the ratio of their times, on one thread unless --threads says
-    /// otherwise. With several threads, two sessions of one network can differ by a fifth for as long as they live. May be
-    /// given more than once, for a table of all.
+    /// Another one, interleaved with the first: ends with a table of both and the ratio of their times, on one thread unless
+    /// --threads says otherwise. With several threads, two sessions of one network can differ by a fifth for as long as they
+    /// live. May be given more than once, for a table of all.
     #[arg(long, value_name = "MODEL|CONFIG")]
     pub(crate) vs: Vec<String>,
 
@@ -312,7 +312,7 @@ mod tests {
     fn sides_have_options_of_their_own() {
         let side: SideArg = "best.pt,config=my.yaml,imgsz=320,dysample=onnx".parse().unwrap();
         assert_eq!((side.model.weights.as_str(), side.model.config.as_deref()), ("best.pt", Some("my.yaml")));
-        assert_eq!((side.imgsz, side.dysample), (Some(Size::square(320)), Some(DySampleArg::Onnx)));
+        assert_eq!((side.imgsz, side.dysample), (Some(Size::square(320)), Some(DySampleBackend::Onnx)));
         let side: SideArg = "a.onnx,device=openvino,precision=bf16".parse().unwrap();
         assert_eq!(side.device, Some("openvino".parse().unwrap()));
         assert_eq!(side.precision, Some(Precision::Bf16));

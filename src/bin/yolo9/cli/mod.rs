@@ -11,9 +11,7 @@ mod quantize;
 mod train;
 mod values;
 
-pub(crate) use common::{
-    DeviceArg, DySampleArg, InputArgs, ModelArgs, NamesArg, PresetArg, RuntimeArgs, ThresholdArgs,
-};
+pub(crate) use common::{DYSAMPLE, DeviceArg, InputArgs, ModelArgs, NamesArg, RuntimeArgs, ThresholdArgs};
 pub(crate) use detect::{DetectArgs, FormatArgs, MergeArgs, OutputArgs};
 pub(crate) use explain::{ExplainArgs, Region};
 pub(crate) use files::{
@@ -21,7 +19,7 @@ pub(crate) use files::{
 };
 pub(crate) use habits::{is_called, translate, unknown};
 pub(crate) use measure::{BenchArgs, CompareArgs, MemoryArgs, SideArg, ValArgs};
-pub(crate) use quantize::{MethodArg, QuantizeArgs};
+pub(crate) use quantize::QuantizeArgs;
 #[cfg(feature = "train")]
 pub(crate) use train::OptimizerArg;
 pub(crate) use train::TrainArgs;

@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use yolo9::Size;
 use yolo9::onnx::Opset;
+use yolo9::quantise::RangeMethod;
 
 use super::common::{NamesArg, RuntimeArgs};
 use super::files::parse_opset;
-use super::values::parse_size;
+use super::values::{one_of, parse_size};
+
+/// Words of `--calibration`.
+const METHODS: &[(&str, RangeMethod)] =
+    &[("minmax", RangeMethod::MinMax), ("percentile", RangeMethod::Percentile(0.9999))];
 
 #[derive(Debug, Args)]
 pub(crate) struct QuantizeArgs {
@@ -25,8 +30,8 @@ pub(crate) struct QuantizeArgs {
     pub(crate) count: u32,
 
     /// What becomes of outliers: the range of a feature map is that of all values, or of all but a ten-thousandth.
-    #[arg(long, value_enum, value_name = "minmax|percentile", default_value_t = MethodArg::Percentile, help_heading = "Calibration")]
-    pub(crate) calibration: MethodArg,
+    #[arg(long, value_parser = one_of(METHODS), value_name = "minmax|percentile", default_value = "percentile", help_heading = "Calibration")]
+    pub(crate) calibration: RangeMethod,
 
     /// Layers that stay f32, by their numbers in the config (`yolo9 info` lists them).
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',', value_parser = parse_layer, help_heading = "Calibration")]
@@ -90,11 +95,4 @@ pub(crate) struct QuantizeArgs {
 fn parse_layer(text: &str) -> Result<usize, String> {
     let number = text.trim().strip_prefix("model.").unwrap_or(text.trim());
     number.parse().map_err(|_| format!("`{text}` is no layer; expected its number, such as 3 or model.3"))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MethodArg {
-    #[value(name = "minmax")]
-    MinMax,
-    Percentile,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use yolo9::dysample::Lift;
 
-use super::values::parse_side;
+use super::values::{LIFTS, one_of, parse_side};
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
@@ -41,7 +41,7 @@ pub(crate) struct TrainArgs {
     pub(crate) config: Option<String>,
 
     /// Initialise the DySample modules that the weights lack so that they do what this upsampler does.
-    #[arg(long, value_name = "nearest|bilinear", requires = "weights", requires = "config", help_heading = "Model")]
+    #[arg(long, value_parser = one_of(LIFTS), value_name = "nearest|bilinear", requires = "weights", requires = "config", help_heading = "Model")]
     pub(crate) lift: Option<Lift>,
 
     /// Keep layers as they are: the first N, or `backbone`.

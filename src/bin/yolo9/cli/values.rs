@@ -1,7 +1,20 @@
 //! Values that several options take.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use yolo9::Size;
+use yolo9::dysample::Lift;
 use yolo9::runtime::Precision;
+
+/// Words of `--lift`.
+pub(super) const LIFTS: &[(&str, Lift)] = &[("nearest", Lift::Nearest), ("bilinear", Lift::Bilinear)];
+
+/// One of these words, which help lists.
+pub(super) fn one_of<T: Copy + Send + Sync + 'static>(
+    words: &'static [(&'static str, T)],
+) -> impl TypedValueParser<Value = T> {
+    let value = move |typed: String| words.iter().find(|(word, _)| *word == typed).expect("it is one of them").1;
+    PossibleValuesParser::new(words.iter().map(|(word, _)| *word)).map(value)
+}
 
 /// The side of a square, in pixels.
 pub(super) fn parse_side(text: &str) -> Result<usize, String> {

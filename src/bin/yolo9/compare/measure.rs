@@ -1,6 +1,5 @@
 //! All models on the same images, interleaved.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,11 +12,10 @@ use yolo9::runtime::OrtBackend;
 
 use super::side::Side;
 use crate::interrupt::Interrupt;
-use crate::run::images::read_image;
-use crate::run::pipeline::{Flow, Limits, Pipeline, Stages};
+use crate::run::Held;
+use crate::run::numbered::Numbered;
 use crate::run::sessions::{Infer, failure};
 use crate::run::sources::{Failure, Source};
-use crate::run::{Held, Turn};
 use crate::statistics::{Interleaved, interleaved, is_first, run_interleaved};
 use crate::val::{Scores, eval_image, mapping};
 
@@ -83,50 +81,36 @@ impl Measured {
         let of_side = |dataset: &Dataset, side: &Side| mapping(&side.class_names, &dataset.class_names);
         let of_all = |dataset: &Dataset| sides.iter().map(|side| of_side(dataset, side)).collect::<Result<Vec<_>, _>>();
         let classes: Option<Vec<ClassMapping>> = plan.dataset.map(of_all).transpose()?;
-        let limits = Limits { workers: 1, batch: 1, memory: plan.limits.max_bytes };
-        let session = Interleaving {
+        let interleaving = Interleaving {
             engines,
             options: [plan.postprocess.clone(), Preset::evaluation()],
             number: 0,
             interrupt: interrupt.clone(),
-        }
-        .session();
-        let mut pipeline = Pipeline::new(Decoding(plan.limits), vec![session], limits)?;
+        };
+        // All networks get the same pixels, whose memory is held until all are done with them.
+        let ready = |_, image: Image, held| Ok((image.size(), (image, held)));
+        let mut images = Numbered::new(plan.limits, 1, vec![interleaving.session()], ready)?;
         let mut repeated: Vec<(usize, Source)> = Vec::new();
-        let inputs = plan.sources.iter().cloned().enumerate().map(Flow::<_, ()>::Image);
-        let stopped = pipeline.run(
-            inputs,
-            || interrupt.requested(),
-            false,
-            |flow| {
-                done();
-                let Flow::Image(((number, source), outcome)) = flow else { return Ok(ControlFlow::Continue(())) };
-                let is_read = outcome.is_ok();
-                measured.take(number, &source, outcome, (plan.dataset, classes.as_deref()), sides);
-                if is_read && repeated.len() < plan.runs.min(REPEATED) {
-                    repeated.push((number, source));
-                }
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        let all = plan.sources.iter().cloned().enumerate();
+        let stopped = images.run(all, interrupt, |(number, source), outcome| {
+            done();
+            let is_read = outcome.is_ok();
+            measured.take(number, &source, outcome, (plan.dataset, classes.as_deref()), sides);
+            if is_read && repeated.len() < plan.runs.min(REPEATED) {
+                repeated.push((number, source));
+            }
+        })?;
         if stopped {
             return Ok(None);
         }
         anyhow::ensure!(!repeated.is_empty(), "no image can be read{}", first_reason(&measured.failed));
         let missing = plan.runs.saturating_sub(measured.timings[0].len());
-        let again = repeated.iter().cloned().cycle().take(missing).map(Flow::<_, ()>::Image);
-        let stopped = pipeline.run(
-            again,
-            || interrupt.requested(),
-            false,
-            |flow| {
-                done();
-                if let Flow::Image((_, Ok(outputs))) = flow {
-                    measured.time(&outputs);
-                }
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+        let stopped = images.run(repeated.iter().cloned().cycle().take(missing), interrupt, |_, outcome| {
+            done();
+            if let Ok(outputs) = outcome {
+                measured.time(&outputs);
+            }
+        })?;
         Ok((!stopped).then_some(measured))
     }
 
@@ -216,26 +200,6 @@ fn first_reason(failed: &[(PathBuf, String)]) -> String {
 
 /// Of each network, the boxes that are compared and those that are evaluated.
 type Outputs = Vec<[DetectOutput; 2]>;
-
-/// Decodes the images; all networks get the same one.
-struct Decoding(ImageLimits);
-
-impl Stages for Decoding {
-    type Item = (usize, Source);
-    type Ready = (Image, Held);
-    type Inferred = Outputs;
-    /// What the networks gave for it.
-    type Done = ((usize, Source), Result<Outputs, Failure>);
-
-    fn decode(&self, (_, source): &mut (usize, Source), turn: Turn) -> Result<(Size, (Image, Held)), Failure> {
-        let (_, read) = read_image(source, &self.0, turn);
-        read.map(|(image, held)| (image.size(), (image, held)))
-    }
-
-    fn finish(&self, item: (usize, Source), outcome: Result<Outputs, Failure>) -> Self::Done {
-        (item, outcome)
-    }
-}
 
 /// All networks in one session, so that whatever else the machine does hits all of them.
 struct Interleaving {

@@ -21,7 +21,7 @@ use yolo9::quantise::{RangeMethod, ranges, sensitivities};
 use yolo9::runtime::{OrtBackend, Precision, Runtime, processor};
 use yolo9::{Model, Size};
 
-use crate::cli::{Globals, MethodArg, QuantizeArgs};
+use crate::cli::{Globals, QuantizeArgs};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
 use crate::interrupt::Interrupt;
@@ -35,8 +35,6 @@ use crate::{devices, options};
 const LARGEST_SHARE: f64 = 0.05;
 /// Images for calibration, below which ranges are a matter of luck.
 const FEW: usize = 16;
-/// All values but a ten-thousandth.
-const PERCENTILE: f64 = 0.9999;
 
 pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let config = args.config.as_deref().map(open_config).transpose()?;
@@ -223,10 +221,8 @@ impl Work<'_> {
         anyhow::ensure!(!convolutions.is_empty(), "--keep: no convolution is left to quantise");
         let names: BTreeSet<String> =
             all.iter().flat_map(|convolution| [convolution.input.clone(), convolution.output.clone()]).collect();
-        let (method, passes) = match self.args.calibration {
-            MethodArg::MinMax => (RangeMethod::MinMax, 1),
-            MethodArg::Percentile => (RangeMethod::Percentile(PERCENTILE), 2),
-        };
+        let method = self.args.calibration;
+        let passes = if method == RangeMethod::MinMax { 1 } else { 2 };
         let bar = self.bar(passes * inputs.len(), "calibration");
         let go_on = || {
             bar.inc(1);

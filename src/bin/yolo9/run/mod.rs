@@ -6,6 +6,7 @@ pub(crate) mod images;
 pub(crate) mod journal;
 pub(crate) mod lock;
 mod memory;
+pub(crate) mod numbered;
 pub(crate) mod pipeline;
 pub(crate) mod places;
 pub(crate) mod plan;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use yolo9::dysample::Lift;
 use yolo9::runtime::SessionOptions;
 use yolo9::train::{Hyperparameters, Rule};
 use yolo9::untrusted::{FileKind, read_text};
@@ -30,7 +31,7 @@ pub(super) struct TrainSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) config: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) lift: Option<String>,
+    pub(super) lift: Option<Lift>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) freeze: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,9 +61,9 @@ impl TrainSettings {
             "nothing to train: name weights to start from with --weights, or a config to train from random values with --config"
         );
         let epochs = args.epochs as usize;
-        let mut defaults = match args.optimizer {
-            OptimizerArg::Sgd => Hyperparameters::default(),
-            OptimizerArg::AdamW => Hyperparameters::for_adam_w(),
+        let (optimizer, mut defaults) = match args.optimizer {
+            OptimizerArg::Sgd => (Rule::Sgd, Hyperparameters::default()),
+            OptimizerArg::AdamW => (Rule::AdamW, Hyperparameters::for_adam_w()),
         };
         // Random biases have to go far, and there is nothing to throw away.
         if args.weights.is_none() {
@@ -80,17 +81,14 @@ impl TrainSettings {
             val_images: args.val_images.clone(),
             weights: args.weights.clone(),
             config: args.config.clone(),
-            lift: args.lift.map(|lift| lift.to_string()),
+            lift: args.lift,
             freeze: args.freeze.clone(),
             train_only: args.train_only.clone(),
             epochs,
             batch: usize::from(args.batch),
             nominal_batch: usize::from(args.nominal_batch),
             imgsz: args.imgsz,
-            optimizer: match args.optimizer {
-                OptimizerArg::Sgd => Rule::Sgd,
-                OptimizerArg::AdamW => Rule::AdamW,
-            },
+            optimizer,
             cosine: args.cosine,
             close_mosaic: args.close_mosaic.map_or(15.min(epochs / 5), |epochs| epochs as usize),
             seed: args.seed,

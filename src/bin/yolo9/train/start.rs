@@ -4,7 +4,6 @@ use anyhow::Context;
 use yolo9::architecture::{Architecture, Layer, Role};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{ModelConfig, ModuleKind};
-use yolo9::dysample::Lift;
 use yolo9::model::resolve_config;
 use yolo9::train::{Device, Start};
 use yolo9::weights;
@@ -53,14 +52,11 @@ fn fitted(
         Some(config) => config,
         None => resolve_config(&checkpoint, None)?,
     };
-    match &settings.lift {
-        Some(lift) => {
-            let lift: Lift = lift.parse().map_err(|message| anyhow::anyhow!("--lift {lift}: {message}"))?;
-            let lifted = weights::lifted(&checkpoint, &config, lift)?;
-            Ok((config, lifted))
-        }
-        None => Ok((config, checkpoint)),
-    }
+    let checkpoint = match settings.lift {
+        Some(lift) => weights::lifted(&checkpoint, &config, lift)?,
+        None => checkpoint,
+    };
+    Ok((config, checkpoint))
 }
 
 fn describe(start: &Start, config: &ModelConfig, checkpoint: Option<&Checkpoint>, settings: &TrainSettings) {
@@ -72,7 +68,6 @@ fn describe(start: &Start, config: &ModelConfig, checkpoint: Option<&Checkpoint>
     if start.fresh.is_empty() {
         let lifted = settings
             .lift
-            .as_ref()
             .map_or_else(String::new, |lift| format!("; DySample initialised to compute what {lift} upsampling does"));
         log::info!("{}: all {all} tensors taken over{lifted}", checkpoint.name());
         return;

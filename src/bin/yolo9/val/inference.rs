@@ -1,22 +1,20 @@
 //! A model run on a dataset.
 
-use std::ops::ControlFlow;
-
 use indicatif::ProgressBar;
 use yolo9::Model;
-use yolo9::detect::{DetectOutput, DetectorOptions, Engine, PostprocessOptions};
-use yolo9::evaluate::{Dataset, EvalImage, Labelled, Prediction};
-use yolo9::image::{ImageLimits, Letterbox};
+use yolo9::detect::{DetectOutput, DetectorOptions, Engine, PostprocessOptions, Prepared};
+use yolo9::evaluate::{Dataset, EvalImage, Prediction};
+use yolo9::image::{Image, ImageLimits, Letterbox, LetterboxOptions};
 use yolo9::runtime::{Runtime, SessionOptions};
 
-use super::stages::{self, LabelledStages};
 use super::{Evaluated, mapping};
 use crate::devices::Execution;
 use crate::interrupt::Interrupt;
 use crate::options;
 use crate::report::counted;
-use crate::run::pipeline::{Flow, Limits, Pipeline};
-use crate::run::sources::Source;
+use crate::run::numbered::Numbered;
+use crate::run::sessions::{Infer, failure};
+use crate::run::sources::{Failure, Source};
 use crate::statistics::Spread;
 
 /// Where images go in the network's input.
@@ -25,6 +23,19 @@ pub(crate) enum Placement {
     AsDetect,
     /// By their number in the dataset; nothing for those whose size cannot be read.
     Loader(Vec<Option<Letterbox>>),
+}
+
+impl Placement {
+    /// An image of that number as the network reads it.
+    fn prepared(&self, number: usize, image: &Image, letterbox: &LetterboxOptions) -> Result<Prepared, Failure> {
+        match self {
+            Self::AsDetect => Ok(Prepared::new(&image.pixels, letterbox)),
+            Self::Loader(letterboxes) => letterboxes[number]
+                .filter(|letterbox| letterbox.original == image.size())
+                .map(|letterbox| Prepared::placed(&image.pixels, letterbox))
+                .ok_or_else(|| Failure::from("its size changed while the dataset was read".to_owned())),
+        }
+    }
 }
 
 /// How a model is run on a dataset.
@@ -54,50 +65,47 @@ impl Inference {
         let count = options::session_count(&all).min(dataset.images.len().max(1));
         let backends = model.into_sessions(runtime, &options::shared_session(all, count), count)?;
         let execution = Execution::of(&backends[0], runtime);
-        let stages = LabelledStages { limits, letterbox: detector.letterbox, placement };
-        let session = |backend| {
-            let engine = Engine::new(backend, detector.clone());
-            stages::session(engine, [detector.postprocess.clone(), shown.clone()])
+        // Detections as scores need them, with hardly a threshold, and as `detect` shows them, from one run of the network.
+        let session = |backend| -> Infer<Prepared, [DetectOutput; 2]> {
+            let mut engine = Engine::new(backend, detector.clone());
+            let options = [detector.postprocess.clone(), shown.clone()];
+            Box::new(move |batch| {
+                let both = |prepared| engine.detect_with(prepared, &options).map_err(|error| failure(&error));
+                batch.iter().map(both).collect()
+            })
         };
         let sessions = backends.into_iter().map(session).collect();
-        let mut pipeline = Pipeline::new(stages, sessions, Limits { workers, batch: 1, memory: limits.max_bytes })?;
-        let total = dataset.images.len();
+        let letterbox = detector.letterbox;
+        let mut images = Numbered::new(limits, workers, sessions, move |number, image, _held| {
+            let prepared = placement.prepared(number, &image, &letterbox)?;
+            Ok((prepared.size(), prepared))
+        })?;
         let mut times = Vec::new();
         let mut evaluated = Evaluated { execution: Some(execution), ..Evaluated::default() };
-        let planned = |(index, labelled): (usize, &Labelled)| {
-            Flow::<_, ()>::Image((index, Source::of_file(labelled.path.clone())))
-        };
-        let inputs = dataset.images.iter().enumerate().map(planned);
-        evaluated.interrupted = pipeline.run(
-            inputs,
-            || interrupt.requested(),
-            false,
-            |flow| {
-                let Flow::Image((number, outcome)) = flow else { return Ok(ControlFlow::Continue(())) };
-                bar.inc(1);
-                match outcome {
-                    Ok(outputs) => {
-                        times.push(outputs[0].timing.inference);
-                        let [image, shown] = outputs.map(|output| eval_image(dataset, number, &output, &classes));
-                        evaluated.images.push(image);
-                        evaluated.shown.push(shown);
-                    }
-                    Err(failure) => {
-                        // A place for each image of the dataset, whatever became of it.
-                        evaluated.images.push(EvalImage::default());
-                        evaluated.shown.push(EvalImage::default());
-                        evaluated.failed.push((dataset.images[number].path.clone(), failure.reason));
-                    }
+        let sources = dataset.images.iter().map(|labelled| Source::of_file(labelled.path.clone())).enumerate();
+        evaluated.interrupted = images.run(sources, interrupt, |(number, _), outcome| {
+            bar.inc(1);
+            match outcome {
+                Ok(outputs) => {
+                    times.push(outputs[0].timing.inference);
+                    let [image, shown] = outputs.map(|output| eval_image(dataset, number, &output, &classes));
+                    evaluated.images.push(image);
+                    evaluated.shown.push(shown);
                 }
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
+                Err(failure) => {
+                    // A place for each image of the dataset, whatever became of it.
+                    evaluated.images.push(EvalImage::default());
+                    evaluated.shown.push(EvalImage::default());
+                    evaluated.failed.push((dataset.images[number].path.clone(), failure.reason));
+                }
+            }
+        })?;
         bar.finish_and_clear();
         if !times.is_empty() {
             let median = Spread::of_times(&times).median;
             evaluated.speed = format!("{median:.1} ms per image in each of {} (median)", counted(count, "session"));
         }
-        let all_failed = !evaluated.failed.is_empty() && evaluated.failed.len() == total;
+        let all_failed = evaluated.failed.len() == dataset.images.len();
         if let (true, Some((path, reason))) = (all_failed, evaluated.failed.first()) {
             anyhow::bail!("no image of the dataset can be read; the first one is {}: {reason}", path.display());
         }

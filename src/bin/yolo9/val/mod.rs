@@ -7,7 +7,6 @@ mod plots;
 mod predictions;
 mod report;
 mod scores;
-mod stages;
 mod worst;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use yolo9::detect::Preset;
 use yolo9::output::escaped;
 
 use super::plots::Plot;
-use super::scores::{Scores, shown, style};
+use super::scores::{Scores, shown, style, yolo_cells};
 use super::worst::Worst;
 use super::{Evaluated, ValArgs};
 use crate::environment::Environment;
@@ -77,9 +77,8 @@ fn numbers(page: &mut String, scores: &Scores) {
     table(page, &["COCO", ""], rows);
     *page += "<p>YOLO-style, which are not comparable with COCO's:</p>\n";
     let rows = [Preset::Yolov9, Preset::Ultralytics].map(|preset| {
-        let m = scores.metrics(preset);
-        let values = [m.precision, m.recall, m.f1, m.confidence, m.map50, m.map].map(shown);
-        [vec![style(preset).0.to_owned()], values.to_vec()].concat()
+        let name = style(preset).0.to_owned();
+        [vec![name], yolo_cells(scores.metrics(preset)).to_vec()].concat()
     });
     table(page, &["by", "P", "R", "F1", "at confidence", "mAP50", "mAP50-95"], rows);
     *page += "</section>\n";
@@ -87,11 +86,7 @@ fn numbers(page: &mut String, scores: &Scores) {
 
 fn classes(page: &mut String, scores: &Scores, preset: Preset) {
     let _ = writeln!(page, "<section><h2>Classes</h2>\n<p>P, R, mAP50 and mAP50-95 by {}.</p>", style(preset).0);
-    let rows = scores.rows(preset).map(|(name, coco, yolo)| {
-        let values = [yolo.precision, yolo.recall, yolo.ap50, yolo.ap, coco.ap, coco.ap50].map(shown);
-        let counts = [yolo.images, yolo.labels].map(|count| count.to_string());
-        [vec![escaped(name)], counts.to_vec(), values.to_vec()].concat()
-    });
+    let rows = scores.class_cells(preset).map(|(name, cells)| [vec![escaped(name)], cells.to_vec()].concat());
     let heads = ["class", "images", "labels", "P", "R", "mAP50", "mAP50-95", "AP (COCO)", "AP50 (COCO)"];
     table(page, &heads, rows);
     *page += "</section>\n";

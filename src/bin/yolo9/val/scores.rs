@@ -1,5 +1,7 @@
 //! All numbers about one model on one dataset.
 
+use std::iter::once;
+
 use serde_json::{Map, Value, json};
 use yolo9::detect::Preset;
 use yolo9::evaluate::{
@@ -52,12 +54,22 @@ impl Scores {
     }
 
     /// Name and scores of each class with labels: by COCO, and by the definitions of a tool.
-    pub(super) fn rows(&self, preset: Preset) -> impl Iterator<Item = (&str, &ClassScore, &YoloClass)> {
+    fn rows(&self, preset: Preset) -> impl Iterator<Item = (&str, &ClassScore, &YoloClass)> {
         let metrics = self.metrics(preset);
         let of_class = |class: &ClassScore| metrics.classes.iter().find(|other| other.class == class.class);
         self.per_class
             .iter()
             .filter_map(move |class| Some((self.class_names[class.class].as_str(), class, of_class(class)?)))
+    }
+
+    /// Name of each class with labels, and what is shown of it: images, labels, P, R, mAP50 and mAP50-95 by the
+    /// definitions of a tool, AP and AP50 by COCO.
+    pub(super) fn class_cells(&self, preset: Preset) -> impl Iterator<Item = (&str, [String; 8])> {
+        self.rows(preset).map(|(name, coco, yolo)| {
+            let [p, r, map50, map] = [yolo.precision, yolo.recall, yolo.ap50, yolo.ap].map(shown);
+            let [images, labels] = [yolo.images, yolo.labels].map(|count| count.to_string());
+            (name, [images, labels, p, r, map50, map, shown(coco.ap), shown(coco.ap50)])
+        })
     }
 
     /// By the definition of a tool.
@@ -87,18 +99,10 @@ impl Scores {
         print_line!("  AR1 {one}   AR10 {ten}   AR100 {hundred}   (small {small}, medium {medium}, large {large})\n");
         print_line!("YOLO-style (not comparable with COCO's)");
         print_line!("  {:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}", "", "P", "R", "F1", "at conf", "mAP50", "mAP50-95");
-        for (name, key, m) in self.styles() {
-            let loaded = loaded && style(preset).1 == key;
-            print_line!(
-                "  {name:<18} {:>6} {:>6} {:>6} {:>8} {:>7} {:>9}{}",
-                shown(m.precision),
-                shown(m.recall),
-                shown(m.f1),
-                shown(m.confidence),
-                shown(m.map50),
-                shown(m.map),
-                if loaded { "   as that tool prints it" } else { "" }
-            );
+        for (name, key, metrics) in self.styles() {
+            let [p, r, f1, conf, map50, map] = yolo_cells(metrics);
+            let note = if loaded && style(preset).1 == key { "   as that tool prints it" } else { "" };
+            print_line!("  {name:<18} {p:>6} {r:>6} {f1:>6} {conf:>8} {map50:>7} {map:>9}{note}");
         }
         let Counts { true_positives, false_positives, misses } = self.counts;
         let (precision, recall) = (shown(self.counts.precision()), shown(self.counts.recall()));
@@ -107,30 +111,10 @@ impl Scores {
             self.count_conf
         );
         print_line!("\nClasses: P, R, mAP50 and mAP50-95 by {}, AP and AP50 by COCO", style(preset).0);
-        print_line!(
-            "  {:<20} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
-            "class",
-            "images",
-            "labels",
-            "P",
-            "R",
-            "mAP50",
-            "mAP50-95",
-            "AP",
-            "AP50"
-        );
-        for (name, coco, yolo) in self.rows(preset) {
-            print_line!(
-                "  {name:<20} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8} {:>6} {:>6}",
-                yolo.images,
-                yolo.labels,
-                shown(yolo.precision),
-                shown(yolo.recall),
-                shown(yolo.ap50),
-                shown(yolo.ap),
-                shown(coco.ap),
-                shown(coco.ap50)
-            );
+        let heads = ["images", "labels", "P", "R", "mAP50", "mAP50-95", "AP", "AP50"].map(str::to_owned);
+        for (name, cells) in once(("class", heads)).chain(self.class_cells(preset)) {
+            let [images, labels, p, r, map50, map, ap, ap50] = cells;
+            print_line!("  {name:<20} {images:>6} {labels:>6} {p:>6} {r:>6} {map50:>6} {map:>8} {ap:>6} {ap50:>6}");
         }
         Ok(())
     }
@@ -186,6 +170,11 @@ pub(super) fn style(preset: Preset) -> (&'static str, &'static str) {
         Preset::Yolov9 => ("official val.py", "official"),
         Preset::Ultralytics => ("Ultralytics 8.4", "ultralytics"),
     }
+}
+
+/// P, R, F1, their confidence, mAP50 and mAP50-95.
+pub(super) fn yolo_cells(m: &YoloMetrics) -> [String; 6] {
+    [m.precision, m.recall, m.f1, m.confidence, m.map50, m.map].map(shown)
 }
 
 pub(super) fn shown(value: f64) -> String {
