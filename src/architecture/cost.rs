@@ -177,21 +177,20 @@ mod tests {
     /// the auxiliary branch still there.
     #[test]
     fn costs_equal_the_official_ones() {
-        struct Case(&'static str, (u64, &'static str), (u64, &'static str));
-        for Case(name, training, fused) in [
-            Case("gelan-t", (2_442_640, "10.1"), (2_407_632, "9.8")),
-            Case("gelan-s", (7_226_208, "27.0"), (7_105_888, "26.4")),
-            Case("gelan-m", (20_124_000, "77.4"), (19_978_672, "76.3")),
-            Case("gelan-c", (25_498_752, "103.5"), (25_288_768, "102.1")),
-            Case("gelan-e", (58_114_432, "192.5"), (57_345_920, "189.0")),
-            Case("gelan", (31_462_528, "118.5"), (31_252_544, "117.1")),
-            Case("yolov9-t", (3_717_680, "16.5"), (3_674_576, "16.2")),
-            Case("yolov9-s", (9_804_512, "39.9"), (9_659_168, "39.1")),
-            Case("yolov9-m", (32_878_432, "133.0"), (32_667_400, "131.3")),
-            Case("yolov9-c", (51_182_080, "239.9"), (50_880_768, "237.6")),
-            Case("yolov9-cf", (56_734_400, "265.7"), (56_431_168, "263.4")),
-            Case("yolov9-e", (69_529_664, "245.5"), (68_669_632, "241.4")),
-            Case("yolov9", (60_979_712, "267.1"), (60_678_400, "264.9")),
+        for (name, training, fused) in [
+            ("gelan-t", (2_442_640, "10.1"), (2_407_632, "9.8")),
+            ("gelan-s", (7_226_208, "27.0"), (7_105_888, "26.4")),
+            ("gelan-m", (20_124_000, "77.4"), (19_978_672, "76.3")),
+            ("gelan-c", (25_498_752, "103.5"), (25_288_768, "102.1")),
+            ("gelan-e", (58_114_432, "192.5"), (57_345_920, "189.0")),
+            ("gelan", (31_462_528, "118.5"), (31_252_544, "117.1")),
+            ("yolov9-t", (3_717_680, "16.5"), (3_674_576, "16.2")),
+            ("yolov9-s", (9_804_512, "39.9"), (9_659_168, "39.1")),
+            ("yolov9-m", (32_878_432, "133.0"), (32_667_400, "131.3")),
+            ("yolov9-c", (51_182_080, "239.9"), (50_880_768, "237.6")),
+            ("yolov9-cf", (56_734_400, "265.7"), (56_431_168, "263.4")),
+            ("yolov9-e", (69_529_664, "245.5"), (68_669_632, "241.4")),
+            ("yolov9", (60_979_712, "267.1"), (60_678_400, "264.9")),
         ] {
             let architecture = architecture(name);
             let cost = |form| printed(architecture.cost(Size::square(640), form).unwrap());
@@ -213,13 +212,12 @@ mod tests {
     /// Parameters that Ultralytics' code has in the same networks with its own head, unfused and fused.
     #[test]
     fn parameters_of_the_format_of_ultralytics_equal_its_own() {
-        struct Case(&'static str, u64, u64);
-        for Case(size, training, fused) in [
-            Case("t", 2_128_720, 2_094_000),
-            Case("s", 7_318_368, 7_198_048),
-            Case("m", 20_216_160, 20_070_832),
-            Case("c", 25_590_912, 25_380_928),
-            Case("e", 58_206_592, 57_438_080),
+        for (size, training, fused) in [
+            ("t", 2_128_720, 2_094_000),
+            ("s", 7_318_368, 7_198_048),
+            ("m", 20_216_160, 20_070_832),
+            ("c", 25_590_912, 25_380_928),
+            ("e", 58_206_592, 57_438_080),
         ] {
             let official = ModelConfig::builtin(&format!("gelan-{size}")).unwrap().source;
             let text = official.replace("DDetect", "Detect").replace("anchors", "# anchors");

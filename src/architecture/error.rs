@@ -4,35 +4,18 @@ use thiserror::Error;
 
 use crate::config::LayerSpec;
 
-/// Why a configuration cannot be built.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ArchitectureError {
-    /// A layer's arguments, wiring or channels are wrong.
-    #[error("config {config}: {layer}: {message}")]
-    Layer {
-        /// The configuration.
-        config: String,
-        /// The layer with its module and line.
-        layer: String,
-        /// What is wrong, what was expected and found.
-        message: String,
-    },
-    /// There is no detection head, or not at the end.
-    #[error(
-        "config {config}: the last layer must be a detection head (Detect, DDetect, DualDetect, DualDDetect, \
-         TripleDetect or TripleDDetect), found {found}"
-    )]
-    NoHead {
-        /// The configuration.
-        config: String,
-        /// The last layer.
-        found: String,
-    },
+/// Why a configuration cannot be built, in words: a layer's arguments, wiring or channels are wrong, or there is no
+/// detection head at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("config {config}: {reason}")]
+pub struct ArchitectureError {
+    pub(super) config: String,
+    pub(super) reason: String,
 }
 
 impl ArchitectureError {
-    pub(super) fn of_layer(config: &str, layer: &LayerSpec, message: String) -> Self {
-        Self::Layer { config: config.into(), layer: layer.to_string(), message }
+    /// `message` says what is wrong, what was expected and found.
+    pub(super) fn of_layer(config: &str, layer: &LayerSpec, message: &str) -> Self {
+        Self { config: config.into(), reason: format!("{layer}: {message}") }
     }
 }

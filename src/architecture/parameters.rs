@@ -86,19 +86,18 @@ mod tests {
     /// Key counts printed by the official code for each built model.
     #[test]
     fn state_dicts_have_as_many_keys_as_the_official_models() {
-        struct Case(&'static str, usize);
-        for Case(name, keys) in [
-            Case("gelan-t", 1339),
-            Case("gelan-s", 1339),
-            Case("gelan-m", 907),
-            Case("gelan-c", 937),
-            Case("gelan-e", 1811),
-            Case("yolov9-t", 1772),
-            Case("yolov9-s", 1772),
-            Case("yolov9-m", 1412),
-            Case("yolov9-c", 1460),
-            Case("yolov9-e", 2172),
-            Case("yolov9-c-dysample", 1463),
+        for (name, keys) in [
+            ("gelan-t", 1339),
+            ("gelan-s", 1339),
+            ("gelan-m", 907),
+            ("gelan-c", 937),
+            ("gelan-e", 1811),
+            ("yolov9-t", 1772),
+            ("yolov9-s", 1772),
+            ("yolov9-m", 1412),
+            ("yolov9-c", 1460),
+            ("yolov9-e", 2172),
+            ("yolov9-c-dysample", 1463),
         ] {
             let architecture = Architecture::new(&ModelConfig::builtin(name).unwrap()).unwrap();
             assert_eq!(architecture.parameters().len(), keys, "{name}");

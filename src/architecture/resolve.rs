@@ -11,7 +11,13 @@ use crate::config::{Activation, ConfigFormat, LayerSpec, ModelConfig, ModuleKind
 use crate::dysample::{Definition, DySampleStyle};
 
 pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Architecture, ArchitectureError> {
-    let no_head = |found: String| ArchitectureError::NoHead { config: config.name.clone(), found };
+    let no_head = |found: String| {
+        let reason = format!(
+            "the last layer must be a detection head (Detect, DDetect, DualDetect, DualDDetect, TripleDetect or \
+             TripleDDetect), found {found}"
+        );
+        ArchitectureError { config: config.name.clone(), reason }
+    };
     let Some((last, body)) = config.layers.split_last() else { return Err(no_head("no layers".into())) };
     if !last.module.is_head() {
         return Err(no_head(last.to_string()));
@@ -19,7 +25,7 @@ pub(super) fn resolve(config: &ModelConfig, widths: &[HeadWidths]) -> Result<Arc
     if let Some(early) = body.iter().find(|layer| layer.module.is_head()) {
         return Err(no_head(format!("{early} before {last}")));
     }
-    let failed = |layer: &LayerSpec, message| ArchitectureError::of_layer(&config.name, layer, message);
+    let failed = |layer: &LayerSpec, message: String| ArchitectureError::of_layer(&config.name, layer, &message);
     let mut resolver = Resolver { config, builder: Builder::new(config.activation), layers: Vec::new() };
     for layer in body {
         resolver.layer(layer).map_err(|message| failed(layer, message))?;
@@ -299,40 +305,39 @@ mod tests {
 
     #[test]
     fn each_wiring_mistake_names_its_row() {
-        struct Case(&'static str, &'static str, &'static str);
-        for Case(layer, replacement, message) in [
-            Case(
+        for (layer, replacement, message) in [
+            (
                 "[-1, 1, ADown, [256]]",
                 "[-9, 1, ADown, [256]]",
                 "layer 3 (ADown), line 9: from -9 means layer -6; only layers 0 to 2 come before",
             ),
-            Case(
+            (
                 "[-1, 1, Conv, [64, 3, 2]]",
                 "[-1, 1, Conv, [0, 3, 2]]",
                 "layer 0 (Conv), line 6: argument 1 (output channels): expected a whole number of 1 to 65536, found `0`",
             ),
-            Case(
+            (
                 "[-1, 1, Conv, [64, 3, 2]]",
                 "[-1, 1, Conv, [64, 3, 2, 1, 7]]",
                 "layer 0 (Conv), line 6: model.0: 3 input and 64 output channels cannot be split into 7 groups",
             ),
-            Case(
+            (
                 "[None, 2, 'nearest']",
                 "[None, 2, 'nearst']",
                 "layer 10 (nn.Upsample), line 18: argument 3 (mode): expected 'nearest' or 'bilinear', found `'nearst'`",
             ),
-            Case(
+            (
                 "[-1, 1, SPPELAN, [512, 256]]",
                 "[-1, 1, SPPELAN, [512]]",
                 "layer 9 (SPPELAN), line 17: argument 2 (hidden channels): expected a whole number of 1 to 65536, found nothing",
             ),
-            Case(
+            (
                 "[[-1, 6], 1, Concat, [1]]",
                 "[[-1, 4], 1, Concat, [1]]",
                 "layer 11 (Concat), line 19: meets maps of different sizes: 16x16 and 32x32 (for a 256x256 input)",
             ),
-            Case("[[15, 18, 21], 1, DDetect, [nc]]", "[-1, 1, Conv, [8]]", "the last layer must be a detection head"),
-            Case(
+            ("[[15, 18, 21], 1, DDetect, [nc]]", "[-1, 1, Conv, [8]]", "the last layer must be a detection head"),
+            (
                 "[[15, 18, 21], 1, DDetect, [nc]]",
                 "[[15, 18, 21], 1, DualDDetect, [nc]]",
                 "layer 22 (DualDDetect), line 30: 3 inputs cannot be divided among 2 branches of levels",

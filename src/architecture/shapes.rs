@@ -18,7 +18,7 @@ pub(super) fn sizes(architecture: &Architecture, input: Size) -> Result<Vec<Size
         let inputs: Vec<Size> = step.inputs.iter().map(|value: &Value| sizes[value.id]).collect();
         let output = output_size(&step.operation, &inputs).map_err(|message| {
             let (name, layer) = (&architecture.name, &architecture.layers[step.layer].spec);
-            ArchitectureError::of_layer(name, layer, format!("{message} (for a {input} input)"))
+            ArchitectureError::of_layer(name, layer, &format!("{message} (for a {input} input)"))
         })?;
         sizes.resize(sizes.len() + step.outputs.len(), output);
     }
@@ -42,7 +42,7 @@ fn check_values(architecture: &Architecture, sizes: &[Size]) -> Result<(), Archi
             continue;
         };
         let layer = &architecture.layers[step.layer].spec;
-        return Err(ArchitectureError::of_layer(&architecture.name, layer, message));
+        return Err(ArchitectureError::of_layer(&architecture.name, layer, &message));
     }
     Ok(())
 }
@@ -94,7 +94,7 @@ impl Architecture {
                 if size != Size::square(PROBE.height / level.stride.max(1)) {
                     let message = format!("a level of {size} anchor points for a {PROBE} input has no whole stride");
                     let layer = &self.layers[self.head.layer].spec;
-                    return Err(ArchitectureError::of_layer(&self.name, layer, message));
+                    return Err(ArchitectureError::of_layer(&self.name, layer, &message));
                 }
             }
         }

@@ -110,15 +110,14 @@ mod tests {
 
     #[test]
     fn wrappers_are_taken_off() {
-        struct Case(&'static str, Result<&'static str, &'static str>);
-        for Case(name, expected) in [
-            Case("model.0.conv.weight", Ok("model.0.conv.weight")),
-            Case("module.model.0.conv.weight", Ok("model.0.conv.weight")),
-            Case("_orig_mod.module.model.3.cv1.bn.bias", Ok("model.3.cv1.bn.bias")),
-            Case("model.model.0.conv.weight", Ok("model.0.conv.weight")),
-            Case("model.model.0.heads.0.anchor_conv.2.bias", Ok("model.0.heads.0.anchor_conv.2.bias")),
-            Case("0.conv.weight", Ok("0.conv.weight")),
-            Case("backbone.conv.weight", Err("expected names like `model.0.conv.weight`")),
+        for (name, expected) in [
+            ("model.0.conv.weight", Ok("model.0.conv.weight")),
+            ("module.model.0.conv.weight", Ok("model.0.conv.weight")),
+            ("_orig_mod.module.model.3.cv1.bn.bias", Ok("model.3.cv1.bn.bias")),
+            ("model.model.0.conv.weight", Ok("model.0.conv.weight")),
+            ("model.model.0.heads.0.anchor_conv.2.bias", Ok("model.0.heads.0.anchor_conv.2.bias")),
+            ("0.conv.weight", Ok("0.conv.weight")),
+            ("backbone.conv.weight", Err("expected names like `model.0.conv.weight`")),
         ] {
             let named = without_prefix(BTreeMap::from([(name.to_owned(), ())]));
             match (named, expected) {

@@ -276,15 +276,14 @@ mod tests {
 
     #[test]
     fn views_that_leave_or_inflate_their_storage_are_refused() {
-        struct Case(Vec<usize>, Vec<usize>, usize);
-        for Case(shape, strides, offset) in [
-            Case(vec![7], vec![1], 0),
-            Case(vec![6], vec![1], 1),
-            Case(vec![2, 2], vec![5, 1], 0),
-            Case(vec![1 << 40], vec![0], 0),
-            Case(vec![usize::MAX, 2], vec![1, 1], 0),
-            Case(vec![2], vec![usize::MAX], 0),
-            Case(vec![2], vec![], 0),
+        for (shape, strides, offset) in [
+            (vec![7], vec![1], 0),
+            (vec![6], vec![1], 1),
+            (vec![2, 2], vec![5, 1], 0),
+            (vec![1 << 40], vec![0], 0),
+            (vec![usize::MAX, 2], vec![1, 1], 0),
+            (vec![2], vec![usize::MAX], 0),
+            (vec![2], vec![], 0),
         ] {
             assert!(StoredTensor::new(Dtype::F32, shape.clone(), strides, offset, storage(24)).is_err(), "{shape:?}");
         }

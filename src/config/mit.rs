@@ -326,20 +326,19 @@ model:
 
     #[test]
     fn mistakes_are_named_with_their_place() {
-        struct Case(&'static str, &'static str, &'static str);
-        for Case(text, replacement, message) in [
-            Case("- Conv:\n", "- Cnov:\n", "line 5: layer 1: unknown module `Cnov`; did you mean `Conv`?"),
-            Case(
+        for (text, replacement, message) in [
+            ("- Conv:\n", "- Cnov:\n", "line 5: layer 1: unknown module `Cnov`; did you mean `Conv`?"),
+            (
                 "kernel_size: 3, stride: 2}\n        source: 0",
                 "kernel: 3}",
                 "argument `kernel`: expected an argument that",
             ),
-            Case("reg_max: 16", "reg_max: 8", "`anchor.reg_max`: expected 16, found `8`"),
-            Case("reg_max: 16", "strides: [4, 8, 16]", "`anchor.strides`: expected [8, 16, 32], found a list of 3"),
-            Case("source: [B2]", "source: [B9]", "line 13: layer 3: source: expected an earlier layer"),
-            Case("source: [R, -2]", "source: [R, -9]", "layer 6: source: expected an earlier layer"),
-            Case("source: [R, -2]", "source: [R, 3]", "expected a layer that is no detection head"),
-            Case(
+            ("reg_max: 16", "reg_max: 8", "`anchor.reg_max`: expected 16, found `8`"),
+            ("reg_max: 16", "strides: [4, 8, 16]", "`anchor.strides`: expected [8, 16, 32], found a list of 3"),
+            ("source: [B2]", "source: [B9]", "line 13: layer 3: source: expected an earlier layer"),
+            ("source: [R, -2]", "source: [R, -9]", "layer 6: source: expected an earlier layer"),
+            ("source: [R, -2]", "source: [R, 3]", "expected a layer that is no detection head"),
+            (
                 "- MultiheadDetection: {source: [-1]}",
                 "- MultiheadDetection: {sorce: [-1]}",
                 "`sorce`: expected args, source or tags",

@@ -140,14 +140,13 @@ mod tests {
 
     #[test]
     fn typos_find_the_module_that_was_meant() {
-        struct Case(&'static str, Option<&'static str>);
-        for Case(typo, meant) in [
-            Case("DySampel", Some("DySample")),
-            Case("dysample", Some("DySample")),
-            Case("RepNCSPELAN", Some("RepNCSPELAN4")),
-            Case("nn.upsample", Some("nn.Upsample")),
-            Case("DualDDetec", Some("DualDDetect")),
-            Case("TransformerEncoderLayer", None),
+        for (typo, meant) in [
+            ("DySampel", Some("DySample")),
+            ("dysample", Some("DySample")),
+            ("RepNCSPELAN", Some("RepNCSPELAN4")),
+            ("nn.upsample", Some("nn.Upsample")),
+            ("DualDDetec", Some("DualDDetect")),
+            ("TransformerEncoderLayer", None),
         ] {
             assert_eq!(ModuleKind::nearest(typo), meant, "{typo}");
         }

@@ -73,15 +73,14 @@ mod tests {
 
     #[test]
     fn iou_of_known_pairs() {
-        struct Case(BoxXyxy, BoxXyxy, f32);
         let unit = boxed(0.0, 0.0, 2.0, 2.0);
-        for Case(a, b, iou) in [
-            Case(unit, unit, 1.0),
-            Case(unit, boxed(1.0, 0.0, 3.0, 2.0), 1.0 / 3.0),
-            Case(unit, boxed(1.0, 1.0, 3.0, 3.0), 1.0 / 7.0),
-            Case(unit, boxed(2.0, 0.0, 4.0, 2.0), 0.0),
-            Case(unit, boxed(5.0, 5.0, 6.0, 6.0), 0.0),
-            Case(boxed(1.0, 1.0, 1.0, 1.0), boxed(1.0, 1.0, 1.0, 1.0), 0.0),
+        for (a, b, iou) in [
+            (unit, unit, 1.0),
+            (unit, boxed(1.0, 0.0, 3.0, 2.0), 1.0 / 3.0),
+            (unit, boxed(1.0, 1.0, 3.0, 3.0), 1.0 / 7.0),
+            (unit, boxed(2.0, 0.0, 4.0, 2.0), 0.0),
+            (unit, boxed(5.0, 5.0, 6.0, 6.0), 0.0),
+            (boxed(1.0, 1.0, 1.0, 1.0), boxed(1.0, 1.0, 1.0, 1.0), 0.0),
         ] {
             assert!((a.iou(&b) - iou).abs() < 1e-6 && (b.iou(&a) - iou).abs() < 1e-6, "{a:?} {b:?}");
         }

@@ -66,7 +66,7 @@ impl OnnxModel {
     /// DySample, whose coordinates need it.
     ///
     /// # Errors
-    /// [`ExportError::Half`] when a weight does not fit.
+    /// [`ExportError`] when a weight does not fit.
     pub fn narrow(&mut self) -> Result<(), ExportError> {
         export::convert_between(&mut self.proto, self.head.outputs())
     }

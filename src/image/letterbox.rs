@@ -161,12 +161,11 @@ mod tests {
 
     #[test]
     fn placements_equal_the_official_ones() {
-        struct Case(Size, Size, (usize, usize, Size), (usize, usize));
-        for Case(original, resized, in_rectangle, in_square) in [
-            Case(Size::new(1920, 1080), Size::new(640, 360), (0, 12, Size::new(640, 384)), (0, 140)),
-            Case(Size::new(640, 427), Size::new(640, 427), (0, 10, Size::new(640, 448)), (0, 106)),
-            Case(Size::new(333, 1000), Size::new(213, 640), (5, 0, Size::new(224, 640)), (213, 0)),
-            Case(Size::new(500, 333), Size::new(640, 426), (0, 11, Size::new(640, 448)), (0, 107)),
+        for (original, resized, in_rectangle, in_square) in [
+            (Size::new(1920, 1080), Size::new(640, 360), (0, 12, Size::new(640, 384)), (0, 140)),
+            (Size::new(640, 427), Size::new(640, 427), (0, 10, Size::new(640, 448)), (0, 106)),
+            (Size::new(333, 1000), Size::new(213, 640), (5, 0, Size::new(224, 640)), (213, 0)),
+            (Size::new(500, 333), Size::new(640, 426), (0, 11, Size::new(640, 448)), (0, 107)),
         ] {
             let rectangular = Letterbox::new(original, &options(InputShape::Rectangular));
             assert_eq!(rectangular.resized, resized);

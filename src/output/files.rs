@@ -1,7 +1,7 @@
 //! Files that appear complete or not at all.
 
 use std::fs::{File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use image::ImageFormat;
@@ -95,12 +95,17 @@ pub fn sweep(path: &Path) -> std::io::Result<()> {
     // One that is not ours to open is not ours to delete.
     let Ok(file) = File::open(path) else { return Ok(()) };
     match file.try_lock() {
-        Ok(()) => match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        },
+        Ok(()) => delete_if_there(path),
         Err(_) => Ok(()),
     }
+}
+
+/// Deletes a file; there need be none.
+///
+/// # Errors
+/// When it cannot be deleted.
+pub fn delete_if_there(path: &Path) -> std::io::Result<()> {
+    std::fs::remove_file(path).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Writes a file so that it appears under its name only when complete. Its folder is created. A pipe or a device is written

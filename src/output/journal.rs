@@ -372,16 +372,15 @@ mod tests {
     #[test]
     fn what_no_run_writes_is_refused() {
         let found = |rest: &str| format!("{{\"index\":0,\"image\":\"a\",\"size\":[3,4],\"input\":[32,32],{rest}}}");
-        struct Case(String, &'static str);
-        for Case(line, message) in [
-            Case(found(r#""place":"../a","detections":[]"#), "damaged after"),
-            Case(found(r#""place":"/etc/passwd","detections":[]"#), "damaged after"),
-            Case(found(r#""place":"a","detections":[[1,0.5,1,2,3,4]]"#), "a detection of class 1, where there are 1"),
-            Case(found(r#""place":"a","detections":[[0,0.5,1e400,2,3,4]]"#), "damaged after"),
-            Case(found(r#""place":"a","detections":[]"#).replace("[3,4]", "[0,4]"), "a side of 0 pixels"),
-            Case(r#"{"index":9,"image":"a","error":"x"}"#.into(), "image 9 is none of shard 1/1 of 9 images"),
-            Case("garbage".into(), "damaged after"),
-            Case("[".repeat(200_000), "damaged after"),
+        for (line, message) in [
+            (found(r#""place":"../a","detections":[]"#), "damaged after"),
+            (found(r#""place":"/etc/passwd","detections":[]"#), "damaged after"),
+            (found(r#""place":"a","detections":[[1,0.5,1,2,3,4]]"#), "a detection of class 1, where there are 1"),
+            (found(r#""place":"a","detections":[[0,0.5,1e400,2,3,4]]"#), "damaged after"),
+            (found(r#""place":"a","detections":[]"#).replace("[3,4]", "[0,4]"), "a side of 0 pixels"),
+            (r#"{"index":9,"image":"a","error":"x"}"#.into(), "image 9 is none of shard 1/1 of 9 images"),
+            ("garbage".into(), "damaged after"),
+            ("[".repeat(200_000), "damaged after"),
         ] {
             let error = journal(&[&line]).next_record().unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

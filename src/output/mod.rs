@@ -25,7 +25,8 @@ pub use crop::{crop_places, crops};
 #[cfg(feature = "draw")]
 pub use encode::{encode_image, encode_thumbnail};
 pub use files::{
-    FileError, TemporaryFile, folder_of, is_temporary, sweep, temporary_beside, write_atomically, write_below,
+    FileError, TemporaryFile, delete_if_there, folder_of, is_temporary, sweep, temporary_beside, write_atomically,
+    write_below,
 };
 #[cfg(feature = "draw")]
 pub use gallery::{GALLERY_PART, GalleryAbout, GalleryImage, address, gallery_page, gallery_part, thumbnail};

@@ -86,16 +86,12 @@ impl OrtBackend {
         let own = if file.is_quantised() { Precision::Int8 } else { Precision::F32 };
         let model = file.name.clone();
         let precision = options.precision.unwrap_or(own);
-        match precision {
-            Precision::Int8 if own != Precision::Int8 => {
-                return Err(RuntimeError::NotQuantised { model, exported: true });
-            }
-            _ if (own == Precision::Int8 && precision != own)
-                || (precision == Precision::F16 && options.device.takes_f16_graphs()) =>
-            {
-                return Err(RuntimeError::FixedPrecision { model, own, asked: precision });
-            }
-            _ => {}
+        if precision == Precision::Int8 && own != precision {
+            return Err(RuntimeError::NotQuantised { model, exported: true });
+        }
+        let becomes_f16 = precision == Precision::F16 && options.device.takes_f16_graphs();
+        if becomes_f16 || own == Precision::Int8 && precision != own {
+            return Err(RuntimeError::FixedPrecision { model, own, asked: precision });
         }
         let options = &options.clone().precision(Some(precision));
         let outputs = Outputs::Decoded { head: file.head.clone(), strides: file.strides.clone(), classes };

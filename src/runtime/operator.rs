@@ -1,6 +1,7 @@
 //! `yolo9:DySample(x, offset; scale, groups)` as an operator of ONNX Runtime, on the kernels of [`crate::dysample`].
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ort::operator::{
@@ -15,8 +16,9 @@ use crate::dysample::{DOMAIN, Geometry, Kernel, NAME, ScratchPool, Tensors, Upsa
 const SCALES: RangeInclusive<i64> = 1..=8;
 
 /// The domain to register with a session. `threads` are those of the session.
-pub(super) fn domain(threads: usize) -> ort::Result<OperatorDomain> {
-    OperatorDomain::new(DOMAIN)?.add(DySample { kernel: Kernel::best(), threads })
+/// In an `Arc`, in which ort shares a domain among sessions.
+pub(super) fn domain(threads: usize) -> ort::Result<Arc<OperatorDomain>> {
+    OperatorDomain::new(DOMAIN)?.add(DySample { kernel: Kernel::best(), threads }).map(Arc::new)
 }
 
 struct DySample {

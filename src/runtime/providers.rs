@@ -68,10 +68,6 @@ pub(super) fn check(runtime: &Runtime, options: &SessionOptions) -> Result<(), D
 /// Adds the device's provider to a session. The CPU's is always there.
 pub(super) fn register(builder: SessionBuilder, options: &SessionOptions) -> ort::Result<SessionBuilder> {
     let (device, precision, threads) = (options.device, options.precision.unwrap_or_default(), options.threads.max(1));
-    if device == Device::Cpu {
-        return Ok(builder);
-    }
-    let builder = builder.with_config_entry(assignment::CONFIG_ENTRY, "1")?;
     let half = precision == Precision::F16;
     let cuda = |number: u32| {
         ep::CUDA::default()
@@ -83,7 +79,7 @@ pub(super) fn register(builder: SessionBuilder, options: &SessionOptions) -> ort
             .build()
     };
     let providers: Vec<Dispatch> = match device {
-        Device::Cpu => Vec::new(),
+        Device::Cpu => return Ok(builder),
         Device::OpenVino(part) => vec![
             ep::OpenVINO::default()
                 .with_device_type(part)
@@ -115,6 +111,7 @@ pub(super) fn register(builder: SessionBuilder, options: &SessionOptions) -> ort
             vec![ep::XNNPACK::default().with_intra_op_num_threads(threads).build()]
         }
     };
+    let builder = builder.with_config_entry(assignment::CONFIG_ENTRY, "1")?;
     let builder = if matches!(device, Device::DirectMl(_)) {
         // It must know the memory of every value itself.
         builder.with_memory_pattern(false)?.with_parallel_execution(false)?

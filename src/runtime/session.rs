@@ -1,7 +1,7 @@
 //! A graph in an ONNX Runtime session.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use half::f16;
 use ndarray::{ArrayD, ArrayViewD, CowArray, IxDyn};
@@ -173,9 +173,7 @@ fn builder(runtime: &Runtime, options: &SessionOptions) -> ort::Result<SessionBu
         builder = builder.with_profiling(profile)?;
     }
     if options.native_dysample() {
-        #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
-        let domain = Arc::new(operator::domain(threads)?);
-        builder = builder.with_operators(domain)?;
+        builder = builder.with_operators(operator::domain(threads)?)?;
         introduce_domain(runtime)?;
     }
     Ok(builder)
@@ -187,9 +185,7 @@ fn introduce_domain(runtime: &Runtime) -> ort::Result<()> {
     static INTRODUCED: Mutex<bool> = Mutex::new(false);
     let mut introduced = INTRODUCED.lock().unwrap_or_else(PoisonError::into_inner);
     if !*introduced {
-        #[expect(clippy::arc_with_non_send_sync, reason = "ort asks for an Arc, to share a domain among sessions")]
-        let domain = Arc::new(operator::domain(1)?);
-        Session::builder(&runtime.environment)?.with_operators(domain)?.commit_from_memory(&identity())?;
+        Session::builder(&runtime.environment)?.with_operators(operator::domain(1)?)?.commit_from_memory(&identity())?;
         *introduced = true;
     }
     Ok(())

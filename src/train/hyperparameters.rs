@@ -86,29 +86,10 @@ const WITHOUT_EFFECT: &[(&str, f64)] =
 /// Keys of official files that the loss of YOLOv9 does not use, or, `copy_paste`, that need outlines of objects.
 const UNUSED: &[&str] = &["obj", "obj_pw", "iou_t", "anchor_t", "anchors", "copy_paste"];
 
-/// Why a value cannot be taken.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum HyperparameterError {
-    /// No such key.
-    #[error("{key}: no such hyperparameter{hint}")]
-    Unknown {
-        /// The key.
-        key: String,
-        /// What may have been meant.
-        hint: String,
-    },
-    /// A value out of range, or one of something that is not built here.
-    #[error("{key}: {value} {problem}")]
-    Value {
-        /// The key.
-        key: String,
-        /// The value.
-        value: f64,
-        /// What is wrong with it, and what would be possible.
-        problem: String,
-    },
-}
+/// Why a value cannot be taken, in words: no such key, out of range, or something that is not built here.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct HyperparameterError(String);
 
 impl Hyperparameters {
     /// Defaults for AdamW from trained weights: its steps have the length of the learning rate whatever the gradient is, so
@@ -123,20 +104,24 @@ impl Hyperparameters {
     /// # Errors
     /// [`HyperparameterError`].
     pub fn set(&mut self, key: &str, value: f64) -> Result<bool, HyperparameterError> {
+        let refused = |reason: String| Err(HyperparameterError(format!("{key}: {reason}")));
         if UNUSED.contains(&key) {
             return Ok(false);
         }
-        let wrong = |problem| Err(HyperparameterError::Value { key: key.into(), value, problem });
         if let Some((_, only)) = WITHOUT_EFFECT.iter().find(|(name, _)| *name == key) {
-            return if value == *only { Ok(false) } else { wrong(format!("is not supported; only {only} is")) };
+            return if value == *only {
+                Ok(false)
+            } else {
+                refused(format!("{value} is not supported; only {only} is"))
+            };
         }
         let Some(known) = KEYS.iter().find(|known| known.name == key) else {
             let hint = did_you_mean(nearest_name(key, KEYS.iter().map(|key| key.name)));
-            return Err(HyperparameterError::Unknown { key: key.into(), hint });
+            return refused(format!("no such hyperparameter{hint}"));
         };
         let [low, high] = known.range;
         if !(low..=high).contains(&value) {
-            return wrong(format!("is not between {low} and {high}"));
+            return refused(format!("{value} is not between {low} and {high}"));
         }
         *(known.field)(self) = value;
         Ok(true)

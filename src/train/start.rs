@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::kernels::EPSILON;
 use super::parameters::Parameters;
-use crate::architecture::{Architecture, ArchitectureError, Parameter};
+use crate::architecture::{Architecture, Parameter};
 use crate::checkpoint::{Checkpoint, CheckpointError, ModuleAttributes};
 use crate::config::ModelConfig;
 use crate::weights::{WeightsError, reconciled_architecture};
@@ -15,41 +15,15 @@ use crate::weights::{WeightsError, reconciled_architecture};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration does not resolve.
-    #[error(transparent)]
-    Architecture(#[from] ArchitectureError),
-    /// It does not fit the head of the weights.
+    /// The configuration does not resolve, or does not fit the head of the weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// A tensor cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The weights are of an inference model.
-    #[error(
-        "weights {0} are fused: normalisations are folded into convolutions, as for inference; training needs the \
-         checkpoint that they were made from"
-    )]
-    Fused(String),
-    /// No tensor of the checkpoint has a name and shape of the network.
-    #[error("none of the {tensors} tensors of weights {weights} belongs to a parameter of config {config}")]
-    Foreign {
-        /// The checkpoint.
-        weights: String,
-        /// The configuration.
-        config: String,
-        /// Tensors of the checkpoint.
-        tensors: usize,
-    },
-    /// A normalisation with another epsilon than all known checkpoints have.
-    #[error("weights {weights}: {path} has the epsilon {eps}; training is built for {EPSILON}")]
-    Epsilon {
-        /// The checkpoint.
-        weights: String,
-        /// The normalisation.
-        path: String,
-        /// Its epsilon.
-        eps: f64,
-    },
+    /// The weights are of an inference model, of another network, or have normalisations that training is not built for.
+    #[error("{0}")]
+    Unsuitable(String),
 }
 
 /// A network ready for training.
@@ -87,7 +61,7 @@ impl Start {
                 config.activation = checkpoint.common_activation().unwrap_or(config.activation);
                 reconciled_architecture(&config, checkpoint, Some(classes))?
             }
-            None => Architecture::new(&config)?,
+            None => Architecture::new(&config).map_err(WeightsError::from)?,
         };
         let initial = Initial::new(&architecture);
         let mut random = Rng::with_seed(seed);
@@ -109,11 +83,12 @@ impl Start {
             })?;
         if let Some(checkpoint) = checkpoint {
             if copied == 0 {
-                return Err(StartError::Foreign {
-                    weights: checkpoint.name().into(),
-                    config: config.name,
-                    tensors: checkpoint.tensors().len(),
-                });
+                return Err(StartError::Unsuitable(format!(
+                    "none of the {} tensors of weights {} belongs to a parameter of config {}",
+                    checkpoint.tensors().len(),
+                    checkpoint.name(),
+                    config.name
+                )));
             }
             add_scope_biases(&mut parameters, &architecture, checkpoint)?;
         }
@@ -123,14 +98,18 @@ impl Start {
 
 /// That the checkpoint is one that training can go on from.
 fn check(checkpoint: &Checkpoint) -> Result<(), StartError> {
-    let weights = || checkpoint.name().to_owned();
+    let refused = |reason: String| Err(StartError::Unsuitable(format!("weights {}{reason}", checkpoint.name())));
     if !checkpoint.tensors().keys().any(|name| name.ends_with(".running_var")) {
-        return Err(StartError::Fused(weights()));
+        return refused(
+            " are fused: normalisations are folded into convolutions, as for inference; training needs the checkpoint \
+             that they were made from"
+                .into(),
+        );
     }
     for (path, attributes) in checkpoint.modules() {
         match attributes {
             ModuleAttributes::BatchNorm(eps) if (eps - EPSILON).abs() > 1e-9 => {
-                return Err(StartError::Epsilon { weights: weights(), path: path.clone(), eps: *eps });
+                return refused(format!(": {path} has the epsilon {eps}; training is built for {EPSILON}"));
             }
             _ => {}
         }
@@ -265,6 +244,7 @@ mod tests {
             other.fresh
         );
         let fused = crate::weights::fused(&checkpoint, &config).unwrap();
-        assert!(matches!(Start::new(&config, Some(&fused), classes, 1, &device), Err(StartError::Fused(_))));
+        let refused = Start::new(&config, Some(&fused), classes, 1, &device).unwrap_err().to_string();
+        assert!(refused.contains("are fused"), "{refused}");
     }
 }

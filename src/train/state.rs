@@ -13,7 +13,7 @@ use super::parameters::{Learned, read};
 use super::schedule::Schedule;
 use super::start::{Start, StartError};
 use super::trainer::{Progress, Trainer, stored_config};
-use crate::checkpoint::{Checkpoint, CheckpointError, with_sorted_metadata};
+use crate::checkpoint::{Checkpoint, with_sorted_metadata};
 use crate::config::ConfigError;
 
 /// What the file says that it is.
@@ -33,9 +33,6 @@ pub enum StateError {
         /// What is wrong.
         reason: String,
     },
-    /// Its weights are damaged.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
     /// Its config is damaged.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -20,24 +20,10 @@ use crate::dysample::init_pos;
 /// Largest norm of all gradients together.
 const LARGEST_NORM: f64 = 10.0;
 
-/// Why a run cannot go on: numbers left the range of f32, or became NaN.
-#[derive(Debug, Error)]
-#[error(
-    "the {what} of batch {batch} of epoch {epoch} is not a finite number; images: {}. A lower learning rate or a longer \
-     warm-up may help; the last saved state is from before this batch",
-    images.join(", ")
-)]
-#[non_exhaustive]
-pub struct TrainError {
-    /// Loss or gradient.
-    pub what: &'static str,
-    /// From 1.
-    pub epoch: usize,
-    /// From 1.
-    pub batch: usize,
-    /// Files of the batch.
-    pub images: Vec<String>,
-}
+/// Why a run cannot go on, in words: numbers left the range of f32, or became NaN.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct TrainError(String);
 
 /// What is known after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -228,13 +214,16 @@ impl Trainer {
         forward_from(architecture, parameters, front.steps, maps)
     }
 
-    fn not_finite(&self, what: &'static str, batch: &Batch) -> TrainError {
-        TrainError {
-            what,
-            epoch: self.progress.epoch + 1,
-            batch: self.progress.batch + 1,
-            images: batch.sources.iter().map(|path| path.display().to_string()).collect(),
-        }
+    /// `what` is loss or gradient.
+    fn not_finite(&self, what: &str, batch: &Batch) -> TrainError {
+        let images: Vec<String> = batch.sources.iter().map(|path| path.display().to_string()).collect();
+        TrainError(format!(
+            "the {what} of batch {} of epoch {} is not a finite number; images: {}. A lower learning rate or a longer \
+             warm-up may help; the last saved state is from before this batch",
+            self.progress.batch + 1,
+            self.progress.epoch + 1,
+            images.join(", ")
+        ))
     }
 
     /// Ends the epoch with its scores, if it was validated. True if it is the best so far.

@@ -21,7 +21,7 @@ use crate::run::guard;
 use crate::run::images::{ImageStages, session};
 use crate::run::journal::{Journal, Replay};
 use crate::run::pipeline::{Flow, Limits, Pipeline};
-use crate::run::places::{RUNS, RunFolder};
+use crate::run::places::{RUNS, RunFolder, sweep_below};
 use crate::run::plan::{RunPlan, made_with};
 use crate::run::recorder::{Recorder, begin};
 use crate::run::sink::{Opening, Sinks, check_files};
@@ -263,7 +263,7 @@ impl Outputs {
         }
         // Before files of this run's own are begun.
         if let Some(folder) = folder.as_ref().filter(|_| args.resume) {
-            folder.sweep();
+            sweep_below(folder.path(), usize::MAX);
         }
         let resumable = journal.is_some();
         let owned = resumable || plan.uncounted().is_some();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use yolo9::output::{Header, Record, Shard, folder_of};
+use yolo9::output::{Header, Record, Shard, delete_if_there, folder_of};
 use yolo9::untrusted::below;
 
 use crate::cli::{Globals, MergeArgs};
@@ -178,9 +178,6 @@ fn take(shard: &Path, out: &Path, file: &Path) -> anyhow::Result<()> {
     }
     let to = below(out, file).with_context(context)?;
     std::fs::create_dir_all(folder_of(&to)).with_context(context)?;
-    match std::fs::remove_file(&to) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(context),
-        _ => {}
-    }
+    delete_if_there(&to).with_context(context)?;
     std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).with_context(context)
 }

@@ -78,7 +78,10 @@ fn narrow(tensor: &mut TensorProto) -> Result<(), ExportError> {
     for value in bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)) {
         let half = f16::from_f32(value);
         if !half.is_finite() {
-            return Err(ExportError::Half { tensor: tensor.name.clone().unwrap_or_default(), value });
+            return Err(ExportError(format!(
+                "tensor {} holds {value}, and f16 ends at 65504; export without half precision",
+                tensor.name.as_deref().unwrap_or_default()
+            )));
         }
         narrowed.extend(half.to_le_bytes());
     }

@@ -79,30 +79,10 @@ setters!(ExportOptions {
     quantisation: Option<Quantisation>,
 });
 
-/// Why a network cannot be exported so.
-#[derive(Debug, Error, PartialEq)]
-#[non_exhaustive]
-pub enum ExportError {
-    /// A side is not a multiple of the stride.
-    #[error("an input of {size} does not fit: both sides must be multiples of {stride}")]
-    Size {
-        /// Asked for.
-        size: Size,
-        /// The largest stride.
-        stride: usize,
-    },
-    /// A weight is beyond f16.
-    #[error("tensor {tensor} holds {value}, and f16 ends at 65504; export without half precision")]
-    Half {
-        /// The tensor.
-        tensor: String,
-        /// The value.
-        value: f32,
-    },
-    /// Two numbers at once.
-    #[error("a file is either in f16 or on 8-bit integers")]
-    HalfAndQuantised,
-}
+/// Why a network cannot be exported so, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct ExportError(String);
 
 /// Builds the file. `notes` are added to its metadata.
 ///
@@ -123,12 +103,13 @@ pub fn export(
     if let Some(size) = options.size
         && !(size.width.is_multiple_of(stride) && size.height.is_multiple_of(stride) && size.area() > 0)
     {
-        return Err(ExportError::Size { size, stride });
+        let reason = format!("an input of {size} does not fit: both sides must be multiples of {stride}");
+        return Err(ExportError(reason));
     }
     let mut model = build(architecture, weights, options.opset);
     if let Some(quantisation) = &options.quantisation {
         if options.half {
-            return Err(ExportError::HalfAndQuantised);
+            return Err(ExportError("a file is either in f16 or on 8-bit integers".into()));
         }
         let convolutions = model.quantisable(architecture);
         model.quantise(quantisation, &convolutions);

@@ -7,7 +7,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 use yolo9::config::nearest_name;
-use yolo9::image::EXTENSIONS;
+use yolo9::image::is_image_name;
 
 /// What a key of `yolo predict key=value` is here if it is no option.
 enum Key {
@@ -187,10 +187,7 @@ impl Known<'_> {
     fn option_of_key(&self, argument: &OsStr) -> Option<Vec<OsString>> {
         let (key, value) = argument.to_str()?.split_once('=')?;
         let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        let is_path = |text: &str| {
-            let extension = Path::new(text).extension().and_then(OsStr::to_str).unwrap_or_default();
-            text.contains(['*', '/']) || EXTENSIONS.contains(&extension)
-        };
+        let is_path = |text: &str| text.contains(['*', '/']) || is_image_name(Path::new(text));
         if !is_key || Path::new(argument).exists() {
             return None;
         }
@@ -267,37 +264,36 @@ mod tests {
 
     #[test]
     fn habits_of_other_tools_are_understood() {
-        struct Case(&'static str, &'static str);
-        for Case(typed, parsed) in [
-            Case("yolo9 detect --imgsz 480 640 a.jpg", "yolo9 detect --imgsz 480x640 a.jpg"),
-            Case("yolo9 detect --imgsz 640 480 320 a.jpg", "yolo9 detect --imgsz 640x480x320 a.jpg"),
-            Case("yolo9 detect --imgsz 640 a.jpg", "yolo9 detect --imgsz 640 a.jpg"),
-            Case("yolo9 detect --imgsz 640", "yolo9 detect --imgsz 640"),
-            Case("yolo9 detect a.jpg --conf 0.5 1", "yolo9 detect a.jpg --conf 0.5 1"),
-            Case("yolo9 detect --classes 0 5 bus.jpg", "yolo9 detect --classes 0,5 bus.jpg"),
-            Case("yolo9 detect --classes person, 5 bus.jpg", "yolo9 detect --classes person,5 bus.jpg"),
-            Case("yolo9 none/bus.jpg --conf 0.4", "yolo9 detect none/bus.jpg --conf 0.4"),
-            Case("yolo9 -q --log json bus.jpg", "yolo9 -q --log json detect bus.jpg"),
-            Case("yolo9 --weights best.pt bus.jpg", "yolo9 detect --weights best.pt bus.jpg"),
-            Case("yolo9 0", "yolo9 detect 0"),
-            Case("yolo9 detcet", "yolo9 detcet"),
-            Case("yolo9 --version", "yolo9 --version"),
-            Case(
+        for (typed, parsed) in [
+            ("yolo9 detect --imgsz 480 640 a.jpg", "yolo9 detect --imgsz 480x640 a.jpg"),
+            ("yolo9 detect --imgsz 640 480 320 a.jpg", "yolo9 detect --imgsz 640x480x320 a.jpg"),
+            ("yolo9 detect --imgsz 640 a.jpg", "yolo9 detect --imgsz 640 a.jpg"),
+            ("yolo9 detect --imgsz 640", "yolo9 detect --imgsz 640"),
+            ("yolo9 detect a.jpg --conf 0.5 1", "yolo9 detect a.jpg --conf 0.5 1"),
+            ("yolo9 detect --classes 0 5 bus.jpg", "yolo9 detect --classes 0,5 bus.jpg"),
+            ("yolo9 detect --classes person, 5 bus.jpg", "yolo9 detect --classes person,5 bus.jpg"),
+            ("yolo9 none/bus.jpg --conf 0.4", "yolo9 detect none/bus.jpg --conf 0.4"),
+            ("yolo9 -q --log json bus.jpg", "yolo9 -q --log json detect bus.jpg"),
+            ("yolo9 --weights best.pt bus.jpg", "yolo9 detect --weights best.pt bus.jpg"),
+            ("yolo9 0", "yolo9 detect 0"),
+            ("yolo9 detcet", "yolo9 detcet"),
+            ("yolo9 --version", "yolo9 --version"),
+            (
                 "yolo9 -q predict model=best.pt source=a.jpg conf=0.4 save_txt=True save=False classes=[0,5]",
                 "yolo9 -q predict --model best.pt --source a.jpg --conf 0.4 --save-txt --no-draw --classes 0,5",
             ),
-            Case("yolo9 task=detect mode=predict source=0", "yolo9 detect --source 0"),
-            Case("yolo9 detect predict source=0 verbose=False", "yolo9 predict --source 0 --quiet"),
-            Case("yolo9 detect val data=a.yaml", "yolo9 val --data a.yaml"),
-            Case("yolo9 mode=val data=a.yaml", "yolo9 val --data a.yaml"),
-            Case("yolo9 export model=best.pt format=onnx half=True", "yolo9 export best.pt --half"),
-            Case("yolo9 export --weights best.pt --include onnx", "yolo9 export best.pt"),
-            Case("yolo9 export best.pt --format engine", "yolo9 export best.pt --format engine"),
+            ("yolo9 task=detect mode=predict source=0", "yolo9 detect --source 0"),
+            ("yolo9 detect predict source=0 verbose=False", "yolo9 predict --source 0 --quiet"),
+            ("yolo9 detect val data=a.yaml", "yolo9 val --data a.yaml"),
+            ("yolo9 mode=val data=a.yaml", "yolo9 val --data a.yaml"),
+            ("yolo9 export model=best.pt format=onnx half=True", "yolo9 export best.pt --half"),
+            ("yolo9 export --weights best.pt --include onnx", "yolo9 export best.pt"),
+            ("yolo9 export best.pt --format engine", "yolo9 export best.pt --format engine"),
             // What is no key, or is a value.
-            Case("yolo9 detect odd=1.jpg split=val/*.jpg A=1", "yolo9 detect odd=1.jpg split=val/*.jpg A=1"),
-            Case("yolo9 detect a.jpg --out name=1 -- conf=1", "yolo9 detect a.jpg --out name=1 -- conf=1"),
-            Case("yolo9 convert best.pt --metadata name=x", "yolo9 convert best.pt --metadata name=x"),
-            Case("yolo9 detect --no-draw imgz=640", "yolo9 detect --no-draw --imgz 640"),
+            ("yolo9 detect odd=1.jpg split=val/*.jpg A=1", "yolo9 detect odd=1.jpg split=val/*.jpg A=1"),
+            ("yolo9 detect a.jpg --out name=1 -- conf=1", "yolo9 detect a.jpg --out name=1 -- conf=1"),
+            ("yolo9 convert best.pt --metadata name=x", "yolo9 convert best.pt --metadata name=x"),
+            ("yolo9 detect --no-draw imgz=640", "yolo9 detect --no-draw --imgz 640"),
         ] {
             let arguments = translate(typed.split(' ').map(OsString::from), &command());
             assert_eq!(arguments, parsed.split(' ').map(OsString::from).collect::<Vec<_>>());

@@ -204,19 +204,4 @@ mod tests {
         assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), expected);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_and_pipes_are_no_journals() {
-        let dir = tempfile::tempdir().unwrap();
-        let victim = dir.path().join("victim");
-        std::fs::write(&victim, "precious").unwrap();
-        let path = dir.path().join(JOURNAL);
-        std::os::unix::fs::symlink(&victim, &path).unwrap();
-        assert!(Journal::lock(dir.path()).is_err() && open(dir.path()).is_err());
-        std::fs::remove_file(&path).unwrap();
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert!(Journal::lock(dir.path()).is_err() && open(dir.path()).is_err());
-        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
-    }
 }

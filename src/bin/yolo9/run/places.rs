@@ -110,14 +110,14 @@ impl RunFolder {
         }
         gone
     }
+}
 
-    /// Deletes what a killed run left of files that it was writing. What cannot be deleted harms no run.
-    pub(crate) fn sweep(&self) {
-        for entry in WalkDir::new(&self.path).into_iter().filter_map(Result::ok) {
-            let path = entry.path();
-            if let Err(error) = sweep(path) {
-                log::debug!("{} cannot be deleted: {error}", path.display());
-            }
+/// Deletes what killed runs left, so deep below a folder, of files that they were writing. What cannot be deleted, or listed,
+/// harms no run.
+pub(crate) fn sweep_below(folder: &Path, depth: usize) {
+    for entry in WalkDir::new(folder).max_depth(depth).into_iter().filter_map(Result::ok) {
+        if let Err(error) = sweep(entry.path()) {
+            log::debug!("{} cannot be deleted: {error}", entry.path().display());
         }
     }
 }

@@ -139,9 +139,14 @@ fn list_images(unused: &[UnusedImage]) {
         return;
     }
     say!("warning: {} left out, which cannot be read:", counted(unused.len(), "training image"));
-    unused.iter().take(SHOWN).for_each(|image| say!("  {}: {}", image.path.display(), image.reason));
-    if unused.len() > SHOWN {
-        say!("  and {} more", unused.len() - SHOWN);
+    list_first(unused, SHOWN, "", |image| format!("{}: {}", image.path.display(), image.reason));
+}
+
+/// The first ones, a line each, and how many more there are.
+fn list_first<T>(all: &[T], shown: usize, hint: &str, line: impl Fn(&T) -> String) {
+    all.iter().take(shown).for_each(|one| say!("  {}", line(one)));
+    if let more @ 1.. = all.len().saturating_sub(shown) {
+        say!("  and {more} more{hint}");
     }
 }
 
@@ -162,8 +167,6 @@ fn list_labels(split: &str, problems: &[&LabelProblem]) {
     }
     say!("warning: {} in the {split} labels, skipped:", counted(problems.len(), "problem"));
     let shown = if log::log_enabled!(log::Level::Debug) { problems.len() } else { SHOWN };
-    problems.iter().take(shown).for_each(|problem| say!("  {}: {}", problem.file.display(), problem.message));
-    if problems.len() > shown {
-        say!("  and {} more (-v lists them all)", problems.len() - shown);
-    }
+    let line = |problem: &&LabelProblem| format!("{}: {}", problem.file.display(), problem.message);
+    list_first(&problems, shown, " (-v lists them all)", line);
 }

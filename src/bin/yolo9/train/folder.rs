@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use image::{ImageFormat, RgbImage};
 use yolo9::checkpoint::Checkpoint;
 use yolo9::detect::BoxXyxy;
-use yolo9::output::{Mark, class_colour, draw_marks, encode_image, write_atomically};
+use yolo9::output::{Mark, class_colour, delete_if_there, draw_marks, encode_image, write_atomically};
 use yolo9::train::{Batch, EpochRecord, Progress, Trainer};
 
 use super::settings::TrainSettings;
@@ -62,13 +61,8 @@ impl Folder {
         let drawn = (0..DRAWN_BATCHES).map(|number| self.file(&batch_file(number)));
         let own = [STATE, BEST, LAST, RESULTS, REPORT, WORST_SHEET].map(|name| self.file(name));
         for path in own.into_iter().chain(drawn) {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error)
-                        .with_context(|| format!("{} of an earlier run cannot be removed", path.display()));
-                }
-                _ => {}
-            }
+            delete_if_there(&path)
+                .with_context(|| format!("{} of an earlier run cannot be removed", path.display()))?;
         }
         Ok(())
     }

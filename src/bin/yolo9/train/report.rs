@@ -30,7 +30,7 @@ pub(super) fn write(run: &TrainingRun<'_>, evaluated: &Evaluated) -> anyhow::Res
     let mut page = opened(&title);
     let _ = writeln!(
         page,
-        "<header><h1>{title}</h1>\n<p>{}, from {}, {}, batches of {}, {}x{}, seed {}</p>\n</header>",
+        "<main>\n<header><h1>{title}</h1>\n<p>{}, from {}, {}, batches of {}, {}x{}, seed {}</p>\n</header>",
         escaped(&file_name(&settings.data)),
         escaped(&settings.weights.as_deref().map_or_else(|| "random values".into(), |name| file_name(Path::new(name)))),
         counted(settings.epochs, "epoch"),
@@ -57,7 +57,7 @@ pub(super) fn write(run: &TrainingRun<'_>, evaluated: &Evaluated) -> anyhow::Res
     images(&mut page, run)?;
     let _ = writeln!(
         page,
-        "<footer>Made by yolo9 {}. Scores are those of the averaged weights on the validation split, by the rules of the official val.py. \
+        "</main>\n<footer>Made by yolo9 {}. Scores are those of the averaged weights on the validation split, by the rules of the official val.py. \
          Losses are means over the images of an epoch.</footer>",
         env!("CARGO_PKG_VERSION")
     );

@@ -20,21 +20,13 @@ pub(super) struct TrainSettings {
     #[serde(default, skip_serializing_if = "is_empty")]
     pub(super) started_in: PathBuf,
     pub(super) data: PathBuf,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) val_data: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) images: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) val_images: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) weights: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) config: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lift: Option<Lift>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) freeze: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) train_only: Option<String>,
     pub(super) epochs: usize,
     pub(super) batch: usize,
@@ -48,7 +40,6 @@ pub(super) struct TrainSettings {
     /// The order of sums in burn may depend on it.
     pub(super) threads: usize,
     /// Of the images, once they have been read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) dataset: Option<DataDigest>,
     pub(super) hyp: BTreeMap<String, f64>,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::json;
-use yolo9::output::write_atomically;
+use yolo9::output::{delete_if_there, write_atomically};
 
 use super::{Entry, Sink};
 use crate::run::places::FAILED;
@@ -47,11 +47,6 @@ impl Sink for Failures {
         if !self.lines.is_empty() {
             return Ok(write_atomically(&self.path, self.lines.as_bytes())?);
         }
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{} cannot be deleted", self.path.display()))
-            }
-            _ => Ok(()),
-        }
+        delete_if_there(&self.path).with_context(|| format!("{} cannot be deleted", self.path.display()))
     }
 }

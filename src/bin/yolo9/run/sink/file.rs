@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use tempfile::TempDir;
-use yolo9::output::{ImageResult, TemporaryFile, folder_of, sweep, temporary_beside};
+use yolo9::output::{ImageResult, TemporaryFile, folder_of, temporary_beside};
 use yolo9::untrusted::{open_stream, printable_lines};
 
 use super::{Entry, Sink};
 use crate::cli::FormatArgs;
+use crate::run::places::sweep_below;
 use crate::{objects, overwrite};
 
 /// Name of a file before it becomes an object.
@@ -131,12 +132,7 @@ struct Partial {
 impl Partial {
     /// Creates it, and deletes what killed runs left beside it.
     fn create(path: &Path) -> std::io::Result<Self> {
-        // Those of others cannot be deleted, and some folders not be listed: then they stay.
-        for entry in std::fs::read_dir(folder_of(path)).into_iter().flatten().flatten() {
-            if let Err(error) = sweep(&entry.path()) {
-                log::debug!("{}: {error}", entry.path().display());
-            }
-        }
+        sweep_below(folder_of(path), 1);
         Ok(Self { file: temporary_beside(path)?, wholes: [(0, true); 3] })
     }
 

@@ -23,13 +23,12 @@ mod tests {
 
     #[test]
     fn addresses_give_file_names() {
-        struct Case(&'static str, &'static str);
-        for Case(address, name) in [
-            Case("https://a.b/c/d.jpg?size=1#x", "d.jpg"),
-            Case("https://a.b/", "image.jpg"),
-            Case("https://a.b", "image.jpg"),
-            Case("https://a.b/..", "image.jpg"),
-            Case("https://a.b/a%20b.png", "a_20b.png"),
+        for (address, name) in [
+            ("https://a.b/c/d.jpg?size=1#x", "d.jpg"),
+            ("https://a.b/", "image.jpg"),
+            ("https://a.b", "image.jpg"),
+            ("https://a.b/..", "image.jpg"),
+            ("https://a.b/a%20b.png", "a_20b.png"),
         ] {
             assert_eq!(file_name(address), name);
         }

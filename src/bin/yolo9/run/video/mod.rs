@@ -195,15 +195,14 @@ mod tests {
         std::fs::write(&clip, "").unwrap();
         assert_eq!(VideoInput::parse(&clip), Some(VideoInput::File(clip.clone())));
         assert_eq!(VideoInput::parse(&dir.path().join("none.mp4")), None, "a missing file is a missing file");
-        struct Case(&'static str, Option<&'static str>);
-        for Case(input, name) in [
-            Case("0", Some("camera0.mp4")),
-            Case("/dev/video2", Some("camera2.mp4")),
-            Case("rtsp://host:554/stream1", Some("stream1.mp4")),
-            Case("https://host/a/clip.webm?token=1", Some("clip.mp4")),
-            Case("https://host/live.m3u8", Some("live.mp4")),
-            Case("https://host/a.jpg", None),
-            Case("a.jpg", None),
+        for (input, name) in [
+            ("0", Some("camera0.mp4")),
+            ("/dev/video2", Some("camera2.mp4")),
+            ("rtsp://host:554/stream1", Some("stream1.mp4")),
+            ("https://host/a/clip.webm?token=1", Some("clip.mp4")),
+            ("https://host/live.m3u8", Some("live.mp4")),
+            ("https://host/a.jpg", None),
+            ("a.jpg", None),
         ] {
             assert_eq!(VideoInput::parse(Path::new(input)).map(|video| video.file_name()).as_deref(), name, "{input}");
         }
