@@ -1,6 +1,6 @@
 //! What two models make of the same image.
 
-use crate::detect::Detection;
+use crate::detect::{Detection, best_pairs};
 
 /// Boxes of one class are the same object from this IoU on.
 const OBJECT: f32 = 0.5;
@@ -68,36 +68,26 @@ impl Compared {
 /// Pairs the detections of one image one to one: those of a class with the largest overlap first, from IoU 0.5 on.
 #[must_use]
 pub fn compare_detections(a: &[Detection], b: &[Detection]) -> Vec<Compared> {
-    let mut pairs = Vec::new();
-    for (in_a, of_a) in a.iter().enumerate() {
-        for (in_b, of_b) in b.iter().enumerate().filter(|(_, of_b)| of_b.class == of_a.class) {
-            let iou = of_a.bbox.iou(&of_b.bbox);
-            if iou >= OBJECT {
-                pairs.push((iou, in_a, in_b));
-            }
-        }
-    }
-    // Equal overlaps in the order of confidence, which is that of the lists.
-    pairs.sort_by(|x, y| y.0.total_cmp(&x.0));
-    let (mut free_a, mut free_b) = (vec![true; a.len()], vec![true; b.len()]);
-    let mut compared = Vec::new();
-    for (iou, in_a, in_b) in pairs {
-        if free_a[in_a] && free_b[in_b] {
-            (free_a[in_a], free_b[in_b]) = (false, false);
-            let change = match (iou < MOVED_BELOW, (a[in_a].confidence - b[in_b].confidence).abs() > RESCORED_ABOVE) {
-                (true, _) => Change::Moved,
-                (false, true) => Change::Rescored,
-                (false, false) => Change::Same,
-            };
-            compared.push(Compared { change, a: Some(a[in_a]), b: Some(b[in_b]) });
-        }
-    }
-    let alone = |free: &[bool], all: &[Detection]| -> Vec<Detection> {
-        all.iter().zip(free).filter(|(_, free)| **free).map(|(detection, _)| *detection).collect()
+    let overlap = |in_a: usize, in_b: usize| {
+        let (of_a, of_b): (&Detection, &Detection) = (&a[in_a], &b[in_b]);
+        let iou = of_a.bbox.iou(&of_b.bbox);
+        (of_a.class == of_b.class && iou >= OBJECT).then(|| f64::from(iou))
     };
-    let only_a = alone(&free_a, a).into_iter().map(|a| Compared { change: Change::OnlyA, a: Some(a), b: None });
-    let only_b = alone(&free_b, b).into_iter().map(|b| Compared { change: Change::OnlyB, a: None, b: Some(b) });
-    compared.into_iter().chain(only_a).chain(only_b).collect()
+    let pairs = best_pairs([a.len(), b.len()], overlap);
+    let of_both = pairs.iter().map(|(in_a, in_b)| {
+        let (a, b) = (a[*in_a], b[*in_b]);
+        let change = match (a.bbox.iou(&b.bbox) < MOVED_BELOW, (a.confidence - b.confidence).abs() > RESCORED_ABOVE) {
+            (true, _) => Change::Moved,
+            (false, true) => Change::Rescored,
+            (false, false) => Change::Same,
+        };
+        Compared { change, a: Some(a), b: Some(b) }
+    });
+    let only_a = (0..a.len()).filter(|n| pairs.iter().all(|(in_a, _)| in_a != n));
+    let only_b = (0..b.len()).filter(|n| pairs.iter().all(|(_, in_b)| in_b != n));
+    let only_a = only_a.map(|n| Compared { change: Change::OnlyA, a: Some(a[n]), b: None });
+    let only_b = only_b.map(|n| Compared { change: Change::OnlyB, a: None, b: Some(b[n]) });
+    of_both.chain(only_a).chain(only_b).collect()
 }
 
 #[cfg(test)]

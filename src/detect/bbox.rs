@@ -1,5 +1,8 @@
 //! Axis-aligned boxes.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::Size;
 
 /// A box by its left, top, right and bottom edge, in pixels. Which image's pixels, the owner says.
@@ -61,6 +64,32 @@ impl BoxXyxy {
     pub fn is_finite(&self) -> bool {
         [self.x1, self.y1, self.x2, self.y2].iter().all(|edge| edge.is_finite())
     }
+}
+
+/// Pairs of members of two lists with the largest overlaps, each member once; of equal overlaps (numbers from 0 on) the first.
+/// As if all pairs were sorted, but without a table of all of them: each member of the first list waits with its best
+/// partner, and looks for the next best one when that is gone.
+pub(crate) fn best_pairs(
+    [first, second]: [usize; 2],
+    overlap: impl Fn(usize, usize) -> Option<f64>,
+) -> Vec<(usize, usize)> {
+    let mut gone = vec![false; second];
+    // The larger overlap is greater, then the earlier member of either list; the bits of numbers from 0 on are in their order.
+    let best = |a: usize, gone: &[bool]| {
+        let free = (0..second).filter(|b| !gone[*b]).filter_map(|b| Some((overlap(a, b)?.to_bits(), b)));
+        free.map(|(overlap, b)| (overlap, Reverse(a), Reverse(b))).max()
+    };
+    let mut waiting: BinaryHeap<_> = (0..first).filter_map(|a| best(a, &gone)).collect();
+    let mut pairs = Vec::new();
+    while let Some((_, Reverse(a), Reverse(b))) = waiting.pop() {
+        if gone[b] {
+            waiting.extend(best(a, &gone));
+        } else {
+            gone[b] = true;
+            pairs.push((a, b));
+        }
+    }
+    pairs
 }
 
 #[cfg(test)]

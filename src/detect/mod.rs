@@ -13,6 +13,7 @@ mod options;
 
 pub use backend::{Backend, BackendError, HeadOutput, LevelOutput};
 pub use bbox::BoxXyxy;
+pub(crate) use bbox::best_pairs;
 pub use decode::{decode, decode_anchor};
 pub use engine::{DetectError, DetectOutput, Engine, Prepared, Timing};
 pub use nms::nms;

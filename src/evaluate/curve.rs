@@ -1,9 +1,7 @@
 //! Curves and counts for plots.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::{EvalImage, GroundTruth, Prediction};
+use crate::detect::best_pairs;
 
 /// As NumPy's `interp`: linear between rising `places`, `before` below the first one, the last value beyond the last one,
 /// and of equal places the last value.
@@ -39,29 +37,9 @@ pub fn confusion(images: &[EvalImage], classes: usize, confidence: f64, iou: f64
     counts
 }
 
-/// Pairs of the largest overlaps beyond `iou`, each detection and label once; of equal ones the first. As if all pairs
-/// were sorted, but without a table of all of them: each detection waits with its best label, and looks for the next best
-/// one when that is gone.
 fn pairs(found: &[&Prediction], ground_truths: &[GroundTruth], iou: f64) -> Vec<(usize, usize)> {
-    let mut gone = vec![false; ground_truths.len()];
-    // The larger overlap is greater, then the earlier detection, then the earlier label; the bits of numbers from 0 on are in
-    // their order.
-    let best = |f: usize, gone: &[bool]| {
-        let free = ground_truths.iter().enumerate().filter(|(t, _)| !gone[*t]);
-        let overlaps = free.map(|(t, truth)| (found[f].bbox.iou(&truth.bbox), t)).filter(|(overlap, _)| *overlap > iou);
-        overlaps.map(|(overlap, t)| (overlap.to_bits(), Reverse(f), Reverse(t))).max()
-    };
-    let mut waiting: BinaryHeap<_> = (0..found.len()).filter_map(|f| best(f, &gone)).collect();
-    let mut pairs = Vec::new();
-    while let Some((_, Reverse(f), Reverse(t))) = waiting.pop() {
-        if gone[t] {
-            waiting.extend(best(f, &gone));
-        } else {
-            gone[t] = true;
-            pairs.push((f, t));
-        }
-    }
-    pairs
+    let overlap = |f: usize, t: usize| Some(found[f].bbox.iou(&ground_truths[t].bbox)).filter(|overlap| *overlap > iou);
+    best_pairs([found.len(), ground_truths.len()], overlap)
 }
 
 #[cfg(test)]

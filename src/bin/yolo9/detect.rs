@@ -1,7 +1,7 @@
 //! `yolo9 detect`.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -304,13 +304,12 @@ fn refuse_uncounted(args: &DetectArgs, plan: &RunPlan) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn no_input(args: &DetectArgs, failed: &[(PathBuf, String)]) -> ExitStatus {
-    for (path, reason) in failed {
-        let image = path.display().to_string();
+fn no_input(args: &DetectArgs, failed: &[(String, String)]) -> ExitStatus {
+    for (image, reason) in failed {
         if logs_json() {
             event("error", "failure", json!({ "image": image, "message": reason }));
         } else {
-            say!("error: {}: {reason}", printable(&image));
+            say!("error: {}: {reason}", printable(image));
         }
     }
     if !failed.is_empty() {

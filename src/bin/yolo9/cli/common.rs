@@ -14,8 +14,9 @@ use super::values::{one_of, parse_count, parse_precision, parse_size, parse_unit
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
-    /// Checkpoint of any YOLOv9 code (.pt, .safetensors), exported network (.onnx), embedded model, the name of released
-    /// weights, which are fetched (see `yolo9 models`), or an address of a file (https://…, s3://…).
+    /// Checkpoint (.pt, .safetensors), exported network (.onnx), or the name of a model (see `yolo9 models`).
+    ///
+    /// Checkpoints may be of any YOLOv9 code. Released weights are fetched by their name; `https://` addresses of files, too.
     #[arg(
         short,
         long,
@@ -128,14 +129,16 @@ pub(crate) struct ThresholdArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Performance")]
 pub(crate) struct RuntimeArgs {
-    /// Where inference runs: cpu, openvino (also openvino:GPU, openvino:NPU), cuda:N, tensorrt:N, coreml, directml:N,
-    /// xnnpack; a number is cuda:N. auto takes a GPU if there is one, and the CPU otherwise. What a device needs is fetched
-    /// once; `yolo9 doctor` says what works here.
+    /// Where inference runs: cpu, openvino, cuda:N, tensorrt:N, coreml, directml:N, xnnpack, or auto.
+    ///
+    /// A number is cuda:N; openvino:GPU and openvino:NPU are further parts; auto takes a GPU if there is one, and the CPU
+    /// otherwise. What a device needs is fetched once; `yolo9 doctor` says what works here.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceArg::Fixed(Device::Cpu))]
     pub(crate) device: DeviceArg,
 
-    /// Numbers of the convolutions. bf16 and f16 need a device that has them, int8 a file of `yolo9 quantize` [default: f32,
-    /// or int8 of such a file].
+    /// Numbers of the convolutions [default: f32, or int8 of a file of `yolo9 quantize`].
+    ///
+    /// bf16 and f16 need a device that has them, int8 such a file.
     #[arg(long, value_name = "f32|bf16|f16|int8", value_parser = parse_precision)]
     pub(crate) precision: Option<Precision>,
 

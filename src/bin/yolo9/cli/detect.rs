@@ -69,13 +69,15 @@ pub(crate) struct DetectArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), hide_short_help = true, help_heading = "Performance")]
     pub(crate) workers: Option<u16>,
 
-    /// Inference sessions that run at the same time, each with its share of the threads and its own copy of the weights
-    /// in memory [default: one for each thread, at most 4].
+    /// Inference sessions that run at the same time [default: one for each thread, at most 4].
+    ///
+    /// Each has its share of the threads and its own copy of the weights in memory.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Performance")]
     pub(crate) sessions: Option<u16>,
 
-    /// Batch size: images of one input size that go through the network in one run. More memory, and on a CPU seldom
-    /// faster.
+    /// Batch size: images of one input size that go through the network in one run.
+    ///
+    /// It takes more memory, and is seldom faster on a CPU.
     #[arg(long, alias = "batch-size", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Performance")]
     pub(crate) batch: u16,
 }

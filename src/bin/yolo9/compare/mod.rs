@@ -255,8 +255,8 @@ fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) 
         offline: globals.is_offline(),
     };
     let expanded = sources::expand(&args.source, options);
-    if let Some((path, reason)) = expanded.failed.first() {
-        anyhow::bail!("{}: {reason}", path.display());
+    if let Some((input, reason)) = expanded.failed.first() {
+        anyhow::bail!("{input}: {reason}");
     }
     anyhow::ensure!(!expanded.images.is_empty(), "no image found; --recursive descends into subfolders");
     if let Some(video) = expanded.images.iter().find(|source| source.video().is_some()) {

@@ -167,9 +167,7 @@ fn images(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Vec<Image>> 
         offline: globals.is_offline(),
     };
     let found = sources::expand(&args.images, options);
-    for (path, reason) in &found.failed {
-        log::warn!("{}: {reason}", path.display());
-    }
+    found.failed.iter().for_each(|(input, reason)| log::warn!("{input}: {reason}"));
     let all: Vec<&Source> = found.images.iter().filter(|source| source.video().is_none()).collect();
     let count = all.len().min(args.count as usize);
     let mut images = Vec::with_capacity(count);

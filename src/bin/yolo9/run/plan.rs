@@ -77,8 +77,7 @@ impl RunPlan {
             }
         }
         images.shrink_to_fit();
-        let unusable = sources.failed.iter().map(|(path, reason)| (path.display().to_string(), reason.clone()));
-        let (unusable, lists) = (unusable.collect(), sources.lists);
+        let (unusable, lists) = (sources.failed, sources.lists);
         Self { images, shard, total, inputs: hexadecimal(&names.finalize()), unusable, lists }
     }
 

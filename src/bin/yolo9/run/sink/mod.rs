@@ -9,6 +9,7 @@ mod failures;
 mod file;
 mod gallery;
 mod journal;
+mod json;
 mod labels;
 mod rows;
 mod video;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use image::RgbImage;
 use yolo9::image::Image;
-use yolo9::output::{FileError, Header, ImageResult, Record, to_json};
+use yolo9::output::{FileError, Header, ImageResult, Record};
 use yolo9::untrusted::{FileStamp, below};
 
 use super::journal::Journal;
@@ -32,8 +33,9 @@ use crate::objects;
 use coco::COCO;
 pub(crate) use coco::coco_entry;
 use csv::CSV;
+use file::Format;
 pub(crate) use file::check as check_files;
-use file::{Format, Framing};
+use json::{JSON, JSONL};
 
 /// An image of the run, as outputs see it, in the order of inputs.
 #[derive(Debug, Clone, Copy)]
@@ -226,16 +228,6 @@ impl Sinks {
         finished.into_iter().collect::<anyhow::Result<()>>()?;
         Ok(lines)
     }
-}
-
-/// One array with an object for each image.
-const JSON: Format = Format { frame: Framing::Array, pieces: object };
-
-/// An object for each image, one a line.
-const JSONL: Format = Format { frame: Framing::Lines(""), pieces: object };
-
-fn object(result: &ImageResult<'_>) -> Vec<String> {
-    vec![to_json(result)]
 }
 
 /// Files of all images.

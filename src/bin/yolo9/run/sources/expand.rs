@@ -118,7 +118,7 @@ impl Expansion<'_> {
     /// Once for each input.
     pub(super) fn failed(&mut self, input: &Path, reason: String) {
         if self.seen.insert(Fingerprint::of(&("failed", input))) {
-            self.sources.failed.push((input.to_path_buf(), reason));
+            self.sources.failed.push((input.display().to_string(), reason));
         }
     }
 

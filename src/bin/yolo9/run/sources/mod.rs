@@ -216,7 +216,7 @@ fn shown(path: &Path) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) images: Vec<Source>,
-    pub(crate) failed: Vec<(PathBuf, String)>,
+    pub(crate) failed: Vec<(String, String)>,
     /// Files that were read for their lines.
     pub(crate) lists: Vec<PathBuf>,
 }
