@@ -18,7 +18,7 @@ use crate::setters::setters;
 /// What computes the nodes `yolo9:DySample`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DySampleBackend {
-    /// What suits the device: [`Device::dysample`].
+    /// What suits the device: our operator on the CPU, the body elsewhere.
     #[default]
     Auto,
     /// Our operator.
