@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::did_you_mean;
+use super::module::meant_by;
 
 /// Why a YAML model configuration was refused. Every message names the file or built-in configuration first.
 #[derive(Debug, Error)]
@@ -27,7 +28,7 @@ pub enum ConfigError {
         message: String,
     },
     /// A key that every model needs is absent.
-    #[error("config {name}: key `{key}` is missing{}", hint.as_deref().map(|h| format!("; did you mean that by `{h}`?")).unwrap_or_default())]
+    #[error("config {name}: key `{key}` is missing{}", meant_by(hint.as_deref()))]
     MissingKey {
         /// The configuration.
         name: String,

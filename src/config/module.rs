@@ -126,6 +126,11 @@ pub fn did_you_mean(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
+/// The same behind the name of a key that is missing: `key` is one that is there.
+pub(super) fn meant_by(key: Option<&str>) -> String {
+    key.map(|key| format!("; did you mean that by `{key}`?")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::module::meant_by;
 use super::yaml::{self, YamlNode};
 use super::{ConfigError, nearest_name};
 use crate::untrusted::{FileKind, read_text};
@@ -29,8 +30,7 @@ pub(super) fn names_of(root: &YamlNode) -> Result<Vec<String>, String> {
     let YamlNode::Map(entries) = root else { return Err("not a map".into()) };
     let Some((_, names)) = entries.iter().find(|(key, _)| key == "names") else {
         let nearest = nearest_name("names", entries.iter().map(|(key, _)| key.as_str()).filter(|key| key.len() < 20));
-        let hint = nearest.map(|key| format!("; did you mean that by `{key}`?")).unwrap_or_default();
-        return Err(format!("key `names` is missing{hint}"));
+        return Err(format!("key `names` is missing{}", meant_by(nearest)));
     };
     match &names.value {
         YamlNode::List(items) => Ok(items.iter().map(|item| plain(&item.value)).collect()),

@@ -44,34 +44,34 @@ impl Geometry {
     /// [`GeometryError`]: scale outside 1 to 8, channels not divisible by groups, offsets of another shape, or sizes
     /// that overflow.
     pub fn new(x: &[usize], offset: &[usize], scale: usize, groups: usize) -> Result<Self, GeometryError> {
-        let check =
-            |holds: bool, reason: &dyn Fn() -> String| if holds { Ok(()) } else { Err(GeometryError(reason())) };
         let four = |tensor, shape: &[usize]| {
             let wrong = |_| GeometryError(format!("{tensor} has shape {shape:?}; expected four axes"));
             <[usize; 4]>::try_from(shape).map_err(wrong)
         };
         let (x, offset) = (four("x", x)?, four("offset", offset)?);
         let [batch, channels, height, width] = x;
-        check((1..=8).contains(&scale), &|| format!("scale is {scale}; expected 1 to 8"))?;
-        check(groups > 0 && channels.is_multiple_of(groups), &|| {
-            format!("{channels} channels cannot be split into {groups} groups")
-        })?;
+        if !(1..=8).contains(&scale) {
+            return Err(GeometryError(format!("scale is {scale}; expected 1 to 8")));
+        }
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            return Err(GeometryError(format!("{channels} channels cannot be split into {groups} groups")));
+        }
         let geometry = Self { batch, channels, height, width, scale, groups };
         let positions = height.checked_mul(width).filter(|positions| *positions < MAX_POSITIONS);
         let counted = positions.is_some() && height.max(width) <= MAX_SIDE;
-        check(counted && geometry.checked_output().is_some(), &|| {
-            format!(
+        if !counted || geometry.checked_output().is_none() {
+            return Err(GeometryError(format!(
                 "x of {x:?} upsampled by {scale} is too large: sides up to {MAX_SIDE}, maps of less than {MAX_POSITIONS} \
                  positions"
-            )
-        })?;
+            )));
+        }
         let expected = geometry.offset_shape();
-        check(offset == expected, &|| {
-            format!(
+        if offset != expected {
+            return Err(GeometryError(format!(
                 "offset has shape {offset:?}; expected {expected:?}, that is [N, 2·{groups} groups·{scale}², H, W] for an x \
                  of {x:?}"
-            )
-        })?;
+            )));
+        }
         Ok(geometry)
     }
 

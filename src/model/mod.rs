@@ -232,6 +232,15 @@ impl Model {
         }
     }
 
+    /// Images of a run of an exported file, where it fixes that.
+    #[must_use]
+    pub fn fixed_batch(&self) -> Option<usize> {
+        match &self.content {
+            ModelContent::Exported(file) => file.input.batch,
+            ModelContent::Network(_) => None,
+        }
+    }
+
     /// Whether NMS is part of the file, so that its own thresholds decide.
     #[must_use]
     pub fn has_nms(&self) -> bool {

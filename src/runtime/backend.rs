@@ -106,12 +106,6 @@ impl OrtBackend {
         self.session.end_profiling()
     }
 
-    /// Images of a run, where the file fixes it: fewer are filled up.
-    #[must_use]
-    pub fn fixed_batch(&self) -> Option<usize> {
-        self.batch
-    }
-
     /// What computes it: that of the options, or the CPU where it took over.
     #[must_use]
     pub fn device(&self) -> Device {

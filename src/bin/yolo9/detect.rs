@@ -103,6 +103,14 @@ impl Ready {
         model::introduce(&args.model.weights);
         let letterbox = options::letterbox(&args.input, &model)?;
         devices::warn_of_shapes(&args.runtime, &letterbox);
+        if let Some(fixed) = model.fixed_batch().filter(|fixed| args.batch > 1 && *fixed != usize::from(args.batch)) {
+            log::warn!(
+                "--batch {}: {} was exported for {} in a run, and is run so; export it with --dynamic batch",
+                args.batch,
+                args.model.weights,
+                counted(fixed, "image")
+            );
+        }
         let postprocess = options::postprocess(&args.thresholds, options::preset(&args.input).postprocess(), &model)?;
         let class_names = model.class_names().into();
         let runtime = devices::runtime(&args.runtime, globals)?;
@@ -114,16 +122,6 @@ impl Ready {
         let spinning = all.spinning && plan.at_least() == 1;
         let each = options::shared_session(all.clone(), count).spinning(spinning);
         let backends = model.into_sessions(&runtime, &each, count)?;
-        if let Some(fixed) =
-            backends[0].fixed_batch().filter(|fixed| args.batch > 1 && *fixed != usize::from(args.batch))
-        {
-            log::warn!(
-                "--batch {}: {} was exported for {} in a run, and is run so; export it with --dynamic batch",
-                args.batch,
-                args.model.weights,
-                counted(fixed, "image")
-            );
-        }
         let workers = args.workers.map_or(threads, usize::from);
         let limits = options::image_limits(&args.input, workers);
         let detector = DetectorOptions::new(letterbox, postprocess);

@@ -75,9 +75,9 @@ fn parse(plain: &clap::Command) -> Result<(Cli, Settings), ExitCode> {
         say!("error: {error:#}; --no-config leaves it out");
         ExitCode::from(1)
     })?;
-    let parsed = command.try_get_matches_from(typed).and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command.try_get_matches_from(&typed).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.map_err(|message| {
-        if let Some(reason) = cli::unknown(&message, plain) {
+        if let Some(reason) = cli::unknown(&message, typed, plain) {
             say!("error: {reason}");
             return ExitCode::from(1);
         }

@@ -11,7 +11,7 @@ use crate::console::say;
 use crate::exit::ExitStatus;
 use crate::overwrite::refuse_inside;
 use crate::report::counted;
-use crate::run::journal::{self, Journal, JournalFile, RecordPlaces};
+use crate::run::journal::{self, Journal, JournalFile};
 use crate::run::places::{JOURNAL, RunFolder, is_regular, is_reserved};
 use crate::run::plan::made_with;
 use crate::run::recorder::push_record;
@@ -85,7 +85,8 @@ struct Shards {
 struct OpenShard {
     folder: PathBuf,
     reader: JournalFile,
-    records: RecordPlaces,
+    /// Numbers of images, ascending, and where their records begin.
+    records: Vec<(usize, u64)>,
 }
 
 impl OpenShard {

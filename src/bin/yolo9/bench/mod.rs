@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use yolo9::detect::{DetectorOptions, Engine, Prepared};
 use yolo9::embedded;
 use yolo9::image::{Image, ImageLimits, Letterbox};
-use yolo9::model::ModelContent;
 use yolo9::output::{AnnotateOptions, ImageResult, annotate, encode_image};
 use yolo9::runtime::{OrtBackend, Runtime, RuntimeError, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
@@ -77,7 +76,7 @@ pub(crate) fn run(args: &BenchArgs, globals: &Globals) -> anyhow::Result<ExitSta
 
 /// A file of a fixed batch runs so whatever it is given: what would be measured is not what was asked for.
 fn refuse_batch(args: &BenchArgs, network: &Contender<'_>) -> anyhow::Result<()> {
-    if let (Some(asked), Some(fixed)) = (args.batch, network.fixed_batch()) {
+    if let (Some(asked), Some(fixed)) = (args.batch, network.model.fixed_batch()) {
         anyhow::ensure!(
             fixed == usize::from(asked),
             "--batch {asked}: {} was exported for {} in a run; export it with --dynamic batch, or with --batch {asked}",
@@ -148,18 +147,10 @@ impl<'a> Contender<'a> {
         Ok(Self { name, model, file_bytes, detector, image, runtime })
     }
 
-    /// Images of a run, where the file fixes it.
-    fn fixed_batch(&self) -> Option<usize> {
-        match self.model.content() {
-            ModelContent::Exported(file) => file.input.batch,
-            ModelContent::Network(_) => None,
-        }
-    }
-
     /// What it reads, and images of a run.
     fn input(&self) -> (Size, usize) {
         let letterbox = Letterbox::new(self.image.size(), &self.detector.letterbox);
-        (letterbox.input, self.fixed_batch().unwrap_or(1))
+        (letterbox.input, self.model.fixed_batch().unwrap_or(1))
     }
 
     /// The same network that many times.

@@ -63,6 +63,7 @@ pub(super) fn report(
         anyhow::bail!("nothing of this can be run: {}", reasons.collect::<Vec<_>>().join("; "));
     }
     measure(&mut rows, args, globals)?;
+    let rows: Vec<_> = rows.iter().map(|row| (row, row.figures(&rows))).collect();
     let threads = options::session(&runtimes[0]).threads;
     let one = options::compared_session(&runtimes[0]).threads;
     if !args.json {
@@ -76,7 +77,7 @@ pub(super) fn report(
         );
         print(networks, &rows)?;
     }
-    let shown: Vec<Value> = rows.iter().map(|row| row.json(&rows)).collect();
+    let shown: Vec<Value> = rows.iter().map(|(row, figures)| row.json(figures)).collect();
     Ok(json!({ "runs": args.runs, "threads": { "latency": one, "throughput": threads }, "rows": shown }))
 }
 
@@ -160,35 +161,36 @@ impl<'a> Row<'a> {
         std::ptr::eq(self.network, network)
     }
 
-    fn numbers(&self, rows: &[Self]) -> Option<Figures<'_>> {
-        let running = self.state.as_ref().ok()?;
+    /// Or why there is no session.
+    fn figures(&self, rows: &[Self]) -> Result<Figures<'_>, &str> {
+        let running = self.state.as_ref().map_err(String::as_str)?;
         let ran: Vec<&Running> = rows.iter().filter_map(|row| row.state.as_ref().ok()).collect();
-        let place = ran.iter().position(|other| std::ptr::eq(*other, running))?;
+        let place = ran.iter().position(|other| std::ptr::eq(*other, running)).expect("one of those that ran");
         // After as many runs to warm up.
         let is_first = |number| is_first(number + running.times.len() / 5, ran.len(), [0, place]);
         let Interleaved { spreads: [_, latency], ratio, interval } =
             interleaved(&ran[0].times, &running.times, is_first);
         let rates = running.rates.iter().map(|(count, rates)| (*count, Spread::of(rates.iter().copied()).median));
-        let (sessions, rate) = rates.max_by(|a, b| a.1.total_cmp(&b.1))?;
-        Some(Figures { running, latency, ratio, interval, sessions, rate })
+        let (sessions, rate) = rates.max_by(|a, b| a.1.total_cmp(&b.1)).expect("at least one session");
+        Ok(Figures { running, latency, ratio, interval, sessions, rate })
     }
 
-    fn json(&self, rows: &[Self]) -> Value {
+    fn json(&self, figures: &Result<Figures<'_>, &str>) -> Value {
         let Contender { name, file_bytes, .. } = self.network;
         let mut value = json!({ "model": name.weights, "asked": self.title, "file_bytes": file_bytes });
-        match (self.numbers(rows), &self.state) {
-            (Some(numbers), Ok(running)) => {
+        match figures {
+            Ok(figures) => {
+                let running = figures.running;
                 let size = running.latency.prepared.size();
                 value["input"] = json!([size.height, size.width]);
                 value["execution"] = running.execution.json();
-                value["latency"] = json!(numbers.latency);
-                value["ratio"] = json!({ "value": numbers.ratio, "interval": numbers.interval });
-                value["throughput"] = json!({ "images_per_second": numbers.rate, "sessions": numbers.sessions });
+                value["latency"] = json!(figures.latency);
+                value["ratio"] = json!({ "value": figures.ratio, "interval": figures.interval });
+                value["throughput"] = json!({ "images_per_second": figures.rate, "sessions": figures.sessions });
                 value["first_ms"] = json!(running.first);
                 value["memory_bytes"] = json!(running.memory);
             }
-            (_, Err(reason)) => value["unusable"] = json!(reason),
-            _ => {}
+            Err(reason) => value["unusable"] = json!(reason),
         }
         value
     }
@@ -206,7 +208,7 @@ struct Figures<'a> {
     sessions: usize,
 }
 
-fn print(networks: &[Contender<'_>], rows: &[Row<'_>]) -> anyhow::Result<()> {
+fn print(networks: &[Contender<'_>], rows: &[(&Row<'_>, Result<Figures<'_>, &str>)]) -> anyhow::Result<()> {
     for network in networks {
         let (size, _) = network.input();
         let file = network.file_bytes.map(|bytes| format!(", {}", megabytes(bytes))).unwrap_or_default();
@@ -222,22 +224,21 @@ fn print(networks: &[Contender<'_>], rows: &[Row<'_>]) -> anyhow::Result<()> {
             "first",
             "memory"
         );
-        for row in rows.iter().filter(|row| row.is_of(network)) {
-            match (row.numbers(rows), &row.state) {
-                (Some(numbers), _) => {
-                    let Figures { running, latency, ratio, interval: [low, high], rate, sessions } = numbers;
+        for (row, figures) in rows.iter().filter(|(row, _)| row.is_of(network)) {
+            match figures {
+                Ok(figures) => {
+                    let Figures { running, latency, ratio, interval: [low, high], rate, sessions } = figures;
                     print_line!(
                         "  {:<16} {:>8.2} ms {ratio:>7.3} {:<16} {rate:>9.1} {:<13} {:>6.0} ms {:>9}",
                         format!("{} {}", running.execution.device, running.execution.precision),
                         latency.median,
                         format!("{low:.3} to {high:.3}"),
-                        format!("with {}", counted(sessions, "session")),
+                        format!("with {}", counted(*sessions, "session")),
                         running.first,
                         running.memory.map(megabytes).unwrap_or_default()
                     );
                 }
-                (None, Err(reason)) => print_line!("  {:<16} {reason}", row.title),
-                (None, Ok(_)) => {}
+                Err(reason) => print_line!("  {:<16} {reason}", row.title),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
-use yolo9::config::nearest_name;
+use yolo9::config::{did_you_mean, nearest_name};
 use yolo9::image::is_image_name;
 
 /// What a key of `yolo predict key=value` is here if it is no option.
@@ -48,7 +48,7 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// Why an option that clap does not know is none, if other tools have it; else its message with the option that was meant,
 /// if one is spelt nearly so.
-pub(crate) fn unknown(error: &clap::Error, plain: &Command) -> Option<String> {
+pub(crate) fn unknown(error: &clap::Error, mut typed: Vec<OsString>, plain: &Command) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
     if error.kind() != ErrorKind::UnknownArgument || !option.starts_with("--") {
         return None;
@@ -56,11 +56,10 @@ pub(crate) fn unknown(error: &clap::Error, plain: &Command) -> Option<String> {
     if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| refused == option) {
         return Some(format!("{option}: {reason}; leave the option out"));
     }
-    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
-    let command = plain.get_subcommands().find(|command| usage.contains(&format!("yolo9 {} ", command.get_name())))?;
+    let command = with_command(&mut typed, plain)?;
     let options = command.get_arguments().chain(plain.get_arguments()).filter(|arg| !arg.is_hide_set());
-    let nearest = nearest_name(&option[2..], options.filter_map(Arg::get_long));
-    let hint = nearest.map(|name| format!("; did you mean `--{name}`?")).unwrap_or_default();
+    let nearest = nearest_name(&option[2..], options.filter_map(Arg::get_long)).map(|name| format!("--{name}"));
+    let hint = did_you_mean(nearest.as_deref());
     let name = command.get_name();
     Some(format!("{option}: `yolo9 {name}` has no such option{hint} (`yolo9 {name} --help` lists them)"))
 }

@@ -208,6 +208,20 @@ trait Outcome {
     fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String>;
 }
 
+impl Outcome for Comparison {
+    fn json(&self) -> Value {
+        summary::json(self)
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        summary::print(self)
+    }
+
+    fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String> {
+        Ok(report::page(self, &images::draw(folder, self, args.examples)?))
+    }
+}
+
 fn finish(
     args: &CompareArgs,
     outcome: &dyn Outcome,

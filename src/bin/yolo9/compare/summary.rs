@@ -1,7 +1,6 @@
 //! The comparison as sentences, as a table for one screen, and as JSON.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -10,8 +9,7 @@ use yolo9::detect::{Preset, Timing};
 use yolo9::evaluate::{AREAS, ApDifferences, Difference, LEAST_IMAGES};
 
 use super::side::Side;
-use super::{Accuracy, Comparison, Outcome, images, report};
-use crate::cli::CompareArgs;
+use super::{Accuracy, Comparison};
 use crate::console::print_line;
 use crate::statistics::{Interleaved, Spread};
 
@@ -244,93 +242,87 @@ pub(super) fn ap_json(difference: &Difference) -> Value {
     json!({ "AP": difference.value, "interval": difference.interval })
 }
 
-impl Outcome for Comparison {
-    fn json(&self) -> Value {
-        let ((total, classes), agreement) = (counts(self), agreement(self));
-        let stages: serde_json::Map<String, Value> = stages(self)
-            .map(|(name, stage)| {
-                let Interleaved { spreads: [a, b], ratio, interval } = self.measured.pair([0, 1], stage);
-                (name.to_owned(), json!({ "a": a, "b": b, "ratio": ratio, "interval": interval }))
-            })
-            .collect();
-        let accuracy = self.accuracy.as_ref().map(|Accuracy { scores, differences }| {
-        let areas = AREAS.iter().map(|(area, _)| *area).zip(&differences.by_area).chain([("AP50", &differences.ap50)]);
-        let known = areas.filter(|(_, difference)| !difference.value.is_nan());
-        let by_area: serde_json::Map<String, Value> =
-            known.map(|(name, difference)| (name.to_owned(), ap_json(difference))).collect();
-        let classes: serde_json::Map<String, Value> = scores[0]
-            .per_class()
-            .into_iter()
-            .map(|(name, class)| (name.to_owned(), ap_json(&differences.classes[class.class])))
-            .collect();
-        json!({ "a": scores[0].json(Preset::default()), "b": scores[1].json(Preset::default()), "b_minus_a": by_area, "classes_b_minus_a": classes })
-    });
-        json!({
-            "environment": self.conditions.environment,
-            "sides": self.sides.each_ref().map(Side::json),
-            "subject": self.conditions.subject,
-            "input": self.conditions.input,
-            "verdict": verdict(self),
-            "boxes": { "confidence": self.conditions.confidence, "all": total.json(),
-                "alone": { "a": total.alone()[0], "b": total.alone()[1] },
-                "alone_and_right": self.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
-                "iou": agreement.map(|[iou, _]| iou), "confidence_b_minus_a": agreement.map(|[_, score]| score),
-                "classes": classes.iter().map(|(name, counts)| (name.clone(), counts.json())).collect::<serde_json::Map<_, _>>() },
-            "accuracy": accuracy,
-            "layers": self.layers(),
-            "time": stages,
-            "failed": self.measured.failed.len(),
-            "threads": self.conditions.threads,
-            "runs": self.measured.timings[0].len(),
+fn accuracy_json(Accuracy { scores: [a, b], differences }: &Accuracy) -> Value {
+    let areas = AREAS.iter().map(|(area, _)| *area).zip(&differences.by_area).chain([("AP50", &differences.ap50)]);
+    let known = areas.filter(|(_, difference)| !difference.value.is_nan());
+    let by_area: serde_json::Map<String, Value> =
+        known.map(|(name, difference)| (name.to_owned(), ap_json(difference))).collect();
+    let classes = a.per_class().into_iter();
+    let classes: serde_json::Map<String, Value> =
+        classes.map(|(name, class)| (name.to_owned(), ap_json(&differences.classes[class.class]))).collect();
+    let preset = Preset::default();
+    json!({ "a": a.json(preset), "b": b.json(preset), "b_minus_a": by_area, "classes_b_minus_a": classes })
+}
+
+/// Everything.
+pub(super) fn json(comparison: &Comparison) -> Value {
+    let ((total, classes), agreement) = (counts(comparison), agreement(comparison));
+    let stages: serde_json::Map<String, Value> = stages(comparison)
+        .map(|(name, stage)| {
+            let Interleaved { spreads: [a, b], ratio, interval } = comparison.measured.pair([0, 1], stage);
+            (name.to_owned(), json!({ "a": a, "b": b, "ratio": ratio, "interval": interval }))
         })
-    }
+        .collect();
+    json!({
+        "environment": comparison.conditions.environment,
+        "sides": comparison.sides.each_ref().map(Side::json),
+        "subject": comparison.conditions.subject,
+        "input": comparison.conditions.input,
+        "verdict": verdict(comparison),
+        "boxes": { "confidence": comparison.conditions.confidence, "all": total.json(),
+            "alone": { "a": total.alone()[0], "b": total.alone()[1] },
+            "alone_and_right": comparison.accuracy.as_ref().map(|_| json!({ "a": total.right[0], "b": total.right[1] })),
+            "iou": agreement.map(|[iou, _]| iou), "confidence_b_minus_a": agreement.map(|[_, score]| score),
+            "classes": classes.iter().map(|(name, counts)| (name.clone(), counts.json())).collect::<serde_json::Map<_, _>>() },
+        "accuracy": comparison.accuracy.as_ref().map(accuracy_json),
+        "layers": comparison.layers(),
+        "time": stages,
+        "failed": comparison.measured.failed.len(),
+        "threads": comparison.conditions.threads,
+        "runs": comparison.measured.timings[0].len(),
+    })
+}
 
-    /// The answer on one screen; everything else is in `--json` and in the report.
-    fn print(&self) -> anyhow::Result<()> {
-        let [a, b] = &self.sides;
-        for (letter, side) in [("A", a), ("B", b)] {
-            print_line!("{letter}  {} ({})", side.name, side.execution);
-            for note in &side.notes {
-                print_line!("   note: {note}");
-            }
+/// The answer on one screen; everything else is in `--json` and in the report.
+pub(super) fn print(comparison: &Comparison) -> anyhow::Result<()> {
+    let [a, b] = &comparison.sides;
+    for (letter, side) in [("A", a), ("B", b)] {
+        print_line!("{letter}  {} ({})", side.name, side.execution);
+        for note in &side.notes {
+            print_line!("   note: {note}");
         }
-        print_line!("on {}, letterboxed to at most {}\n", self.conditions.subject, self.conditions.input);
-        for sentence in verdict(self) {
-            print_line!("{sentence}");
-        }
-        if let Some(accuracy) = &self.accuracy {
-            print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", "accuracy", "A", "B", "B - A");
-            for (name, a, b, difference) in accuracy_rows(accuracy).into_iter().take(2).filter(|(_, a, ..)| !a.is_nan())
-            {
-                let interval = difference.and_then(|difference| shown_interval(&difference)).unwrap_or_default();
-                print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}   {interval}", b - a);
-            }
-            for (name, [a, b]) in count_rows(accuracy) {
-                let name = format!("{name} at conf {}", self.conditions.confidence);
-                print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}", b - a);
-            }
-        }
-        if let Some([iou, confidence]) = agreement(self) {
-            let (total, _) = counts(self);
-            print_line!(
-                "\nboxes of both: {}; IoU {}, confidence of B less A {}",
-                total.both(),
-                iou.text(false),
-                confidence.text(true)
-            );
-        }
-        let title = format!("time, {}", self.conditions.threads_text());
-        print_line!("\n{title:<24} {:>9} {:>9} {:>9}   95 % interval", "A", "B", "B / A");
-        let Interleaved { spreads, ratio, interval: [low, high] } = self.measured.pair([0, 1], STAGES[INFERENCE].1);
-        let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
-        print_line!("{:<24} {a:>9} {b:>9} {ratio:>9.3}   {low:.3} to {high:.3}", "inference");
-        for (name, [a, b], ratio) in size_rows(self) {
-            print_line!("{name:<24} {a:>9} {b:>9} {ratio:>9}");
-        }
-        Ok(())
     }
-
-    fn page(&self, folder: &Path, args: &CompareArgs) -> anyhow::Result<String> {
-        Ok(report::page(self, &images::draw(folder, self, args.examples)?))
+    print_line!("on {}, letterboxed to at most {}\n", comparison.conditions.subject, comparison.conditions.input);
+    for sentence in verdict(comparison) {
+        print_line!("{sentence}");
     }
+    if let Some(accuracy) = &comparison.accuracy {
+        print_line!("\n{:<24} {:>9} {:>9} {:>9}   95 % interval", "accuracy", "A", "B", "B - A");
+        for (name, a, b, difference) in accuracy_rows(accuracy).into_iter().take(2).filter(|(_, a, ..)| !a.is_nan()) {
+            let interval = difference.and_then(|difference| shown_interval(&difference)).unwrap_or_default();
+            print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}   {interval}", b - a);
+        }
+        for (name, [a, b]) in count_rows(accuracy) {
+            let name = format!("{name} at conf {}", comparison.conditions.confidence);
+            print_line!("{name:<24} {a:>9.3} {b:>9.3} {:>+9.3}", b - a);
+        }
+    }
+    if let Some([iou, confidence]) = agreement(comparison) {
+        let (total, _) = counts(comparison);
+        print_line!(
+            "\nboxes of both: {}; IoU {}, confidence of B less A {}",
+            total.both(),
+            iou.text(false),
+            confidence.text(true)
+        );
+    }
+    let title = format!("time, {}", comparison.conditions.threads_text());
+    print_line!("\n{title:<24} {:>9} {:>9} {:>9}   95 % interval", "A", "B", "B / A");
+    let Interleaved { spreads, ratio, interval: [low, high] } = comparison.measured.pair([0, 1], STAGES[INFERENCE].1);
+    let [a, b] = spreads.map(|spread| format!("{:.2} ms", spread.median));
+    print_line!("{:<24} {a:>9} {b:>9} {ratio:>9.3}   {low:.3} to {high:.3}", "inference");
+    for (name, [a, b], ratio) in size_rows(comparison) {
+        print_line!("{name:<24} {a:>9} {b:>9} {ratio:>9}");
+    }
+    Ok(())
 }

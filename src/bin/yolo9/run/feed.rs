@@ -39,13 +39,14 @@ impl Feed {
 
     /// The images of an input that is many, and what is known of them; nothing of a single image.
     fn open(&self, planned: &Planned) -> Option<Result<(Many, About), String>> {
-        let planned = planned.clone();
         if let Some(address) = planned.source.listing() {
-            let item = move |source| Item::image(Planned::listed(planned.index, source));
+            let index = planned.index;
+            let item = move |source| Item::image(Planned::listed(index, source));
             let images = |all| (Box::new(all) as Many, About::default());
             return Some(objects(address).map(|all| images(all.map(move |source| source.map(&item)))));
         }
         let video = planned.source.video()?;
+        let planned = planned.clone();
         Some(VideoReader::open(video, &self.limits, self.stride, &self.interrupt).map(|mut frames| {
             let about = frames.about.clone();
             let item = move |(number, frame)| Item::frame(planned.clone(), number, frame);

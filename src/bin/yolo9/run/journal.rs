@@ -42,9 +42,6 @@ impl Replay {
     }
 }
 
-/// Numbers of images, ascending, and where their records begin.
-pub(crate) type RecordPlaces = Vec<(usize, u64)>;
-
 /// The journal of a folder, if there is one with a whole first line.
 pub(crate) fn open(folder: &Path) -> anyhow::Result<Option<JournalFile>> {
     let path = folder.join(JOURNAL);
