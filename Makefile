@@ -4,10 +4,11 @@
 # What the default build leaves out for its length: tested once, with everything.
 FEATURES = --features train,cloud
 
-check: fmt lint test doc
+check: fmt lint built test doc
 
 fmt:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 lint:
 	cargo clippy --workspace --all-targets $(FEATURES) --locked -- -D warnings

@@ -15,6 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use torch_file::TorchFile;
 
 /// Keys that readers look for.
+#[rustfmt::skip]
 const KEYS: &[&str] = &[
     "model", "ema", "state_dict", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "names", "yaml",
     "nc", "backbone", "head", "act", "conv", "bn", "weight", "bias", "running_var", "eps", "stride", "padding",

@@ -1,7 +1,7 @@
 //! What the program does with the bytes of a checkpoint, up to the graph.
 
-use yolo9::model::Network;
 use yolo9::checkpoint::{Checkpoint, PickleReport};
+use yolo9::model::Network;
 
 pub fn use_checkpoint(bytes: Vec<u8>) {
     let _ = PickleReport::from_bytes("fuzz", &bytes);
