@@ -46,6 +46,21 @@ pub enum HubError {
         /// What to do, before the name of the variable.
         remedy: &'static str,
     },
+    /// Whole, but other bytes than those that were fetched first: only their publishers can know why.
+    #[error(
+        "weights {name} from {url} have sha256 {found}; at first use they had {expected}; the download was deleted. If their \
+         publishers replaced the file, the first one must be forgotten"
+    )]
+    Replaced {
+        /// The release.
+        name: &'static str,
+        /// Where from.
+        url: String,
+        /// The recorded hash.
+        expected: String,
+        /// That of the download.
+        found: String,
+    },
     /// Not the bytes that were published.
     #[error("weights {name} from {url} are not the published file: {reason}; the download was deleted")]
     Wrong {

@@ -179,10 +179,10 @@ impl Hub {
             }
             (_, Some((expected, _))) if expected != length => format!("it has {length} bytes, expected {expected}"),
             (Some(expected), Some(_)) if expected != hash => format!("it has sha256 {hash}, expected {expected}"),
-            (Some(first), None) if first != hash => format!(
-                "it has sha256 {hash}, and at first use it had {first}; if its publishers replaced it, that must be \
-                 forgotten",
-            ),
+            (Some(expected), None) if expected != hash => {
+                part.delete();
+                return Err(HubError::Replaced { name: release.name, url: self.url(release), expected, found: hash });
+            }
             // A server that does not say how long the file is may have ended early.
             _ => match is_whole_zip(&part.path) {
                 Ok(()) => return Ok(hash),

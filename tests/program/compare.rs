@@ -148,6 +148,20 @@ fn a_report_needs_nothing_else() {
     assert!(stderr(&again).contains("not empty"), "{}", stderr(&again));
 }
 
+#[cfg(unix)]
+#[test]
+fn an_input_that_is_not_there_is_left_out_and_said() {
+    let place = Workdir::new();
+    std::fs::copy("models/sample-parcels.jpg", place.path("a.jpg")).unwrap();
+    std::os::unix::fs::symlink("nowhere.jpg", place.path("b.jpg")).unwrap();
+    place.fails("compare codes-nearest codes-dysample --imgsz 160 --runs 3 -s b.jpg", 1);
+    let compared = place.run("-q compare codes-nearest codes-dysample --imgsz 160 --runs 3 -s . --json -");
+    assert_eq!(compared.status.code(), Some(2));
+    assert!(stderr(&compared).starts_with("error: ./b.jpg: "), "{}", stderr(&compared));
+    let compared: Value = serde_json::from_str(&stdout(&compared)).unwrap();
+    assert_eq!(compared["failed"], 1);
+}
+
 #[test]
 fn more_than_two_are_ranked() {
     let place = Workdir::new();

@@ -8,13 +8,12 @@ use yolo9::checkpoint::Checkpoint;
 use yolo9::config::{BUILTIN_CONFIGS, ModelConfig, class_names_from_file, coco_names};
 use yolo9::model::{ClassNames, ModelContent, Network, resolve_config};
 use yolo9::onnx::OnnxHead;
-use yolo9::output::folder_of;
 use yolo9::untrusted::open_regular;
 use yolo9::weights::{self, Weights};
 use yolo9::{Model, Size, embedded};
 
 use crate::cli::{Globals, ModelArgs, NamesArg};
-use crate::overwrite::refuse_all;
+use crate::overwrite::{check_folder, refuse_all};
 use crate::weights::{embedded_model, open_file, provenance};
 
 /// Where a result goes: as told, else the input's name with the first of the extensions in the working folder. Refuses a
@@ -44,13 +43,7 @@ pub(crate) fn output_path(
         }
         _ => {}
     }
-    let folder = folder_of(&path);
-    anyhow::ensure!(
-        folder.is_dir(),
-        "-o {}: there is no folder {}; choose another place",
-        path.display(),
-        folder.display()
-    );
+    check_folder("-o", &path, None)?;
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
     if told.is_none() && inputs.first().is_some_and(|input| input.is_file() && input.ends_with(&path)) {
         anyhow::bail!(

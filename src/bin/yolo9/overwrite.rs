@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use yolo9::output::folder_of;
+
 /// Which file a path leads to, however it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum FileId {
@@ -62,6 +64,18 @@ pub(crate) fn check_file(option: &str, path: &Path, exist_ok: bool) -> anyhow::R
     anyhow::ensure!(
         exist_ok || !path.is_file(),
         "{option} {shown}: exists; choose another name, or replace it with --exist-ok"
+    );
+    Ok(())
+}
+
+/// Refuses a file whose folder is not there, unless this run makes it.
+pub(crate) fn check_folder(option: &str, path: &Path, out: Option<&Path>) -> anyhow::Result<()> {
+    let folder = folder_of(path);
+    anyhow::ensure!(
+        folder.is_dir() || Some(folder) == out,
+        "{option} {}: cannot be written, there is no folder {}; choose another place",
+        path.display(),
+        folder.display()
     );
     Ok(())
 }

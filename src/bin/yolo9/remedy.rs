@@ -142,9 +142,7 @@ fn of_hub(error: &HubError) -> Option<String> {
         HubError::Changed { name, .. } => {
             Some(format!("`yolo9 models remove {name}` deletes it, `--forget` with it accepts another one next time"))
         }
-        HubError::Wrong { name, reason, .. } if reason.contains("forgotten") => {
-            Some(format!("`yolo9 models remove {name} --forget` does that"))
-        }
+        HubError::Replaced { name, .. } => Some(format!("`yolo9 models remove {name} --forget` does that")),
         _ => None,
     }
 }

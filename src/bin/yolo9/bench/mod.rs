@@ -10,7 +10,7 @@ use layers::Profile;
 use serde_json::{Map, Value, json};
 use yolo9::detect::{DetectorOptions, Engine, Prepared};
 use yolo9::embedded;
-use yolo9::image::{Image, ImageLimits, Letterbox};
+use yolo9::image::{Image, Letterbox};
 use yolo9::output::{AnnotateOptions, ImageResult, annotate, encode_image};
 use yolo9::runtime::{OrtBackend, Runtime, RuntimeError, SessionOptions};
 use yolo9::untrusted::{FileKind, read};
@@ -289,7 +289,7 @@ impl Bench<'_> {
         let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
         let measured = warmed_up(self.args.runs, || {
             let start = Instant::now();
-            let image = Image::decode(bytes, &ImageLimits::default())?;
+            let image = Image::decode(bytes, &options::image_limits(&self.args.input, 1))?;
             let decoded = start.elapsed();
             let prepared = Prepared::new(&image.pixels, &self.network.detector.letterbox);
             let found = engine.detect_prepared(&prepared)?;

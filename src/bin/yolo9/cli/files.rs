@@ -58,28 +58,28 @@ pub(crate) struct ExportArgs {
     pub(crate) input: String,
 
     /// The file to write [default: the input's name with .onnx, in the working folder].
-    #[arg(short, long, value_name = "FILE.onnx")]
+    #[arg(short, long, value_name = "FILE.onnx", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
     /// Architecture, if not that of the checkpoint: a YAML file, or a built-in name.
-    #[arg(long, value_name = "FILE|NAME")]
+    #[arg(long, value_name = "FILE|NAME", help_heading = "Model")]
     pub(crate) config: Option<String>,
 
     /// Export a config alone, with random weights: to time a design on another runtime.
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with = "config", help_heading = "Model")]
     pub(crate) random_weights: bool,
 
     /// Class names, if not those of the checkpoint: a data YAML with `names:`, a file with one name per line, or `coco`.
-    #[arg(long, value_name = "FILE|coco")]
+    #[arg(long, value_name = "FILE|coco", help_heading = "Model")]
     pub(crate) names: Option<NamesArg>,
 
     /// Size of the input: one side, or height and width (640, 480 640, 480x640), multiples of the stride; where the size is
     /// dynamic, what the file recommends.
-    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640")]
+    #[arg(long, alias = "img", value_name = "SIZE", value_parser = parse_size, default_value = "640", help_heading = "Model")]
     pub(crate) imgsz: Size,
 
     /// Batch size [default: 1].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Model")]
     pub(crate) batch: Option<u16>,
 
     /// Make the batch size, the input size, or both dynamic.
@@ -89,45 +89,46 @@ pub(crate) struct ExportArgs {
         value_name = "batch|size|all",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "all"
+        default_missing_value = "all",
+        help_heading = "Model"
     )]
     pub(crate) dynamic: Option<FreeAxes>,
 
     /// Opset, 16 to 20.
-    #[arg(long, value_name = "N", default_value_t = Opset::default().number(), value_parser = parse_opset)]
+    #[arg(long, value_name = "N", default_value_t = Opset::default().number(), value_parser = parse_opset, help_heading = "ONNX")]
     pub(crate) opset: i64,
 
     /// Weights and feature maps in f16; inputs, outputs and coordinates stay f32.
-    #[arg(long)]
+    #[arg(long, help_heading = "ONNX")]
     pub(crate) half: bool,
 
     /// NMS inside the file: it gives `boxes`, `scores` and `classes` of detections.
-    #[arg(long)]
+    #[arg(long, help_heading = "NMS")]
     pub(crate) nms: bool,
 
     /// With --nms: confidence threshold.
-    #[arg(long, value_name = "0..1", value_parser = parse_unit, default_value = "0.25", requires = "nms")]
+    #[arg(long, value_name = "0..1", value_parser = parse_unit, default_value = "0.25", requires = "nms", help_heading = "NMS")]
     pub(crate) conf: f32,
 
     /// With --nms: NMS IoU threshold.
-    #[arg(long, value_name = "0..1", value_parser = parse_unit, default_value = "0.45", requires = "nms")]
+    #[arg(long, value_name = "0..1", value_parser = parse_unit, default_value = "0.45", requires = "nms", help_heading = "NMS")]
     pub(crate) iou: f32,
 
     /// With --nms: maximum detections per image.
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=30_000), requires = "nms")]
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=30_000), requires = "nms", help_heading = "NMS")]
     pub(crate) max_det: u32,
 
     /// With --nms: class-agnostic NMS.
-    #[arg(long, requires = "nms")]
+    #[arg(long, requires = "nms", help_heading = "NMS")]
     pub(crate) agnostic: bool,
 
     /// DySample in standard operators, which every runtime knows, or as one node with these as its body, which yolo9
     /// runs on its own operator.
-    #[arg(long, value_enum, value_name = "inline|function", default_value_t = DySampleForm::Inline)]
+    #[arg(long, value_enum, value_name = "inline|function", default_value_t = DySampleForm::Inline, help_heading = "ONNX")]
     pub(crate) dysample: DySampleForm,
 
     /// Replace an existing file.
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(crate) exist_ok: bool,
 }
 

@@ -27,7 +27,7 @@ use crate::layers::differences;
 use crate::overwrite::refuse_all;
 use crate::report::{counted, progress_bar};
 use crate::run::places::RunFolder;
-use crate::run::sources::{self, Source};
+use crate::run::sources::{self, Source, Sources};
 use crate::val::{RESAMPLES, Scores};
 use crate::{devices, options};
 use measure::{MeasurePlan, Measured};
@@ -106,7 +106,7 @@ impl Comparison {
 pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitStatus> {
     let of_file = |data| Dataset::open(data, &args.dataset.split, args.dataset.images.as_deref());
     let dataset = args.data.as_deref().map(of_file).transpose()?;
-    let sources = sources_of(args, globals, dataset.as_ref())?;
+    let Sources { images: sources, failed: unlisted, .. } = sources_of(args, globals, dataset.as_ref())?;
     let args_of_sides = args.sides();
     let mut inputs: Vec<_> = args_of_sides.iter().flat_map(|side| side.model.files()).collect();
     inputs.extend(args.data.clone());
@@ -136,18 +136,20 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     let measured = Measured::of(&sides, engines, &plan, &interrupt, || bar.inc(1))?;
     let (done, all) = (bar.position(), bar.length().unwrap_or_default());
     bar.finish_and_clear();
-    let Some(measured) = measured else {
+    let Some(mut measured) = measured else {
         folder.as_ref().map(RunFolder::remove_if_empty);
         say!(
             "Interrupted after {done} of {all} runs of each model: a part of them would mislead, so there is no comparison"
         );
         return Ok(ExitStatus::Interrupted);
     };
+    let images = sources.len() - measured.failed.len();
+    measured.failed.splice(..0, unlisted.into_iter().map(|(input, reason)| (input.into(), reason)));
     let labels: usize = measured.evaluated[0].iter().map(|image| image.ground_truths.len()).sum();
     let inputs: BTreeSet<String> = sides.iter().map(|side| side.input.to_string()).collect();
     let conditions = Conditions {
         environment: Environment::now(),
-        subject: subject(args, labels, sources.len() - measured.failed.len()),
+        subject: subject(args, labels, images),
         input: inputs.into_iter().collect::<Vec<_>>().join(" and "),
         confidence,
         threads,
@@ -253,12 +255,13 @@ fn finish(
     Ok(if failed.is_empty() { ExitStatus::Done } else { ExitStatus::SomeFailed })
 }
 
-fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) -> anyhow::Result<Vec<Source>> {
+fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) -> anyhow::Result<Sources> {
     if let Some(dataset) = dataset {
-        return Ok(dataset.images.iter().map(|image| Source::of_file(image.path.clone())).collect());
+        let images = dataset.images.iter().map(|image| Source::of_file(image.path.clone())).collect();
+        return Ok(Sources { images, ..Sources::default() });
     }
     if args.source.is_empty() {
-        return Ok(vec![Source::sample()]);
+        return Ok(Sources { images: vec![Source::sample()], ..Sources::default() });
     }
     let out = args.out.as_deref().unwrap_or(Path::new("."));
     let options = sources::Options {
@@ -269,14 +272,16 @@ fn sources_of(args: &CompareArgs, globals: &Globals, dataset: Option<&Dataset>) 
         offline: globals.is_offline(),
     };
     let expanded = sources::expand(&args.source, options);
-    if let Some((input, reason)) = expanded.failed.first() {
-        anyhow::bail!("{input}: {reason}");
+    if expanded.images.is_empty() {
+        match expanded.failed.first() {
+            Some((input, reason)) => anyhow::bail!("{input}: {reason}"),
+            None => anyhow::bail!("no image found; --recursive descends into subfolders"),
+        }
     }
-    anyhow::ensure!(!expanded.images.is_empty(), "no image found; --recursive descends into subfolders");
     if let Some(video) = expanded.images.iter().find(|source| source.video().is_some()) {
         anyhow::bail!("{}: is a video; compare images", video.name());
     }
-    Ok(expanded.images)
+    Ok(expanded)
 }
 
 fn subject(args: &CompareArgs, labels: usize, images: usize) -> String {

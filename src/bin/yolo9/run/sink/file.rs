@@ -83,14 +83,7 @@ fn check_file(option: &str, path: &Path, out: Option<&Path>, exist_ok: bool) -> 
         return Ok(());
     }
     overwrite::check_file(option, path, exist_ok)?;
-    let folder = folder_of(path);
-    anyhow::ensure!(
-        folder.is_dir() || Some(folder) == out,
-        "{option} {}: cannot be written, there is no folder {}; choose another place",
-        path.display(),
-        folder.display()
-    );
-    Ok(())
+    overwrite::check_folder(option, path, out)
 }
 
 struct FileSink {
