@@ -57,10 +57,6 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "FILE|NAME")]
     pub(crate) input: String,
 
-    /// The file to write [default: the input's name with .onnx, in the working folder].
-    #[arg(short, long, value_name = "FILE.onnx", help_heading = "Output")]
-    pub(crate) output: Option<PathBuf>,
-
     /// Architecture, if not that of the checkpoint: a YAML file, or a built-in name.
     #[arg(long, value_name = "FILE|NAME", help_heading = "Model")]
     pub(crate) config: Option<String>,
@@ -126,6 +122,10 @@ pub(crate) struct ExportArgs {
     /// runs on its own operator.
     #[arg(long, value_enum, value_name = "inline|function", default_value_t = DySampleForm::Inline, help_heading = "ONNX")]
     pub(crate) dysample: DySampleForm,
+
+    /// The file to write [default: the input's name with .onnx, in the working folder].
+    #[arg(short, long, value_name = "FILE.onnx", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
 
     /// Replace an existing file.
     #[arg(long, help_heading = "Output")]
