@@ -88,10 +88,8 @@ fn a_preset_loads_images_as_its_tool_does() {
     );
     let square = run("--preset yolov9 --square");
     assert!(square.contains("loader of val.py, square"), "{square}");
-    for (wrong, message) in [("--preset yolov9 --imgsz 320x640", "square sizes only"), ("--batch 4", "--preset")] {
-        let output = place.run(&format!("val --data {} {wrong}", parcels().display()));
-        assert!(output.status.code() == Some(1) && stderr(&output).contains(message), "{}", stderr(&output));
-    }
+    let output = place.run(&format!("val --data {} --preset yolov9 --imgsz 320x640", parcels().display()));
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("square sizes only"), "{}", stderr(&output));
 }
 
 /// Mistakes stay with their images when one before them cannot be read.
@@ -162,7 +160,22 @@ fn mistakes_in_datasets_are_named() {
     place.write("data.yaml", b"path: set\nval: images\nnames: [qr, barcode]\n");
     let output = place.run("val --data data.yaml");
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    assert!(stderr(&output).contains("b.jpg: not an image") && stderr(&output).contains("4 classes of the model"));
+    assert!(
+        stderr(&output).contains("b.jpg: not an image")
+            && stderr(&output).contains("classes of the model that the dataset lacks")
+    );
+    place.write("unmet.yaml", b"path: set\nval: images\nnames: [qrcode, barcode]\n");
+    let output = place.run("val --data unmet.yaml --batch 4");
+    assert!(stderr(&output).contains("count as AP 0 where they have labels: qrcode;"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--batch 4: without --preset"), "{}", stderr(&output));
+    // What cannot be written is told before the work, and work that fails leaves no folder.
+    place.write("no.pt", b"no model");
+    place.fails("val --data data.yaml --json no/such/folder.json", 1);
+    place.fails("val --data data.yaml --json data.yaml/x.json", 1);
+    place.fails("compare codes-dysample codes-nearest --json no/such/folder.json", 1);
+    place.fails("explain set/images/a.jpg --json no/such/folder.json", 1);
+    place.fails("val --data data.yaml --weights no.pt --out out", 1);
+    assert!(!place.path("no").exists() && !place.path("out").exists());
     place.write("set/labels/a.txt", b"0 0.1 0.1 0.1\n");
     place.fails("val --data data.yaml", 1);
     place.fails("val --data none.yaml", 1);

@@ -237,6 +237,27 @@ fn no_input_is_replaced() {
 }
 
 #[test]
+fn no_file_of_a_dataset_is_replaced() {
+    let place = place();
+    place.write("set/images/a.jpg", SAMPLE_IMAGE);
+    place.write("set/labels/a.txt", b"0 0.1 0.1 0.1 0.1\n");
+    place.write("set/val.txt", b"./images/a.jpg\n");
+    place.write("set/data.yaml", b"val: val.txt\nnames: [qr]\n");
+    let inputs = ["set/images/a.jpg", "set/labels/a.txt", "set/val.txt", "set/data.yaml"];
+    let before = inputs.map(|input| contents(&place, input));
+    for command in [
+        "val --data set/data.yaml --json set/labels/a.txt --exist-ok",
+        "val --data set/data.yaml --coco set/val.txt --exist-ok",
+        "val --data set/data.yaml --json set/images/a.jpg --exist-ok",
+        "val --data set/data.yaml --out set/labels --exist-ok",
+        "compare codes-nearest codes-dysample --data set/data.yaml --json set/labels/a.txt --exist-ok",
+    ] {
+        place.fails(command, 1);
+    }
+    assert!(inputs.map(|input| contents(&place, input)) == before);
+}
+
+#[test]
 fn results_that_would_meet_are_told_apart_before_work() {
     let place = place();
     for name in [".journal.jsonl", "failed.jsonl", "gallery.html"] {

@@ -33,7 +33,6 @@ fn options(args: &ExportArgs) -> ExportOptions {
 
 fn open(args: &ExportArgs, globals: &Globals) -> anyhow::Result<BoundNetwork> {
     if args.random_weights {
-        anyhow::ensure!(is_config(&args.input), "--random-weights: {} is no config", args.input);
         return random(&open_config(&args.input)?);
     }
     anyhow::ensure!(

@@ -13,7 +13,7 @@ use yolo9::weights::{self, Weights};
 use yolo9::{Model, Size, embedded};
 
 use crate::cli::{Globals, ModelArgs, NamesArg};
-use crate::overwrite::{check_folder, refuse_all};
+use crate::overwrite::refuse_files;
 use crate::weights::{embedded_model, open_file, provenance};
 
 /// Where a result goes: as told, else the input's name with the first of the extensions in the working folder. Refuses a
@@ -43,7 +43,6 @@ pub(crate) fn output_path(
         }
         _ => {}
     }
-    check_folder("-o", &path, None)?;
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
     if told.is_none() && inputs.first().is_some_and(|input| input.is_file() && input.ends_with(&path)) {
         anyhow::bail!(
@@ -52,7 +51,7 @@ pub(crate) fn output_path(
             extensions[0]
         );
     }
-    refuse_all(&inputs, &[("-o", Some(&path))], None, exist_ok)?;
+    refuse_files(&inputs, &[("-o", &path)], None, exist_ok)?;
     Ok(path)
 }
 

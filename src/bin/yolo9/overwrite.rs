@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use yolo9::output::folder_of;
+use yolo9::output::{folder_of, temporary_beside};
 
 /// Which file a path leads to, however it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -68,15 +68,20 @@ pub(crate) fn check_file(option: &str, path: &Path, exist_ok: bool) -> anyhow::R
     Ok(())
 }
 
-/// Refuses a file whose folder is not there, unless this run makes it.
+/// Refuses a file that cannot be written, before the work: its folder is not there, unless this run makes it (`out`), or
+/// takes no files.
 pub(crate) fn check_folder(option: &str, path: &Path, out: Option<&Path>) -> anyhow::Result<()> {
-    let folder = folder_of(path);
+    let (shown, folder) = (path.display(), folder_of(path));
     anyhow::ensure!(
         folder.is_dir() || Some(folder) == out,
-        "{option} {}: cannot be written, there is no folder {}; choose another place",
-        path.display(),
+        "{option} {shown}: cannot be written, there is no folder {}; choose another place",
         folder.display()
     );
+    if folder.is_dir() && (path.is_file() || !path.exists()) {
+        // The error would name a file that is gone.
+        let tried = temporary_beside(path).map(drop).map_err(|error| error.kind());
+        tried.map_err(|kind| anyhow::anyhow!("{option} {shown}: cannot be written ({kind}); choose another place"))?;
+    }
     Ok(())
 }
 
@@ -87,16 +92,24 @@ pub(crate) fn refuse_all(
     folder: Option<&Path>,
     exist_ok: bool,
 ) -> anyhow::Result<()> {
-    let files: Vec<(&str, &Path)> = files.iter().filter_map(|(option, path)| Some((*option, (*path)?))).collect();
+    let files: Vec<_> = files.iter().filter_map(|(option, path)| Some((*option, (*path)?))).collect();
+    refuse_files(inputs, &files, folder, exist_ok)?;
+    let inputs = inputs.iter().map(PathBuf::as_path);
+    folder.filter(|_| exist_ok).map_or(Ok(()), |folder| refuse_inside(inputs, folder))
+}
+
+/// Of single files alone; their folder may be `out`, which this run makes.
+pub(crate) fn refuse_files(
+    inputs: &[PathBuf],
+    files: &[(&str, &Path)],
+    out: Option<&Path>,
+    exist_ok: bool,
+) -> anyhow::Result<()> {
     for (option, path) in files.iter().filter(|(_, path)| *path != Path::new("-")) {
         check_file(option, path, exist_ok)?;
+        check_folder(option, path, out)?;
     }
-    if !exist_ok {
-        return Ok(());
-    }
-    let inputs = || inputs.iter().map(PathBuf::as_path);
-    refuse(inputs(), &files)?;
-    folder.map_or(Ok(()), |folder| refuse_inside(inputs(), folder))
+    if exist_ok { refuse(inputs.iter().map(PathBuf::as_path), files) } else { Ok(()) }
 }
 
 /// Refuses an output folder with one of the inputs in it.

@@ -85,6 +85,7 @@ pub(super) fn parse(
         images: images.collect(),
         category_ids: file.categories.iter().map(|category| category.id).collect(),
         class_names: file.categories.into_iter().map(|category| category.name).collect(),
+        texts: Vec::new(),
     })
 }
 

@@ -54,6 +54,8 @@ pub struct Dataset {
     pub category_ids: Vec<u64>,
     /// In the order of ids, or of names.
     pub images: Vec<Labelled>,
+    /// Lists of images, and label files.
+    texts: Vec<PathBuf>,
 }
 
 /// An image with its labels.
@@ -169,6 +171,11 @@ impl Dataset {
     #[must_use]
     pub fn labels(&self) -> usize {
         self.images.iter().map(Labelled::labels).sum()
+    }
+
+    /// The files that it consists of beside the one that it was opened from: images, lists of them, label files.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.images.iter().map(|image| &image.path).chain(&self.texts).map(PathBuf::as_path)
     }
 }
 

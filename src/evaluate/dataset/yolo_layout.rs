@@ -20,12 +20,17 @@ pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result
     if let Some(root) = config.root.as_deref().filter(|root| !beside(data).join(root).exists() && !root.exists()) {
         log::warn!("{}: path `{}` does not exist; the folder of the file is taken", data.display(), root.display());
     }
-    let mut paths = Vec::new();
+    let (mut paths, mut texts) = (Vec::new(), Vec::new());
     for place in listed {
         let place = found(data, config.root.as_deref(), place).ok_or_else(|| {
             wrong(format!("{split}: `{}` does not exist below the folder of the file", place.display()))
         })?;
-        if place.is_dir() { folder(&place, &mut paths, &mut HashSet::new())? } else { list(&place, &mut paths)? }
+        if place.is_dir() {
+            folder(&place, &mut paths, &mut HashSet::new())?;
+        } else {
+            list(&place, &mut paths)?;
+            texts.push(place);
+        }
     }
     paths.sort();
     paths.dedup();
@@ -36,7 +41,9 @@ pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result
     let images = paths.into_iter().map(|path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let image_id = stem.parse::<u64>().map_or_else(|_| json!(stem), |number| json!(number));
-        let labels = Labels::Shares(labels_of(&path, classes, problems)?);
+        let text = label_path(&path);
+        let labels = Labels::Shares(labels_of(&text, classes, problems)?);
+        texts.push(text);
         Ok(Labelled { path, image_id, labels })
     });
     let images = images.collect::<Result<Vec<_>, DatasetError>>()?;
@@ -44,7 +51,7 @@ pub(super) fn open(data: &Path, split: &str, problems: &mut Wrong<'_>) -> Result
         Some(ids) => ids.iter().map(|id| *id as u64).collect(),
         None => (0..classes as u64).collect(),
     };
-    Ok(Dataset { category_ids, class_names: config.class_names, images })
+    Ok(Dataset { category_ids, class_names: config.class_names, images, texts })
 }
 
 fn beside(data: &Path) -> &Path {
@@ -99,26 +106,25 @@ fn label_path(image: &Path) -> PathBuf {
 }
 
 /// Nothing of an image without a label file: a background. Equal lines count once, as in the training codes.
-fn labels_of(image: &Path, classes: usize, problems: &mut Wrong<'_>) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
-    let path = label_path(image);
-    let text = match read_text(&path, FileKind::Labels) {
+fn labels_of(path: &Path, classes: usize, problems: &mut Wrong<'_>) -> Result<Vec<(usize, [f64; 4])>, DatasetError> {
+    let text = match read_text(path, FileKind::Labels) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            problems.noticed(&path, "there is no such file; its image is a background".into(), true);
+            problems.noticed(path, "there is no such file; its image is a background".into(), true);
             return Ok(Vec::new());
         }
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            problems.found(&path, format!("it is no text: {error}"))?;
+            problems.found(path, format!("it is no text: {error}"))?;
             return Ok(Vec::new());
         }
-        Err(reason) => return Err(DatasetError::Read { path, reason }),
+        Err(reason) => return Err(DatasetError::Read { path: path.into(), reason }),
     };
     let mut labels = Vec::new();
     for (number, line) in lines(&text, classes) {
         match line {
             Ok(Some(label)) => labels.push(label),
-            Ok(None) => problems.noticed(&path, format!("line {number} repeats an earlier one"), false),
-            Err(message) => problems.found(&path, message)?,
+            Ok(None) => problems.noticed(path, format!("line {number} repeats an earlier one"), false),
+            Err(message) => problems.found(path, message)?,
         }
     }
     Ok(labels)

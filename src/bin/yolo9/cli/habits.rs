@@ -200,13 +200,14 @@ impl Known<'_> {
         };
         // `export` has its model as an argument.
         let known = self.named(&option).is_some() || option == "model";
+        let refused = || REFUSED.iter().any(|(refused, _)| refused.strip_prefix("--") == Some(option.as_str()));
         if !known && is_path(value) {
             return None;
         }
         let long = OsString::from(format!("--{option}"));
         Some(match value {
             "True" | "true" => vec![long],
-            "False" | "false" | "None" if known => Vec::new(),
+            "False" | "false" | "None" if known || refused() => Vec::new(),
             _ => vec![long, value.trim_matches(['[', ']']).replace(' ', "").into()],
         })
     }
@@ -285,6 +286,7 @@ mod tests {
             ("yolo9 detect predict source=0 verbose=False", "yolo9 predict --source 0 --quiet"),
             ("yolo9 detect val data=a.yaml", "yolo9 val --data a.yaml"),
             ("yolo9 mode=val data=a.yaml", "yolo9 val --data a.yaml"),
+            ("yolo9 detect a.jpg augment=False show=True", "yolo9 detect a.jpg --show"),
             ("yolo9 export model=best.pt format=onnx half=True", "yolo9 export best.pt --half"),
             ("yolo9 export --weights best.pt --include onnx", "yolo9 export best.pt"),
             ("yolo9 export best.pt --format engine", "yolo9 export best.pt --format engine"),

@@ -53,9 +53,9 @@ pub(crate) struct ValArgs {
     #[command(flatten)]
     pub(crate) thresholds: ThresholdArgs,
 
-    /// Images in a batch of the loader of --preset, which decides about the sizes of rectangular inputs [default: 32, or 16
-    /// with --preset ultralytics].
-    #[arg(long, value_name = "N", requires = "preset", value_parser = parse_count, hide_short_help = true, help_heading = "Input")]
+    /// With --preset: images in a batch of its tool's loader, which decides about the sizes of rectangular inputs [default: 32,
+    /// or 16 with --preset ultralytics].
+    #[arg(long, value_name = "N", value_parser = parse_count, hide_short_help = true, help_heading = "Input")]
     pub(crate) batch: Option<u32>,
 
     /// Confidence threshold at which right and wrong detections are counted, as `detect` shows them.

@@ -24,10 +24,10 @@ pub(super) fn parse_side(text: &str) -> Result<usize, String> {
 
 /// `640`, or height and width: `480x640`, `480,640`.
 pub(super) fn parse_size(text: &str) -> Result<Size, String> {
-    let side = |text: &str| match text.trim().parse::<usize>() {
+    let side = |side: &str| match side.trim().parse::<usize>() {
         Ok(side @ 1..=16_384) => Ok(side),
         _ => Err(format!(
-            "`{text}` is no side of 1 to 16384 pixels; expected one side, 640, or height and width, 480x640"
+            "`{text}` is no size of 1 to 16384 pixels; expected one side, 640, or height and width, 480x640"
         )),
     };
     match text.split_once(['x', ',']) {

@@ -110,6 +110,7 @@ pub(crate) fn run(args: &CompareArgs, globals: &Globals) -> anyhow::Result<ExitS
     let args_of_sides = args.sides();
     let mut inputs: Vec<_> = args_of_sides.iter().flat_map(|side| side.model.files()).collect();
     inputs.extend(args.data.clone());
+    inputs.extend(dataset.iter().flat_map(Dataset::files).map(Path::to_path_buf));
     inputs.extend(sources.iter().filter_map(|source| source.path().map(Path::to_path_buf)));
     refuse_all(&inputs, &[("--json", args.json.as_deref())], args.out.as_deref(), args.exist_ok)?;
     // With several threads a session can be a fifth slower or faster than another one of the same model for as long as it

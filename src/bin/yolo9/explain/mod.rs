@@ -23,7 +23,7 @@ use yolo9::runtime::OrtBackend;
 use crate::cli::{ExplainArgs, Globals, ModelArgs};
 use crate::console::{print_line, say};
 use crate::exit::ExitStatus;
-use crate::overwrite::refuse_all;
+use crate::overwrite::refuse_files;
 use crate::run::sources::Source;
 use crate::{devices, model, options};
 use one::OneNetwork;
@@ -117,10 +117,9 @@ fn places(args: &ExplainArgs, sources: &[Source]) -> anyhow::Result<Vec<(PathBuf
     }
     let models = args.compare.iter().map(PathBuf::from).filter(|path| path.exists());
     let inputs: Vec<PathBuf> = args.model.files().into_iter().chain(models).chain(args.images.clone()).collect();
-    let mut outputs: Vec<(&str, Option<&Path>)> =
-        places.iter().map(|(out, _)| ("--out", Some(out.as_path()))).collect();
-    outputs.push(("--json", args.json.as_deref()));
-    refuse_all(&inputs, &outputs, None, args.exist_ok)?;
+    let mut outputs: Vec<(&str, &Path)> = places.iter().map(|(out, _)| ("--out", out.as_path())).collect();
+    outputs.extend(args.json.as_deref().map(|json| ("--json", json)));
+    refuse_files(&inputs, &outputs, args.out.as_deref().filter(|out| is_folder(out)), args.exist_ok)?;
     Ok(places)
 }
 

@@ -16,7 +16,7 @@ use yolo9::graph::{self, ExportOptions, QuantisableConvolution, Quantisation, ex
 use yolo9::image::{Image, ImageLimits, InputShape, LetterboxOptions};
 use yolo9::model::{ModelFile, placeholder_names};
 use yolo9::onnx::{OnnxFile, Opset, StringStringEntryProto};
-use yolo9::output::{temporary_beside, write_atomically};
+use yolo9::output::write_atomically;
 use yolo9::quantise::{RangeMethod, ranges, sensitivities};
 use yolo9::runtime::{OrtBackend, Precision, Runtime, processor};
 use yolo9::{Model, Size};
@@ -48,8 +48,6 @@ pub(crate) fn run(args: &QuantizeArgs, globals: &Globals) -> anyhow::Result<Exit
     let output = output_path(Some(output), &["onnx"], args.exist_ok, &inputs)?;
     let open = |data: &Path| Dataset::open(data, &args.split, None);
     let dataset = args.data.as_deref().map(open).transpose()?;
-    // What would fail at the end fails now.
-    refuse_unwritable(&output)?;
     let (device, session) = (devices::device(&args.runtime), options::session(&args.runtime));
     let runtime = devices::runtime_for(
         &args.runtime,
@@ -108,17 +106,6 @@ fn warn_of_strange_images(name: &str, engine: &mut Engine<OrtBackend>, images: &
     }
     log::warn!("{name} finds nothing on the images for calibration: they are not of the kind that it was trained on");
     Ok(())
-}
-
-/// Whether a file can be written there.
-fn refuse_unwritable(output: &Path) -> anyhow::Result<()> {
-    let shown = output.display();
-    anyhow::ensure!(!output.is_dir(), "{shown}: is a folder; expected the name of a file");
-    // The error would name a file that is gone.
-    let tried = temporary_beside(output).map(drop).map_err(|error| error.kind());
-    tried.map_err(|kind| {
-        anyhow::anyhow!("{shown} cannot be written ({kind}); name a folder that exists and can be written to")
-    })
 }
 
 fn subject(args: &QuantizeArgs, config: Option<&ModelConfig>, globals: &Globals) -> anyhow::Result<BoundNetwork> {

@@ -60,7 +60,7 @@ impl Data {
 
     /// Files that the run reads, which it must not write over.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        self.training.images.iter().chain(&self.validation.images).map(|image| image.path.clone()).collect()
+        self.training.files().chain(self.validation.files()).map(Path::to_path_buf).collect()
     }
 
     /// Looks for a validation image that can be read, before an epoch is spent on finding out.

@@ -1,5 +1,8 @@
 //! Which class of a dataset each class of a model is.
 
+/// How many names a message lists.
+const LISTED: usize = 5;
+
 /// By name, in any case; by position where the model's names are made up, or none is the same but their number is. A class
 /// that the dataset does not have stays without: its detections are not evaluated.
 pub(crate) fn mapping(model: &[String], dataset: &[String]) -> anyhow::Result<Vec<Option<usize>>> {
@@ -20,9 +23,21 @@ pub(crate) fn mapping(model: &[String], dataset: &[String]) -> anyhow::Result<Ve
     );
     let without: Vec<&str> =
         by_name.iter().zip(model).filter(|(id, _)| id.is_none()).map(|(_, name)| &**name).collect();
+    let first_of = |names: &[&str]| {
+        let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
+        names[..names.len().min(LISTED)].join(", ") + &more
+    };
     if !without.is_empty() {
-        let some = without.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        log::warn!("{} classes of the model are not in the dataset and are not evaluated: {some}", without.len());
+        log::warn!("classes of the model that the dataset lacks are not evaluated: {}", first_of(&without));
+    }
+    let unmet: Vec<&str> =
+        dataset.iter().enumerate().filter(|(id, _)| !by_name.contains(&Some(*id))).map(|(_, name)| &**name).collect();
+    if !unmet.is_empty() {
+        log::warn!(
+            "classes of the dataset that the model lacks count as AP 0 where they have labels: {}; correct the names if they \
+             mean the same",
+            first_of(&unmet)
+        );
     }
     Ok(by_name)
 }

@@ -59,11 +59,14 @@ pub(crate) fn run(args: &ValArgs, globals: &Globals) -> anyhow::Result<ExitStatu
     );
     let folder = outputs::check(args, &dataset)?;
     let evaluated = match &args.predictions {
-        Some(file) => predictions::evaluate_file(&dataset, file, args.count_conf)?,
-        None => evaluate_model(args, globals, &dataset)?,
+        Some(file) => predictions::evaluate_file(&dataset, file, args.count_conf),
+        None => evaluate_model(args, globals, &dataset),
     };
-    if evaluated.interrupted {
+    if evaluated.as_ref().map_or(true, |evaluated| evaluated.interrupted) {
         folder.as_ref().map(RunFolder::remove_if_empty);
+    }
+    let evaluated = evaluated?;
+    if evaluated.interrupted {
         say!("Interrupted: scores over some of the images would mislead, so there are none");
         return Ok(ExitStatus::Interrupted);
     }
@@ -144,6 +147,9 @@ fn placement(
 ) -> anyhow::Result<(Placement, String)> {
     let rectangular = letterbox.shape == InputShape::Rectangular;
     if args.input.preset.is_none() {
+        if let Some(batch) = args.batch {
+            log::warn!("--batch {batch}: without --preset images are evaluated one by one, so it changes nothing");
+        }
         let shape = if rectangular { "rectangular letterbox" } else { "square letterbox" };
         return Ok((Placement::AsDetect, shape.to_owned()));
     }

@@ -21,7 +21,7 @@ pub(super) fn check(args: &ValArgs, dataset: &Dataset) -> anyhow::Result<Option<
     anyhow::ensure!(args.json.is_none() || args.json != args.coco, "--json and --coco name the same file");
     let mut inputs = args.model.files();
     inputs.extend([&args.data].into_iter().chain(&args.predictions).cloned());
-    inputs.extend(dataset.images.iter().map(|image| image.path.clone()));
+    inputs.extend(dataset.files().map(Path::to_path_buf));
     let files = [("--json", args.json.as_deref()), ("--coco", args.coco.as_deref())];
     refuse_all(&inputs, &files, args.out.as_deref(), args.exist_ok)?;
     args.out.as_deref().map(|out| RunFolder::create(out, args.exist_ok)).transpose()
