@@ -59,23 +59,17 @@ impl ErrorKind {
 
 /// Errors that pass on others as they are do not have them as sources: those are looked into here.
 fn of_one(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    if let Some(error) = error.downcast_ref::<DetectorError>() {
-        return Some(match error {
-            DetectorError::Model(error) => of_model(error),
-            DetectorError::Runtime(error) => of_runtime(error),
-        });
-    }
-    if let Some(error) = error.downcast_ref::<ModelError>() {
-        return Some(of_model(error));
-    }
-    if let Some(error) = error.downcast_ref::<RuntimeError>() {
-        return Some(of_runtime(error));
-    }
-    #[cfg(feature = "download")]
-    if error.is::<crate::hub::HubError>() {
-        return Some(ErrorKind::Download);
+    let of_detector = |error: &DetectorError| match error {
+        DetectorError::Model(error) => of_model(error),
+        DetectorError::Runtime(error) => of_runtime(error),
+    };
+    let found = error.downcast_ref().map(of_detector).or_else(|| error.downcast_ref().map(of_model));
+    if let Some(kind) = found.or_else(|| error.downcast_ref().map(of_runtime)) {
+        return Some(kind);
     }
     let kinds = [
+        #[cfg(feature = "download")]
+        (error.is::<crate::hub::HubError>(), ErrorKind::Download),
         (error.is::<CheckpointError>(), ErrorKind::Checkpoint),
         (error.is::<ConfigError>() || error.is::<ArchitectureError>(), ErrorKind::Config),
         (error.is::<WeightsError>(), ErrorKind::Weights),

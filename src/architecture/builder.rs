@@ -41,11 +41,8 @@ impl Builder {
         if let Some(channels) = channels.iter().find(|channels| **channels > MAX_CHANNELS) {
             return Err(format!("gives a map of {channels} channels; at most {MAX_CHANNELS} are possible"));
         }
-        let outputs: Vec<Value> = channels
-            .iter()
-            .enumerate()
-            .map(|(n, channels)| Value { id: self.values + n, channels: *channels })
-            .collect();
+        let value = |(n, channels): (usize, &usize)| Value { id: self.values + n, channels: *channels };
+        let outputs: Vec<Value> = channels.iter().enumerate().map(value).collect();
         self.values += outputs.len();
         self.steps.push(Step { layer: self.layer, operation, inputs: inputs.to_vec(), outputs: outputs.clone() });
         Ok(outputs)

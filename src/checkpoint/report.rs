@@ -60,7 +60,7 @@ pub struct StorageUse {
 }
 
 /// The symbols and storages of a pickle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PickleReport {
     /// The container, in words.
     pub container: &'static str,

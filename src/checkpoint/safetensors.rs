@@ -106,16 +106,14 @@ fn epsilons(
 
 /// The first epsilon as `*` (usually that of all), and the exceptions by path.
 fn stated_epsilons(modules: &BTreeMap<String, ModuleAttributes>) -> BTreeMap<&str, f64> {
-    let all: Vec<(&str, f64)> = modules
-        .iter()
-        .filter_map(|(path, attributes)| match attributes {
-            ModuleAttributes::BatchNorm(eps) => Some((path.as_str(), *eps)),
-            _ => None,
-        })
-        .collect();
+    let stated = |(path, attributes): (_, &ModuleAttributes)| match attributes {
+        ModuleAttributes::BatchNorm(eps) => Some((path, *eps)),
+        _ => None,
+    };
+    let all: Vec<(&String, f64)> = modules.iter().filter_map(stated).collect();
     let Some((_, common)) = all.first().copied() else { return BTreeMap::new() };
     let exceptions = all.into_iter().filter(|(_, eps)| *eps != common);
-    exceptions.chain([("*", common)]).collect()
+    exceptions.map(|(path, eps)| (path.as_str(), eps)).chain([("*", common)]).collect()
 }
 
 pub(super) fn write(checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {

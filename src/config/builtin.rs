@@ -51,12 +51,8 @@ mod tests {
         for twin in BUILTIN_CONFIGS.iter().filter(|config| config.name.ends_with("-dysample")) {
             let plain = ModelConfig::builtin(twin.name.trim_end_matches("-dysample")).unwrap();
             let twin = ModelConfig::builtin(twin.name).unwrap();
-            let changed: Vec<_> = plain
-                .layers
-                .iter()
-                .zip(&twin.layers)
-                .filter(|(a, b)| (a.module, &a.args) != (b.module, &b.args))
-                .collect();
+            let pairs = plain.layers.iter().zip(&twin.layers);
+            let changed: Vec<_> = pairs.filter(|(a, b)| (a.module, &a.args) != (b.module, &b.args)).collect();
             let [(before, after)] = changed.as_slice() else { panic!("{}: {changed:?}", twin.name) };
             assert_eq!((before.module, after.module), (ModuleKind::Upsample, ModuleKind::DySample));
         }

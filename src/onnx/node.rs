@@ -165,13 +165,11 @@ pub fn value_info(name: &str, dims: &[Dim<'_>]) -> ValueInfoProto {
 /// Declares an input or output.
 #[must_use]
 pub fn value_info_of(name: &str, element: Element, dims: &[Dim<'_>]) -> ValueInfoProto {
-    let dim = dims
-        .iter()
-        .map(|dim| match *dim {
-            Dim::Fixed(length) => Dimension { dim_value: Some(length as i64), dim_param: None },
-            Dim::Named(name) => Dimension { dim_value: None, dim_param: Some(name.to_owned()) },
-        })
-        .collect();
+    let dimension = |dim: &Dim<'_>| match *dim {
+        Dim::Fixed(length) => Dimension { dim_value: Some(length as i64), dim_param: None },
+        Dim::Named(name) => Dimension { dim_value: None, dim_param: Some(name.to_owned()) },
+    };
+    let dim = dims.iter().map(dimension).collect();
     let tensor = TensorTypeProto { elem_type: Some(element.number() as i32), shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: Some(name.to_owned()), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }

@@ -48,13 +48,11 @@ pub fn summary(result: &ImageResult<'_>) -> String {
     for detection in result.detections {
         *counts.entry(detection.class).or_insert(0usize) += 1;
     }
-    let found: Vec<String> = counts
-        .into_iter()
-        .map(|(class, count)| {
-            let name = result.name_of(class);
-            format!("{count} {}{}", printable(&name), if count > 1 { plural_ending(&name) } else { "" })
-        })
-        .collect();
+    let counted = |(class, count)| {
+        let name = result.name_of(class);
+        format!("{count} {}{}", printable(&name), if count > 1 { plural_ending(&name) } else { "" })
+    };
+    let found: Vec<String> = counts.into_iter().map(counted).collect();
     let found = if found.is_empty() { "(no detections)".to_owned() } else { found.join(", ") };
     format!("{}x{} {found}", result.input.height, result.input.width)
 }

@@ -1,5 +1,7 @@
 //! Layers of networks as text, and those in which two networks differ.
 
+use std::collections::HashMap;
+
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices};
 use yolo9::Size;
 use yolo9::architecture::{LayerSummary, Role};
@@ -90,13 +92,11 @@ pub(crate) fn change(before: u64, after: u64, gflops: f64) -> String {
 /// layers that read from others than their pair does.
 pub(crate) fn aligned<'a>(a: &'a [LayerSummary], b: &'a [LayerSummary]) -> Vec<Pair<'a>> {
     let mut pairs = common_layers(a, b);
-    let partner: std::collections::HashMap<usize, usize> = pairs
-        .iter()
-        .filter_map(|pair| match pair {
-            Pair::Same(a, b) | Pair::Changed(a, b) => Some((a.spec.index, b.spec.index)),
-            _ => None,
-        })
-        .collect();
+    let indices = |pair: &Pair<'_>| match pair {
+        Pair::Same(a, b) | Pair::Changed(a, b) => Some((a.spec.index, b.spec.index)),
+        Pair::OnlyA(_) | Pair::OnlyB(_) => None,
+    };
+    let partner: HashMap<usize, usize> = pairs.iter().filter_map(indices).collect();
     for pair in &mut pairs {
         let Pair::Same(a, b) = *pair else { continue };
         let there = |source: Option<usize>| source.map(|source| partner.get(&source).copied());

@@ -38,10 +38,8 @@ impl FileId {
 
 /// Refuses outputs that are one of the inputs. An output is an option with its path.
 pub(crate) fn refuse<'a>(inputs: impl IntoIterator<Item = &'a Path>, outputs: &[(&str, &Path)]) -> anyhow::Result<()> {
-    let targets: HashMap<FileId, (&str, &Path)> = outputs
-        .iter()
-        .flat_map(|(option, path)| FileId::of(path).into_iter().map(move |id| (id, (*option, *path))))
-        .collect();
+    let ids = |output: &(_, _)| FileId::of(output.1).into_iter().map(|id| (id, *output)).collect::<Vec<_>>();
+    let targets: HashMap<FileId, (&str, &Path)> = outputs.iter().flat_map(ids).collect();
     if targets.is_empty() {
         return Ok(());
     }

@@ -134,22 +134,17 @@ fn differences(compared: &[Compared], name: &dyn Fn(usize) -> String) -> Vec<Mar
     let mut marks = Vec::new();
     for compared in compared {
         let class = name(compared.class());
+        let mut mark = |bbox, text, colour| marks.push(Mark { bbox, text, colour });
         match (compared.change, compared.a, compared.b) {
-            (Change::Same, ..) => {}
-            (_, Some(a), None) => {
-                marks.push(Mark { bbox: a.bbox, text: format!("A: {class} {:.2}", a.confidence), colour: ONLY_A });
-            }
-            (_, None, Some(b)) => {
-                marks.push(Mark { bbox: b.bbox, text: format!("B: {class} {:.2}", b.confidence), colour: ONLY_B });
-            }
+            (Change::Same, ..) | (_, None, None) => {}
+            (_, Some(a), None) => mark(a.bbox, format!("A: {class} {:.2}", a.confidence), ONLY_A),
+            (_, None, Some(b)) => mark(b.bbox, format!("B: {class} {:.2}", b.confidence), ONLY_B),
             (change, Some(a), Some(b)) => {
-                let text = format!("{class} {:+.2}", b.confidence - a.confidence);
-                marks.push(Mark { bbox: b.bbox, text, colour: CHANGED });
+                mark(b.bbox, format!("{class} {:+.2}", b.confidence - a.confidence), CHANGED);
                 if change == Change::Moved {
-                    marks.push(Mark { bbox: a.bbox, text: String::new(), colour: ONLY_A });
+                    mark(a.bbox, String::new(), ONLY_A);
                 }
             }
-            (_, None, None) => {}
         }
     }
     marks

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
+use serde::Serialize;
 use serde_json::Value;
 use yolo9::detect::Engine;
 use yolo9::evaluate::{ApDifferences, Dataset, ap_differences};
@@ -35,6 +36,7 @@ use ranking::Ranking;
 use side::Side;
 
 /// What was compared, and how.
+#[derive(Serialize)]
 struct Conditions {
     environment: Environment,
     /// What was processed.
@@ -42,6 +44,7 @@ struct Conditions {
     input: String,
     confidence: f32,
     threads: usize,
+    #[serde(skip)]
     limits: ImageLimits,
 }
 

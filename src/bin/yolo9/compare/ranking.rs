@@ -100,12 +100,8 @@ impl Ranking {
             places.iter().map(|place| self.ranks[*place].side.name.as_str()).collect::<Vec<_>>().join(", ")
         };
         if let Some(scores) = &self.ranks[0].scores {
-            let others: Vec<(usize, Difference)> = self
-                .pairs
-                .iter()
-                .filter(|pair| pair.places[0] == 0)
-                .filter_map(|pair| Some((pair.places[1], pair.ap?)))
-                .collect();
+            let of_best = self.pairs.iter().filter(|pair| pair.places[0] == 0);
+            let others: Vec<_> = of_best.filter_map(|pair| Some((pair.places[1], pair.ap?))).collect();
             let places = |wanted: &dyn Fn(&Difference) -> bool| -> Vec<usize> {
                 others.iter().filter(|(_, ap)| wanted(ap)).map(|(place, _)| *place).collect()
             };
@@ -211,19 +207,13 @@ impl Outcome for Ranking {
                 "inference": { "ratio": pair.time.ratio, "interval": pair.time.interval },
             })
         };
-        let conditions = &self.conditions;
-        json!({
-            "environment": conditions.environment,
-            "subject": conditions.subject,
-            "input": conditions.input,
-            "confidence": conditions.confidence,
-            "verdict": self.verdict(),
-            "ranking": self.ranks.iter().map(rank).collect::<Vec<_>>(),
-            "pairs": self.pairs.iter().map(pair).collect::<Vec<_>>(),
-            "failed": self.failed,
-            "threads": conditions.threads,
-            "runs": self.runs,
-        })
+        let mut value = json!(self.conditions);
+        value["verdict"] = json!(self.verdict());
+        value["ranking"] = self.ranks.iter().map(rank).collect();
+        value["pairs"] = self.pairs.iter().map(pair).collect();
+        value["failed"] = json!(self.failed);
+        value["runs"] = json!(self.runs);
+        value
     }
 
     fn print(&self) -> anyhow::Result<()> {
@@ -293,8 +283,7 @@ impl Outcome for Ranking {
             Some(_) => cells.to_vec(),
             None => [&cells[..2], &cells[4..]].concat(),
         };
-        let heads = ["first", "second", "AP", "95 % interval", "time", "95 % interval"].map(str::to_owned);
-        let heads = shown(&heads);
+        let heads = shown(&["first", "second", "AP", "95 % interval", "time", "95 % interval"].map(str::to_owned));
         let pairs = self.pairs.iter().map(|pair| escape(&shown(&self.pair_cells(pair))));
         table(&mut page, &heads.iter().map(String::as_str).collect::<Vec<_>>(), pairs);
         page += "</section>\n";

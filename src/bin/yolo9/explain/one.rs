@@ -63,11 +63,11 @@ fn modules(args: &ExplainArgs, network: &mut Network) -> anyhow::Result<Vec<DySa
 impl Explain for OneNetwork {
     fn explain(&mut self, name: &str, image: &RgbImage) -> anyhow::Result<Explanation> {
         let (prepared, maps, output) = self.session.run(image)?;
-        let modules: Vec<Explained> = self
-            .values
-            .iter()
-            .map(|v| Explained::new(v, [map(&maps, &v.input)?, map(&maps, &v.offset)?, map(&maps, &v.output)?]))
-            .collect::<anyhow::Result<_>>()?;
+        let explained = |values: &DySampleValues| {
+            let DySampleValues { input, offset, output, .. } = values;
+            Explained::new(values, [map(&maps, input)?, map(&maps, offset)?, map(&maps, output)?])
+        };
+        let modules = self.values.iter().map(explained).collect::<anyhow::Result<Vec<Explained>>>()?;
         let input = input_image(prepared.tensor());
         let area = self.region.map(|region| area(region, image, prepared.letterbox())).transpose()?;
         let headlines: Vec<String> = modules.iter().map(Explained::headline).collect();

@@ -1,5 +1,6 @@
 //! Two subjects side by side.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use yolo9::Size;
 use yolo9::checkpoint::Checkpoint;
@@ -71,12 +72,8 @@ fn lines(subject: &Subject, imgsz: Size) -> anyhow::Result<Vec<(String, String)>
 
 fn print_tensors(tensors: &TensorDifference) -> anyhow::Result<()> {
     let TensorDifference { equal, differ, only_a, only_b } = tensors;
-    print_line!(
-        "\ntensors: {equal} equal, {} differ, {} only in A, {} only in B",
-        differ.len(),
-        only_a.len(),
-        only_b.len()
-    );
+    let [differing, of_a, of_b] = [differ, only_a, only_b].map(Vec::len);
+    print_line!("\ntensors: {equal} equal, {differing} differ, {of_a} only in A, {of_b} only in B");
     for (what, names) in [("differ", differ), ("only in A", only_a), ("only in B", only_b)] {
         if !names.is_empty() {
             let more = if names.len() > 6 { ", …" } else { "" };
@@ -105,13 +102,13 @@ pub(super) fn json(a: &Subject, b: &Subject, imgsz: Size) -> anyhow::Result<Valu
         value["layers"] = layers.collect();
     }
     if let (Some(a), Some(b)) = (a.checkpoint(), b.checkpoint()) {
-        let TensorDifference { equal, differ, only_a, only_b } = TensorDifference::compare(a, b)?;
-        value["tensors"] = json!({ "equal": equal, "differ": differ, "only_a": only_a, "only_b": only_b });
+        value["tensors"] = json!(TensorDifference::compare(a, b)?);
     }
     Ok(value)
 }
 
 /// Which tensors of two checkpoints hold the same numbers.
+#[derive(Default, Serialize)]
 struct TensorDifference {
     equal: usize,
     differ: Vec<String>,
@@ -121,17 +118,12 @@ struct TensorDifference {
 
 impl TensorDifference {
     fn compare(a: &Checkpoint, b: &Checkpoint) -> anyhow::Result<Self> {
-        let mut tensors = Self { equal: 0, differ: Vec::new(), only_a: Vec::new(), only_b: Vec::new() };
+        let mut tensors = Self::default();
         for (name, tensor) in a.tensors() {
-            let Some(other) = b.tensors().get(name) else {
-                tensors.only_a.push(name.clone());
-                continue;
-            };
-            let equal = tensor.shape() == other.shape() && a.same_numbers(b, name)?;
-            if equal {
-                tensors.equal += 1;
-            } else {
-                tensors.differ.push(name.clone());
+            match b.tensors().get(name) {
+                None => tensors.only_a.push(name.clone()),
+                Some(other) if tensor.shape() == other.shape() && a.same_numbers(b, name)? => tensors.equal += 1,
+                Some(_) => tensors.differ.push(name.clone()),
             }
         }
         tensors.only_b = b.tensors().keys().filter(|name| a.shape(name).is_none()).cloned().collect();

@@ -23,7 +23,9 @@ pub(super) fn run(args: &InfoArgs, globals: &Globals) -> anyhow::Result<ExitStat
     };
     let report = PickleReport::open(&path)?;
     if args.json {
-        print_line!("{:#}", as_json(name, &report));
+        let mut value = json!(report);
+        value["name"] = json!(name);
+        print_line!("{value:#}");
     } else {
         print(name, &report)?;
     }
@@ -81,14 +83,4 @@ fn print(name: &str, report: &PickleReport) -> anyhow::Result<()> {
         ),
     }
     Ok(())
-}
-
-fn as_json(name: &str, report: &PickleReport) -> serde_json::Value {
-    json!({
-        "name": name,
-        "container": report.container,
-        "values": report.values,
-        "globals": report.globals,
-        "storages": report.storages,
-    })
 }

@@ -88,10 +88,8 @@ fn table(network: &ResolvedNetwork, imgsz: Size) -> anyhow::Result<()> {
     let width = |column: usize| {
         rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or(0)
     };
-    let widths = [0, 1, 2, 3, 4, 5, 6].map(width);
-    let line = |row: [&str; 7]| {
-        let [w0, w1, w2, w3, w4, w5, w6] = widths;
-        let [index, from, module, args, output, parameters, gflops] = row;
+    let [w0, w1, w2, w3, w4, w5, w6] = [0, 1, 2, 3, 4, 5, 6].map(width);
+    let line = |[index, from, module, args, output, parameters, gflops]: [&str; 7]| {
         format!(
             "{index:>w0$}  {from:<w1$}  {module:<w2$}  {args:<w3$}  {output:<w4$}  {parameters:>w5$}  {gflops:>w6$}"
         )

@@ -135,21 +135,14 @@ impl Scores {
     pub(crate) fn json(&self, preset: Preset) -> Value {
         let coco: Map<String, Value> =
             self.coco.named().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        let styles: Map<String, Value> = self
-            .styles()
-            .into_iter()
-            .map(|(_, key, m)| {
-                let values = json!({
-                    "precision": m.precision,
-                    "recall": m.recall,
-                    "f1": m.f1,
-                    "confidence": m.confidence,
-                    "mAP50": m.map50,
-                    "mAP50_95": m.map,
-                });
-                (key.to_owned(), values)
-            })
-            .collect();
+        let mut styles = Map::new();
+        for (_, key, m) in self.styles() {
+            let values = json!({
+                "precision": m.precision, "recall": m.recall, "f1": m.f1, "confidence": m.confidence,
+                "mAP50": m.map50, "mAP50_95": m.map,
+            });
+            styles.insert(key.to_owned(), values);
+        }
         let per_class: Vec<Value> = self
             .rows(preset)
             .map(|(name, coco, yolo)| {
