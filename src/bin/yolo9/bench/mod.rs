@@ -286,10 +286,11 @@ impl Bench<'_> {
 
     /// Times of all stages over a number of runs, after some that do not count.
     fn stages(&self, engine: &mut Engine<OrtBackend>, bytes: &[u8]) -> anyhow::Result<Vec<(&'static str, Spread)>> {
+        let limits = options::image_limits(&self.args.input, 1);
         let mut times: [Vec<Duration>; STAGES.len()] = Default::default();
         let measured = warmed_up(self.args.runs, || {
             let start = Instant::now();
-            let image = Image::decode(bytes, &options::image_limits(&self.args.input, 1))?;
+            let image = Image::decode(bytes, &limits)?;
             let decoded = start.elapsed();
             let prepared = Prepared::new(&image.pixels, &self.network.detector.letterbox);
             let found = engine.detect_prepared(&prepared)?;

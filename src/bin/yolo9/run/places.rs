@@ -38,6 +38,8 @@ pub(crate) fn is_regular(path: &Path) -> bool {
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
+    /// Whether there was nothing in it.
+    fresh: bool,
 }
 
 impl RunFolder {
@@ -52,13 +54,13 @@ impl RunFolder {
             "output folder {} exists and is not empty; choose another with --out, or write into it with --exist-ok",
             path.display()
         );
-        Self::writable(path.to_path_buf())
+        Self::writable(path.to_path_buf(), !exist_ok)
     }
 
-    fn writable(path: PathBuf) -> anyhow::Result<Self> {
+    fn writable(path: PathBuf, fresh: bool) -> anyhow::Result<Self> {
         temporary_beside(&path.join("result"))
             .with_context(|| format!("output folder {} is not writable; choose another with --out", path.display()))?;
-        Ok(Self { path })
+        Ok(Self { path, fresh })
     }
 
     /// The first free one of `project/name`, `project/name2`, …; with `exist_ok` the first of them in any case.
@@ -77,7 +79,7 @@ impl RunFolder {
             let path = project.join(numbered);
             // Creating fails when it exists, so two runs at the same time get different folders.
             match std::fs::create_dir(&path) {
-                Ok(()) => return Self::writable(path),
+                Ok(()) => return Self::writable(path, true),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(context),
             }
@@ -90,13 +92,15 @@ impl RunFolder {
     }
 
     /// Deletes the folder if there is nothing in it but notes about what failed, and the folders above it that are empty
-    /// then. Gives whether it is gone.
+    /// then. Gives whether it is gone. With `exist_ok` it stays: the notes may be those of an earlier run.
     pub(crate) fn remove_if_empty(&self) -> bool {
         let names = |entry: std::io::Result<std::fs::DirEntry>| {
             entry.ok().and_then(|entry| entry.file_name().into_string().ok())
         };
         let Ok(entries) = std::fs::read_dir(&self.path) else { return false };
-        if !entries.map(names).all(|name| name.is_some_and(|name| [JOURNAL, FAILED].contains(&name.as_str()))) {
+        if !self.fresh
+            || !entries.map(names).all(|name| name.is_some_and(|name| [JOURNAL, FAILED].contains(&name.as_str())))
+        {
             return false;
         }
         for name in [JOURNAL, FAILED] {
